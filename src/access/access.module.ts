@@ -1,0 +1,16 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { AbilityFactory, POLICY, type Policy } from './ability.factory.js';
+import { CanGuard } from './can.guard.js';
+
+@Module({})
+export class AccessModule {
+  /** The application adds {@link CanGuard} as its second `APP_GUARD`, after the one that says who is calling. */
+  static forRoot(policy: Policy): DynamicModule {
+    return {
+      module: AccessModule,
+      global: true,
+      providers: [{ provide: POLICY, useValue: policy }, AbilityFactory, CanGuard],
+      exports: [AbilityFactory, CanGuard],
+    };
+  }
+}

@@ -1,0 +1,5 @@
+import { mongoQueryMatcher } from '@casl/ability';
+
+export const conditionsMatcher = mongoQueryMatcher;
+
+export function assertExpressible(_conditions: unknown): void {}

@@ -1,0 +1,3 @@
+export * from './ability.factory.js';
+export * from './access.module.js';
+export * from './can.guard.js';

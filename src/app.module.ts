@@ -1,0 +1,50 @@
+import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { AccessModule, CanGuard } from './access/index.js';
+import { AuthModule, AuthenticateGuard, type AuthMethod } from './auth/index.js';
+import { ConfigModule, type Settings } from './config/index.js';
+import { DatabaseModule, databaseSchema, type Schema } from './database/index.js';
+import * as installed from './methods/index.js';
+import { policy } from './policy.js';
+import { UsersModule, usersSchema } from './users/index.js';
+
+export const METHODS: readonly AuthMethod[] = Object.values(installed);
+
+/** Every table of the application with these methods. */
+export function schemaOf(methods: readonly AuthMethod[]): Schema {
+  const own = [databaseSchema, usersSchema];
+  return {
+    entities: [...own.flatMap((each) => each.entities), ...methods.flatMap((each) => each.entities ?? [])],
+    migrations: [
+      ...own.flatMap((each) => each.migrations),
+      ...methods.flatMap((each) => each.migrations ?? []),
+    ],
+  };
+}
+
+/** The only file that knows everything. */
+@Module({})
+export class AppModule {
+  static forRoot(
+    settings: Settings,
+    methods: readonly AuthMethod[] = METHODS,
+    controllers: readonly Type[] = [],
+  ): DynamicModule {
+    return {
+      module: AppModule,
+      controllers: [...controllers],
+      imports: [
+        ConfigModule.forRoot(settings),
+        DatabaseModule.forRoot(settings, schemaOf(methods)),
+        UsersModule,
+        AuthModule.forRoot(methods),
+        AccessModule.forRoot(policy),
+      ],
+      // In this order, in one module: who is calling, then whether they may.
+      providers: [
+        { provide: APP_GUARD, useExisting: AuthenticateGuard },
+        { provide: APP_GUARD, useExisting: CanGuard },
+      ],
+    };
+  }
+}

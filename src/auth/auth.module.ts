@@ -1,0 +1,33 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import { AuthenticateGuard } from './authenticate.guard.js';
+import { Authenticator, METHODS } from './authenticator.js';
+import { ChallengeFilter } from './challenge.filter.js';
+import type { AuthMethod } from './method.js';
+
+@Module({})
+export class AuthModule {
+  /**
+   * Installs methods. The application adds {@link AuthenticateGuard} as its first `APP_GUARD`.
+   * @throws Error where a ceremony has nothing to end in
+   */
+  static forRoot(methods: readonly AuthMethod[]): DynamicModule {
+    const ceremonies = methods.filter((method) => !method.strategy).map((method) => method.name);
+    if (ceremonies.length && !methods.some((method) => method.issuer))
+      throw new Error(
+        `${ceremonies.join(', ')} ends in an issuer, and none is installed: install one (session, jwt), or remove it.`,
+      );
+    return {
+      module: AuthModule,
+      global: true,
+      imports: methods.map((method) => method.module),
+      providers: [
+        { provide: METHODS, useValue: methods },
+        { provide: APP_FILTER, useClass: ChallengeFilter },
+        Authenticator,
+        AuthenticateGuard,
+      ],
+      exports: [METHODS, Authenticator, AuthenticateGuard],
+    };
+  }
+}

@@ -1,0 +1,41 @@
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { Authenticator } from './authenticator.js';
+import { authRequestOf, findCaller, setCaller } from './caller.js';
+import { AUTHENTICATE, PUBLIC, type Plan } from './plan.js';
+import type { MethodName } from './principal.js';
+
+/** Closes every route that is not `@Public()`. Bound to handlers, never to paths, which can be written in many ways. */
+@Injectable()
+export class AuthenticateGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly authenticator: Authenticator,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const request = authRequestOf(context);
+    const plan = this.reflector.getAllAndOverride<Plan | typeof PUBLIC | undefined>(AUTHENTICATE, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
+    if (plan !== PUBLIC) setCaller(context, await this.authenticator.authenticate(request, plan));
+    return true;
+  }
+}
+
+/** Behind each method's own guard, the Nest idiom for one route: `@UseGuards(ApiKeyGuard)`. */
+@Injectable()
+export abstract class MethodGuard implements CanActivate {
+  protected abstract readonly method: MethodName;
+
+  constructor(private readonly authenticator: Authenticator) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    // A one-time credential that the closed-by-default guard has just spent cannot be proved again.
+    const proved = findCaller(context)?.proofs.some((proof) => proof.method === this.method);
+    if (!proved)
+      setCaller(context, await this.authenticator.authenticate(authRequestOf(context), this.method));
+    return true;
+  }
+}

@@ -1,0 +1,143 @@
+import { BadRequestException, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { BadCredential, Unauthenticated, type Challenge } from './challenge.js';
+import type { AuthMethod, AuthStrategy } from './method.js';
+import { alternatives, type Alternatives, type Plan } from './plan.js';
+import { mergePrincipals, type MethodName, type Principal } from './principal.js';
+import type { AuthRequest } from './request.js';
+
+export const METHODS = Symbol('the installed methods');
+
+/**
+ * Asks the strategies. One rule: absent falls through, bad stops. A credential that is claimed and wrong is
+ * refused with its own method's challenge, and no other method is tried.
+ */
+@Injectable()
+export class Authenticator implements OnModuleInit {
+  private readonly logger = new Logger(Authenticator.name);
+  private readonly strategies = new Map<MethodName, AuthStrategy>();
+  private readonly expanded = new Map<Plan, Alternatives>();
+  /** What a route without a plan accepts: every method; those that come unasked last. */
+  private any: Alternatives = [];
+
+  constructor(
+    @Inject(METHODS) private readonly methods: readonly AuthMethod[],
+    private readonly modules: ModuleRef,
+  ) {}
+
+  onModuleInit(): void {
+    for (const { name, strategy } of this.methods)
+      if (strategy) this.strategies.set(name, this.modules.get(strategy, { strict: false }));
+    const ambient = (name: MethodName) => Number(this.strategyOf(name).ambient ?? false);
+    this.any = [...this.strategies.keys()].sort((a, b) => ambient(a) - ambient(b)).map((name) => [name]);
+  }
+
+  /** The ways to satisfy a plan on this installation. */
+  ways(plan: Plan | undefined): Alternatives {
+    if (plan === undefined) return this.any;
+    let ways = this.expanded.get(plan);
+    if (!ways) this.expanded.set(plan, (ways = alternatives(plan)));
+    return ways;
+  }
+
+  challengeOf(name: MethodName): Challenge {
+    return this.strategyOf(name).challenge;
+  }
+
+  /**
+   * @throws Unauthenticated where no credential, not enough of them, or a wrong one was sent
+   * @throws BadRequestException `ambiguous_credentials` where more was sent than any way takes
+   */
+  async authenticate(request: AuthRequest, plan?: Plan): Promise<Principal> {
+    const ways = this.ways(plan);
+    const way = this.choose(ways, request);
+    const principals: Principal[] = [];
+    for (const name of way) principals.push(await this.prove(name, request));
+    const principal = mergePrincipals(...(principals as [Principal, ...Principal[]]));
+    if (principal) return principal;
+    throw new Unauthenticated(
+      way.map((name) => this.challengeOf(name)),
+      'different_accounts',
+      'The credentials sent together belong to different accounts.',
+    );
+  }
+
+  /** The first way whose every method claims the request, and which leaves no explicit credential unused. */
+  private choose(ways: Alternatives, request: AuthRequest): readonly MethodName[] {
+    const claimed = [...this.strategies].filter(([, strategy]) => strategy.claims(request));
+    const names = new Set(claimed.map(([name]) => name));
+    const explicit = claimed.filter(([, strategy]) => !strategy.ambient).map(([name]) => name);
+    const scheme = request
+      .header('Authorization')
+      ?.match(/^[^\s,]*/)?.[0]
+      .toLowerCase();
+    const speaks = (name: MethodName) => this.challengeOf(name).scheme.toLowerCase() === scheme;
+    const stray = scheme !== undefined && !explicit.some(speaks);
+
+    const fitting = ways.filter((way) => explicit.every((name) => way.includes(name)));
+    const way = fitting.find((names_) => names_.every((name) => names.has(name)));
+    if (way && !stray) return way;
+    if (explicit.length + Number(stray) > 1 && (stray || !fitting.length))
+      throw new BadRequestException({
+        code: 'ambiguous_credentials',
+        detail: 'More than one credential was sent where the route takes one. Send one.',
+      });
+    if (stray)
+      throw new Unauthenticated(
+        this.distinct(ways.flat(), (name) =>
+          speaks(name) ? this.challengeOf(name).with({ error: 'invalid_token' }) : this.challengeOf(name),
+        ),
+        'invalid_token',
+        'The Authorization header holds nothing that a method of this route knows.',
+      );
+    const missing = (fitting.length ? fitting : ways).flat().filter((name) => !names.has(name));
+    throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat()));
+  }
+
+  private distinct(names: readonly MethodName[], challenge = (name: MethodName) => this.challengeOf(name)) {
+    return [...new Map(names.map(challenge).map((each) => [String(each), each])).values()];
+  }
+
+  private async prove(name: MethodName, request: AuthRequest): Promise<Principal> {
+    try {
+      return await runStrategy(this.strategyOf(name), request);
+    } catch (error) {
+      if (!(error instanceof BadCredential)) throw error;
+      this.logger.warn({ event: 'credential refused', method: name, code: error.code, reason: error.reason });
+      throw new Unauthenticated(
+        [this.challengeOf(name).with(error.params)],
+        error.code,
+        'The credential was refused.',
+      );
+    }
+  }
+
+  private strategyOf(name: MethodName): AuthStrategy {
+    const strategy = this.strategies.get(name);
+    if (!strategy)
+      throw new Error(`A route names the method "${name}", which is not installed or proves no requests.`);
+    return strategy;
+  }
+}
+
+/**
+ * Runs a Passport strategy on one request, on a copy that holds that request's outcome, as Passport does.
+ *
+ * @throws BadCredential where the strategy fails or passes: it had claimed the request, so it may not decline
+ */
+function runStrategy(strategy: AuthStrategy, request: AuthRequest): Promise<Principal> {
+  return new Promise((resolve, reject) => {
+    const refuse = (reason: unknown) =>
+      reject(new BadCredential('invalid_credentials', `the strategy refused: ${String(reason)}`));
+    const run: AuthStrategy = Object.assign(Object.create(strategy) as AuthStrategy, {
+      success: (principal: Principal | undefined) =>
+        principal ? resolve(principal) : refuse('it succeeded with nobody'),
+      fail: refuse,
+      pass: () => refuse('it passed'),
+      redirect: () =>
+        reject(new Error('A strategy of this API may not redirect; a browser login is a ceremony.')),
+      error: reject,
+    });
+    run.authenticate(request as never, {});
+  });
+}

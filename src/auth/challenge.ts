@@ -1,0 +1,57 @@
+import { HttpException, HttpStatus } from '@nestjs/common';
+
+/**
+ * One challenge of a `WWW-Authenticate` field (RFC 9110, section 11.6.1): a scheme and its parameters, each
+ * written as a quoted-string, so that no value can end the string early.
+ */
+export class Challenge {
+  constructor(
+    readonly scheme: string,
+    readonly params: Readonly<Record<string, string>> = {},
+  ) {}
+
+  /** The same challenge with more parameters, such as `error`. */
+  with(params: Readonly<Record<string, string>>): Challenge {
+    return new Challenge(this.scheme, { ...this.params, ...params });
+  }
+
+  toString(): string {
+    const params = Object.entries(this.params).map(([name, value]) => `${name}=${quoted(value)}`);
+    return params.length ? `${this.scheme} ${params.join(', ')}` : this.scheme;
+  }
+}
+
+/** A quoted-string (RFC 9110, section 5.6.4); what cannot stand in one is dropped. */
+const quoted = (value: string) =>
+  `"${value.replace(/[^\x20-\x7e]/g, '').replace(/["\\]/g, (character) => `\\${character}`)}"`;
+
+/** A credential was sent, and it is wrong. A method throws it, and the guard answers 401 with the method's challenge. */
+export class BadCredential extends Error {
+  /**
+   * @param code goes to the caller: stable, lower_snake_case, the same for all that must look alike
+   * @param reason goes to the log only
+   * @param params are added to the challenge, such as RFC 6750's `error`
+   */
+  constructor(
+    readonly code: string,
+    readonly reason: string,
+    readonly params: Readonly<Record<string, string>> = {},
+  ) {
+    super(reason);
+    this.name = 'BadCredential';
+  }
+}
+
+/** 401. Carries the challenges that RFC 9110, section 15.5.2, asks of every 401. */
+export class Unauthenticated extends HttpException {
+  readonly headers: Readonly<Record<string, string | string[]>>;
+
+  constructor(
+    readonly challenges: readonly Challenge[],
+    code = 'unauthenticated',
+    detail = 'This route asks who is calling; the WWW-Authenticate header lists how to say so.',
+  ) {
+    super({ code, detail }, HttpStatus.UNAUTHORIZED);
+    this.headers = { 'WWW-Authenticate': challenges.map(String) };
+  }
+}

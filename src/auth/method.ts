@@ -1,0 +1,41 @@
+import type { Type } from '@nestjs/common';
+import type { DocumentBuilder } from '@nestjs/swagger';
+import type { Challenge } from './challenge.js';
+import type { MethodName, Principal } from './principal.js';
+import type { AuthRequest } from './request.js';
+
+/** A method folder's face: what its `index.ts` exports, name by name. */
+export interface AuthMethod {
+  readonly name: MethodName;
+  readonly module: Type;
+  /** Proves every request. A ceremony (a login, a passkey) has none: it ends in an {@link Issuer}. */
+  readonly strategy?: Type<AuthStrategy>;
+  /** Turns a finished ceremony into something that proves the requests to come. */
+  readonly issuer?: Type<Issuer>;
+  readonly entities?: readonly Type[];
+  readonly migrations?: readonly Type[];
+  /** How the OpenAPI document describes it. */
+  readonly openapi?: Parameters<DocumentBuilder['addSecurity']>[1];
+  /** The arguments that make curl sign in with the demo data, for the table printed at start. */
+  readonly curl?: string;
+}
+
+/** A Passport strategy that also says which requests are its own. */
+export interface AuthStrategy {
+  readonly challenge: Challenge;
+  /** True for what is sent without being asked (a cookie, a TLS certificate): it yields to anything explicit. */
+  readonly ambient?: boolean;
+  /** Is a credential of mine here? Looks only at its shape and costs next to nothing. */
+  claims(request: AuthRequest): boolean;
+  /** Passport's: ends in one of `success`, `fail`, `pass`, `redirect` and `error`, which the guard lends it. */
+  authenticate(request: never, options?: object): unknown;
+}
+
+/** What ends a ceremony: a session's cookie, a token. */
+export interface Issuer {
+  /** @returns the response's body and the headers that go with it */
+  issue(
+    principal: Principal,
+    request: AuthRequest,
+  ): Promise<{ body: object; headers?: Readonly<Record<string, string>> }>;
+}

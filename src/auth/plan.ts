@@ -1,0 +1,45 @@
+import { SetMetadata, createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { callerOf } from './caller.js';
+import type { MethodName } from './principal.js';
+
+/** Which methods a route accepts: a name, any of several, or all of several. They nest. */
+export type Plan = MethodName | { readonly anyOf: readonly Plan[] } | { readonly allOf: readonly Plan[] };
+
+export const anyOf = (...plans: readonly Plan[]): Plan => ({ anyOf: plans });
+export const allOf = (...plans: readonly Plan[]): Plan => ({ allOf: plans });
+
+/**
+ * The ways to satisfy a plan, in the order in which they are tried; each is the methods that it takes together.
+ * This one form drives the guard, the challenges, the OpenAPI document and `GET /methods`.
+ */
+export type Alternatives = readonly (readonly MethodName[])[];
+
+export function alternatives(plan: Plan): Alternatives {
+  if (typeof plan === 'string') return [[plan]];
+  if ('anyOf' in plan) return plan.anyOf.flatMap(alternatives);
+  return plan.allOf
+    .map(alternatives)
+    .reduce((left, right) => left.flatMap((l) => right.map((r) => [...new Set([...l, ...r])])), [[]]);
+}
+
+/** One key for both, so that the nearest of `@Public` and `@Authenticate` wins: a route's over its controller's. */
+export const AUTHENTICATE = 'auth:plan';
+export const PUBLIC = 'public';
+
+/** The route accepts any of these and nothing else. Without it, a route accepts every installed method. */
+export const Authenticate = (...plans: readonly [Plan, ...Plan[]]) =>
+  SetMetadata(AUTHENTICATE, anyOf(...plans));
+
+/** The route is open. Nothing is open that does not say so. */
+export const Public = () => SetMetadata(AUTHENTICATE, PUBLIC);
+
+export const SELF_SERVICE = 'auth:self-service';
+
+/**
+ * The route concerns nothing but the caller's own account and credentials, so no rule of the policy is asked.
+ * For who is calling, and for the routes by which an account manages its own credentials.
+ */
+export const SelfService = () => SetMetadata(SELF_SERVICE, true);
+
+/** The {@link Principal} who is calling, as a handler's parameter. */
+export const Caller = createParamDecorator((_: unknown, context: ExecutionContext) => callerOf(context));

@@ -1,0 +1,58 @@
+/** Every role the policy speaks of. */
+export const ROLES = ['admin', 'editor', 'viewer', 'auditor'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Every scope a credential can be limited to; `src/policy.ts` says what each one opens. */
+export const SCOPES = ['documents:read', 'documents:write', 'documents:delete', 'audit:read'] as const;
+
+/**
+ * The names of the installed methods. Each method's folder adds its own by declaration merging, so that a name
+ * that is still used after its folder was deleted is a compile error.
+ */
+// oxlint-disable-next-line typescript/no-empty-object-type -- filled by the method folders
+export interface AuthMethods {}
+export type MethodName = keyof AuthMethods & string;
+
+/** Who is calling, whichever way it was proved. The only thing that the rest of the application sees. */
+export interface Principal {
+  readonly id: string;
+  readonly kind: 'user' | 'client';
+  readonly tenantId: string;
+  readonly roles: readonly Role[];
+  /** A ceiling on what the roles grant; absent means no ceiling, empty means nothing. */
+  readonly scopes?: readonly string[];
+  /** One proof, or several where the route asks for several methods. */
+  readonly proofs: readonly [Proof, ...Proof[]];
+}
+
+/** How the caller proved who it is. */
+export interface Proof {
+  readonly method: MethodName;
+  /** Which of the account's credentials it was; never the secret itself. */
+  readonly credentialId?: string;
+  /** When the caller last proved it (`auth_time`, OpenID Connect Core 1.0 section 2). */
+  readonly at: Date;
+  /** How, in the words of RFC 8176. */
+  readonly amr: readonly string[];
+  /** True where a stolen copy of what was sent is useless without a key (mTLS, DPoP, signatures). */
+  readonly bound: boolean;
+}
+
+/**
+ * The one principal that several proofs add up to. They must speak of the same account; the narrowest ceiling
+ * of scopes wins.
+ *
+ * @returns undefined where the proofs are of different accounts
+ */
+export function mergePrincipals(first: Principal, ...others: readonly Principal[]): Principal | undefined {
+  let merged = first;
+  for (const other of others) {
+    if (other.id !== merged.id || other.tenantId !== merged.tenantId) return undefined;
+    const scopes =
+      merged.scopes && other.scopes
+        ? merged.scopes.filter((scope) => other.scopes?.includes(scope))
+        : (merged.scopes ?? other.scopes);
+    merged = { ...merged, ...(scopes && { scopes }), proofs: [...merged.proofs, ...other.proofs] };
+  }
+  return merged;
+}

@@ -1,0 +1,75 @@
+import { BadRequestException } from '@nestjs/common';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+
+/**
+ * What a method may look at: the request as it came in, the same on every HTTP adapter. Its names are Node's
+ * where Node has them, so that strategies from npm can read it as well.
+ */
+export interface AuthRequest {
+  readonly method: string;
+  /** The request target as it stands in the first line: path and query, undecoded. */
+  readonly target: string;
+  /** The Host field. */
+  readonly authority: string;
+  readonly headers: IncomingHttpHeaders;
+  /**
+   * The value of a field that may stand only once.
+   * @throws BadRequestException `duplicate_header` where it stands twice; Node would join or drop silently
+   */
+  header(name: string): string | undefined;
+  /** The body's bytes, where there is one. */
+  readonly rawBody?: Buffer;
+  /** The client's address: the peer's, or what a trusted proxy says of it. */
+  readonly ip: string;
+  readonly socket: Socket;
+}
+
+/** A request as Nest hands it to guards: Express' is Node's own, Fastify's holds it as `raw`. */
+type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage }) & {
+  readonly ip: string;
+  readonly rawBody?: Buffer;
+};
+
+const built = new WeakMap<IncomingMessage, AuthRequest>();
+
+export const rawRequest = (request: AdapterRequest): IncomingMessage =>
+  'raw' in request ? request.raw : request;
+
+/**
+ * The {@link AuthRequest} of a request, built once.
+ * @throws BadRequestException where the request is ambiguous: a second Authorization, Host or Cookie field, no
+ *   Host at all, or a target that is not a path (RFC 9112, sections 3.2 and 3.2.1)
+ */
+export function authRequest(request: AdapterRequest): AuthRequest {
+  const raw = rawRequest(request);
+  let found = built.get(raw);
+  if (!found) built.set(raw, (found = build(raw, request.ip, request.rawBody)));
+  return found;
+}
+
+function build(raw: IncomingMessage, ip: string, rawBody: Buffer | undefined): AuthRequest {
+  const header = (name: string): string | undefined => {
+    const values = raw.headersDistinct[name.toLowerCase()];
+    if (values && values.length > 1) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
+    return values?.[0];
+  };
+  header('Authorization');
+  header('Cookie');
+  const authority = header('Host');
+  if (!authority) throw ambiguous('host_required', 'The request names no host.');
+  const target = raw.url ?? '';
+  if (!target.startsWith('/')) throw ambiguous('invalid_target', 'The request target must be a path.');
+  return {
+    method: raw.method ?? 'GET',
+    target,
+    authority,
+    headers: raw.headers,
+    header,
+    ...(rawBody && { rawBody }),
+    ip,
+    socket: raw.socket,
+  };
+}
+
+const ambiguous = (code: string, detail: string) => new BadRequestException({ code, detail });

@@ -1,0 +1,144 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+/** The secret of a demo, published in this file: production refuses it. */
+export const DEMO_SECRET = 'demo-secret-published-in-the-source-of-auth-atlas';
+
+const flag = z.enum(['true', 'false'], 'must be true or false').transform((text) => text === 'true');
+const port = z.coerce.number('must be a port number').int().min(0).max(65_535);
+const url = (protocol: RegExp) =>
+  z.url({ protocol, error: `must be a URL that begins with ${protocol.source}` });
+
+/** `10.0.0.1` or `10.0.0.0/8`, an IPv4 or IPv6 address with an optional prefix length; `isIP` knows no octal or short forms. */
+export function isAddressRange(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (!family || address.includes('%') || rest.length) return false;
+  return (
+    prefix === undefined || (/^(0|[1-9]\d{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128))
+  );
+}
+
+const trusted = z
+  .string()
+  .transform((list) => list.split(',').map((item) => item.trim()))
+  .refine(
+    (list) => list.every(isAddressRange),
+    'must list the addresses or ranges of your proxies, as 10.0.0.0/8',
+  )
+  .refine((list) => !list.some((range) => range.endsWith('/0')), 'may not trust every address');
+
+const server = z.object({
+  NODE_ENV: z
+    .enum(['development', 'production', 'test'], 'must be development, production or test')
+    .default('development'),
+  PORT: port.default(3000),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PUBLIC_URL: url(/^https?$/).optional(),
+  HTTP_ADAPTER: z.enum(['fastify', 'express'], 'must be fastify or express').default('fastify'),
+  TRUST_PROXY: trusted.default([]),
+});
+
+const data = z.object({
+  DATA_DIR: z.string().min(1).default('data'),
+  DATABASE_URL: url(/^postgres(ql)?$/).optional(),
+  DEMO: flag.optional(),
+});
+
+const secrets = z.object({
+  APP_SECRET: z
+    .string()
+    .min(32, 'must have at least 32 characters, from a generator: openssl rand -base64 32')
+    .optional(),
+});
+
+/** What must hold of production besides the form of each setting. */
+const production = z.object({
+  APP_SECRET: z
+    .string('is required in production')
+    .refine((secret) => secret !== DEMO_SECRET && !/demo|changeme|example/i.test(secret), 'is a demo secret'),
+  PUBLIC_URL: z
+    .string('is required in production')
+    .startsWith('https:', 'must begin with https: in production'),
+  DEMO: z.literal(false, 'may not be true in production, where demo accounts are never made').optional(),
+});
+
+const schema = z.object({ ...server.shape, ...data.shape, ...secrets.shape });
+
+/** Bad configuration: one sentence per fault. */
+export class BadSettings extends Error {
+  constructor(readonly faults: readonly string[]) {
+    super(`The configuration is not usable:\n${faults.map((fault) => `- ${fault}`).join('\n')}`);
+  }
+}
+
+/** What the environment sets, checked once at start. A provider's token as well. */
+export class Settings {
+  private constructor(
+    readonly production: boolean,
+    readonly port: number,
+    readonly host: string,
+    /** The origin that callers use, without a trailing slash. */
+    readonly publicUrl: string,
+    readonly httpAdapter: 'fastify' | 'express',
+    /** The addresses and ranges whose `X-Forwarded-For` is believed. */
+    readonly trustProxy: readonly string[],
+    /** Where the embedded database lies: a folder, or `:memory:`. */
+    readonly dataDir: string,
+    readonly databaseUrl: string | undefined,
+    /** Whether the demo's accounts and documents are made. */
+    readonly demo: boolean,
+    /** The key of all keys: cookies, cursors, secrets at rest derive theirs from it. */
+    readonly appSecret: string,
+  ) {}
+
+  /** @throws BadSettings with a sentence for each fault */
+  static from(environment: Readonly<Record<string, string | undefined>>): Settings {
+    // A variable that is set to nothing is a variable that is not set, as in every shell's ${NAME:-default}.
+    const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
+    const faults = [...misspelt(Object.keys(set)), ...faultsOf(schema, set)];
+    if (set['NODE_ENV'] === 'production') faults.push(...faultsOf(production, set));
+    const parsed = schema.safeParse(set);
+    if (faults.length || !parsed.success) throw new BadSettings([...new Set(faults)]);
+    const env = parsed.data;
+    const isProduction = env.NODE_ENV === 'production';
+    return new Settings(
+      isProduction,
+      env.PORT,
+      env.HOST,
+      (env.PUBLIC_URL ?? `http://localhost:${env.PORT}`).replace(/\/+$/, ''),
+      env.HTTP_ADAPTER,
+      env.TRUST_PROXY,
+      env.DATA_DIR,
+      env.DATABASE_URL,
+      env.DEMO ?? !isProduction,
+      env.APP_SECRET ?? DEMO_SECRET,
+    );
+  }
+}
+
+const faultsOf = (against: z.ZodType, set: Record<string, string | undefined>) =>
+  (against.safeParse(set).error?.issues ?? []).map((issue) => `${issue.path.join('.')} ${issue.message}.`);
+
+/** Names that are almost one of ours: a typing error that would otherwise be ignored in silence. */
+function misspelt(names: readonly string[]): string[] {
+  const known = Object.keys(schema.shape);
+  return names
+    .filter((name) => !known.includes(name) && name.length > 5)
+    .flatMap((name) => {
+      const meant = known.find((each) => each.length > 5 && distance(name, each) <= 2);
+      return meant ? [`${name} is not a setting; ${meant} is.`] : [];
+    });
+}
+
+/** Levenshtein's distance: how many letters to add, drop or change. */
+function distance(a: string, b: string): number {
+  let row = [...Array(b.length + 1).keys()];
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++)
+      next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + Number(letter !== b[j])));
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,66 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Type } from '@nestjs/common';
+import { DataSource, type DataSourceOptions } from 'typeorm';
+import type { Settings } from '../config/index.js';
+import { isPostgres } from './columns.js';
+import { takeTurns } from './sqlite-turns.js';
+
+/** What the folders bring: classes, never file patterns, so that what is installed is what is imported. */
+export interface Schema {
+  readonly entities: readonly Type[];
+  readonly migrations: readonly Type[];
+}
+
+/** The options that the application and TypeORM's command line share. */
+export function dataSourceOptions(settings: Settings, schema: Schema): DataSourceOptions {
+  const common = {
+    entities: [...schema.entities],
+    migrations: [...schema.migrations],
+    synchronize: false,
+    migrationsTransactionMode: 'each' as const,
+  };
+  if (settings.databaseUrl) return { ...common, type: 'postgres', url: settings.databaseUrl };
+  const memory = settings.dataDir === ':memory:';
+  return {
+    ...common,
+    type: 'better-sqlite3',
+    database: memory ? ':memory:' : join(settings.dataDir, 'atlas.sqlite'),
+    enableWAL: !memory,
+    prepareDatabase: (database: { pragma(text: string): void }) => database.pragma('foreign_keys = ON'),
+  };
+}
+
+/** Opens the database and brings its tables up to date. */
+export async function openDataSource(options: DataSourceOptions): Promise<DataSource> {
+  if (options.type === 'better-sqlite3' && options.database !== ':memory:')
+    mkdirSync(join(options.database, '..'), { recursive: true });
+  const dataSource = new DataSource(options);
+  if (!isPostgres(dataSource)) takeTurns(dataSource);
+  await dataSource.initialize();
+  try {
+    await migrate(dataSource);
+  } catch (error) {
+    await dataSource.destroy();
+    throw error;
+  }
+  return dataSource;
+}
+
+/** Names the lock that lets one process migrate at a time; any number that nothing else in the database uses. */
+const MIGRATION_LOCK = 7_102_334;
+
+async function migrate(dataSource: DataSource): Promise<void> {
+  if (!isPostgres(dataSource)) {
+    await dataSource.runMigrations();
+    return;
+  }
+  const lock = dataSource.createQueryRunner();
+  try {
+    await lock.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await dataSource.runMigrations();
+  } finally {
+    await lock.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+    await lock.release();
+  }
+}

@@ -1,0 +1,25 @@
+import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import type { DataSource, DataSourceOptions } from 'typeorm';
+import type { Settings } from '../config/index.js';
+import { dataSourceOptions, openDataSource, type Schema } from './data-source.js';
+import { Demo, DemoPart } from './demo.js';
+import { Base1700000000000 } from './base.migration.js';
+
+export const databaseSchema: Schema = { entities: [DemoPart], migrations: [Base1700000000000] };
+
+@Global()
+@Module({ providers: [Demo], exports: [Demo] })
+export class DatabaseModule {
+  static forRoot(settings: Settings, schema: Schema): DynamicModule {
+    return {
+      module: DatabaseModule,
+      imports: [
+        TypeOrmModule.forRootAsync({
+          useFactory: () => dataSourceOptions(settings, schema),
+          dataSourceFactory: (options): Promise<DataSource> => openDataSource(options as DataSourceOptions),
+        }),
+      ],
+    };
+  }
+}

@@ -1,0 +1,5 @@
+export * from './base.migration.js';
+export * from './columns.js';
+export * from './data-source.js';
+export * from './database.module.js';
+export * from './demo.js';

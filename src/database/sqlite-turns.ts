@@ -1,0 +1,89 @@
+import type { DataSource } from 'typeorm';
+import type { BetterSqlite3Driver } from 'typeorm/driver/better-sqlite3/BetterSqlite3Driver.js';
+import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
+
+/**
+ * SQLite has one connection, and TypeORM shares it: a query that runs while another request's transaction is open
+ * would be rolled back with it. Here a transaction takes the connection for its whole length, and every other
+ * query waits for its turn.
+ *
+ * Inside `dataSource.transaction(work)` use the manager that `work` is given; the data source's own would wait for
+ * the transaction that waits for it.
+ */
+export function takeTurns(dataSource: DataSource): void {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the caller asked for this driver
+  const driver = dataSource.driver as BetterSqlite3Driver;
+  const turns = new Turns();
+  const statements = new Map();
+  driver.createQueryRunner = () => new TurnTakingRunner(driver, turns, statements);
+}
+
+class Turns {
+  private last: Promise<void> = Promise.resolve();
+
+  /** @returns when it is the caller's turn, with what ends it */
+  async take(): Promise<() => void> {
+    const { promise, resolve } = withResolvers();
+    const before = this.last;
+    this.last = promise;
+    await before;
+    return resolve;
+  }
+}
+
+function withResolvers() {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+class TurnTakingRunner extends BetterSqlite3QueryRunner {
+  private endTurn: (() => void) | undefined;
+
+  constructor(
+    driver: BetterSqlite3Driver,
+    private readonly turns: Turns,
+    statements: Map<string, unknown>,
+  ) {
+    super(driver);
+    // Prepared statements belong to the connection, so all its runners share them.
+    Object.assign(this, { stmtCache: statements });
+  }
+
+  override async startTransaction(isolation?: Parameters<BetterSqlite3QueryRunner['startTransaction']>[0]) {
+    this.endTurn ??= await this.turns.take();
+    await super.startTransaction(isolation);
+  }
+
+  override async commitTransaction() {
+    await super.commitTransaction();
+    if (!this.isTransactionActive) this.finish();
+  }
+
+  override async rollbackTransaction() {
+    await super.rollbackTransaction();
+    if (!this.isTransactionActive) this.finish();
+  }
+
+  /** TypeORM releases the runner of every transaction, also of one that could not even be rolled back. */
+  override async release() {
+    await super.release();
+    this.finish();
+  }
+
+  override async query(...[sql, ...rest]: Parameters<BetterSqlite3QueryRunner['query']>) {
+    // A transaction that starts with a read and then writes would fail where another process wrote in between.
+    if (this.endTurn) return super.query(sql === 'BEGIN TRANSACTION' ? 'BEGIN IMMEDIATE' : sql, ...rest);
+    const endTurn = await this.turns.take();
+    try {
+      return await super.query(sql, ...rest);
+    } finally {
+      endTurn();
+    }
+  }
+
+  private finish(): void {
+    this.endTurn?.();
+    this.endTurn = undefined;
+  }
+}

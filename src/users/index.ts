@@ -1,0 +1,5 @@
+export * from './principal.js';
+export * from './user.entity.js';
+export * from './username.js';
+export * from './users.demo.js';
+export * from './users.module.js';

@@ -1,0 +1,40 @@
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { INSTANT } from '../database/index.js';
+
+export class Users1700000001000 implements MigrationInterface {
+  name = 'Users1700000001000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'tenants',
+        columns: [
+          { name: 'id', type: 'varchar', length: '36', isPrimary: true },
+          { name: 'name', type: 'varchar', length: '100' },
+        ],
+      }),
+    );
+    await runner.createTable(
+      new Table({
+        name: 'users',
+        columns: [
+          { name: 'id', type: 'varchar', length: '36', isPrimary: true },
+          { name: 'tenantId', type: 'varchar', length: '36' },
+          { name: 'username', type: 'varchar', length: '64' },
+          { name: 'kind', type: 'varchar', length: '10' },
+          { name: 'roles', type: 'text' },
+          { name: 'disabledAt', type: INSTANT, isNullable: true },
+        ],
+        indices: [{ columnNames: ['username'], isUnique: true }],
+        foreignKeys: [
+          { columnNames: ['tenantId'], referencedTableName: 'tenants', referencedColumnNames: ['id'] },
+        ],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('users');
+    await runner.dropTable('tenants');
+  }
+}

@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import type { Schema } from '../database/index.js';
+import { Tenant, User } from './user.entity.js';
+import { UsersDemo } from './users.demo.js';
+import { Users1700000001000 } from './users.migration.js';
+
+export const usersSchema: Schema = { entities: [Tenant, User], migrations: [Users1700000001000] };
+
+@Module({
+  imports: [TypeOrmModule.forFeature([User])],
+  providers: [UsersDemo],
+  exports: [TypeOrmModule],
+})
+export class UsersModule {}
