@@ -9,7 +9,6 @@ export const SCOPES = ['documents:read', 'documents:write', 'documents:delete', 
  * The names of the installed methods. Each method's folder adds its own by declaration merging, so that a name
  * that is still used after its folder was deleted is a compile error.
  */
-// oxlint-disable-next-line typescript/no-empty-object-type -- filled by the method folders
 export interface AuthMethods {}
 export type MethodName = keyof AuthMethods & string;
 

@@ -11,7 +11,6 @@ import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSq
  * the transaction that waits for it.
  */
 export function takeTurns(dataSource: DataSource): void {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the caller asked for this driver
   const driver = dataSource.driver as BetterSqlite3Driver;
   const turns = new Turns();
   const statements = new Map();
