@@ -5,6 +5,7 @@ import { AuthModule, AuthenticateGuard, type AuthMethod } from './auth/index.js'
 import { ConfigModule, type Settings } from './config/index.js';
 import { DatabaseModule, databaseSchema, type Schema } from './database/index.js';
 import * as installed from './methods/index.js';
+import { PlatformModule } from './platform/index.js';
 import { policy } from './policy.js';
 import { UsersModule, usersSchema } from './users/index.js';
 
@@ -39,6 +40,7 @@ export class AppModule {
         UsersModule,
         AuthModule.forRoot(methods),
         AccessModule.forRoot(policy),
+        PlatformModule,
       ],
       // In this order, in one module: who is calling, then whether they may.
       providers: [

@@ -1,23 +1,31 @@
 import 'reflect-metadata';
-import { NestFactory } from '@nestjs/core';
-import { ExpressAdapter } from '@nestjs/platform-express';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { HttpAdapterHost, NestFactory } from '@nestjs/core';
 import type { INestApplication, Type } from '@nestjs/common';
+import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import type { AuthMethod } from './auth/index.js';
 import type { Settings } from './config/index.js';
+import { InputPipe, NestLog, ProblemFilter, adapterFor, createLog } from './platform/index.js';
 
 /**
  * The whole application, not yet listening. Tests use it too.
  * @param controllers are added to the application's own
+ * @param logTo takes the log's lines instead of standard output
  */
 export async function createApp(
   settings: Settings,
   methods?: readonly AuthMethod[],
   controllers: readonly Type[] = [],
+  logTo?: DestinationStream,
 ): Promise<INestApplication> {
-  const adapter = settings.httpAdapter === 'express' ? new ExpressAdapter() : new FastifyAdapter();
-  return NestFactory.create(AppModule.forRoot(settings, methods, controllers), adapter, {
-    abortOnError: false,
-  });
+  const log = createLog(settings, logTo);
+  const app = await NestFactory.create(
+    AppModule.forRoot(settings, methods, controllers),
+    adapterFor(settings, log),
+    // Bodies are read at the gate.
+    { abortOnError: false, bodyParser: false, logger: new NestLog(log) },
+  );
+  app.useGlobalFilters(new ProblemFilter(app.get(HttpAdapterHost)));
+  app.useGlobalPipes(new InputPipe());
+  return app;
 }

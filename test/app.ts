@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { connect, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
 import pg from 'pg';
+import type { DestinationStream } from 'pino';
 import { DataSource } from 'typeorm';
 import { createApp } from '../src/app.js';
 import { METHODS } from '../src/app.module.js';
@@ -67,7 +68,12 @@ export interface Booted {
  * a schema of its own in the PostgreSQL of `DATABASE_URL`.
  */
 export async function boot(
-  options: { env?: Record<string, string>; methods?: readonly AuthMethod[]; also?: readonly Type[] } = {},
+  options: {
+    env?: Record<string, string>;
+    methods?: readonly AuthMethod[];
+    also?: readonly Type[];
+    logTo?: DestinationStream;
+  } = {},
 ): Promise<Booted> {
   const database = await freshDatabase();
   const settings = Settings.from({
@@ -78,7 +84,12 @@ export async function boot(
     ...database.env,
     ...options.env,
   });
-  const app = await createApp(settings, [...(options.methods ?? METHODS), testMethod], options.also);
+  const app = await createApp(
+    settings,
+    [...(options.methods ?? METHODS), testMethod],
+    options.also,
+    options.logTo,
+  );
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;
   return {

@@ -75,7 +75,7 @@ export class BadSettings extends Error {
 /** What the environment sets, checked once at start. A provider's token as well. */
 export class Settings {
   private constructor(
-    readonly production: boolean,
+    readonly environment: 'development' | 'production' | 'test',
     readonly port: number,
     readonly host: string,
     /** The origin that callers use, without a trailing slash. */
@@ -92,6 +92,10 @@ export class Settings {
     readonly appSecret: string,
   ) {}
 
+  get production(): boolean {
+    return this.environment === 'production';
+  }
+
   /** @throws BadSettings with a sentence for each fault */
   static from(environment: Readonly<Record<string, string | undefined>>): Settings {
     // A variable that is set to nothing is a variable that is not set, as in every shell's ${NAME:-default}.
@@ -101,9 +105,8 @@ export class Settings {
     const parsed = schema.safeParse(set);
     if (faults.length || !parsed.success) throw new BadSettings([...new Set(faults)]);
     const env = parsed.data;
-    const isProduction = env.NODE_ENV === 'production';
     return new Settings(
-      isProduction,
+      env.NODE_ENV,
       env.PORT,
       env.HOST,
       (env.PUBLIC_URL ?? `http://localhost:${env.PORT}`).replace(/\/+$/, ''),
@@ -111,7 +114,7 @@ export class Settings {
       env.TRUST_PROXY,
       env.DATA_DIR,
       env.DATABASE_URL,
-      env.DEMO ?? !isProduction,
+      env.DEMO ?? env.NODE_ENV !== 'production',
       env.APP_SECRET ?? DEMO_SECRET,
     );
   }

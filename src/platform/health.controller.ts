@@ -1,0 +1,33 @@
+import { Controller, Get, ServiceUnavailableException } from '@nestjs/common';
+import { HealthCheckService, TypeOrmHealthIndicator } from '@nestjs/terminus';
+import { Public } from '../auth/index.js';
+
+/** For the orchestrator that starts and stops processes. Says whether, and never why. */
+@Controller('health')
+@Public()
+export class HealthController {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly database: TypeOrmHealthIndicator,
+  ) {}
+
+  /** The process answers. Restart it where it does not. */
+  @Get('live')
+  live() {
+    return { status: 'ok' };
+  }
+
+  /**
+   * The process can work: its database answers. Send it no requests where it does not.
+   * @throws ServiceUnavailableException `service_unavailable`
+   */
+  @Get('ready')
+  async ready() {
+    try {
+      await this.health.check([() => this.database.pingCheck('database', { timeout: 1_000 })]);
+    } catch {
+      throw new ServiceUnavailableException();
+    }
+    return { status: 'ok' };
+  }
+}

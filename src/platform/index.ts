@@ -1,0 +1,5 @@
+export * from './adapters.js';
+export * from './input.pipe.js';
+export * from './log.js';
+export * from './platform.module.js';
+export * from './problem.filter.js';

@@ -1,0 +1,37 @@
+import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { ServerResponse } from 'node:http';
+import { requestId } from './context.js';
+import { PROBLEM_TYPE, headersOf, problemOf } from './problem.js';
+
+type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
+
+/** Answers everything that is thrown as `application/problem+json` (RFC 9457), the same on both adapters. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('Problem');
+
+  constructor(private readonly host: HttpAdapterHost) {}
+
+  catch(error: unknown, context: ArgumentsHost): void {
+    const http = this.host.httpAdapter;
+    const response = context.switchToHttp().getResponse<AdapterResponse>();
+    const raw = 'raw' in response ? response.raw : response;
+    const problem = problemOf(error, requestId());
+    if (problem.status >= 500) this.logger.error(causeOf(error));
+    if (raw.headersSent) {
+      // The answer has begun and cannot be taken back: cut it, so that nobody takes the part for the whole.
+      if (!raw.writableEnded) raw.destroy();
+      return;
+    }
+    const headers = { 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store', ...headersOf(error) };
+    for (const [name, value] of Object.entries(headers)) http.setHeader(response, name, value);
+    http.reply(response, problem, problem.status);
+  }
+}
+
+/** Type, message and stack, and no other property: a database's error carries the query's parameters. */
+function causeOf(error: unknown) {
+  if (!(error instanceof Error)) return { event: 'failure', type: typeof error };
+  return { event: 'failure', type: error.name, error: error.message, stack: error.stack };
+}
