@@ -6,6 +6,7 @@ import { ConfigModule, type Settings } from './config/index.js';
 import { DatabaseModule, databaseSchema, type Schema } from './database/index.js';
 import * as installed from './methods/index.js';
 import { PlatformModule } from './platform/index.js';
+import { PasswordsModule, passwordsSchema } from './passwords/index.js';
 import { policy } from './policy.js';
 import { UsersModule, usersSchema } from './users/index.js';
 
@@ -13,7 +14,7 @@ export const METHODS: readonly AuthMethod[] = Object.values(installed);
 
 /** Every table of the application with these methods. */
 export function schemaOf(methods: readonly AuthMethod[]): Schema {
-  const own = [databaseSchema, usersSchema];
+  const own = [databaseSchema, usersSchema, passwordsSchema];
   return {
     entities: [...own.flatMap((each) => each.entities), ...methods.flatMap((each) => each.entities ?? [])],
     migrations: [
@@ -38,6 +39,7 @@ export class AppModule {
         ConfigModule.forRoot(settings),
         DatabaseModule.forRoot(settings, schemaOf(methods)),
         UsersModule,
+        PasswordsModule,
         AuthModule.forRoot(methods),
         AccessModule.forRoot(policy),
         PlatformModule,

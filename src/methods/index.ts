@@ -1,1 +1,1 @@
-export {};
+export * as basic from './basic/index.js';

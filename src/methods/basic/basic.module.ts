@@ -1,0 +1,11 @@
+import { Module } from '@nestjs/common';
+import { PasswordsModule } from '../../passwords/index.js';
+import { BasicController } from './basic.controller.js';
+import { BasicStrategy } from './basic.strategy.js';
+
+@Module({
+  imports: [PasswordsModule],
+  controllers: [BasicController],
+  providers: [BasicStrategy],
+})
+export class BasicModule {}

@@ -1,0 +1,14 @@
+import type { AuthMethod } from '../../auth/index.js';
+import { DEMO_PASSWORD } from '../../database/index.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    basic: true;
+  }
+}
+
+export const name = 'basic';
+export { BasicModule as module } from './basic.module.js';
+export { BasicStrategy as strategy } from './basic.strategy.js';
+export const openapi: AuthMethod['openapi'] = { type: 'http', scheme: 'basic' };
+export const curl = `-u bob:${DEMO_PASSWORD}`;

@@ -1,0 +1,155 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { createHmac, type KeyObject } from 'node:crypto';
+import { RateLimiterPostgres, RateLimiterRes, RateLimiterSQLite } from 'rate-limiter-flexible';
+import { DataSource, LessThan, type EntityManager } from 'typeorm';
+import { Settings } from '../config/index.js';
+import { deriveKey } from '../crypto/index.js';
+import { isPostgres } from '../database/index.js';
+import { KnownAddress } from './known-address.entity.js';
+import { TooManyAttempts } from './refusals.js';
+
+const WINDOW_SECONDS = 15 * 60;
+const PER_ACCOUNT = 10;
+const PER_ADDRESS = 50;
+const DAY = 24 * 60 * 60_000;
+const KNOWN_FOR = 30 * DAY;
+const HOUR = 60 * 60_000;
+
+/** One attempt to sign in, and the two counters that it goes by. */
+export interface Attempt {
+  readonly account: string;
+  readonly address: string;
+}
+
+/**
+ * Counts failed attempts in the database, so that all processes count together.
+ *
+ * An attempt is counted before the password is looked at and given back when it was right: guesses sent at the same
+ * moment cannot all slip through before the first of them is counted.
+ */
+@Injectable()
+export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger(Attempts.name);
+  private readonly key: KeyObject;
+  private readonly accounts: RateLimiterSQLite | RateLimiterPostgres;
+  private readonly addresses: RateLimiterSQLite | RateLimiterPostgres;
+  private sweeping: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    settings: Settings,
+  ) {
+    this.key = deriveKey(settings.appSecret, 'passwords/attempts');
+    this.accounts = limiter(dataSource, 'account', PER_ACCOUNT);
+    this.addresses = limiter(dataSource, 'address', PER_ADDRESS);
+  }
+
+  onApplicationBootstrap(): void {
+    this.sweeping = setInterval(() => {
+      this.sweep().catch((error: unknown) => this.logger.error(error));
+    }, HOUR).unref();
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.sweeping);
+  }
+
+  /**
+   * What to count an attempt by. Addresses that an account is known to sign in from have a counter of their own
+   * for it; all others share one, so an attacker gains nothing by having many. A name that nobody has counts like
+   * any other.
+   *
+   * @param userId the account's id, or an empty string where there is none: the same work is done for it
+   */
+  async of(username: string, userId: string, address: string): Promise<Attempt> {
+    const known = await this.dataSource.manager.findOneBy(KnownAddress, { userId, address });
+    const isKnown = known !== null && known.seenAt.getTime() > Date.now() - KNOWN_FOR;
+    return {
+      account: isKnown ? this.mac('pair', username, address) : this.mac('name', username),
+      address: this.mac('address', address),
+    };
+  }
+
+  /** @throws TooManyAttempts where a counter is full already; counts nothing */
+  async refuseIfFull(attempt: Attempt): Promise<void> {
+    for (const [counter, key] of this.counters(attempt)) {
+      const state = await counter.get(key);
+      if (state && state.consumedPoints >= counter.points) throw new TooManyAttempts(state.msBeforeNext);
+    }
+  }
+
+  /** @throws TooManyAttempts where this attempt is one too many */
+  async count(attempt: Attempt): Promise<void> {
+    const full = await this.inOneTurn(async () => {
+      for (const [counter, key] of this.counters(attempt)) {
+        const state = await counter.consume(key).catch(resultOf);
+        if (state.consumedPoints > counter.points) return state;
+      }
+      return undefined;
+    });
+    if (full) throw new TooManyAttempts(full.msBeforeNext);
+  }
+
+  /** The password was right: takes the count back, and remembers the address, at most once a day. */
+  async succeeded(attempt: Attempt, userId: string, address: string): Promise<void> {
+    await this.inOneTurn(async (manager) => {
+      for (const [counter, key] of this.counters(attempt)) await counter.reward(key);
+      const known = await manager.findOneBy(KnownAddress, { userId, address });
+      if (!known || known.seenAt.getTime() < Date.now() - DAY)
+        await manager.upsert(KnownAddress, { userId, address, seenAt: new Date() }, ['userId', 'address']);
+    });
+  }
+
+  /** Removes what no longer counts. */
+  async sweep(): Promise<void> {
+    await this.inOneTurn(async (manager) => {
+      await manager.sql`DELETE FROM login_failures WHERE expire < ${Date.now()}`;
+      await manager.delete(KnownAddress, { seenAt: LessThan(new Date(Date.now() - KNOWN_FOR)) });
+    });
+  }
+
+  private counters({ address, account }: Attempt) {
+    // The address first: one that is refused must not be able to use up an account's attempts.
+    return [
+      [this.addresses, address],
+      [this.accounts, account],
+    ] as const;
+  }
+
+  /**
+   * On SQLite the counters use the one connection that everybody shares, and would be rolled back with whichever
+   * transaction is open on it: so they take their turn as a transaction of their own, in which they are savepoints.
+   * On PostgreSQL they take connections from the pool, one statement each.
+   */
+  private inOneTurn<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return isPostgres(this.dataSource) ? work(this.dataSource.manager) : this.dataSource.transaction(work);
+  }
+
+  /** What people type as a username is now and then their password: the table holds no name that can be read. */
+  private mac(...parts: readonly string[]): string {
+    const mac = createHmac('sha256', this.key);
+    for (const part of parts) mac.update(`${Buffer.byteLength(part)}:`).update(part);
+    return mac.digest('base64url');
+  }
+}
+
+function limiter(dataSource: DataSource, keyPrefix: string, points: number) {
+  const common = {
+    keyPrefix,
+    points,
+    duration: WINDOW_SECONDS,
+    tableName: 'login_failures',
+    tableCreated: true,
+    clearExpiredByTimeout: false,
+  };
+  if (isPostgres(dataSource))
+    return new RateLimiterPostgres({ ...common, storeClient: dataSource, storeType: 'typeorm' });
+  const { databaseConnection } = dataSource.driver as unknown as { databaseConnection: unknown };
+  return new RateLimiterSQLite({ ...common, storeClient: databaseConnection, storeType: 'better-sqlite3' });
+}
+
+/** `consume` rejects with the counter's state where it is over the limit, and with an Error where the database failed. */
+function resultOf(rejected: unknown): RateLimiterRes {
+  if (rejected instanceof RateLimiterRes) return rejected;
+  throw rejected;
+}

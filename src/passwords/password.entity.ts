@@ -1,0 +1,21 @@
+import { Column, Entity, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
+import { INSTANT } from '../database/index.js';
+import { User } from '../users/index.js';
+
+/** The password of an account, in a table of its own: an account that signs in otherwise has no row here. */
+@Entity('passwords')
+export class Password {
+  @PrimaryColumn({ type: 'varchar', length: 36 })
+  userId!: string;
+
+  @OneToOne(() => User, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'userId' })
+  user?: User;
+
+  /** argon2id in the PHC string form: parameters, salt and hash. */
+  @Column({ type: 'varchar', length: 255 })
+  hash!: string;
+
+  @Column({ type: INSTANT })
+  changedAt!: Date;
+}

@@ -1,0 +1,57 @@
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { INSTANT } from '../database/index.js';
+
+const userId = {
+  columnNames: ['userId'],
+  referencedTableName: 'users',
+  referencedColumnNames: ['id'],
+  onDelete: 'CASCADE',
+};
+
+export class Passwords1700000002000 implements MigrationInterface {
+  name = 'Passwords1700000002000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'passwords',
+        columns: [
+          { name: 'userId', type: 'varchar', length: '36', isPrimary: true },
+          { name: 'hash', type: 'varchar', length: '255' },
+          { name: 'changedAt', type: INSTANT },
+        ],
+        foreignKeys: [userId],
+      }),
+    );
+    await runner.createTable(
+      new Table({
+        name: 'known_addresses',
+        columns: [
+          { name: 'userId', type: 'varchar', length: '36', isPrimary: true },
+          { name: 'address', type: 'varchar', length: '45', isPrimary: true },
+          { name: 'seenAt', type: INSTANT },
+        ],
+        indices: [{ columnNames: ['seenAt'] }],
+        foreignKeys: [userId],
+      }),
+    );
+    // The columns, in the order, that rate-limiter-flexible's statements expect.
+    await runner.createTable(
+      new Table({
+        name: 'login_failures',
+        columns: [
+          { name: 'key', type: 'varchar', length: '255', isPrimary: true },
+          { name: 'points', type: 'integer', default: 0 },
+          { name: 'expire', type: 'bigint', isNullable: true },
+        ],
+        indices: [{ columnNames: ['expire'] }],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('login_failures');
+    await runner.dropTable('known_addresses');
+    await runner.dropTable('passwords');
+  }
+}

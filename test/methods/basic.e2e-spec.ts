@@ -1,0 +1,422 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Controller, Get } from '@nestjs/common';
+import { Public } from '../../src/auth/index.js';
+import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { withBasic } from '../../src/methods/basic/basic.client.js';
+import { BasicGuard } from '../../src/methods/basic/basic.guard.js';
+import { formatBasic } from '../../src/methods/basic/basic.js';
+import { Hashing, KnownAddress, Password } from '../../src/passwords/index.js';
+import { User, usernameOf } from '../../src/users/index.js';
+import { boot, client, type Answer, type Booted } from '../app.js';
+import { satisfiesTheContract } from '../method.contract.js';
+
+const CHALLENGE = 'Basic realm="auth-atlas", charset="UTF-8"';
+
+const basic = (username: string, password: string) => ({
+  Authorization: formatBasic({ username, password }),
+});
+const base64 = (text: string, encoding: BufferEncoding = 'utf8') =>
+  Buffer.from(text, encoding).toString('base64');
+
+/** How often argon2 ran during `work`. It really runs: this only counts. */
+async function argon2Runs<T>(booted: Booted, work: () => Promise<T>): Promise<{ runs: number; result: T }> {
+  const verify = jest.spyOn(booted.app.get(Hashing), 'verify');
+  const result = await work();
+  const runs = verify.mock.calls.length;
+  verify.mockRestore();
+  return { runs, result };
+}
+
+let nextAddress = 0;
+/** A client's address that no other test has used (203.0.113.0/24 and its like are for documentation, RFC 5737). */
+const freshAddress = () => `203.0.${113 + Math.floor(nextAddress / 250)}.${(nextAddress++ % 250) + 1}`;
+
+const setPassword = async (booted: Booted, userId: string, password: string) =>
+  booted.db.manager.save(Password, {
+    userId,
+    hash: await booted.app.get(Hashing).hash(password),
+    changedAt: new Date(),
+  });
+
+async function addUser(booted: Booted, id: string, password: string): Promise<void> {
+  await booted.db.manager.insert(User, {
+    id,
+    username: id,
+    tenantId: 'acme',
+    roles: ['viewer'],
+    kind: 'user',
+    disabledAt: null,
+  });
+  await setPassword(booted, id, password);
+}
+
+function refused(answer: Answer, code = 'invalid_credentials') {
+  expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
+  expect(answer.headers.get('www-authenticate')).toMatch(CHALLENGE);
+}
+
+function throttled(answer: Answer) {
+  expect({ status: answer.status, code: answer.body.code }).toEqual({
+    status: 429,
+    code: 'too_many_attempts',
+  });
+  const seconds = Number(answer.headers.get('retry-after'));
+  expect(seconds).toBeGreaterThan(0);
+  expect(seconds).toBeLessThanOrEqual(15 * 60);
+}
+
+@Controller()
+class OpenRoute {
+  @Get('open')
+  @Public()
+  open() {
+    return { open: true };
+  }
+}
+
+satisfiesTheContract({
+  name: 'basic',
+  challenge: CHALLENGE,
+  code: 'invalid_credentials',
+  guard: BasicGuard,
+  header: 'Authorization',
+  empty: { Authorization: 'Basic' },
+  malformed: [{ Authorization: 'Basic %%%' }, { Authorization: `Basic ${base64('no colon')}` }],
+  unknown: basic('nobody', DEMO_PASSWORD),
+  issue: async (booted, userId) => {
+    await setPassword(booted, userId, DEMO_PASSWORD);
+    return {
+      sign: withBasic(userId, DEMO_PASSWORD),
+      revoke: async () => void (await booted.db.manager.delete(Password, { userId })),
+    };
+  },
+});
+
+describe('HTTP Basic', () => {
+  let booted: Booted;
+  // The tests speak as a trusted proxy, so that each can be a client with an address of its own.
+  beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, also: [OpenRoute] })));
+  afterAll(() => booted.close());
+  afterEach(() => void jest.restoreAllMocks());
+
+  const attempt = (username: string, password: string, from: string) =>
+    client(booted.origin).get('/demo/basic', { ...basic(username, password), 'X-Forwarded-For': from });
+  const counters = () => booted.db.sql<unknown[]>`SELECT * FROM login_failures ORDER BY key`;
+  const send = (Authorization: string, from = freshAddress()) =>
+    client(booted.origin).get('/demo/basic', { Authorization, 'X-Forwarded-For': from });
+
+  it('asks for a username and a password', async () => {
+    refused(await client(booted.origin).get('/demo/basic'), 'unauthenticated');
+  });
+
+  it('takes "username:password" in Base64', async () => {
+    const answer = await client(booted.origin).get('/demo/basic', {
+      Authorization: 'Basic Ym9iOmNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGU=',
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
+    expect(answer.body.proofs).toEqual([
+      { method: 'basic', at: expect.any(String), amr: ['pwd'], bound: false },
+    ]);
+  });
+
+  it('has a client that writes the header', async () => {
+    const request = withBasic('bob', DEMO_PASSWORD)(new Request(`${booted.origin}/demo/basic`));
+    expect(request.headers.get('Authorization')).toBe('Basic Ym9iOmNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGU=');
+    expect((await fetch(request)).status).toBe(200);
+    expect(() => withBasic('a:b', 'x')(request)).toThrow('colon');
+  });
+
+  it('splits at the first colon: a password may hold more of them', async () => {
+    await addUser(booted, 'colons', ':a:b:');
+    expect((await attempt('colons', ':a:b:', freshAddress())).status).toBe(200);
+    refused(await attempt('colons', 'a:b:', freshAddress()));
+  });
+
+  it('takes one password for one text, however the keyboard composes its letters', async () => {
+    await addUser(booted, 'accents', 'caf\u00e9 noir');
+    expect((await attempt('accents', 'cafe\u0301\u00a0noir', freshAddress())).status).toBe(200);
+    refused(await attempt('accents', 'cafe noir', freshAddress()));
+  });
+
+  it('has no case in usernames', async () => {
+    expect((await attempt('BOB', DEMO_PASSWORD, freshAddress())).body.id).toBe('bob');
+  });
+
+  describe('remembers what was proved, for five minutes', () => {
+    it('runs argon2 for the first request only, and for each password and address anew', async () => {
+      await addUser(booted, 'frequent', 'one');
+      const [home, elsewhere] = [freshAddress(), freshAddress()];
+      const runs = async (password: string, from: string) =>
+        (await argon2Runs(booted, () => attempt('frequent', password, from))).runs;
+      expect(await runs('one', home)).toBe(1);
+      expect(await runs('one', home)).toBe(0);
+      expect(await runs('one', elsewhere)).toBe(1);
+      expect(await runs('two', home)).toBe(1);
+      expect(await runs('two', home)).toBe(1);
+    });
+
+    it('verifies the same claim made many times at once only once', async () => {
+      await addUser(booted, 'parallel', 'one');
+      const from = freshAddress();
+      const { runs, result } = await argon2Runs(booted, () =>
+        Promise.all(Array.from({ length: 30 }, () => attempt('parallel', 'one', from))),
+      );
+      expect(result.map(({ status }) => status)).toEqual(Array(30).fill(200));
+      expect(runs).toBe(1);
+    });
+
+    it('obeys a changed password on the next request', async () => {
+      await addUser(booted, 'changing', 'old');
+      const from = freshAddress();
+      expect((await attempt('changing', 'old', from)).status).toBe(200);
+      await setPassword(booted, 'changing', 'new');
+      refused(await attempt('changing', 'old', from));
+      expect((await attempt('changing', 'new', from)).status).toBe(200);
+    });
+
+    it('obeys a disabled account on the next request', async () => {
+      await addUser(booted, 'leaving', 'one');
+      const from = freshAddress();
+      expect((await attempt('leaving', 'one', from)).status).toBe(200);
+      await booted.db.manager.update(User, { id: 'leaving' }, { disabledAt: new Date() });
+      refused(await attempt('leaving', 'one', from));
+    });
+  });
+
+  describe('attacks', () => {
+    it('BASIC-01 an unknown name costs the same as a known one, and gets the same answer', async () => {
+      await addUser(booted, 'disabled', 'one');
+      await booted.db.manager.update(User, { id: 'disabled' }, { disabledAt: new Date() });
+      const from = freshAddress();
+      const claims = [
+        ['alice', 'wrong'],
+        ['nobody', 'wrong'],
+        ['n\u00f6body', 'wrong'],
+        ['disabled', 'one'],
+        ['acme-machine', 'wrong'],
+      ] as const;
+      const seen = [];
+      for (const [username, password] of claims) {
+        const { runs, result } = await argon2Runs(booted, () => attempt(username, password, from));
+        const { requestId: _, ...body } = result.body;
+        const { date: __, 'x-request-id': ___, ...headers } = Object.fromEntries(result.headers);
+        seen.push({ runs, status: result.status, body, headers });
+      }
+      expect(seen[0]).toMatchObject({ runs: 1, status: 401, body: { code: 'invalid_credentials' } });
+      for (const other of seen) expect(other).toEqual(seen[0]);
+    });
+
+    it('BASIC-01 an unknown name is throttled like a known one', async () => {
+      await addUser(booted, 'someone', 'one');
+      for (const username of ['someone', 'no-such-name']) {
+        for (let i = 0; i < 10; i++) refused(await attempt(username, `wrong ${i}`, freshAddress()));
+        throttled(await attempt(username, 'wrong', freshAddress()));
+      }
+    });
+
+    it('BASIC-04 a token without a colon is no empty password', async () => {
+      refused(await send(`Basic ${base64('alice')}`));
+    });
+
+    it('BASIC-05 an empty user or password is refused, and counts as a failure of the address', async () => {
+      await addUser(booted, 'passwordless', 'one');
+      await booted.db.manager.delete(Password, { userId: 'passwordless' });
+      const from = freshAddress();
+      for (let round = 0; round < 10; round++)
+        for (const pair of [`name-${round}:`, `:x${round}`, ':', 'alice:', 'passwordless:']) {
+          const answer = await send(`Basic ${base64(pair)}`, from);
+          expect([401, 429]).toContain(answer.status);
+        }
+      for (let i = 0; i < 50; i++) await attempt(`fill-${i}`, '', from);
+      throttled(await attempt('colons', ':a:b:', from));
+    });
+
+    it('BASIC-08 the bytes are UTF-8: the example of RFC 7617 passes, its Latin-1 form does not', async () => {
+      await addUser(booted, 'test', '123\u00a3');
+      expect((await send('Basic dGVzdDoxMjPCow==')).body.id).toBe('test');
+      refused(await send(`Basic ${base64('test:123\u00a3', 'latin1')}`));
+    });
+
+    it('BASIC-09 names that look like an account are not that account, and cannot become one', async () => {
+      const lookAlikes = ['\u0430lice', '\uff41lice', 'alice ', ' alice', 'ali\u200bce', '\ufeffalice'];
+      for (const name of lookAlikes) {
+        expect(usernameOf(name)).toBeUndefined();
+        refused(await attempt(name, DEMO_PASSWORD, freshAddress()));
+      }
+    });
+
+    it('BASIC-10 Base64 has one form: anything else is refused', async () => {
+      const good = base64(`bob:${DEMO_PASSWORD}`);
+      const bad = [
+        '%%%',
+        'Zm9v=bar',
+        good.slice(0, -1),
+        `${good}=`,
+        `${good.slice(0, 8)} ${good.slice(8)}`,
+        `${good.slice(0, 8)}\t${good.slice(8)}`,
+        // The last letter has bits that no byte uses; a lenient reader ignores them.
+        good.replace(/U=$/, 'V='),
+        // The URL-safe alphabet, of bytes that need it.
+        Buffer.from('bob:\u00bf\u00ff?>', 'utf8').toString('base64url'),
+        Buffer.from('bob:\xff\xfe', 'latin1').toString('base64'),
+        base64('bob:with\u0000null'),
+        base64('bob:two\r\nlines'),
+      ];
+      expect(good).toMatch(/U=$/);
+      for (const token of bad) refused(await send(`Basic ${token}`));
+    });
+
+    it("BASIC-11 the scheme's name has no case, and what is ambiguous is refused", async () => {
+      const token = base64(`bob:${DEMO_PASSWORD}`);
+      for (const scheme of ['basic', 'BASIC', 'bAsIc', 'Basic  '])
+        expect((await send(`${scheme} ${token}`)).status).toBe(200);
+      for (const value of [`Basic\t${token}`, `Basic,Bearer ${token}`, `Basic ${token}, Bearer x`, 'Basic'])
+        refused(await send(value));
+      refused(await send(`Bearer ${token}`), 'invalid_token');
+      refused(await send(`Basic${token}`), 'invalid_token');
+    });
+
+    it('BASIC-12 two Authorization headers are refused, whichever of them is good', async () => {
+      const good = `Authorization: ${basic('bob', DEMO_PASSWORD).Authorization}`;
+      for (const pair of [
+        [good, 'Authorization: Bearer x'],
+        ['Authorization: Bearer x', good],
+      ]) {
+        const answer = await client(booted.origin).raw(
+          'GET /demo/basic HTTP/1.1',
+          'Host: localhost',
+          'Connection: close',
+          ...pair,
+          '',
+        );
+        expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+        expect(answer).toContain('duplicate_header');
+      }
+    });
+
+    it('BASIC-15 every byte of a long password counts', async () => {
+      const password = 'x'.repeat(73);
+      await addUser(booted, 'verbose', password);
+      refused(await attempt('verbose', password.slice(0, 72), freshAddress()));
+      refused(await attempt('verbose', `${password}x`, freshAddress()));
+      expect((await attempt('verbose', password, freshAddress())).status).toBe(200);
+    });
+
+    it('BASIC-16 ten wrong guesses at an account, and every address that it does not know has to wait', async () => {
+      await addUser(booted, 'target', 'one');
+      const from = freshAddress();
+      for (let i = 0; i < 10; i++) refused(await attempt('target', `guess ${i}`, from));
+      const { runs } = await argon2Runs(booted, async () => {
+        throttled(await attempt('target', 'guess 11', from));
+        // Also the right guess, or waiting would be the answer to wrong guesses only.
+        throttled(await attempt('target', 'one', from));
+        for (let i = 0; i < 20; i++) throttled(await attempt('target', `guess ${i}`, freshAddress()));
+      });
+      expect(runs).toBe(0);
+      expect((await attempt('bob', DEMO_PASSWORD, from)).status).toBe(200);
+    });
+
+    it('BASIC-16 guesses sent all at once are counted before they are looked at', async () => {
+      await addUser(booted, 'rushed', 'one');
+      const { runs, result } = await argon2Runs(booted, () =>
+        Promise.all(Array.from({ length: 16 }, (_, i) => attempt('rushed', `guess ${i}`, freshAddress()))),
+      );
+      expect(runs).toBe(10);
+      expect(result.filter(({ status }) => status === 401)).toHaveLength(10);
+      result.filter(({ status }) => status !== 401).forEach(throttled);
+    });
+
+    it('BASIC-16 what the owner has just proved elsewhere is no answer to a guess', async () => {
+      await addUser(booted, 'online', 'one');
+      const [owner, attacker] = [freshAddress(), freshAddress()];
+      expect((await attempt('online', 'one', owner)).status).toBe(200);
+      for (let i = 0; i < 10; i++) refused(await attempt('online', `guess ${i}`, attacker));
+      throttled(await attempt('online', 'one', attacker));
+    });
+
+    it('BASIC-17 an attacker cannot lock the owner out', async () => {
+      await addUser(booted, 'owner', 'one');
+      const [home, attacker, hotel] = [freshAddress(), freshAddress(), freshAddress()];
+      expect((await attempt('owner', 'one', home)).status).toBe(200);
+      for (let i = 0; i < 10; i++) refused(await attempt('owner', `guess ${i}`, attacker));
+      throttled(await attempt('owner', 'one', hotel));
+
+      // From home all is as ever, also where the password has to be verified anew, and after an error in typing.
+      await setPassword(booted, 'owner', 'two');
+      refused(await attempt('owner', 'tow', home));
+      expect((await attempt('owner', 'two', home)).status).toBe(200);
+
+      // And from anywhere as soon as the quarter of an hour is over.
+      await booted.db.sql`UPDATE login_failures SET expire = ${Date.now() - 1}`;
+      expect((await attempt('owner', 'two', hotel)).status).toBe(200);
+      const known = await booted.db.manager.findBy(KnownAddress, { userId: 'owner' });
+      expect(known.map(({ address }) => address).sort()).toEqual([home, hotel].sort());
+    });
+
+    it('BASIC-17 an address that is known to the owner has its own limit', async () => {
+      await addUser(booted, 'flatmate', 'one');
+      const home = freshAddress();
+      expect((await attempt('flatmate', 'one', home)).status).toBe(200);
+      await setPassword(booted, 'flatmate', 'two');
+      for (let i = 0; i < 10; i++) refused(await attempt('flatmate', `guess ${i}`, home));
+      throttled(await attempt('flatmate', 'two', home));
+      expect((await attempt('flatmate', 'two', freshAddress())).status).toBe(200);
+    });
+
+    it('BASIC-18 one password tried on many accounts is stopped by the address', async () => {
+      const from = freshAddress();
+      for (let i = 0; i < 50; i++) refused(await attempt(`account-${i}`, 'Winter2026!', from));
+      const before = await counters();
+      throttled(await attempt('account-50', 'Winter2026!', from));
+      throttled(await attempt('alice', DEMO_PASSWORD, from));
+      expect(await counters()).toEqual(before);
+      expect((await attempt('alice', DEMO_PASSWORD, freshAddress())).status).toBe(200);
+    });
+
+    it('BASIC-18 the addresses of one IPv6 network are one', async () => {
+      for (let i = 0; i < 50; i++)
+        refused(await attempt(`account6-${i}`, 'Winter2026!', `2001:db8:1:2::${i + 1}`));
+      throttled(await attempt('account6-50', 'Winter2026!', '2001:db8:1:2:ffff:ffff:ffff:ffff'));
+      expect((await attempt('alice', DEMO_PASSWORD, '2001:db8:1:3::1')).status).toBe(200);
+    });
+
+    it('BASIC-20 a flood of logins is turned away, and the rest of the API goes on', async () => {
+      const before = await counters();
+      const flood = Promise.all(
+        Array.from({ length: 64 }, (_, i) => attempt(`flood-${i}`, 'wrong', freshAddress())),
+      );
+      const others = Promise.all(Array.from({ length: 10 }, () => client(booted.origin).get('/open')));
+      expect((await others).map(({ status }) => status)).toEqual(Array(10).fill(200));
+
+      const answers = await flood;
+      const turnedAway = answers.filter(({ status }) => status === 503);
+      expect(turnedAway.length).toBeGreaterThan(0);
+      for (const { headers, body } of turnedAway)
+        expect({ code: body.code, retryAfter: headers.get('retry-after') }).toEqual({
+          code: 'busy',
+          retryAfter: '1',
+        });
+      const looked = answers.filter(({ status }) => status !== 503);
+      expect(looked.length).toBeGreaterThanOrEqual(18);
+      looked.forEach((answer) => refused(answer));
+      // Who was turned away has not failed: two counters for each of the others, and none for these.
+      expect((await counters()).length - before.length).toBe(looked.length * 2);
+    });
+
+    it('BASIC-19 X-Forwarded-For of a stranger is not believed: all its values are one client', async () => {
+      const direct = await boot();
+      const guess = (i: number) =>
+        client(direct.origin).get('/demo/basic', {
+          ...basic(`stuffed-${i}`, 'leaked'),
+          'X-Forwarded-For': freshAddress(),
+        });
+      for (let i = 0; i < 50; i++) refused(await guess(i));
+      throttled(await guess(50));
+      const rows = await direct.db.sql<{ points: number }[]>`
+        SELECT points FROM login_failures WHERE key LIKE ${'address:%'}`;
+      expect(rows).toEqual([{ points: 50 }]);
+      await direct.close();
+    });
+  });
+});
