@@ -1,3 +1,5 @@
 export * from './ability.factory.js';
 export * from './access.module.js';
+export * from './accessible-by.js';
 export * from './can.guard.js';
+export * from './pages.js';
