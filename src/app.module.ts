@@ -4,9 +4,10 @@ import { AccessModule, CanGuard } from './access/index.js';
 import { AuthModule, AuthenticateGuard, type AuthMethod } from './auth/index.js';
 import { ConfigModule, type Settings } from './config/index.js';
 import { DatabaseModule, databaseSchema, type Schema } from './database/index.js';
+import { DocumentsModule, documentsSchema } from './documents/index.js';
 import * as installed from './methods/index.js';
-import { PlatformModule } from './platform/index.js';
 import { PasswordsModule, passwordsSchema } from './passwords/index.js';
+import { PlatformModule } from './platform/index.js';
 import { policy } from './policy.js';
 import { UsersModule, usersSchema } from './users/index.js';
 
@@ -14,7 +15,7 @@ export const METHODS: readonly AuthMethod[] = Object.values(installed);
 
 /** Every table of the application with these methods. */
 export function schemaOf(methods: readonly AuthMethod[]): Schema {
-  const own = [databaseSchema, usersSchema, passwordsSchema];
+  const own = [databaseSchema, usersSchema, passwordsSchema, documentsSchema];
   return {
     entities: [...own.flatMap((each) => each.entities), ...methods.flatMap((each) => each.entities ?? [])],
     migrations: [
@@ -42,7 +43,8 @@ export class AppModule {
         PasswordsModule,
         AuthModule.forRoot(methods),
         AccessModule.forRoot(policy),
-        PlatformModule,
+        PlatformModule.forRoot(settings),
+        DocumentsModule,
       ],
       // In this order, in one module: who is calling, then whether they may.
       providers: [

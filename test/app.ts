@@ -90,16 +90,22 @@ export async function boot(
     options.also,
     options.logTo,
   );
-  await app.listen(0, '127.0.0.1');
+  const close = async () => {
+    await app.close();
+    await database.drop();
+  };
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    await close();
+    throw error;
+  }
   const { port } = app.getHttpServer().address() as AddressInfo;
   return {
     app,
     origin: `http://127.0.0.1:${port}`,
     db: app.get(DataSource),
-    close: async () => {
-      await app.close();
-      await database.drop();
-    },
+    close,
   };
 }
 

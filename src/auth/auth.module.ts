@@ -1,5 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { APP_FILTER } from '@nestjs/core';
+import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { AuthenticateGuard } from './authenticate.guard.js';
 import { Authenticator, METHODS } from './authenticator.js';
 import { ChallengeFilter } from './challenge.filter.js';
@@ -20,7 +20,7 @@ export class AuthModule {
     return {
       module: AuthModule,
       global: true,
-      imports: methods.map((method) => method.module),
+      imports: [DiscoveryModule, ...methods.map((method) => method.module)],
       providers: [
         { provide: METHODS, useValue: methods },
         { provide: APP_FILTER, useClass: ChallengeFilter },

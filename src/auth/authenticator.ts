@@ -1,8 +1,8 @@
 import { BadRequestException, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { DiscoveryService, MetadataScanner, ModuleRef, Reflector } from '@nestjs/core';
 import { BadCredential, Unauthenticated, type Challenge } from './challenge.js';
 import type { AuthMethod, AuthStrategy } from './method.js';
-import { alternatives, type Alternatives, type Plan } from './plan.js';
+import { AUTHENTICATE, PUBLIC, alternatives, type Alternatives, type Plan } from './plan.js';
 import { mergePrincipals, type MethodName, type Principal } from './principal.js';
 import type { AuthRequest } from './request.js';
 
@@ -23,6 +23,9 @@ export class Authenticator implements OnModuleInit {
   constructor(
     @Inject(METHODS) private readonly methods: readonly AuthMethod[],
     private readonly modules: ModuleRef,
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+    private readonly reflector: Reflector,
   ) {}
 
   onModuleInit(): void {
@@ -30,6 +33,22 @@ export class Authenticator implements OnModuleInit {
       if (strategy) this.strategies.set(name, this.modules.get(strategy, { strict: false }));
     const ambient = (name: MethodName) => Number(this.strategyOf(name).ambient ?? false);
     this.any = [...this.strategies.keys()].sort((a, b) => ambient(a) - ambient(b)).map((name) => [name]);
+    for (const plan of this.plans())
+      this.ways(plan)
+        .flat()
+        .forEach((name) => this.strategyOf(name));
+  }
+
+  /** The plans of all routes, so that one which names a method that is not there stops the boot. */
+  private plans(): Plan[] {
+    return this.discovery.getControllers().flatMap(({ metatype }) => {
+      if (!metatype) return [];
+      const prototype = metatype.prototype as Record<string, () => unknown>;
+      const handlers = this.scanner.getAllMethodNames(prototype).map((name) => prototype[name]!);
+      return [metatype, ...handlers]
+        .map((target) => this.reflector.get<Plan | typeof PUBLIC | undefined>(AUTHENTICATE, target))
+        .filter((plan) => plan !== undefined && plan !== PUBLIC);
+    });
   }
 
   /** The ways to satisfy a plan on this installation. */

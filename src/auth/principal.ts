@@ -37,6 +37,10 @@ export interface Proof {
   readonly bound: boolean;
 }
 
+/** Whether a ceiling of scopes lies wholly under another; absent means no ceiling. */
+export const withinScopes = (ceiling: readonly string[] | undefined, scopes: readonly string[] | undefined) =>
+  !ceiling || Boolean(scopes?.every((scope) => ceiling.includes(scope)));
+
 /**
  * The one principal that several proofs add up to. They must speak of the same account; the narrowest ceiling
  * of scopes wins.

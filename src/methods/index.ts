@@ -1,1 +1,2 @@
+export * as apiKey from './api-key/index.js';
 export * as basic from './basic/index.js';

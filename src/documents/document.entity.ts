@@ -1,0 +1,86 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, OneToMany, PrimaryColumn } from 'typeorm';
+import { INSTANT } from '../database/index.js';
+import { Tenant, User } from '../users/index.js';
+
+export const STATUSES = ['draft', 'published', 'archived'] as const;
+/** From the least to the most guarded. */
+export const CLASSIFICATIONS = ['public', 'internal', 'confidential', 'secret'] as const;
+export const LEVELS = ['read', 'update'] as const;
+
+/** Each index begins with what a rule of the policy fixes and ends in a sort key and the id: a page is a range of it. */
+@Entity('documents')
+@Index(['tenantId', 'createdAt', 'id'])
+@Index(['tenantId', 'title', 'id'])
+@Index(['tenantId', 'status', 'createdAt', 'id'])
+@Index(['tenantId', 'status', 'title', 'id'])
+@Index(['ownerId', 'createdAt', 'id'])
+@Index(['ownerId', 'title', 'id'])
+export class Document {
+  @PrimaryColumn({ type: 'varchar', length: 36 })
+  id!: string;
+
+  @Column({ type: 'varchar', length: 36 })
+  tenantId!: string;
+
+  @ManyToOne(() => Tenant)
+  @JoinColumn({ name: 'tenantId' })
+  tenant?: Tenant;
+
+  @Column({ type: 'varchar', length: 36 })
+  ownerId!: string;
+
+  @ManyToOne(() => User)
+  @JoinColumn({ name: 'ownerId' })
+  owner?: User;
+
+  @Column({ type: 'varchar', length: 200 })
+  title!: string;
+
+  @Column({ type: 'text' })
+  body!: string;
+
+  /** Internal remarks. */
+  @Column({ type: 'text' })
+  notes!: string;
+
+  @Column({ type: 'varchar', length: 20 })
+  status!: (typeof STATUSES)[number];
+
+  @Column({ type: 'varchar', length: 20 })
+  classification!: (typeof CLASSIFICATIONS)[number];
+
+  /** Counts the writes, from 1; its quoted form is the ETag. */
+  @Column({ type: 'integer' })
+  version!: number;
+
+  @Column({ type: INSTANT })
+  createdAt!: Date;
+
+  @Column({ type: INSTANT })
+  updatedAt!: Date;
+
+  @OneToMany(() => DocumentShare, (share) => share.document)
+  shares!: DocumentShare[];
+}
+
+/** One user whom a document is shared with. */
+@Entity('document_shares')
+@Index(['userId', 'documentId'])
+export class DocumentShare {
+  @PrimaryColumn({ type: 'varchar', length: 36 })
+  documentId!: string;
+
+  @PrimaryColumn({ type: 'varchar', length: 36 })
+  userId!: string;
+
+  @ManyToOne(() => Document, (document) => document.shares, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'documentId' })
+  document?: Document;
+
+  @ManyToOne(() => User, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'userId' })
+  user?: User;
+
+  @Column({ type: 'varchar', length: 10 })
+  level!: (typeof LEVELS)[number];
+}

@@ -1,0 +1,145 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Headers,
+  HttpCode,
+  Param,
+  Patch,
+  Post,
+  Put,
+  Query,
+  Res,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { z } from 'zod';
+import { Ability, Can, type AppAbility } from '../access/index.js';
+import { Caller, type Principal } from '../auth/index.js';
+import { CLASSIFICATIONS, Document, LEVELS, STATUSES } from './document.entity.js';
+import { Documents } from './documents.js';
+import { etagOf } from './preconditions.js';
+import { viewOf } from './view.js';
+
+const fields = {
+  title: z.string().trim().min(1).max(200),
+  body: z.string().max(100_000),
+  notes: z.string().max(10_000),
+  status: z.enum(STATUSES),
+  classification: z.enum(CLASSIFICATIONS),
+};
+const NewDocument = z.strictObject(fields).partial().required({ title: true });
+const Changes = z
+  .strictObject(fields)
+  .partial()
+  .refine((changes) => Object.keys(changes).length > 0, 'must change something');
+const Share = z.strictObject({ level: z.enum(LEVELS) });
+
+export const Listing = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(20),
+  cursor: z.string().max(1000).optional(),
+  sort: z.enum(['createdAt', '-createdAt', 'title', '-title']).default('-createdAt'),
+  status: z.enum(STATUSES).optional(),
+  classification: z.enum(CLASSIFICATIONS).optional(),
+  ownerId: z.string().min(1).max(36).optional(),
+});
+
+@Controller('documents')
+export class DocumentsController {
+  constructor(
+    private readonly documents: Documents,
+    private readonly host: HttpAdapterHost,
+  ) {}
+
+  @Get()
+  @Can('read', Document)
+  async list(
+    @Caller() caller: Principal,
+    @Ability() ability: AppAbility,
+    @Query({ schema: Listing }) listing: z.output<typeof Listing>,
+  ) {
+    const { documents, nextCursor } = await this.documents.list(caller, ability, listing);
+    return { items: documents.map((document) => viewOf(document, ability)), nextCursor };
+  }
+
+  @Post()
+  @Can('create', Document)
+  async create(
+    @Caller() caller: Principal,
+    @Ability() ability: AppAbility,
+    @Body({ schema: NewDocument }) input: z.output<typeof NewDocument>,
+    @Res({ passthrough: true }) response: unknown,
+  ) {
+    const document = await this.documents.create(caller, ability, input);
+    this.host.httpAdapter.setHeader(response, 'Location', `/documents/${document.id}`);
+    return this.answer(document, ability, response);
+  }
+
+  @Get(':id')
+  @Can('read', Document)
+  async read(
+    @Ability() ability: AppAbility,
+    @Param('id') id: string,
+    @Res({ passthrough: true }) response: unknown,
+  ) {
+    return this.answer(await this.documents.find(ability, id), ability, response);
+  }
+
+  @Patch(':id')
+  @Can('update', Document)
+  async update(
+    @Ability() ability: AppAbility,
+    @Param('id') id: string,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Body({ schema: Changes }) changes: z.output<typeof Changes>,
+    @Res({ passthrough: true }) response: unknown,
+  ) {
+    return this.answer(await this.documents.update(ability, id, ifMatch, changes), ability, response);
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @Can('delete', Document)
+  async delete(
+    @Ability() ability: AppAbility,
+    @Param('id') id: string,
+    @Headers('if-match') ifMatch: string | undefined,
+  ): Promise<void> {
+    await this.documents.delete(ability, id, ifMatch);
+  }
+
+  @Put(':id/shares/:userId')
+  @Can('update', Document)
+  async share(
+    @Ability() ability: AppAbility,
+    @Param('id') id: string,
+    @Param('userId') userId: string,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Body({ schema: Share }) { level }: z.output<typeof Share>,
+    @Res({ passthrough: true }) response: unknown,
+  ) {
+    return this.answer(await this.documents.share(ability, id, ifMatch, userId, level), ability, response);
+  }
+
+  @Delete(':id/shares/:userId')
+  @Can('update', Document)
+  async unshare(
+    @Ability() ability: AppAbility,
+    @Param('id') id: string,
+    @Param('userId') userId: string,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Res({ passthrough: true }) response: unknown,
+  ) {
+    return this.answer(await this.documents.unshare(ability, id, ifMatch, userId), ability, response);
+  }
+
+  private answer(document: Document, ability: AppAbility, response: unknown) {
+    this.host.httpAdapter.setHeader(response, 'ETag', etagOf(document));
+    return viewOf(document, ability);
+  }
+}

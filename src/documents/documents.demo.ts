@@ -1,0 +1,46 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Demo } from '../database/index.js';
+import { CLASSIFICATIONS, Document, DocumentShare, STATUSES } from './document.entity.js';
+
+/** A document of every status and classification for each of the demo's writers; the id says which it is. */
+const DEMO_DOCUMENTS = [
+  { tenantId: 'acme', ownerId: 'alice' },
+  { tenantId: 'acme', ownerId: 'bob' },
+  { tenantId: 'globex', ownerId: 'mallory' },
+].flatMap(({ tenantId, ownerId }, writer) =>
+  STATUSES.flatMap((status, s) =>
+    CLASSIFICATIONS.map((classification, c): Partial<Document> => {
+      // A minute apart and in the past, so that a page of the demo looks the same everywhere.
+      const createdAt = new Date(Date.UTC(2026, 0, 1, 9, writer * 12 + s * 4 + c));
+      return {
+        id: `${ownerId}-${status}-${classification}`,
+        tenantId,
+        ownerId,
+        title: `A ${classification} ${status} document of ${ownerId}`,
+        body: `What ${ownerId} wrote.`,
+        notes: `What ${ownerId} thinks of it.`,
+        status,
+        classification,
+        version: 1,
+        createdAt,
+        updatedAt: createdAt,
+      };
+    }),
+  ),
+);
+
+@Injectable()
+export class DocumentsDemo implements OnApplicationBootstrap {
+  constructor(private readonly demo: Demo) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.demo.once('documents', async (manager) => {
+      await manager.insert(Document, DEMO_DOCUMENTS);
+      await manager.insert(DocumentShare, [
+        { documentId: 'alice-draft-confidential', userId: 'bob', level: 'update' },
+        { documentId: 'alice-draft-internal', userId: 'carol', level: 'read' },
+        { documentId: 'bob-draft-internal', userId: 'carol', level: 'update' },
+      ]);
+    });
+  }
+}

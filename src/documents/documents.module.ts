@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import type { Schema } from '../database/index.js';
+import { Document, DocumentShare } from './document.entity.js';
+import { DocumentsController } from './documents.controller.js';
+import { DocumentsDemo } from './documents.demo.js';
+import { Documents } from './documents.js';
+import { Documents1700000100000 } from './documents.migration.js';
+
+export const documentsSchema: Schema = {
+  entities: [Document, DocumentShare],
+  migrations: [Documents1700000100000],
+};
+
+@Module({ controllers: [DocumentsController], providers: [Documents, DocumentsDemo] })
+export class DocumentsModule {}

@@ -1,0 +1,2 @@
+export * from './document.entity.js';
+export * from './documents.module.js';

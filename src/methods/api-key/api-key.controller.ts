@@ -1,0 +1,86 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { z } from 'zod';
+import { Authenticate, Caller, SCOPES, SelfService, type Principal } from '../../auth/index.js';
+import { isAddressRange } from '../../config/index.js';
+import type { ApiKey } from './api-key.entity.js';
+import { ApiKeys } from './api-keys.js';
+
+const NewKey = z.strictObject({
+  name: z.string().trim().min(1).max(100),
+  scopes: z.array(z.enum(SCOPES)).max(SCOPES.length).optional(),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .transform((text) => new Date(text))
+    .refine((date) => date > new Date(), 'must lie in the future')
+    .optional(),
+  allowedIps: z
+    .array(z.string().refine(isAddressRange, 'must be an address or a range, as 10.0.0.0/8'))
+    .min(1)
+    .max(50)
+    .optional(),
+});
+
+const A_DAY = 86_400;
+const Rotation = z
+  .strictObject({
+    overlapSeconds: z
+      .int()
+      .min(0)
+      .max(7 * A_DAY)
+      .default(A_DAY),
+  })
+  .prefault({});
+
+/** What may be told of a key: all but its secret. */
+const view = ({ id, name, scopes, allowedIps, createdAt, expiresAt, lastUsedAt, previousUntil }: ApiKey) => ({
+  id,
+  name,
+  scopes,
+  allowedIps,
+  createdAt,
+  expiresAt,
+  lastUsedAt,
+  previousUntil,
+});
+
+@Controller()
+@SelfService()
+export class ApiKeyController {
+  constructor(private readonly keys: ApiKeys) {}
+
+  @Get('demo/api-key')
+  @Authenticate('api-key')
+  demo(@Caller() caller: Principal): Principal {
+    return caller;
+  }
+
+  @Post('api-keys')
+  async issue(
+    @Caller() caller: Principal,
+    @Body({ schema: NewKey }) { name, ...limits }: z.output<typeof NewKey>,
+  ) {
+    const { row, key } = await this.keys.issue(caller, name, limits);
+    return { ...view(row), key };
+  }
+
+  @Get('api-keys')
+  async list(@Caller() caller: Principal) {
+    return { items: (await this.keys.list(caller)).map(view) };
+  }
+
+  @Post('api-keys/:id/rotate')
+  async rotate(
+    @Caller() caller: Principal,
+    @Param('id') id: string,
+    @Body({ schema: Rotation }) { overlapSeconds }: z.output<typeof Rotation>,
+  ) {
+    const { row, key } = await this.keys.rotate(caller, id, overlapSeconds);
+    return { ...view(row), key };
+  }
+
+  @Delete('api-keys/:id')
+  @HttpCode(204)
+  revoke(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+    return this.keys.revoke(caller, id);
+  }
+}

@@ -1,0 +1,45 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Demo } from '../../database/index.js';
+import { ApiKey } from './api-key.entity.js';
+import { mintKey } from './api-key.js';
+
+const ofBob = {
+  id: 'DemoKeyOfBob0000',
+  ...mintKey('DemoKeyOfBob0000', 'PublishedSoNeverUsedOutsideOfTheDemo0000001'),
+};
+const ofMachine = {
+  id: 'DemoKeyOfMachine',
+  ...mintKey('DemoKeyOfMachine', 'PublishedSoNeverUsedOutsideOfTheDemo0000002'),
+};
+
+/** Bob's key in the demo: it reads and writes documents, and does not delete them, although bob may. */
+export const DEMO_KEY = ofBob.key;
+
+@Injectable()
+export class ApiKeyDemo implements OnApplicationBootstrap {
+  constructor(private readonly demo: Demo) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.demo.once('api-keys', async (manager) => {
+      const common = { createdAt: new Date() };
+      await manager.insert(ApiKey, [
+        {
+          ...common,
+          id: ofBob.id,
+          secretHash: ofBob.secretHash,
+          userId: 'bob',
+          name: "bob's demo key",
+          scopes: ['documents:read', 'documents:write'],
+        },
+        {
+          ...common,
+          id: ofMachine.id,
+          secretHash: ofMachine.secretHash,
+          userId: 'acme-machine',
+          name: 'nightly report',
+          scopes: ['documents:read'],
+        },
+      ]);
+    });
+  }
+}

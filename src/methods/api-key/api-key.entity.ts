@@ -1,0 +1,58 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { INSTANT } from '../../database/index.js';
+import { User } from '../../users/index.js';
+
+@Entity('api_keys')
+export class ApiKey {
+  /** The part of the key that is not secret. */
+  @PrimaryColumn({ type: 'varchar', length: 16 })
+  id!: string;
+
+  @Index()
+  @Column({ type: 'varchar', length: 36 })
+  userId!: string;
+
+  @ManyToOne(() => User, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'userId' })
+  user!: User;
+
+  @Column({ type: 'varchar', length: 100 })
+  name!: string;
+
+  /** SHA-256, hexadecimal. */
+  @Column({ type: 'varchar', length: 64 })
+  secretHash!: string;
+
+  /** The secret before the last rotation, good until `previousUntil`. */
+  @Column({ type: 'varchar', length: 64, nullable: true })
+  previousHash!: string | null;
+
+  @Column({ type: INSTANT, nullable: true })
+  previousUntil!: Date | null;
+
+  /** Null: no ceiling but the owner's roles. */
+  @Column({ type: 'simple-json', nullable: true })
+  scopes!: string[] | null;
+
+  /** Addresses and CIDR ranges that the key works from; null: any. */
+  @Column({ type: 'simple-json', nullable: true })
+  allowedIps!: string[] | null;
+
+  /** The key that made this one, and whose revocation ends it too. */
+  @Index()
+  @Column({ type: 'varchar', length: 16, nullable: true })
+  parentId!: string | null;
+
+  @Column({ type: INSTANT })
+  createdAt!: Date;
+
+  @Column({ type: INSTANT, nullable: true })
+  expiresAt!: Date | null;
+
+  /** To the minute: a write for every request would make a read API write. */
+  @Column({ type: INSTANT, nullable: true })
+  lastUsedAt!: Date | null;
+
+  @Column({ type: INSTANT, nullable: true })
+  revokedAt!: Date | null;
+}

@@ -1,0 +1,42 @@
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { INSTANT } from '../../database/index.js';
+
+export class ApiKeys1700000200000 implements MigrationInterface {
+  name = 'ApiKeys1700000200000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'api_keys',
+        columns: [
+          { name: 'id', type: 'varchar', length: '16', isPrimary: true },
+          { name: 'userId', type: 'varchar', length: '36' },
+          { name: 'name', type: 'varchar', length: '100' },
+          { name: 'secretHash', type: 'varchar', length: '64' },
+          { name: 'previousHash', type: 'varchar', length: '64', isNullable: true },
+          { name: 'previousUntil', type: INSTANT, isNullable: true },
+          { name: 'scopes', type: 'text', isNullable: true },
+          { name: 'allowedIps', type: 'text', isNullable: true },
+          { name: 'parentId', type: 'varchar', length: '16', isNullable: true },
+          { name: 'createdAt', type: INSTANT },
+          { name: 'expiresAt', type: INSTANT, isNullable: true },
+          { name: 'lastUsedAt', type: INSTANT, isNullable: true },
+          { name: 'revokedAt', type: INSTANT, isNullable: true },
+        ],
+        indices: [{ columnNames: ['userId'] }, { columnNames: ['parentId'] }],
+        foreignKeys: [
+          {
+            columnNames: ['userId'],
+            referencedTableName: 'users',
+            referencedColumnNames: ['id'],
+            onDelete: 'CASCADE',
+          },
+        ],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('api_keys');
+  }
+}

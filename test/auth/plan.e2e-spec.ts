@@ -1,0 +1,274 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get, Injectable, Module, type Type } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import { Strategy } from 'passport-custom';
+import {
+  AuthModule,
+  Authenticate,
+  BadCredential,
+  Caller,
+  Challenge,
+  Public,
+  SelfService,
+  allOf,
+  anyOf,
+  type AuthMethod,
+  type AuthRequest,
+  type AuthStrategy,
+  type MethodName,
+  type Principal,
+} from '../../src/auth/index.js';
+import { boot, client, type Booted } from '../app.js';
+
+declare module '../../src/auth/principal.js' {
+  interface AuthMethods {
+    red: true;
+    blue: true;
+    crumb: true;
+    odd: true;
+  }
+}
+
+/**
+ * A method for these tests. The credential says whose it is and with which scopes: `bob`, `bob;documents:read`; or
+ * it is `wrong`. Two are explicit, each in a header of its own; one is ambient, as a cookie is.
+ */
+function methodOf(name: MethodName, header: string, scheme: string, ambient = false): AuthMethod {
+  @Injectable()
+  class ColourStrategy extends PassportStrategy(Strategy, name) implements AuthStrategy {
+    readonly challenge = new Challenge(scheme, { realm: 'test' });
+    readonly ambient = ambient;
+
+    claims = (request: AuthRequest) => request.header(header) !== undefined;
+
+    validate(request: AuthRequest): Principal {
+      const [id = '', scope] = request.header(header)!.replace('crumb=', '').split(';');
+      if (id === 'wrong')
+        throw new BadCredential('wrong_colour', `${name} was wrong`, { error: 'wrong "colour"' });
+      if (id === 'broken') throw new Error('the database is down');
+      const proof = { method: name, at: new Date(), amr: [name], bound: false };
+      return {
+        id,
+        kind: 'user',
+        tenantId: 'acme',
+        roles: [],
+        proofs: [proof],
+        ...(scope && { scopes: scope.split(',') }),
+      };
+    }
+  }
+  @Module({ providers: [ColourStrategy] })
+  class ColourModule {}
+  return { name, module: ColourModule, strategy: ColourStrategy };
+}
+
+/** Strategies from npm end in every way that Passport knows. */
+@Injectable()
+class OddStrategy extends Strategy implements AuthStrategy {
+  readonly challenge = new Challenge('Odd');
+  constructor() {
+    super(() => {});
+  }
+  claims = (request: AuthRequest) => request.header('X-Odd') !== undefined;
+  override authenticate(
+    this: OddStrategy & Record<string, (...args: unknown[]) => void>,
+    request: never,
+  ): void {
+    const how = (request as AuthRequest).header('X-Odd')!;
+    this[how]!(how === 'error' ? new Error('odd') : undefined);
+  }
+}
+@Module({ providers: [OddStrategy] })
+class OddModule {}
+
+const methods = [
+  methodOf('crumb', 'Cookie', 'Cookie', true),
+  methodOf('red', 'X-Red', 'Red'),
+  methodOf('blue', 'X-Blue', 'Blue'),
+  { name: 'odd', module: OddModule, strategy: OddStrategy } as AuthMethod,
+];
+
+@Controller()
+class Bare {
+  @Get('bare') @SelfService() bare(@Caller() caller: Principal) {
+    return caller;
+  }
+}
+
+@Controller()
+@SelfService()
+class Routes {
+  @Get('red') @Authenticate('red') red(@Caller() caller: Principal) {
+    return caller;
+  }
+  @Get('both') @Authenticate(allOf('red', 'blue')) both(@Caller() caller: Principal) {
+    return caller;
+  }
+  @Get('nested') @Authenticate(anyOf('red', allOf('blue', 'crumb'))) nested(@Caller() caller: Principal) {
+    return caller;
+  }
+}
+
+@Controller('nearest')
+@Authenticate('red')
+@SelfService()
+class Nearest {
+  @Get('class') closed() {
+    return {};
+  }
+  @Get('method') @Public() open() {
+    return {};
+  }
+}
+
+describe('which credential is looked at', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ methods, also: [Bare, Routes, Nearest] })));
+  afterAll(() => booted.close());
+
+  const ask = (path: string, headers: Record<string, string> = {}) =>
+    client(booted.origin, headers).get(path);
+  const proofs = async (path: string, headers: Record<string, string>) => {
+    const { status, body } = await ask(path, headers);
+    return [status, ...(body.proofs ?? []).map((proof: { method: string }) => proof.method)];
+  };
+  const refusal = async (path: string, headers: Record<string, string> = {}) => {
+    const { status, body, headers: answer } = await ask(path, headers);
+    return [status, body.code, answer.get('www-authenticate')];
+  };
+
+  it('absent falls through: a route without a plan offers every method, the unasked one last', async () => {
+    const [status, code, challenges] = await refusal('/bare');
+    expect([status, code]).toEqual([401, 'unauthenticated']);
+    expect(challenges).toMatch(/Red realm="test", Blue realm="test", Odd, .*Cookie realm="test"$/);
+  });
+
+  it('absent: a route with a plan offers the methods of the plan, each once', async () => {
+    expect(await refusal('/red')).toEqual([401, 'unauthenticated', 'Red realm="test"']);
+    expect(await refusal('/nested')).toEqual([
+      401,
+      'unauthenticated',
+      'Red realm="test", Blue realm="test", Cookie realm="test"',
+    ]);
+  });
+
+  it('bad stops: one challenge, with its parameters escaped, and no other method is tried', async () => {
+    const bad = [401, 'wrong_colour', 'Red realm="test", error="wrong \\"colour\\""'];
+    expect(await refusal('/bare', { 'X-Red': 'wrong' })).toEqual(bad);
+    expect(await refusal('/bare', { 'X-Red': 'wrong', Cookie: 'crumb=bob' })).toEqual(bad);
+    expect(await refusal('/nested', { 'X-Red': 'wrong', Cookie: 'crumb=bob' })).toEqual(bad);
+  });
+
+  it('what comes unasked yields to what is explicit', async () => {
+    expect(await proofs('/bare', { Cookie: 'crumb=bob' })).toEqual([200, 'crumb']);
+    expect(await proofs('/bare', { Cookie: 'crumb=bob', 'X-Red': 'bob' })).toEqual([200, 'red']);
+  });
+
+  it('two explicit credentials where the plan takes one are 400, even if one is junk', async () => {
+    const ambiguous = [400, 'ambiguous_credentials', null];
+    expect(await refusal('/bare', { 'X-Red': 'bob', 'X-Blue': 'bob' })).toEqual(ambiguous);
+    expect(await refusal('/red', { 'X-Red': 'bob', 'X-Blue': 'bob' })).toEqual(ambiguous);
+    expect(await refusal('/bare', { 'X-Red': 'bob', Authorization: 'Junk x' })).toEqual(ambiguous);
+    expect(await refusal('/both', { 'X-Red': 'bob', 'X-Blue': 'bob', Authorization: 'Junk x' })).toEqual(
+      ambiguous,
+    );
+  });
+
+  it('junk that nobody claims never falls back to the cookie', async () => {
+    for (const Authorization of ['Bearer junk', 'Junk', '', 'Red x']) {
+      const [status, code, challenges] = await refusal('/bare', { Authorization, Cookie: 'crumb=bob' });
+      expect([status, code]).toEqual([401, 'invalid_token']);
+      expect(challenges).toContain(
+        Authorization === 'Red x' ? 'Red realm="test", error="invalid_token"' : 'Red realm="test"',
+      );
+    }
+  });
+
+  it("another method's credential does not open a route that does not name it, nor lets the cookie", async () => {
+    expect(await refusal('/red', { 'X-Blue': 'bob' })).toEqual([401, 'unauthenticated', 'Red realm="test"']);
+    const [status] = await refusal('/nested', { 'X-Odd': 'success', Cookie: 'crumb=bob' });
+    expect(status).toBe(401);
+  });
+
+  it('all of several: every proof counts, and the narrowest ceiling', async () => {
+    const { body } = await ask('/both', {
+      'X-Red': 'bob;documents:read,audit:read',
+      'X-Blue': 'bob;documents:read',
+    });
+    expect(body).toMatchObject({
+      id: 'bob',
+      scopes: ['documents:read'],
+      proofs: [{ method: 'red' }, { method: 'blue' }],
+    });
+    expect((await ask('/both', { 'X-Red': 'bob', 'X-Blue': 'bob;documents:read' })).body.scopes).toEqual([
+      'documents:read',
+    ]);
+  });
+
+  it('all of several: one is missing, and the answer asks for that one', async () => {
+    expect(await refusal('/both', { 'X-Red': 'bob' })).toEqual([401, 'unauthenticated', 'Blue realm="test"']);
+  });
+
+  it('all of several: they must speak of the same account', async () => {
+    expect(await refusal('/both', { 'X-Red': 'bob', 'X-Blue': 'alice' })).toEqual([
+      401,
+      'different_accounts',
+      'Red realm="test", Blue realm="test"',
+    ]);
+  });
+
+  it('any of several, nested: each way works by itself', async () => {
+    expect(await proofs('/nested', { 'X-Red': 'bob' })).toEqual([200, 'red']);
+    expect(await proofs('/nested', { 'X-Blue': 'bob', Cookie: 'crumb=bob' })).toEqual([200, 'blue', 'crumb']);
+    expect(await refusal('/nested', { 'X-Blue': 'bob' })).toEqual([
+      401,
+      'unauthenticated',
+      'Cookie realm="test"',
+    ]);
+  });
+
+  it('the nearest of @Public and @Authenticate wins', async () => {
+    expect((await ask('/nearest/class')).status).toBe(401);
+    expect((await ask('/nearest/method')).status).toBe(200);
+  });
+
+  it('a broken database is not a wrong password: 500, and not a word of it', async () => {
+    const { status, headers, body } = await ask('/bare', { 'X-Red': 'broken' });
+    expect([status, body.code, headers.get('www-authenticate')]).toEqual([500, 'internal_error', null]);
+    expect(JSON.stringify(body)).not.toContain('database');
+  });
+
+  it('a Passport strategy may end in any way, and only success with somebody is success', async () => {
+    for (const how of ['fail', 'pass', 'success'])
+      expect(await refusal('/bare', { 'X-Odd': how })).toEqual([401, 'invalid_credentials', 'Odd']);
+    for (const how of ['error', 'redirect']) expect((await ask('/bare', { 'X-Odd': how })).status).toBe(500);
+  });
+
+  it('two applications in one process do not share their strategies', async () => {
+    const other = await boot({ methods: [methodOf('red', 'X-Other', 'Other')], also: [Bare] });
+    expect((await client(other.origin).get('/bare', { 'X-Red': 'bob' })).status).toBe(401);
+    expect(await proofs('/bare', { 'X-Red': 'bob' })).toEqual([200, 'red']);
+    await other.close();
+  });
+
+  it('a challenge cannot be broken out of', () => {
+    expect(String(new Challenge('Basic', { realm: 'a"\\\r\nSet-Cookie: x' }))).toBe(
+      'Basic realm="a\\"\\\\Set-Cookie: x"',
+    );
+  });
+
+  it('a ceremony without an issuer does not start', () => {
+    const ceremony = { name: 'blue', module: OddModule as Type } as AuthMethod;
+    expect(() => AuthModule.forRoot([ceremony])).toThrow('blue ends in an issuer, and none is installed');
+  });
+
+  it('a route that names a method which is not installed does not start', async () => {
+    @Controller()
+    class Wrong {
+      @Get('wrong') @Authenticate('blue') @SelfService() wrong() {
+        return {};
+      }
+    }
+    await expect(boot({ methods: [], also: [Wrong] })).rejects.toThrow('"blue"');
+  });
+});

@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get, UseGuards, type CanActivate, type Type } from '@nestjs/common';
+import { Public, Caller, type MethodName, type Principal } from '../src/auth/index.js';
+import { User } from '../src/users/index.js';
+import { boot, client, type Booted } from './app.js';
+
+/** A credential of one account, as its holder has it, and what the server can do to it. */
+export interface Credential {
+  /** The method's own client: adds the credential to a request. */
+  readonly sign: (request: Request) => Request | Promise<Request>;
+  readonly revoke: () => Promise<void>;
+  /** Lets its time run out; absent where the method's credentials do not expire. */
+  readonly expire?: () => Promise<void>;
+}
+
+export interface Contract {
+  readonly name: MethodName;
+  /** The challenge of a 401 to a request without a credential. */
+  readonly challenge: string;
+  /** The `code` of a 401 to a credential that is wrong, whatever is wrong with it. */
+  readonly code: string;
+  readonly guard: Type<CanActivate>;
+  /** The field that carries the credential: it may stand only once. */
+  readonly header: string;
+  readonly empty: Record<string, string>;
+  readonly malformed: readonly Record<string, string>[];
+  /** Well-formed, and nobody's. */
+  readonly unknown: Record<string, string>;
+  /** A fresh credential of a demo user. */
+  readonly issue: (booted: Booted, userId: string) => Promise<Credential>;
+}
+
+/** The rows that every method must satisfy. */
+export function satisfiesTheContract(contract: Contract): void {
+  describe(`${contract.name} keeps the contract of all methods`, () => {
+    @Controller()
+    class Guarded {
+      @Get('guarded')
+      @Public()
+      @UseGuards(contract.guard)
+      show(@Caller() caller: Principal) {
+        return { id: caller.id };
+      }
+    }
+
+    let booted: Booted;
+    const demo = `/demo/${contract.name}`;
+    const call = async (credential: Credential, path = demo) => {
+      const response = await fetch(await credential.sign(new Request(booted.origin + path)));
+      return { status: response.status, headers: response.headers, body: await response.json() };
+    };
+    const refused = (
+      answer: { status: number; headers: Headers; body: { code: string } },
+      code = contract.code,
+    ) => {
+      expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
+      expect(answer.headers.get('www-authenticate')).toMatch(
+        new RegExp(`^${contract.challenge.split(' ')[0]}( |$)`),
+      );
+      expect(answer.headers.get('content-type')).toMatch('application/problem+json');
+    };
+
+    beforeAll(async () => (booted = await boot({ also: [Guarded] })));
+    afterAll(() => booted.close());
+
+    it('good: the caller is the account, proved by this method and no other', async () => {
+      const answer = await call(await contract.issue(booted, 'bob'));
+      expect(answer.status).toBe(200);
+      expect(answer.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
+      expect(answer.body.proofs.map((proof: { method: string }) => proof.method)).toEqual([contract.name]);
+    });
+
+    it('is one of the ways into every route that names none', async () => {
+      expect((await call(await contract.issue(booted, 'bob'), '/me')).status).toBe(200);
+    });
+
+    it('absent: 401 with the challenge of this method, and of this one only', async () => {
+      const answer = await client(booted.origin).get(demo);
+      refused(answer, 'unauthenticated');
+      expect(answer.headers.get('www-authenticate')).toBe(contract.challenge);
+    });
+
+    it('absent on a route that names no method: this challenge is one of those offered', async () => {
+      const answer = await client(booted.origin).get('/me');
+      expect(answer.status).toBe(401);
+      expect(answer.headers.get('www-authenticate')).toContain(contract.challenge);
+    });
+
+    it('empty: refused', async () => refused(await client(booted.origin).get(demo, contract.empty)));
+
+    it('malformed: refused', async () => {
+      for (const headers of contract.malformed) refused(await client(booted.origin).get(demo, headers));
+    });
+
+    it('unknown: refused', async () => refused(await client(booted.origin).get(demo, contract.unknown)));
+
+    it('wrong here stops: no other credential of the request is tried', async () => {
+      refused(await client(booted.origin).get('/me', contract.unknown));
+    });
+
+    it('duplicated: 400, whichever of the two is good', async () => {
+      const credential = await contract.issue(booted, 'bob');
+      const { headers } = await credential.sign(new Request(booted.origin + demo));
+      const lines = [...headers].flatMap(([name, value]) =>
+        name === contract.header.toLowerCase()
+          ? [`${name}: ${value}`, `${name}: ${value}`]
+          : [`${name}: ${value}`],
+      );
+      const answer = await client(booted.origin).raw(
+        `GET ${demo} HTTP/1.1`,
+        'Host: localhost',
+        'Connection: close',
+        ...lines,
+        '',
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      expect(answer).toContain('"duplicate_header"');
+    });
+
+    it('revoked: refused on the next request', async () => {
+      const credential = await contract.issue(booted, 'bob');
+      expect((await call(credential)).status).toBe(200);
+      await credential.revoke();
+      refused(await call(credential));
+    });
+
+    it('expired: refused', async () => {
+      const credential = await contract.issue(booted, 'bob');
+      if (!credential.expire) return;
+      expect((await call(credential)).status).toBe(200);
+      await credential.expire();
+      refused(await call(credential));
+    });
+
+    it('of a disabled account: refused on the next request, and good again when the account is', async () => {
+      const credential = await contract.issue(booted, 'carol');
+      expect((await call(credential)).status).toBe(200);
+      await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: new Date() });
+      refused(await call(credential));
+      await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: null });
+      expect((await call(credential)).status).toBe(200);
+    });
+
+    it('sees the roles as they are now', async () => {
+      const credential = await contract.issue(booted, 'carol');
+      await booted.db.manager.update(User, { id: 'carol' }, { roles: ['auditor'] });
+      expect((await call(credential)).body.roles).toEqual(['auditor']);
+      await booted.db.manager.update(User, { id: 'carol' }, { roles: ['viewer'] });
+      expect((await call(credential)).body.roles).toEqual(['viewer']);
+    });
+
+    it('of another tenant: the caller belongs to that tenant, and sees none of this one', async () => {
+      const mallory = await contract.issue(booted, 'mallory');
+      expect((await call(mallory)).body.tenantId).toBe('globex');
+      const { body } = await call(mallory, '/documents?limit=100');
+      expect(body.items.length).toBeGreaterThan(0);
+      for (const item of body.items) expect(item.tenantId).toBe('globex');
+    });
+
+    it('its own guard protects a single route', async () => {
+      expect((await call(await contract.issue(booted, 'bob'), '/guarded')).body).toEqual({ id: 'bob' });
+      refused(await client(booted.origin).get('/guarded'), 'unauthenticated');
+      refused(await client(booted.origin).get('/guarded', contract.unknown));
+    });
+  });
+}

@@ -1,0 +1,370 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { ApiKey } from '../../src/methods/api-key/api-key.entity.js';
+import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
+import { ApiKeyGuard } from '../../src/methods/api-key/api-key.guard.js';
+import { withApiKey } from '../../src/methods/api-key/api-key.client.js';
+import {
+  allowsAddress,
+  containsRange,
+  mintKey,
+  newKeyId,
+  parseKey,
+} from '../../src/methods/api-key/api-key.js';
+import { User } from '../../src/users/index.js';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { satisfiesTheContract } from '../method.contract.js';
+
+const somebodys = mintKey(newKeyId()).key;
+
+satisfiesTheContract({
+  name: 'api-key',
+  challenge: 'ApiKey realm="auth-atlas"',
+  code: 'invalid_api_key',
+  guard: ApiKeyGuard,
+  header: 'X-API-Key',
+  empty: { 'X-API-Key': '' },
+  malformed: [
+    { 'X-API-Key': 'atlas_' },
+    { 'X-API-Key': `${somebodys}x` },
+    { 'X-API-Key': ` ${somebodys} ${somebodys}` },
+    { Authorization: 'ApiKey' },
+    { Authorization: `ApiKey ${somebodys}, ApiKey ${somebodys}` },
+  ],
+  unknown: { 'X-API-Key': somebodys },
+  issue: async ({ origin, db }, userId) => {
+    const user = await db.manager.findOneByOrFail(User, { id: userId });
+    const { body } = await client(origin, as(user)).post('/api-keys', { name: 'contract' });
+    return {
+      sign: withApiKey(body.key),
+      revoke: () =>
+        client(origin, as(user))
+          .send('DELETE', `/api-keys/${body.id}`)
+          .then(() => {}),
+      expire: () => db.manager.update(ApiKey, { id: body.id }, { expiresAt: new Date() }).then(() => {}),
+    };
+  },
+});
+
+describe('api-key', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' } })));
+  afterAll(() => booted.close());
+
+  /** As bob, signed in by some other method, without a ceiling. */
+  const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
+  const by = (key: string, more?: Record<string, string>) =>
+    client(booted.origin, { 'X-API-Key': key, ...more });
+  const issue = async (body: object = {}, who = bob()) => {
+    const answer = await who.post('/api-keys', { name: 'test', ...body });
+    expect(answer.status).toBe(201);
+    return answer.body as { id: string; key: string };
+  };
+  const row = (id: string) => booted.db.manager.findOneByOrFail(ApiKey, { id });
+  const update = (id: string, changes: Partial<ApiKey>) => booted.db.manager.update(ApiKey, { id }, changes);
+  const works = async (key: string) => (await by(key).get('/demo/api-key')).status === 200;
+
+  it('is shown once, when it is made', async () => {
+    const answer = await bob().post('/api-keys', { name: 'deploy script', scopes: ['documents:read'] });
+    expect(answer.body).toMatchObject({ name: 'deploy script', scopes: ['documents:read'], expiresAt: null });
+    expect(parseKey(answer.body.key)?.id).toBe(answer.body.id);
+    const { body } = await bob().get('/api-keys');
+    expect(body.items).toContainEqual(expect.objectContaining({ id: answer.body.id, name: 'deploy script' }));
+    expect(JSON.stringify(body)).not.toContain(parseKey(answer.body.key)?.secret);
+  });
+
+  it('signs in by either header', async () => {
+    expect((await by(DEMO_KEY).get('/demo/api-key')).body).toMatchObject({ id: 'bob', kind: 'user' });
+    const answer = await client(booted.origin, { Authorization: `apikey ${DEMO_KEY}` }).get('/demo/api-key');
+    expect(answer.body.proofs).toMatchObject([
+      { method: 'api-key', credentialId: 'DemoKeyOfBob0000', bound: false },
+    ]);
+  });
+
+  it('may do no more than its scopes, and no more than its owner', async () => {
+    const reader = await issue({ scopes: ['documents:read'] });
+    expect((await by(reader.key).get('/documents')).status).toBe(200);
+    expect((await by(reader.key).post('/documents', { title: 'x' })).status).toBe(403);
+    const carol = client(booted.origin, as({ id: 'carol', roles: ['viewer'] }));
+    const wide = await issue({ scopes: ['documents:read', 'documents:write'] }, carol);
+    expect((await by(wide.key).post('/documents', { title: 'x' })).status).toBe(403);
+  });
+
+  it('remembers when it was last used, to the minute', async () => {
+    const { id, key } = await issue();
+    await by(key).get('/demo/api-key');
+    const first = (await row(id)).lastUsedAt;
+    expect(first).toBeInstanceOf(Date);
+    await by(key).get('/demo/api-key');
+    expect((await row(id)).lastUsedAt).toEqual(first);
+    await update(id, { lastUsedAt: new Date(Date.now() - 61_000) });
+    await by(key).get('/demo/api-key');
+    expect((await row(id)).lastUsedAt!.getTime()).toBeGreaterThan(Date.now() - 30_000);
+  });
+
+  describe('rotation', () => {
+    it('leaves the old secret good for the overlap, and not longer', async () => {
+      const old = await issue();
+      const { status, body } = await bob().post(`/api-keys/${old.id}/rotate`);
+      expect({ status, id: body.id }).toEqual({ status: 201, id: old.id });
+      expect([await works(old.key), await works(body.key)]).toEqual([true, true]);
+      await update(old.id, { previousUntil: new Date() });
+      expect([await works(old.key), await works(body.key)]).toEqual([false, true]);
+    });
+
+    it('with no overlap ends the old secret at once', async () => {
+      const old = await issue();
+      const { body } = await bob().post(`/api-keys/${old.id}/rotate`, { overlapSeconds: 0 });
+      expect([await works(old.key), await works(body.key)]).toEqual([false, true]);
+    });
+
+    it('twice leaves two secrets, never three', async () => {
+      const first = await issue();
+      const second = (await bob().post(`/api-keys/${first.id}/rotate`)).body.key;
+      const third = (await bob().post(`/api-keys/${first.id}/rotate`)).body.key;
+      expect([await works(first.key), await works(second), await works(third)]).toEqual([false, true, true]);
+    });
+
+    it('of several at the same time, each answered 201 was the last word once', async () => {
+      const { id, key } = await issue();
+      const answers = await Promise.all([1, 2, 3, 4].map(() => bob().post(`/api-keys/${id}/rotate`)));
+      const won = answers
+        .filter((answer) => answer.status === 201)
+        .map((answer) => answer.body.key as string);
+      expect(won.length).toBeGreaterThan(0);
+      for (const answer of answers.filter((each) => each.status !== 201))
+        expect([answer.status, answer.body.code]).toEqual([409, 'rotated_meanwhile']);
+      const alive = await Promise.all([key, ...won].map(works));
+      expect(alive.filter(Boolean)).toHaveLength(2);
+    });
+  });
+
+  describe('revocation', () => {
+    it('ends it at once, and every key that it made', async () => {
+      const parent = await issue();
+      const child = await issue({}, by(parent.key));
+      const grandchild = await issue({}, by(child.key));
+      expect((await bob().send('DELETE', `/api-keys/${parent.id}`)).status).toBe(204);
+      expect(await Promise.all([parent, child, grandchild].map(({ key }) => works(key)))).toEqual([
+        false,
+        false,
+        false,
+      ]);
+      expect((await bob().send('DELETE', `/api-keys/${parent.id}`)).status).toBe(404);
+      expect((await bob().post(`/api-keys/${parent.id}/rotate`)).status).toBe(404);
+    });
+  });
+
+  describe('an address list', () => {
+    it('lets in its addresses and no others, also written as IPv6', async () => {
+      const { key } = await issue({ allowedIps: ['10.0.0.0/8', '2001:db8::/32'] });
+      const from = (address: string) => by(key, { 'X-Forwarded-For': address }).get('/demo/api-key');
+      expect((await from('10.1.2.3')).status).toBe(200);
+      expect((await from('::ffff:10.1.2.3')).status).toBe(200);
+      expect((await from('2001:db8::1')).status).toBe(200);
+      expect((await from('11.0.0.1')).body.code).toBe('invalid_api_key');
+      expect((await from('2001:db9::1')).status).toBe(401);
+    });
+  });
+
+  describe('attacks', () => {
+    it('APIKEY-01: a key in the URL signs nobody in', async () => {
+      for (const path of [
+        `/me?api_key=${DEMO_KEY}`,
+        `/me?X-API-Key=${DEMO_KEY}`,
+        `/me;key=${DEMO_KEY}`,
+        `/me/${DEMO_KEY}`,
+      ]) {
+        const answer = await client(booted.origin).get(path);
+        expect([401, 404]).toContain(answer.status);
+        expect(JSON.stringify(answer.body)).not.toContain(DEMO_KEY);
+      }
+    });
+
+    it('APIKEY-02: an unknown key and a wrong secret look alike', async () => {
+      const { id } = await issue();
+      const seen = ({ status, headers, body }: Answer) => [
+        status,
+        headers.get('www-authenticate'),
+        { ...body, requestId: '' },
+      ];
+      const wrong = await by(mintKey(id).key).get('/me');
+      expect(wrong.body.code).toBe('invalid_api_key');
+      expect(seen(wrong)).toEqual(seen(await by(somebodys).get('/me')));
+    });
+
+    it('APIKEY-05: a key that expires now has expired', async () => {
+      const { id, key } = await issue({ expiresAt: new Date(Date.now() + 60_000).toISOString() });
+      expect(await works(key)).toBe(true);
+      for (const expiresAt of [new Date(), new Date(Date.now() - 1000)]) {
+        await update(id, { expiresAt });
+        expect((await by(key).get('/me')).body.code).toBe('invalid_api_key');
+      }
+    });
+
+    it('APIKEY-08: a key cannot be changed into a wider one', async () => {
+      const { id, key } = await issue({ scopes: ['documents:read'] });
+      const before = await row(id);
+      for (const body of [
+        { scopes: ['audit:read'] },
+        { userId: 'alice' },
+        { tenantId: 'globex' },
+        { expiresAt: null },
+      ])
+        expect((await bob().send('PATCH', `/api-keys/${id}`, { body })).status).toBe(404);
+      for (const body of [{ scopes: ['audit:read'] }, { userId: 'alice' }])
+        expect((await bob().post(`/api-keys/${id}/rotate`, body)).status).toBe(422);
+      for (const body of [
+        { userId: 'alice' },
+        { tenantId: 'globex' },
+        { secretHash: 'x' },
+        { parentId: null },
+      ]) {
+        const answer = await by(key).post('/api-keys', { name: 'x', ...body });
+        expect([answer.status, answer.body.errors[0].field]).toEqual([422, Object.keys(body)[0]]);
+      }
+      expect(await row(id)).toEqual({ ...before, lastUsedAt: expect.any(Date) });
+    });
+
+    it('a key cannot mint a key beyond itself: not in scopes, not in time, not in addresses', async () => {
+      const soon = new Date(Date.now() + 3_600_000).toISOString();
+      const limited = await issue({
+        scopes: ['documents:read'],
+        expiresAt: soon,
+        allowedIps: ['127.0.0.0/8'],
+      });
+      const count = () => booted.db.manager.count(ApiKey);
+      const before = await count();
+      for (const body of [
+        { scopes: ['documents:read', 'documents:write'] },
+        { expiresAt: new Date(Date.now() + 7_200_000).toISOString() },
+        { allowedIps: ['0.0.0.0/0'] },
+        { allowedIps: ['127.0.0.1', '10.0.0.1'] },
+      ]) {
+        const answer = await by(limited.key).post('/api-keys', { name: 'x', ...body });
+        expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+      }
+      expect(await count()).toBe(before);
+      const child = await issue({}, by(limited.key));
+      expect(await row(child.id)).toMatchObject({
+        scopes: ['documents:read'],
+        expiresAt: new Date(soon),
+        allowedIps: ['127.0.0.0/8'],
+        parentId: limited.id,
+      });
+    });
+
+    it('a limited key cannot rotate or revoke a wider one of its owner', async () => {
+      const wide = await issue();
+      const narrow = await issue({ scopes: ['documents:read'] });
+      const before = await row(wide.id);
+      expect((await by(narrow.key).post(`/api-keys/${wide.id}/rotate`)).body.code).toBe(
+        'beyond_your_credential',
+      );
+      expect((await by(narrow.key).send('DELETE', `/api-keys/${wide.id}`)).body.code).toBe(
+        'beyond_your_credential',
+      );
+      expect(await row(wide.id)).toEqual(before);
+      expect((await by(narrow.key).send('DELETE', `/api-keys/${narrow.id}`)).status).toBe(204);
+    });
+
+    it("nobody can list, rotate or revoke another account's key; it does not even exist", async () => {
+      const { id, key } = await issue();
+      const before = await row(id);
+      for (const other of [
+        as({ id: 'carol', roles: ['viewer'] }),
+        as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }),
+      ]) {
+        const who = client(booted.origin, other);
+        expect((await who.post(`/api-keys/${id}/rotate`)).body.code).toBe('not_found');
+        expect((await who.send('DELETE', `/api-keys/${id}`)).body.code).toBe('not_found');
+        expect((await who.get('/api-keys')).body.items.map((item: { id: string }) => item.id)).not.toContain(
+          id,
+        );
+      }
+      expect(await row(id)).toEqual(before);
+      expect(await works(key)).toBe(true);
+    });
+
+    it('APIKEY-11: a key follows its owner down when a role is taken away', async () => {
+      const { key } = await issue({ scopes: ['documents:read', 'documents:write'] });
+      const create = () => by(key).post('/documents', { title: randomUUID() });
+      expect((await create()).status).toBe(201);
+      await booted.db.manager.update(User, { id: 'bob' }, { roles: ['viewer'] });
+      expect((await create()).status).toBe(403);
+      await booted.db.manager.update(User, { id: 'bob' }, { roles: ['editor'] });
+    });
+
+    it('APIKEY-13, APIKEY-14: two keys in one request are refused, whichever is good', async () => {
+      const { key } = await issue();
+      for (const headers of [
+        { 'X-API-Key': DEMO_KEY, Authorization: `ApiKey ${key}` },
+        { 'X-API-Key': key, Authorization: `ApiKey ${key}` },
+        { 'X-API-Key': key, Authorization: 'Bearer x' },
+        { 'X-API-Key': key, Authorization: 'Basic eDp5' },
+      ]) {
+        const answer = await client(booted.origin).get('/me', headers);
+        expect([answer.status, answer.body.code]).toEqual([400, 'ambiguous_credentials']);
+      }
+      const joined = await client(booted.origin).get('/me', { 'X-API-Key': `${key}, ${DEMO_KEY}` });
+      expect(joined.status).toBe(401);
+    });
+
+    it('APIKEY-15, APIKEY-16: neither the API nor the database gives a secret back', async () => {
+      const { id, key } = await issue();
+      const secret = parseKey(key)!.secret;
+      expect((await bob().get(`/api-keys/${id}`)).status).toBe(404);
+      const dump = JSON.stringify(await booted.db.query('SELECT * FROM api_keys'));
+      expect(dump).toContain(id);
+      expect(dump).not.toContain(secret);
+      expect((await row(id)).secretHash).toMatch(/^[0-9a-f]{64}$/);
+    });
+
+    it('APIKEY-17: a mistyped key never reaches the database', async () => {
+      const asked = jest.spyOn(booted.db.driver, 'createQueryRunner');
+      const { secret, id } = parseKey(DEMO_KEY)!;
+      const last = DEMO_KEY.at(-1) === '0' ? '1' : '0';
+      expect((await by(DEMO_KEY.slice(0, -1) + last).get('/me')).status).toBe(401);
+      expect((await by(`atlas_${id}.${secret}0000000`).get('/me')).status).toBe(401);
+      expect(asked).not.toHaveBeenCalled();
+      expect((await by(DEMO_KEY).get('/me')).status).toBe(200);
+      expect(asked).toHaveBeenCalled();
+      asked.mockRestore();
+    });
+
+    it('APIKEY-19: only addresses written in full are addresses', async () => {
+      for (const range of [
+        '010.0.0.1',
+        '0x0a.1',
+        '10.1',
+        '10.0.0.0/33',
+        '10.0.0.0/08',
+        '10.0.0.0/',
+        'fe80::1%eth0',
+        '167772161',
+        'localhost',
+        '',
+      ])
+        expect((await bob().post('/api-keys', { name: 'x', allowedIps: [range] })).status).toBe(422);
+      expect(allowsAddress(['10.0.0.0/8'], '010.0.0.1')).toBe(false);
+      expect(allowsAddress(['10.0.0.0/8'], 'fe80::1%eth0')).toBe(false);
+      expect(allowsAddress(['::/0'], 'not an address')).toBe(false);
+      expect(containsRange('10.0.0.0/8', '10.1.0.0/16')).toBe(true);
+      expect(containsRange('10.1.0.0/16', '10.0.0.0/8')).toBe(false);
+      expect(containsRange('0.0.0.0/0', '::/0')).toBe(false);
+    });
+
+    it('PLATFORM-18: X-Forwarded-For opens no address list where the peer is not a trusted proxy', async () => {
+      const direct = await boot();
+      const { body } = await client(direct.origin, as({ id: 'bob' })).post('/api-keys', {
+        name: 'x',
+        allowedIps: ['10.0.0.0/8'],
+      });
+      for (const name of ['X-Forwarded-For', 'X-Real-IP', 'Forwarded', 'CF-Connecting-IP'])
+        expect(
+          (await client(direct.origin, { 'X-API-Key': body.key, [name]: '10.0.0.1' }).get('/me')).status,
+        ).toBe(401);
+      await direct.close();
+    });
+  });
+});
