@@ -5,7 +5,7 @@ import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import type { AuthMethod } from './auth/index.js';
 import type { Settings } from './config/index.js';
-import { InputPipe, NestLog, ProblemFilter, adapterFor, createLog } from './platform/index.js';
+import { InputPipe, NestLog, OpenApi, ProblemFilter, adapterFor, createLog } from './platform/index.js';
 
 /**
  * The whole application, not yet listening. Tests use it too.
@@ -27,5 +27,6 @@ export async function createApp(
   );
   app.useGlobalFilters(new ProblemFilter(app.get(HttpAdapterHost)));
   app.useGlobalPipes(new InputPipe());
+  app.get(OpenApi).describe(app);
   return app;
 }

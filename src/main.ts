@@ -1,13 +1,27 @@
+import { Logger, type INestApplication } from '@nestjs/common';
+import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
-import { BadSettings, Settings } from './config/index.js';
+import { METHODS } from './app.module.js';
+import { Settings } from './config/index.js';
+import { welcome, whyNotStarted } from './platform/index.js';
 
 async function start(): Promise<void> {
   const settings = Settings.from(process.env);
   const app = await createApp(settings);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(app));
   await app.listen(settings.port, settings.host);
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  if (settings.demo) process.stdout.write(welcome(settings.publicUrl.replace(/:0$/, `:${port}`), METHODS));
+  else new Logger('Start').log({ event: 'listening', host: settings.host, port });
+}
+
+/** Requests under way finish, then the database closes. A second signal ends the process at once. */
+async function stop(app: INestApplication): Promise<void> {
+  await app.close();
+  process.exit(0);
 }
 
 start().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof BadSettings ? error.message : String((error as Error).stack)}\n`);
-  process.exitCode = 1;
+  process.stderr.write(`${whyNotStarted(error)}\n`);
+  process.exit(1);
 });

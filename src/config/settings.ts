@@ -1,11 +1,15 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 
 /** The secret of a demo, published in this file: production refuses it. */
 export const DEMO_SECRET = 'demo-secret-published-in-the-source-of-auth-atlas';
 
 const flag = z.enum(['true', 'false'], 'must be true or false').transform((text) => text === 'true');
-const port = z.coerce.number('must be a port number').int().min(0).max(65_535);
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port number')
+  .transform(Number)
+  .refine((number) => number <= 65_535, 'must be a port number');
 const url = (protocol: RegExp) =>
   z.url({ protocol, error: `must be a URL that begins with ${protocol.source}` });
 
@@ -19,6 +23,16 @@ export function isAddressRange(text: string): boolean {
   );
 }
 
+/** No range of somebody's proxies is this wide. One over the IPv4-mapped addresses holds all of IPv4. */
+function isTooWide(range: string): boolean {
+  const [address = '', prefix] = range.split('/');
+  if (prefix === undefined || !isAddressRange(range)) return false;
+  if (isIP(address) === 4) return Number(prefix) < 8;
+  const addresses = new BlockList();
+  addresses.addSubnet(address, Number(prefix), 'ipv6');
+  return Number(prefix) < 7 || addresses.check('::ffff:8.8.8.8', 'ipv6');
+}
+
 const trusted = z
   .string()
   .transform((list) => list.split(',').map((item) => item.trim()))
@@ -26,7 +40,7 @@ const trusted = z
     (list) => list.every(isAddressRange),
     'must list the addresses or ranges of your proxies, as 10.0.0.0/8',
   )
-  .refine((list) => !list.some((range) => range.endsWith('/0')), 'may not trust every address');
+  .refine((list) => !list.some(isTooWide), 'may not trust ranges so wide that anybody is in them');
 
 const server = z.object({
   NODE_ENV: z
@@ -34,7 +48,12 @@ const server = z.object({
     .default('development'),
   PORT: port.default(3000),
   HOST: z.string().min(1).default('127.0.0.1'),
-  PUBLIC_URL: url(/^https?$/).optional(),
+  PUBLIC_URL: url(/^https?$/)
+    .refine((text) => new URL(text).origin === text.replace(/\/$/, ''), {
+      error: 'must be an origin, as https://api.example.com',
+      when: (payload) => payload.issues.length === 0,
+    })
+    .optional(),
   HTTP_ADAPTER: z.enum(['fastify', 'express'], 'must be fastify or express').default('fastify'),
   TRUST_PROXY: trusted.default([]),
 });

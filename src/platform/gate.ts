@@ -49,17 +49,22 @@ export function gate(handler: RequestListener, log: Logger, closing: () => boole
 
 /** A path and a query of RFC 3986's characters; a query may hold the few more that browsers leave as they are. */
 const TARGET = /^\/[\w\-.~!$&'()*+,;=:@%/]*(?:\?[\w\-.~!$&'()*+,;=:@%/?[\]{}|^`\\]*)?$/;
+/**
+ * An encoded slash, backslash or NUL is one segment to the router and something else to what comes after. An encoded
+ * letter, digit or dot is a second spelling of a path (RFC 3986, section 6.2.2.2), which only one of the routers knows.
+ */
+const AMBIGUOUS = /%(?:00|2f|5c|2d|2e|5f|7e|3\d|[46][1-9a-f]|[57][\da])/i;
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(?:;.*)?$/;
 
 /** What the two adapters would read differently, or not as it was meant, they never get to see. */
 function flawOf(request: IncomingMessage): HttpException | undefined {
+  if (request.httpVersionMajor !== 1) return new BadRequestException();
   const hosts = request.headersDistinct['host'] ?? [];
   if (hosts.length > 1) return bad('duplicate_header', 'The Host header came twice.');
   if (!hosts[0]) return bad('host_required', 'The request names no host.');
   const target = request.url ?? '';
   const [path = ''] = target.split('?');
-  // An encoded slash, backslash or NUL would be one segment to the router and something else to what comes after.
-  if (!TARGET.test(target) || /%(?:00|2f|5c)/i.test(path) || /%00/.test(target) || !decodes(target))
+  if (!TARGET.test(target) || AMBIGUOUS.test(path) || /%00/.test(target) || !decodes(target))
     return bad('invalid_target', 'The request target must be a path and a query of well-formed characters.');
   const type = request.headers['content-type'];
   if (type !== undefined && !MEDIA_TYPE.test(type)) return new UnsupportedMediaTypeException();

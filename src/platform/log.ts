@@ -41,10 +41,8 @@ const SECRETS = [
 
 /** JSON leaves a few line breaks and control characters as they are, and a terminal or a log viewer obeys them. */
 const oneLine = (line: string) =>
-  line.replace(
-    // oxlint-disable-next-line no-misleading-character-class
-    /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  line.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    character.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   );
 
 /** Lets Nest and all that logs through it write those lines. */

@@ -1,11 +1,21 @@
-import { Module } from '@nestjs/common';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
+import type { Settings } from '../config/index.js';
 import { HealthController } from './health.controller.js';
 import { MeController } from './me.controller.js';
+import { openApiController } from './openapi.controller.js';
+import { OpenApi } from './openapi.js';
 
 /** What every HTTP service has, whatever it serves. */
-@Module({
-  imports: [TerminusModule.forRoot({ logger: false })],
-  controllers: [HealthController, MeController],
-})
-export class PlatformModule {}
+@Module({})
+export class PlatformModule {
+  static forRoot(settings: Settings): DynamicModule {
+    return {
+      module: PlatformModule,
+      imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false })],
+      controllers: [HealthController, MeController, openApiController(settings.production)],
+      providers: [OpenApi],
+    };
+  }
+}

@@ -59,10 +59,15 @@ export class ApiServer extends Server {
   /** Answers what Node's parser refuses: bad framing, a header too large, a request that never ends. */
   refuse(error: NodeJS.ErrnoException, socket: Socket): void {
     const answers = [...(this.sockets.get(socket) ?? [])];
-    // An answer that is owed to an earlier request on this connection must not be mistaken for this one.
-    const owed = answers.some((answer) => answer.headersSent || answer.req.complete);
-    if (error.code === 'ECONNRESET' || !socket.writable || owed) {
+    const begun = answers.some((answer) => answer.headersSent && !answer.req.complete);
+    if (error.code === 'ECONNRESET' || !socket.writable || begun) {
       socket.destroy();
+      return;
+    }
+    // Earlier requests on this connection get their own answers first, or this one would be taken for theirs.
+    const owed = answers.find((answer) => answer.req.complete);
+    if (owed) {
+      owed.once('close', () => this.refuse(error, socket));
       return;
     }
     const id = randomUUID();
