@@ -1,14 +1,14 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
-import { RateLimiterPostgres, RateLimiterRes, RateLimiterSQLite } from 'rate-limiter-flexible';
+import { RateLimiterRes } from 'rate-limiter-flexible';
 import { DataSource, LessThan, type EntityManager } from 'typeorm';
 import { Settings } from '../config/index.js';
 import { deriveKey } from '../crypto/index.js';
 import { isPostgres } from '../database/index.js';
+import { counterFor, type Counter } from './counter.js';
 import { KnownAddress } from './known-address.entity.js';
 import { TooManyAttempts } from './refusals.js';
 
-const WINDOW_SECONDS = 15 * 60;
 const PER_ACCOUNT = 10;
 const PER_ADDRESS = 50;
 const DAY = 24 * 60 * 60_000;
@@ -31,8 +31,8 @@ export interface Attempt {
 export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(Attempts.name);
   private readonly key: KeyObject;
-  private readonly accounts: RateLimiterSQLite | RateLimiterPostgres;
-  private readonly addresses: RateLimiterSQLite | RateLimiterPostgres;
+  private readonly accounts: Counter;
+  private readonly addresses: Counter;
   private sweeping: NodeJS.Timeout | undefined;
 
   constructor(
@@ -40,8 +40,8 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
     settings: Settings,
   ) {
     this.key = deriveKey(settings.appSecret, 'passwords/attempts');
-    this.accounts = limiter(dataSource, 'account', PER_ACCOUNT);
-    this.addresses = limiter(dataSource, 'address', PER_ADDRESS);
+    this.accounts = counterFor(dataSource, 'account', PER_ACCOUNT);
+    this.addresses = counterFor(dataSource, 'address', PER_ADDRESS);
   }
 
   onApplicationBootstrap(): void {
@@ -70,7 +70,10 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
     };
   }
 
-  /** @throws TooManyAttempts where a counter is full already; counts nothing */
+  /**
+   * Only reads, so on SQLite it needs no turn: nobody but these counters writes their table.
+   * @throws TooManyAttempts where a counter is full already
+   */
   async refuseIfFull(attempt: Attempt): Promise<void> {
     for (const [counter, key] of this.counters(attempt)) {
       const state = await counter.get(key);
@@ -131,21 +134,6 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
     for (const part of parts) mac.update(`${Buffer.byteLength(part)}:`).update(part);
     return mac.digest('base64url');
   }
-}
-
-function limiter(dataSource: DataSource, keyPrefix: string, points: number) {
-  const common = {
-    keyPrefix,
-    points,
-    duration: WINDOW_SECONDS,
-    tableName: 'login_failures',
-    tableCreated: true,
-    clearExpiredByTimeout: false,
-  };
-  if (isPostgres(dataSource))
-    return new RateLimiterPostgres({ ...common, storeClient: dataSource, storeType: 'typeorm' });
-  const { databaseConnection } = dataSource.driver as unknown as { databaseConnection: unknown };
-  return new RateLimiterSQLite({ ...common, storeClient: databaseConnection, storeType: 'better-sqlite3' });
 }
 
 /** `consume` rejects with the counter's state where it is over the limit, and with an Error where the database failed. */

@@ -101,7 +101,8 @@ describe('HTTP Basic', () => {
 
   const attempt = (username: string, password: string, from: string) =>
     client(booted.origin).get('/demo/basic', { ...basic(username, password), 'X-Forwarded-For': from });
-  const counters = () => booted.db.sql<unknown[]>`SELECT * FROM login_failures ORDER BY key`;
+  const counters = () => booted.db.sql<{ key: string; points: number }[]>`
+    SELECT * FROM login_failures ORDER BY key`;
   const send = (Authorization: string, from = freshAddress()) =>
     client(booted.origin).get('/demo/basic', { Authorization, 'X-Forwarded-For': from });
 
@@ -220,16 +221,14 @@ describe('HTTP Basic', () => {
     });
 
     it('BASIC-05 an empty user or password is refused, and counts as a failure of the address', async () => {
-      await addUser(booted, 'passwordless', 'one');
-      await booted.db.manager.delete(Password, { userId: 'passwordless' });
+      await addUser(booted, 'careless', '');
+      const before = await counters();
       const from = freshAddress();
-      for (let round = 0; round < 10; round++)
-        for (const pair of [`name-${round}:`, `:x${round}`, ':', 'alice:', 'passwordless:']) {
-          const answer = await send(`Basic ${base64(pair)}`, from);
-          expect([401, 429]).toContain(answer.status);
-        }
-      for (let i = 0; i < 50; i++) await attempt(`fill-${i}`, '', from);
-      throttled(await attempt('colons', ':a:b:', from));
+      for (const pair of ['alice:', ':x', ':', 'acme-machine:', 'careless:'])
+        refused(await send(`Basic ${base64(pair)}`, from));
+      const added = (await counters()).filter(({ key }) => !before.some((old) => old.key === key));
+      const ofAddress = added.filter(({ key }) => key.startsWith('address:'));
+      expect(ofAddress.map(({ points }) => points)).toEqual([5]);
     });
 
     it('BASIC-08 the bytes are UTF-8: the example of RFC 7617 passes, its Latin-1 form does not', async () => {

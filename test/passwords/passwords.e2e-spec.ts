@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import {
   Passwords,
   networkOf,
 } from '../../src/passwords/index.js';
+import { Proofs } from '../../src/passwords/proofs.js';
 import { User } from '../../src/users/index.js';
 import { boot, type Booted } from '../app.js';
 
@@ -36,6 +37,8 @@ describe('passwords', () => {
     await booted.close();
     rmSync(folder, { recursive: true });
   });
+
+  afterEach(() => void jest.useRealTimers());
 
   const rows = () => booted.db.sql<{ key: string; points: number }[]>`SELECT key, points FROM login_failures`;
 
@@ -138,6 +141,32 @@ describe('passwords', () => {
     await expect(here.verify('bob', DEMO_PASSWORD, '192.0.2.60')).rejects.toMatchObject({ status: 429 });
     await seen(29);
     expect((await here.verify('bob', DEMO_PASSWORD, '192.0.2.60')).id).toBe('bob');
+  });
+
+  it('are remembered as proved for five minutes, and no failure ever', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
+    jest.advanceTimersByTime(1);
+    const proofs = new Proofs();
+    let proved = 0;
+    const prove = (...claim: string[]) => proofs.once(claim, async () => void proved++);
+    await prove('bob', 'secret');
+    await prove('bob', 'secret');
+    expect(proved).toBe(1);
+    // The same letters, cut elsewhere, are another claim.
+    await prove('bobs', 'ecret');
+    expect(proved).toBe(2);
+
+    jest.advanceTimersByTime(4 * 60_000);
+    await prove('bob', 'secret');
+    expect(proved).toBe(2);
+    jest.advanceTimersByTime(60_001);
+    await prove('bob', 'secret');
+    expect(proved).toBe(3);
+
+    const fails = () => proofs.once(['eve'], () => Promise.reject(new Error('wrong')));
+    await expect(fails()).rejects.toThrow('wrong');
+    await prove('eve');
+    expect(proved).toBe(4);
   });
 
   it('count addresses by the network that one customer owns', () => {
