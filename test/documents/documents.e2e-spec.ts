@@ -1,0 +1,469 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { Document, DocumentShare } from '../../src/documents/index.js';
+import { Documents } from '../../src/documents/documents.js';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
+
+describe('documents', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot()));
+  afterAll(() => booted.close());
+
+  const alice = () => client(booted.origin, as({ id: 'alice', roles: ['admin'] }));
+  const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
+  const carol = () => client(booted.origin, as({ id: 'carol', roles: ['viewer'] }));
+  const mallory = () => client(booted.origin, as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }));
+  const row = (id: string) => booted.db.manager.findOneByOrFail(Document, { id });
+  const draft = async (body: object = {}, who = bob()) => {
+    const answer = await who.post('/documents', { title: 'a draft', ...body });
+    expect(answer.status).toBe(201);
+    return answer.body.id as string;
+  };
+  const refusal = ({ status, body }: Answer) => [status, body.code];
+  const fieldsOf = ({ body }: Answer) => body.errors.map(({ field }: { field: string }) => field);
+
+  describe('one document', () => {
+    it('is created as a draft of the caller, with its address and its version', async () => {
+      const { status, headers, body } = await bob().post('/documents', {
+        title: ' Plan ',
+        body: 'text',
+        notes: 'mine',
+      });
+      expect(status).toBe(201);
+      expect(body).toMatchObject({
+        title: 'Plan',
+        body: 'text',
+        notes: 'mine',
+        status: 'draft',
+        classification: 'internal',
+        ownerId: 'bob',
+        tenantId: 'acme',
+        version: 1,
+        shares: [],
+      });
+      expect(headers.get('location')).toBe(`/documents/${body.id}`);
+      expect(headers.get('etag')).toBe('"1"');
+      expect((await bob().get(headers.get('location')!)).body).toEqual(body);
+    });
+
+    it('shows each caller the fields that it may read, and no others', async () => {
+      const keys = async (who: ReturnType<typeof client>, id: string) =>
+        Object.keys((await who.get(`/documents/${id}`)).body);
+      const id = 'alice-published-internal';
+      expect(await keys(alice(), id)).toEqual(expect.arrayContaining(['body', 'notes', 'shares']));
+      const carols = await keys(carol(), id);
+      expect(carols).toContain('body');
+      expect(carols).not.toContain('notes');
+      expect(carols).not.toContain('shares');
+      const dave = client(booted.origin, as({ id: 'dave', roles: ['auditor'] }));
+      expect(await keys(dave, id)).not.toContain('body');
+      const { body } = await dave.get('/documents?limit=100');
+      for (const item of body.items) expect(Object.keys(item)).not.toContain('body');
+    });
+
+    it('is shared with one user at a time, who then sees it, or updates it', async () => {
+      const id = await draft();
+      expect((await carol().get(`/documents/${id}`)).status).toBe(404);
+      const share = (etag: string, level: string) =>
+        bob().send('PUT', `/documents/${id}/shares/carol`, {
+          body: { level },
+          headers: { 'If-Match': etag },
+        });
+      const shared = await share('"1"', 'read');
+      expect([shared.status, shared.headers.get('etag')]).toEqual([200, '"2"']);
+      expect(shared.body.shares).toEqual([{ userId: 'carol', level: 'read' }]);
+      expect((await carol().get(`/documents/${id}`)).status).toBe(200);
+      const update = () =>
+        carol().send('PATCH', `/documents/${id}`, {
+          body: { title: 'by carol' },
+          headers: { 'If-Match': '*' },
+        });
+      expect(refusal(await update())).toEqual([403, 'forbidden']);
+      expect((await share('"2"', 'update')).body.shares).toEqual([{ userId: 'carol', level: 'update' }]);
+      expect((await update()).body.title).toBe('by carol');
+      const ended = await bob().send('DELETE', `/documents/${id}/shares/carol`, {
+        headers: { 'If-Match': '"4"' },
+      });
+      expect([ended.status, ended.body.shares]).toEqual([200, []]);
+      expect((await carol().get(`/documents/${id}`)).status).toBe(404);
+    });
+
+    it('is shared within its tenant only', async () => {
+      const id = await draft();
+      for (const userId of ['mallory', 'nobody'])
+        expect(
+          refusal(
+            await bob().send('PUT', `/documents/${id}/shares/${userId}`, {
+              body: { level: 'read' },
+              headers: { 'If-Match': '"1"' },
+            }),
+          ),
+        ).toEqual([422, 'unknown_user']);
+      expect(await booted.db.manager.countBy(DocumentShare, { documentId: id })).toBe(0);
+      expect((await row(id)).version).toBe(1);
+    });
+
+    it('is shared with at most 100 users', async () => {
+      const id = await draft();
+      const many = Array.from({ length: 100 }, (_, i) => ({
+        id: `u${i}`,
+        username: `u${i}`,
+        tenantId: 'acme',
+        kind: 'user',
+        roles: [],
+      }));
+      await booted.db.manager.insert('users', many);
+      await booted.db.manager.insert(
+        DocumentShare,
+        many.map((user) => ({ documentId: id, userId: user.id, level: 'read' as const })),
+      );
+      const put = (userId: string) =>
+        bob().send('PUT', `/documents/${id}/shares/${userId}`, {
+          body: { level: 'update' },
+          headers: { 'If-Match': '*' },
+        });
+      expect(refusal(await put('carol'))).toEqual([409, 'too_many_shares']);
+      expect((await put('u7')).status).toBe(200);
+    });
+
+    it('gives its reason when it refuses', async () => {
+      const { body } = await alice().send('DELETE', '/documents/alice-draft-confidential', {
+        headers: { 'If-Match': '"1"' },
+      });
+      expect(body.detail).toBe(
+        'Deleting a confidential or secret document needs a second factor proved in the last 5 minutes.',
+      );
+      const id = await draft();
+      const classify = await bob().send('PATCH', `/documents/${id}`, {
+        body: { classification: 'confidential' },
+        headers: { 'If-Match': '"1"' },
+      });
+      expect([classify.status, classify.body.detail]).toEqual([
+        403,
+        'Only an admin classifies a document above internal.',
+      ]);
+    });
+
+    it('is deleted with its shares', async () => {
+      const id = await draft();
+      await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'carol', level: 'read' });
+      expect(
+        (await bob().send('DELETE', `/documents/${id}`, { headers: { 'If-Match': '"1"' } })).status,
+      ).toBe(204);
+      expect((await bob().get(`/documents/${id}`)).status).toBe(404);
+      expect(await booted.db.manager.countBy(DocumentShare, { documentId: id })).toBe(0);
+    });
+  });
+
+  describe('writes are conditional', () => {
+    it('428 without If-Match, 412 with an old version, and nothing is written', async () => {
+      const id = await draft();
+      const patch = (headers?: Record<string, string>) =>
+        bob().send('PATCH', `/documents/${id}`, { body: { title: 'new' }, ...(headers && { headers }) });
+      expect(refusal(await patch())).toEqual([428, 'precondition_required']);
+      for (const stale of ['"0"', '"2"', 'W/"1"', '1', 'x', ''])
+        expect(refusal(await patch({ 'If-Match': stale }))).toEqual([412, 'precondition_failed']);
+      expect(await row(id)).toMatchObject({ title: 'a draft', version: 1 });
+      expect((await patch({ 'If-Match': '"0", "1"' })).headers.get('etag')).toBe('"2"');
+      for (const [method, path] of [
+        ['DELETE', ''],
+        ['PUT', '/shares/carol'],
+        ['DELETE', '/shares/carol'],
+      ] as const) {
+        const send = (headers?: Record<string, string>) =>
+          bob().send(method, `/documents/${id}${path}`, {
+            ...(method === 'PUT' && { body: { level: 'read' } }),
+            ...(headers && { headers }),
+          });
+        expect(refusal(await send())).toEqual([428, 'precondition_required']);
+        expect(refusal(await send({ 'If-Match': '"1"' }))).toEqual([412, 'precondition_failed']);
+      }
+      expect(await row(id)).toMatchObject({ title: 'new', version: 2 });
+    });
+
+    it('of twenty at the same time on one version, exactly one is written', async () => {
+      const id = await draft();
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          bob().send('PATCH', `/documents/${id}`, {
+            body: { title: `by ${i}` },
+            headers: { 'If-Match': '"1"' },
+          }),
+        ),
+      );
+      const won = answers.filter(({ status }) => status === 200);
+      expect(won).toHaveLength(1);
+      for (const lost of answers.filter((each) => each !== won[0])) expect(lost.status).toBe(412);
+      expect(await row(id)).toMatchObject({ title: won[0]!.body.title, version: 2 });
+    });
+  });
+
+  describe('lists', () => {
+    const walk = async (who: ReturnType<typeof client>, query: string) => {
+      const pages: { id: string; title: string; createdAt: string }[][] = [];
+      for (let cursor: string | null = ''; cursor !== null;) {
+        const { status, body }: Answer = await who.get(`/documents?${query}${cursor && `&cursor=${cursor}`}`);
+        expect(status).toBe(200);
+        pages.push(body.items);
+        cursor = body.nextCursor;
+      }
+      return pages;
+    };
+
+    it('page through everything that the caller may see, once each, in order, both ways', async () => {
+      for (const sort of ['createdAt', 'title'] as const) {
+        const whole = (await walk(bob(), `limit=100&sort=${sort}`)).flat();
+        const pages = await walk(bob(), `limit=3&sort=${sort}`);
+        expect(pages.slice(0, -1).every((page) => page.length === 3)).toBe(true);
+        expect(pages.flat()).toEqual(whole);
+        expect((await walk(bob(), `limit=4&sort=-${sort}`)).flat()).toEqual(whole.toReversed());
+        const values = whole.map((item) => item[sort]);
+        expect(values).toEqual([...values].sort());
+      }
+    });
+
+    it('never repeat nor skip a row because another was added meanwhile', async () => {
+      const first = (await bob().get('/documents?limit=5&sort=createdAt')).body;
+      await draft();
+      const second = (await bob().get(`/documents?limit=5&sort=createdAt&cursor=${first.nextCursor}`)).body;
+      const ids = [...first.items, ...second.items].map((item: { id: string }) => item.id);
+      expect(new Set(ids).size).toBe(10);
+    });
+
+    it('are filtered by status, classification and owner', async () => {
+      const { body } = await bob().get('/documents?ownerId=bob&status=published&classification=confidential');
+      expect(body.items.map((item: { id: string }) => item.id)).toEqual(['bob-published-confidential']);
+      expect((await bob().get('/documents?ownerId=mallory')).body).toEqual({ items: [], nextCursor: null });
+    });
+  });
+
+  describe('attacks', () => {
+    it('AUTHZ-31: a foreign document and one that does not exist are answered alike', async () => {
+      const body = { title: 'x' };
+      const headers = { 'If-Match': '"1"' };
+      for (const [method, path, init] of [
+        ['GET', '', {}],
+        ['PATCH', '', { body, headers }],
+        ['PATCH', '', { body }],
+        ['DELETE', '', { headers }],
+        ['PUT', '/shares/carol', { body: { level: 'read' }, headers }],
+        ['DELETE', '/shares/carol', { headers }],
+      ] as const) {
+        const [foreign, absent] = await Promise.all(
+          ['mallory-published-public', randomUUID()].map((id) =>
+            alice().send(method, `/documents/${id}${path}`, init),
+          ),
+        );
+        expect(refusal(foreign!)).toEqual([404, 'not_found']);
+        expect({ ...foreign!.body, requestId: '' }).toEqual({ ...absent!.body, requestId: '' });
+      }
+      for (const id of ["' OR 1=1 --", '%00', 'x'.repeat(90), '..%2f..', '%F0%9F%92%A9'])
+        expect((await alice().get(`/documents/${encodeURIComponent(id)}`)).status).toBe(404);
+    });
+
+    it('AUTHZ-14, AUTHZ-15: no field but the writable ones is taken, and each of the others is named', async () => {
+      const id = await draft();
+      const before = await row(id);
+      const extra = {
+        id: 'x',
+        tenantId: 'globex',
+        ownerId: 'alice',
+        version: 9,
+        createdAt: '2000-01-01',
+        updatedAt: '2000-01-01',
+        isAdmin: true,
+        role: 'admin',
+        owner: { id: 'alice' },
+        tenant: { id: 'globex' },
+        shares: [{ userId: 'mallory', level: 'update' }],
+        __caslSubjectType__: 'Document',
+        constructor: 1,
+      };
+      for (const [method, path, headers] of [
+        ['POST', '/documents', {}],
+        ['PATCH', `/documents/${id}`, { 'If-Match': '"1"' }],
+      ] as const) {
+        const answer = await bob().send(method, path, { body: { title: 'x', ...extra }, headers });
+        expect(refusal(answer)).toEqual([422, 'invalid_body']);
+        expect(fieldsOf(answer).sort()).toEqual(Object.keys(extra).sort());
+      }
+      const nested = await bob().send('PUT', `/documents/${id}/shares/carol`, {
+        body: { level: 'read', userId: 'mallory', document: { ownerId: 'carol' } },
+        headers: { 'If-Match': '"1"' },
+      });
+      expect(fieldsOf(nested).sort()).toEqual(['document', 'userId']);
+      expect(await row(id)).toEqual(before);
+    });
+
+    it('AUTHZ-05: each changed field is asked about, not only the document', async () => {
+      const id = await draft();
+      await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'carol', level: 'update' });
+      const answer = await carol().send('PATCH', `/documents/${id}`, {
+        body: { title: 'fine', notes: 'not hers', status: 'published' },
+        headers: { 'If-Match': '"1"' },
+      });
+      expect(refusal(answer)).toEqual([422, 'field_not_permitted']);
+      expect(fieldsOf(answer)).toEqual(['notes', 'status']);
+      expect(await row(id)).toMatchObject({ title: 'a draft', notes: '', status: 'draft', version: 1 });
+    });
+
+    it('AUTHZ-10: a list cannot be asked about what the caller may not read', async () => {
+      for (const query of [
+        'tenantId=globex',
+        'filter[tenantId]=globex',
+        'notes=x',
+        'body=x',
+        'sort=notes',
+        'sort=owner.username',
+        'shares.userId=carol',
+        'ownerId[$ne]=x',
+        'where=1',
+        'status=draft%27%20OR%201=1--',
+        'limit=1e1',
+        'limit=-1',
+        'limit=0',
+        'limit=1000',
+        'limit=',
+        'sort=',
+      ]) {
+        const answer = await bob().get(`/documents?${query}`);
+        expect([query, ...refusal(answer)]).toEqual([query, 400, 'invalid_query']);
+      }
+      const { body } = await bob().get(`/documents?ownerId=${encodeURIComponent("' OR 1=1 --")}`);
+      expect(body.items).toEqual([]);
+    });
+
+    it('AUTHZ-11: a list tells nothing of the rows that it does not show', async () => {
+      const { body } = await carol().get('/documents?limit=100');
+      expect(Object.keys(body).sort()).toEqual(['items', 'nextCursor']);
+      expect(body.nextCursor).toBeNull();
+      const text = JSON.stringify(body);
+      expect(text).not.toContain('mallory');
+      expect(text).not.toContain('alice-draft-secret');
+    });
+
+    it('a cursor is good for its caller, its list and nothing else', async () => {
+      const query = 'limit=2&sort=createdAt';
+      const { nextCursor } = (await bob().get(`/documents?${query}`)).body;
+      const [text, signature] = nextCursor.split('.');
+      const forged = Buffer.from(JSON.stringify(['2000-01-01', ''])).toString('base64url');
+      const rejected = (who: ReturnType<typeof client>, cursor: string, list = query) =>
+        who.get(`/documents?${list}&cursor=${encodeURIComponent(cursor)}`).then(refusal);
+      for (const cursor of [
+        '',
+        'x',
+        '.',
+        `${forged}.${signature}`,
+        `${text}.`,
+        `${nextCursor}=`,
+        `${nextCursor}.`,
+        ` ${nextCursor}`,
+        `${text}.${signature.slice(0, -1)}`,
+      ])
+        expect(await rejected(bob(), cursor)).toEqual([400, 'invalid_cursor']);
+      expect(await rejected(carol(), nextCursor)).toEqual([400, 'invalid_cursor']);
+      expect(await rejected(mallory(), nextCursor)).toEqual([400, 'invalid_cursor']);
+      expect(await rejected(bob(), nextCursor, 'limit=2&sort=-createdAt')).toEqual([400, 'invalid_cursor']);
+      expect(await rejected(bob(), nextCursor, `${query}&status=draft`)).toEqual([400, 'invalid_cursor']);
+      expect((await bob().get(`/documents?limit=9&sort=createdAt&cursor=${nextCursor}`)).status).toBe(200);
+    });
+
+    it('AUTHZ-18: scopes and roles both limit', async () => {
+      const limited = client(
+        booted.origin,
+        as({ id: 'alice', roles: ['admin'], scopes: ['documents:read'] }),
+      );
+      const wide = client(
+        booted.origin,
+        as({
+          id: 'carol',
+          roles: ['viewer'],
+          scopes: ['documents:read', 'documents:write', 'documents:delete'],
+        }),
+      );
+      const none = client(booted.origin, as({ id: 'alice', roles: ['admin'], scopes: [] }));
+      expect((await limited.get('/documents/alice-draft-internal')).status).toBe(200);
+      for (const who of [limited, wide]) {
+        expect(refusal(await who.post('/documents', { title: 'x' }))).toEqual([403, 'forbidden']);
+        expect(
+          refusal(
+            await who.send('DELETE', '/documents/alice-published-public', { headers: { 'If-Match': '"1"' } }),
+          ),
+        ).toEqual([403, 'forbidden']);
+      }
+      expect(refusal(await none.get('/documents'))).toEqual([403, 'forbidden']);
+    });
+
+    it('AUTHZ-22: permission that is lost between the look and the write is lost for the write', async () => {
+      const documents = booted.app.get(Documents);
+      const look = documents.find.bind(documents);
+      const meanwhile = (changes: Partial<Document>) =>
+        jest.spyOn(documents, 'find').mockImplementationOnce(async (ability, id, manager) => {
+          const found = await look(ability, id, manager);
+          await manager!.update(Document, { id }, changes);
+          return found;
+        });
+      const headers = { 'If-Match': '"1"' };
+      for (const changes of [
+        { ownerId: 'alice' },
+        { status: 'published' },
+        { tenantId: 'globex', ownerId: 'mallory' },
+      ] as const)
+        for (const [method, path, body] of [
+          ['PATCH', '', { title: 'stolen' }],
+          ['DELETE', '', undefined],
+          ['PUT', '/shares/carol', { level: 'read' }],
+        ] as const) {
+          const id = await draft();
+          const spy = meanwhile(changes);
+          const answer = await bob().send(method, `/documents/${id}${path}`, { body, headers });
+          spy.mockRestore();
+          expect([method, answer.status]).toEqual([method, 412]);
+          expect(await row(id)).toMatchObject({ title: 'a draft', version: 1 });
+          expect(await booted.db.manager.countBy(DocumentShare, { documentId: id })).toBe(0);
+        }
+    });
+
+    it('AUTHZ-23: callers that take turns on one connection never get each other’s answer', async () => {
+      const callers = [alice(), bob(), carol(), mallory()];
+      const lists = await Promise.all(callers.map((who) => who.get('/documents?limit=100&sort=createdAt')));
+      const turns = Array.from({ length: 400 }, (_, i) => i % callers.length);
+      const answers = await Promise.all(
+        turns.map((turn) => callers[turn]!.get('/documents?limit=100&sort=createdAt')),
+      );
+      answers.forEach(({ body }, i) => expect(body).toEqual(lists[turns[i]!]!.body));
+    });
+
+    it('AUTHZ-20, AUTHZ-21: neither another verb nor another spelling of the path goes round the guard', async () => {
+      const anonymous = client(booted.origin);
+      const id = 'bob-draft-internal';
+      const before = await row(id);
+      expect((await anonymous.send('HEAD', `/documents/${id}`)).status).toBe(401);
+      for (const method of ['X-HTTP-Method-Override', 'X-Method-Override', 'X-HTTP-Method'])
+        expect(
+          (
+            await carol().send('GET', `/documents/${id}`, {
+              headers: { [method]: 'DELETE', 'If-Match': '"1"' },
+            })
+          ).status,
+        ).toBe(200);
+      for (const path of [
+        `/documents/${id}/`,
+        `//documents/${id}`,
+        `/Documents/${id}`,
+        `/documents/${id};a`,
+        `/documents/${id}%00`,
+        `/documents%2f${id}`,
+        `/./documents/${id}`,
+        `/x/../documents/${id}`,
+        `/documents/%62ob-draft-internal`,
+      ])
+        for (const method of ['GET', 'DELETE'])
+          expect([path, [400, 401, 404].includes((await anonymous.send(method, path)).status)]).toEqual([
+            path,
+            true,
+          ]);
+      expect(await row(id)).toEqual(before);
+    });
+  });
+});
