@@ -122,8 +122,8 @@ const match = buildMongoQueryMatcher(
     lte: ordered((difference) => difference <= 0),
     gt: ordered((difference) => difference > 0),
     gte: ordered((difference) => difference >= 0),
-    elemMatch: ({ field, value }: FieldNode, row: object, { interpret }) =>
-      (read(row, field) as object[]).some((related) => interpret(value as never, related)),
+    elemMatch: ({ field, value }: FieldNode, row: object, context) =>
+      (read(row, field) as object[]).some((related) => context.interpret(value as never, related)),
   },
 );
 

@@ -68,7 +68,7 @@ async function positions<T>(
   const [fewest = [], ...others] = formulas.map(branches).sort((a, b) => a.length - b.length);
   const metadata = manager.dataSource.getMetadata(entity);
   const sql = new FormulaSql(manager.dataSource);
-  const always = [...others.map((any) => ({ any })), filter];
+  const always = [...others.map((any) => ({ any })), ...conjuncts(filter)];
   const selects = fewest.map((branch) =>
     branchSql(sql, metadata, [...conjuncts(branch), ...always], request),
   );
@@ -120,8 +120,8 @@ function branchSql<T>(
 function drivenBy(sql: FormulaSql, relation: Relation, row: Source): string {
   const { keys, child, from, where } = sql.related(relation, row);
   const [key, ...more] = keys;
-  if (!key || more.length)
-    throw new Error(`A page cannot follow "${relation.field}", which has a composite key.`);
+  if (key?.referencedColumn !== idOf(row.metadata) || more.length)
+    throw new Error(`A page cannot follow "${relation.field}", which does not refer to the id.`);
   return `(SELECT DISTINCT ${sql.column(key, child)} AS id FROM ${from} WHERE ${where}) driver`;
 }
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Link, Thing, type Rule } from './things.js';
 
 /** Few values each, so that rules and rows meet; with the ones that break careless SQL. */
@@ -25,7 +25,13 @@ const level = fc.option(fc.constantFrom(0, 1, 2));
 
 const link = fc.record({ user: fc.constantFrom(...USERS), level });
 const row = fc.record({
-  ...{ tenant, nick, size, weight, open: fc.boolean(), at, until },
+  tenant,
+  nick,
+  size,
+  weight,
+  open: fc.boolean(),
+  at,
+  until,
   links: fc.array(link, { maxLength: 3 }),
 });
 
@@ -36,7 +42,9 @@ export const rows = (seed: number, count: number): Thing[] => {
     const id = `t${String((index * 7) % count).padStart(4, '0')}`;
     return Object.assign(new Thing(), {
       ...values,
-      ...{ id, mark: 0, tags: [] },
+      id,
+      mark: 0,
+      tags: [],
       links: values.links.map((each) => Object.assign(new Link(), { ...each, id: links++, thingId: id })),
     });
   });
@@ -73,8 +81,13 @@ const related = fc.record(
   { requiredKeys: [], noNullPrototype: true },
 );
 const conditions = {
-  ...{ tenant: equality(tenant), nick: equality(nick), size: order(size), weight: order(weight) },
-  ...{ open: equality(fc.boolean()), at: order(at), until: order(until) },
+  tenant: equality(tenant),
+  nick: equality(nick),
+  size: order(size),
+  weight: order(weight),
+  open: equality(fc.boolean()),
+  at: order(at),
+  until: order(until),
   links: plain({ $elemMatch: related }),
 };
 type Conditions = Partial<typeof conditions>;
@@ -99,7 +112,9 @@ const rule: fc.Arbitrary<Rule> = fc
     conditions: fc.option(someConditions, { freq: 15 }),
   })
   .map(({ inverted, fields, conditions: held }) => ({
-    ...{ action: 'read', subject: Thing, inverted },
+    action: 'read',
+    subject: Thing,
+    inverted,
     ...(fields && { fields }),
     ...(held && { conditions: held }),
   }));

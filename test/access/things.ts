@@ -69,6 +69,14 @@ export class Link {
 
 export type Rule = RawRuleOf<AppAbility>;
 
+/** The rule that lets one read the things of which this holds; all of them, without conditions. */
+export const read = (conditions?: object): Rule => ({
+  action: 'read',
+  subject: Thing,
+  ...(conditions && { conditions }),
+});
+export const butNot = (conditions?: object): Rule => ({ ...read(conditions), inverted: true });
+
 /** An ability as the factory makes it, but with the rules in this very order. */
 export const abilityOf = (rules: Rule[]): AppAbility =>
   createMongoAbility<AppAbility>(rules, {
@@ -94,4 +102,18 @@ export async function openThings(): Promise<{ db: DataSource; close: () => Promi
     await db.destroy();
   };
   return { db, close };
+}
+
+export async function insertThings(db: DataSource, things: readonly Thing[]): Promise<void> {
+  for (let start = 0; start < things.length; start += 500) {
+    const some = things.slice(start, start + 500);
+    await db.manager.insert(
+      Thing,
+      some.map((thing) => Object.assign(new Thing(), thing, { links: undefined })),
+    );
+    await db.manager.insert(
+      Link,
+      some.flatMap((thing) => thing.links),
+    );
+  }
 }
