@@ -108,7 +108,7 @@ export const FIELDS = ['tenant', 'nick', 'size', 'at'] as const;
 const rule: fc.Arbitrary<Rule> = fc
   .record({
     inverted: fc.constantFrom(false, false, true),
-    fields: fc.option(fc.subarray([...FIELDS], { minLength: 1 }), { freq: 1 }),
+    fields: fc.option(fc.subarray([...FIELDS], { minLength: 1 }), { freq: 2 }),
     conditions: fc.option(someConditions, { freq: 15 }),
   })
   .map(({ inverted, fields, conditions: held }) => ({
