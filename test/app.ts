@@ -86,7 +86,7 @@ export async function boot(
   });
   const app = await createApp(
     settings,
-    [...(options.methods ?? METHODS), testMethod],
+    options.methods ?? [...METHODS, testMethod],
     options.also,
     options.logTo,
   );
@@ -109,7 +109,7 @@ export async function boot(
   };
 }
 
-async function freshDatabase() {
+export async function freshDatabase() {
   const url = process.env['DATABASE_URL'];
   if (!url) return { env: {}, drop: async () => {} };
   const schema = `test_${randomUUID().replaceAll('-', '')}`;

@@ -10,8 +10,13 @@ const port = z
   .regex(/^\d{1,5}$/, 'must be a port number')
   .transform(Number)
   .refine((number) => number <= 65_535, 'must be a port number');
-const url = (protocol: RegExp) =>
-  z.url({ protocol, error: `must be a URL that begins with ${protocol.source}` });
+const origin = z.string().refine(isOrigin, 'must be an origin, as https://api.example.com');
+const postgres = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a URL that begins with postgres://' });
+
+function isOrigin(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return /^https?:$/.test(url?.protocol ?? '') && url?.origin === text.replace(/\/$/, '');
+}
 
 /** `10.0.0.1` or `10.0.0.0/8`, an IPv4 or IPv6 address with an optional prefix length; `isIP` knows no octal or short forms. */
 export function isAddressRange(text: string): boolean {
@@ -48,19 +53,14 @@ const server = z.object({
     .default('development'),
   PORT: port.default(3000),
   HOST: z.string().min(1).default('127.0.0.1'),
-  PUBLIC_URL: url(/^https?$/)
-    .refine((text) => new URL(text).origin === text.replace(/\/$/, ''), {
-      error: 'must be an origin, as https://api.example.com',
-      when: (payload) => payload.issues.length === 0,
-    })
-    .optional(),
+  PUBLIC_URL: origin.optional(),
   HTTP_ADAPTER: z.enum(['fastify', 'express'], 'must be fastify or express').default('fastify'),
   TRUST_PROXY: trusted.default([]),
 });
 
 const data = z.object({
   DATA_DIR: z.string().min(1).default('data'),
-  DATABASE_URL: url(/^postgres(ql)?$/).optional(),
+  DATABASE_URL: postgres.optional(),
   DEMO: flag.optional(),
 });
 
