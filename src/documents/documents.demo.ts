@@ -16,7 +16,7 @@ const DEMO_DOCUMENTS = [
         id: `${ownerId}-${status}-${classification}`,
         tenantId,
         ownerId,
-        title: `A ${classification} ${status} document of ${ownerId}`,
+        title: `${ownerId}'s ${status} document (${classification})`,
         body: `What ${ownerId} wrote.`,
         notes: `What ${ownerId} thinks of it.`,
         status,

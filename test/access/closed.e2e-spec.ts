@@ -1,17 +1,26 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
-import { Public, SelfService } from '../../src/auth/index.js';
+import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { CAN } from '../../src/access/index.js';
+import { AUTHENTICATE, PUBLIC, Public, SELF_SERVICE, SelfService } from '../../src/auth/index.js';
 import { as, boot, client, type Booted } from '../app.js';
 
 @Controller()
 class Routes {
-  @Get('open') @Public() open() {
+  @Get('open')
+  @Public()
+  open() {
     return { reached: true };
   }
-  @Get('mine') @SelfService() mine() {
+
+  @Get('mine')
+  @SelfService()
+  mine() {
     return { reached: true };
   }
-  @Get('no-rule') noRule() {
+
+  @Get('forgotten')
+  forgotten() {
     return { reached: true };
   }
 }
@@ -21,14 +30,58 @@ describe('closed by default', () => {
   beforeAll(async () => (booted = await boot({ also: [Routes] })));
   afterAll(() => booted.close());
 
-  it('opens only what says so', async () => {
+  it('a route is open to everybody only where it says so', async () => {
     const anonymous = client(booted.origin);
     expect((await anonymous.get('/open')).status).toBe(200);
-    const refused = await anonymous.get('/mine');
-    expect(refused.status).toBe(401);
-    expect(refused.headers.get('www-authenticate')).toContain('Test');
-    const alice = client(booted.origin, as({ id: 'alice' }));
-    expect((await alice.get('/mine')).status).toBe(200);
-    expect((await alice.get('/no-rule')).status).toBe(403);
+    for (const path of ['/mine', '/forgotten', '/documents', '/me'])
+      expect((await anonymous.get(path)).status).toBe(401);
+  });
+
+  it('AUTHZ-03: a route without a rule is closed to everybody, admins included', async () => {
+    const admin = client(booted.origin, as({ id: 'alice', roles: ['admin'] }));
+    expect((await admin.get('/mine')).status).toBe(200);
+    const { status, body } = await admin.get('/forgotten');
+    expect([status, body.code]).toEqual([403, 'forbidden']);
+  });
+
+  it('no route of ours was forgotten, and those open to everybody are these', () => {
+    const [discovery, scanner, reflector] = [
+      booted.app.get(DiscoveryService),
+      booted.app.get(MetadataScanner),
+      booted.app.get(Reflector),
+    ];
+    const routes = discovery.getControllers().flatMap(({ metatype }) => {
+      if (!metatype || metatype === Routes) return [];
+      const prototype = metatype.prototype as Record<string, () => unknown>;
+      return scanner
+        .getAllMethodNames(prototype)
+        .filter((name) => Reflect.hasMetadata('path', prototype[name]!))
+        .map((name) => {
+          const find = (key: string): unknown =>
+            reflector.getAllAndOverride(key, [prototype[name]!, metatype]);
+          return {
+            name: `${metatype.name}.${name}`,
+            open: find(AUTHENTICATE) === PUBLIC,
+            ruled: Boolean(find(CAN) ?? find(SELF_SERVICE)),
+          };
+        });
+    });
+    expect(routes.length).toBeGreaterThan(15);
+    expect(routes.filter(({ open, ruled }) => !open && !ruled)).toEqual([]);
+    expect(
+      routes
+        .filter(({ open }) => open)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual([
+      'HealthController.live',
+      'HealthController.ready',
+      'MeController.methods',
+      'OpenApiForAll.document',
+      'OpenApiForAll.file',
+      'OpenApiForAll.page',
+      'OpenApiForAll.start',
+      'OpenApiForAll.style',
+    ]);
   });
 });

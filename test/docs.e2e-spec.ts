@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { METHODS } from '../src/app.module.js';
+import { boot, type Booted } from './app.js';
+
+/** The address in the documentation, which stands for the address of the server under test. */
+const DOCUMENTED = 'http://localhost:3000';
+
+const HEADINGS = [
+  'What it proves',
+  'When to use it and when not',
+  'On the wire',
+  'Try it',
+  'How it works here',
+  'Attacks and what stops them',
+  'In production',
+  'Lift it into your app',
+  'References',
+];
+
+interface Example {
+  readonly commands: string;
+  /** What the page says that comes out, where it says so. */
+  readonly output?: string;
+  readonly language?: string;
+}
+
+const pagesBelow = (folder: string): string[] =>
+  readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return pagesBelow(path);
+    return path.endsWith('.md') ? [path] : [];
+  });
+const PAGES = ['README.md', ...pagesBelow('docs')];
+
+/** The `sh` blocks of a page, each with the fenced block that follows it with nothing but empty lines between. */
+function examplesOf(page: string): Example[] {
+  const text = readFileSync(page, 'utf8');
+  return [...text.matchAll(/^```sh\n([\s\S]*?)^```\n(?:\s*^```(json|text|http)\n([\s\S]*?)^```\n)?/gm)].map(
+    ([, commands, language, output]) => ({
+      commands: commands!,
+      ...(output && { language: language!, output }),
+    }),
+  );
+}
+
+/** What a page promises, as a pattern: `…` stands for anything, and JSON may be laid out as one likes. */
+function promised({ output = '', language }: Example): RegExp {
+  const text = language === 'json' ? compact(output) : output.trim();
+  const literal = (part: string) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${text.split('…').map(literal).join('[\\s\\S]*?')}$`);
+}
+
+const compact = (json: string) =>
+  json.replace(/("(?:[^"\\]|\\.)*")|\s+/g, (_, text: string | undefined) => text ?? '');
+
+/** Runs the examples of a page one after the other in one shell, as a reader does who pastes them. */
+function run(examples: readonly Example[], origin: string): Promise<string[]> {
+  const mark = '=-=-= end of an example =-=-=';
+  const script = examples.map(
+    ({ commands }) => `${commands.replaceAll(DOCUMENTED, origin)}\necho\necho '${mark}'`,
+  );
+  return new Promise((resolve, reject) => {
+    const shell = spawn('bash', ['-euo', 'pipefail', '-c', script.join('\n')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [output, errors] = ['', ''];
+    shell.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    shell.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+    shell.on('error', reject);
+    shell.on('close', (code) => {
+      if (code !== 0) reject(new Error(`A command of the page failed (${code}):\n${errors}\n${output}`));
+      else
+        resolve(
+          output
+            .replaceAll('\r\n', '\n')
+            .replaceAll(origin, DOCUMENTED)
+            .split(mark)
+            .slice(0, -1)
+            .map((each) => each.trim()),
+        );
+    });
+  });
+}
+
+describe('the documentation is true', () => {
+  for (const page of PAGES)
+    describe(page, () => {
+      const examples = examplesOf(page);
+      if (examples.length) {
+        let booted: Booted;
+        beforeAll(async () => (booted = await boot({ methods: METHODS, env: { PUBLIC_URL: DOCUMENTED } })));
+        afterAll(() => booted.close());
+
+        it(`its ${examples.length} examples run, and print what it says`, async () => {
+          const outputs = await run(examples, booted.origin);
+          examples.forEach((example, i) => {
+            if (example.output === undefined) return;
+            expect({ commands: example.commands, output: outputs[i] }).toEqual({
+              commands: example.commands,
+              output: expect.stringMatching(promised(example)),
+            });
+          });
+        });
+      }
+
+      it('what it asks to be typed into a console is run by .ci/run', () => {
+        const run = readFileSync('.ci/run', 'utf8');
+        const consoles = [...readFileSync(page, 'utf8').matchAll(/^```console\n([\s\S]*?)^```/gm)];
+        for (const command of consoles.flatMap(([, text]) => text!.trim().split(/\n| && /)))
+          expect(run).toContain(command.replace(/\s*#.*$/, ''));
+      });
+
+      it('has no code block that is neither run nor shown as output, code or a diagram', () => {
+        const kinds = [...readFileSync(page, 'utf8').matchAll(/^```([^\n]*)\n[\s\S]*?^```/gm)].map(
+          ([, kind]) => kind,
+        );
+        for (const kind of kinds)
+          expect(['sh', 'console', 'json', 'text', 'http', 'ts', 'mermaid']).toContain(kind);
+      });
+    });
+
+  it('every page of a method has the same headings', () => {
+    for (const { name } of METHODS) {
+      const text = readFileSync(`docs/methods/${name}.md`, 'utf8');
+      expect([...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)).toEqual(HEADINGS);
+    }
+  });
+
+  it('every page of a method runs a request that signs in, and shows a sequence', () => {
+    for (const { name } of METHODS) {
+      const page = `docs/methods/${name}.md`;
+      expect(examplesOf(page).some(({ commands }) => commands.includes(`/demo/${name}`))).toBe(true);
+      expect(readFileSync(page, 'utf8')).toContain('```mermaid\nsequenceDiagram');
+    }
+  });
+});
