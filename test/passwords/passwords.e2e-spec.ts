@@ -84,16 +84,27 @@ describe('passwords', () => {
 
   it('are counted for good, even while a transaction of somebody else is rolled back', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
-    let guess: Promise<unknown> = Promise.resolve();
+    const attempts = booted.app.get(Attempts);
+    const attempt = await attempts.of('mallory', 'mallory', '192.0.2.50');
+    let counted: Promise<void> | undefined;
     await booted.db
       .transaction(async (manager) => {
-        guess = here.verify('mallory', 'guess', '192.0.2.50').catch((error: Error) => error.message);
-        for (let i = 0; i < 100; i++) await manager.find(User);
+        counted = attempts.count(attempt);
+        for (let i = 0; i < 10; i++) await manager.find(User);
         throw new Error('rolled back');
       })
       .catch(() => {});
-    expect(await guess).toMatch('wrong password');
+    await counted;
     expect((await rows()).map(({ points }) => points)).toEqual([1, 1]);
+  });
+
+  it('are not counted against an account by an address that is refused', async () => {
+    await booted.db.sql`DELETE FROM login_failures`;
+    const attempts = booted.app.get(Attempts);
+    const attempt = await attempts.of('mallory', 'mallory', '192.0.2.51');
+    for (let i = 0; i < 50; i++) await attempts.count({ ...attempt, account: `account ${i}` });
+    await expect(attempts.count(attempt)).rejects.toMatchObject({ status: 429 });
+    expect((await rows()).map(({ key }) => key)).not.toContain(`account:${attempt.account}`);
   });
 
   it('forget failures when their time is over, and addresses after a month', async () => {

@@ -24,10 +24,10 @@ export const speaksBasic = (authorization: string): boolean => /^basic(?:[\s,]|$
  * @throws BadCredential `invalid_credentials`
  */
 export function parseBasic(authorization: string): BasicPair {
-  const token = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization)?.[1];
-  if (!token) throw malformed('is not Base64');
+  const token = /^basic +(\S+)$/i.exec(authorization)?.[1];
+  if (!token) throw malformed('is missing, or not one word');
   const bytes = Buffer.from(token, 'base64');
-  // Node's decoder takes also what is cut short or has bits left over.
+  // Node's decoder skips what is no Base64, and takes what is cut short or has bits left over.
   if (bytes.toString('base64') !== token) throw malformed('is not canonical Base64');
   const text = utf8(bytes);
   if (/\p{Cc}/u.test(text)) throw malformed('holds control characters');
