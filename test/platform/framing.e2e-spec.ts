@@ -86,6 +86,7 @@ describe('what the parser and the gate refuse: attacks', () => {
   it('PLATFORM-04: no route answers a request that names no host', async () => {
     for (const lines of [
       ['GET /http/probe HTTP/1.0'],
+      ['GET /nothing HTTP/1.0'],
       ['GET /me HTTP/1.0'],
       ['GET /me HTTP/1.1', 'Connection: close'],
       ['GET /me HTTP/1.1', 'Connection: close', 'Host:'],

@@ -129,7 +129,7 @@ describe('the process', () => {
       );
       await once(busy, 'data');
       started.signal(signal);
-      await once(idle, 'close');
+      await Promise.all([once(idle, 'close'), once(silent, 'close')]);
       let answer = '';
       busy.setEncoding('utf8').on('data', (text: string) => (answer += text));
       busy.write('{}');
