@@ -2,15 +2,13 @@ import type { Policy, Rules } from './access/index.js';
 import type { Principal } from './auth/index.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
 
-const EVERY_FIELD = [
-  ...['id', 'tenantId', 'ownerId', 'title', 'body', 'notes', 'status', 'classification'],
-  ...['version', 'createdAt', 'updatedAt', 'shares'],
-];
+const CONTENT = ['title', 'body', 'notes', 'status', 'classification'];
+const EVERY_FIELD = ['id', 'tenantId', 'ownerId', ...CONTENT, 'version', 'createdAt', 'updatedAt', 'shares'];
 const without = (...fields: string[]) => EVERY_FIELD.filter((field) => !fields.includes(field));
 const FOR_READERS = without('notes', 'shares');
 const FOR_AUDITORS = without('body');
 /** `shares` is written one user at a time, by its own route. */
-const WRITABLE = ['title', 'body', 'notes', 'status', 'classification', 'shares'];
+const WRITABLE = [...CONTENT, 'shares'];
 
 const FIVE_MINUTES = 5 * 60_000;
 /** What counts as a second factor, in the words of RFC 8176: several factors, a one-time code, a key in hardware. */

@@ -4,7 +4,7 @@ import { PassportStrategy } from '@nestjs/passport';
 import { randomUUID } from 'node:crypto';
 import { connect, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
-import pg from 'pg';
+import { Client } from 'pg';
 import type { DestinationStream } from 'pino';
 import { DataSource } from 'typeorm';
 import { createApp } from '../src/app.js';
@@ -114,7 +114,7 @@ export async function freshDatabase() {
   if (!url) return { env: {}, drop: async () => {} };
   const schema = `test_${randomUUID().replaceAll('-', '')}`;
   const run = async (sql: string) => {
-    const client = new pg.Client({ connectionString: url });
+    const client = new Client({ connectionString: url });
     await client.connect();
     await client.query(sql).finally(() => client.end());
   };

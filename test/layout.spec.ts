@@ -95,7 +95,7 @@ describe('the layout', () => {
     const doors = edges.filter(({ from, to }) => methodOf(to) && methodOf(from) !== methodOf(to));
     for (const { from, to } of doors)
       expect([from, to]).toEqual(['methods/index.ts', `methods/${methodOf(to)}/index.ts`]);
-    expect(doors.map(({ to }) => methodOf(to)).sort()).toEqual(methods);
+    expect(new Set(doors.map(({ to }) => methodOf(to)))).toEqual(new Set(methods));
   });
 
   it('has no import cycle', () => {

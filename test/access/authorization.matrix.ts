@@ -18,7 +18,7 @@ export type Outcome =
   'allowed' | 'allowed, without notes, shares' | 'allowed, without body' | 403 | 404 | 422;
 
 interface Row extends Partial<{ readonly [K in keyof Cell]: readonly Cell[K][] }> {
-  readonly then: Outcome;
+  readonly answer: Outcome;
   readonly because: string;
 }
 
@@ -36,47 +36,57 @@ export const MATRIX: readonly Row[] = [
   {
     action: ['create', 'delete'],
     role: ['viewer', 'auditor'],
-    then: 403,
+    answer: 403,
     because: 'only admins and editors create and delete, so no document is even looked at',
   },
   {
     action: ['create'],
     classification: ['secret'],
     proof: UNBOUND,
-    then: 403,
+    answer: 403,
     because: 'secret needs a bound proof',
   },
   {
     action: ['create'],
     role: ['editor'],
     classification: GUARDED,
-    then: 403,
+    answer: 403,
     because: 'only an admin classifies that high',
   },
   {
     action: ['create'],
     role: ['editor'],
     status: ['published', 'archived'],
-    then: 403,
+    answer: 403,
     because: 'an editor begins with a draft',
   },
-  { action: ['create'], role: WRITERS, then: 'allowed', because: 'admins and editors create' },
+  { action: ['create'], role: WRITERS, answer: 'allowed', because: 'admins and editors create' },
 
-  { document: ["other tenant's"], then: 404, because: 'other tenants do not exist' },
-  { classification: ['secret'], proof: UNBOUND, then: 404, because: 'secret is hidden from unbound proofs' },
+  { document: ["other tenant's"], answer: 404, because: 'other tenants do not exist' },
+  {
+    classification: ['secret'],
+    proof: UNBOUND,
+    answer: 404,
+    because: 'secret is hidden from unbound proofs',
+  },
 
-  { action: ['read'], role: ['admin'], then: 'allowed', because: 'an admin reads everything of the tenant' },
+  {
+    action: ['read'],
+    role: ['admin'],
+    answer: 'allowed',
+    because: 'an admin reads everything of the tenant',
+  },
   {
     action: ['read'],
     role: ['auditor'],
-    then: 'allowed, without body',
+    answer: 'allowed, without body',
     because: 'an auditor reads everything but bodies',
   },
   {
     action: ['read'],
     role: ['editor'],
     document: ['own'],
-    then: 'allowed',
+    answer: 'allowed',
     because: 'an editor reads its own',
   },
 
@@ -85,17 +95,17 @@ export const MATRIX: readonly Row[] = [
     role: ['admin'],
     classification: GUARDED,
     proof: NO_FRESH_FACTOR,
-    then: 403,
+    answer: 403,
     because: 'that needs a fresh second factor',
   },
-  { role: ['admin'], then: 'allowed', because: 'an admin does everything in the tenant' },
+  { role: ['admin'], answer: 'allowed', because: 'an admin does everything in the tenant' },
 
   {
     action: ['classify'],
     role: ['editor'],
     document: ['own'],
     status: ['draft'],
-    then: 403,
+    answer: 403,
     because: 'only an admin classifies that high',
   },
   {
@@ -105,53 +115,62 @@ export const MATRIX: readonly Row[] = [
     status: ['draft'],
     classification: GUARDED,
     proof: NO_FRESH_FACTOR,
-    then: 403,
+    answer: 403,
     because: 'that needs a fresh second factor',
   },
   {
     role: ['editor'],
     document: ['own'],
     status: ['draft'],
-    then: 'allowed',
+    answer: 'allowed',
     because: 'an editor does everything with its own drafts',
   },
 
   {
     action: ['read'],
     document: ['shared: read', 'shared: update'],
-    then: 'allowed, without notes, shares',
+    answer: 'allowed, without notes, shares',
     because: 'it is shared with the caller',
   },
-  { action: ['update'], document: ['shared: update'], then: 'allowed', because: 'it is shared for updating' },
+  {
+    action: ['update'],
+    document: ['shared: update'],
+    answer: 'allowed',
+    because: 'it is shared for updating',
+  },
   {
     action: ['publish', 'classify', 'share'],
     document: ['shared: update'],
-    then: 422,
+    answer: 422,
     because: 'a share opens title and body only',
   },
   {
     action: ['read'],
     status: ['published'],
     classification: ['public', 'internal'],
-    then: 'allowed, without notes, shares',
+    answer: 'allowed, without notes, shares',
     because: 'everybody reads what is published',
   },
 
-  { document: ['shared: read', 'shared: update'], then: 403, because: 'the caller sees it, and that is all' },
+  {
+    document: ['shared: read', 'shared: update'],
+    answer: 403,
+    because: 'the caller sees it, and that is all',
+  },
   {
     status: ['published'],
     classification: ['public', 'internal'],
-    then: 403,
+    answer: 403,
     because: 'the caller sees it, and that is all',
   },
-  { role: ['auditor'], then: 403, because: 'an auditor sees it, and that is all' },
+  { role: ['auditor'], answer: 403, because: 'an auditor sees it, and that is all' },
   {
     role: ['editor'],
     document: ['own'],
-    then: 403,
+    answer: 403,
     because: 'what is no draft any more is not changed by its editor',
   },
-  { then: 404, because: 'what the caller may not see does not exist' },
+  { answer: 404, because: 'what the caller may not see does not exist' },
 ];
 
 export function decide(cell: Cell): Row {
@@ -188,7 +207,7 @@ export function matrixTable(): string {
     ...MATRIX.map((row) =>
       line([
         ...names.map((name) => (row[name] as readonly string[] | undefined)?.join(', ') ?? ''),
-        String(row.then),
+        String(row.answer),
         row.because,
       ]),
     ),
