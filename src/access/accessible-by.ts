@@ -53,10 +53,11 @@ export function restrict<T extends ObjectLiteral>(
   query: QueryBuilder<T>,
   name: string,
   formulas: readonly Formula[],
+  written = (where: string) => where,
 ): void {
   const { expressionMap } = query;
   const sql = new FormulaSql(query.dataSource, query.getParameters());
-  const where = sql.where({ all: formulas }, { metadata: mainAlias(query).metadata, name });
+  const where = written(sql.where({ all: formulas }, { metadata: mainAlias(query).metadata, name }));
   query.setParameters(sql.parameters);
   // Not andWhere(): TypeORM joins its clauses without brackets, so that an orWhere() elsewhere would open the gate.
   const already = expressionMap.extraAppendedAndWhereCondition;

@@ -158,7 +158,13 @@ async function load<T extends ObjectLiteral>(
   const id = idOf(query.expressionMap.mainAlias!.metadata);
   query.where({ [id.propertyName]: In(page.map((each) => each.id)) });
   for (const relation of relations) query.leftJoinAndSelect(`entry.${relation}`, relation);
-  restrict(query, manager.dataSource.driver.escape('entry'), formulas);
+  // A CASE, so that no planner takes a rule's index for these few ids and reads all that the rule grants.
+  restrict(
+    query,
+    manager.dataSource.driver.escape('entry'),
+    formulas,
+    (where) => `CASE WHEN ${where} THEN 1 ELSE 0 END = 1`,
+  );
   const rows = new Map((await query.getMany()).map((row) => [id.getEntityValue(row) as unknown, row]));
   return page.flatMap((each) => rows.get(each.id) ?? []);
 }
