@@ -16,7 +16,8 @@ export class DatabaseModule {
       module: DatabaseModule,
       imports: [
         TypeOrmModule.forRootAsync({
-          useFactory: () => dataSourceOptions(settings, schema),
+          // A database that is not there stops the start with its reason, and whatever runs us tries again.
+          useFactory: () => ({ ...dataSourceOptions(settings, schema), retryAttempts: 1 }),
           dataSourceFactory: (options): Promise<DataSource> => openDataSource(options as DataSourceOptions),
         }),
       ],

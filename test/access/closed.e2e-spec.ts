@@ -68,6 +68,8 @@ describe('closed by default', () => {
     });
     expect(routes.length).toBeGreaterThan(15);
     expect(routes.filter(({ open, ruled }) => !open && !ruled)).toEqual([]);
+    // A rule on a route of a @Public() controller would close nothing.
+    expect(routes.filter(({ open, ruled }) => open && ruled)).toEqual([]);
     expect(
       routes
         .filter(({ open }) => open)
