@@ -8,7 +8,7 @@ import {
   StreamableFile,
   type Type,
 } from '@nestjs/common';
-import { ApiExcludeEndpoint } from '@nestjs/swagger';
+import { ApiExcludeEndpoint, ApiTags } from '@nestjs/swagger';
 import { createReadStream } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Public, SelfService } from '../auth/index.js';
@@ -33,7 +33,7 @@ const PAGE = `<!doctype html>
 `;
 
 /** Long words and wide tables scroll in their own box, so that a phone shows the rest at its own width. */
-const STYLE = `body { margin: 0; overflow-wrap: anywhere; }
+const STYLE = `body { margin: 0; overflow: hidden auto; overflow-wrap: anywhere; }
 .swagger-ui .wrapper { box-sizing: border-box; padding: 0 12px; }
 .swagger-ui table, .swagger-ui pre { display: block; max-width: 100%; overflow-x: auto; }
 @media (max-width: 640px) {
@@ -103,10 +103,12 @@ abstract class OpenApiRoutes {
 }
 
 @Controller()
+@ApiTags('OpenApi')
 @Public()
 class OpenApiForAll extends OpenApiRoutes {}
 
 @Controller()
+@ApiTags('OpenApi')
 @SelfService()
 class OpenApiForCallers extends OpenApiRoutes {}
 
