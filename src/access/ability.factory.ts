@@ -1,4 +1,4 @@
-import { AbilityBuilder, createMongoAbility, type MongoAbility, type MongoQuery } from '@casl/ability';
+import { AbilityBuilder, createMongoAbility, type MongoAbility } from '@casl/ability';
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import type { Principal, Role, SCOPES } from '../auth/index.js';
 import { assertExpressible, conditionsMatcher } from './conditions.js';
@@ -10,7 +10,7 @@ import { assertExpressible, conditionsMatcher } from './conditions.js';
 export type Action = 'create' | 'read' | 'update' | 'set' | 'delete';
 /** An entity's class, or one of its instances. */
 export type Subject = Type<object> | object;
-export type AppAbility = MongoAbility<[Action, Subject], MongoQuery>;
+export type AppAbility = MongoAbility<[Action, Subject]>;
 export type Rules = Pick<AbilityBuilder<AppAbility>, 'can' | 'cannot'>;
 export type Scope = (typeof SCOPES)[number];
 

@@ -4,6 +4,7 @@ import type { Type } from '@nestjs/common';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/index.js';
 import { isPostgres } from './columns.js';
+import { sqlite } from './sqlite.js';
 import { takeTurns } from './sqlite-turns.js';
 
 /** What the folders bring: classes, never file patterns, so that what is installed is what is imported. */
@@ -25,6 +26,7 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
   return {
     ...common,
     type: 'better-sqlite3',
+    driver: sqlite,
     database: memory ? ':memory:' : join(settings.dataDir, 'atlas.sqlite'),
     enableWAL: !memory,
     prepareDatabase: (database: { pragma(text: string): void }) => database.pragma('foreign_keys = ON'),
