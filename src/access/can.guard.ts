@@ -9,7 +9,8 @@ import {
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AUTHENTICATE, PUBLIC, SELF_SERVICE, callerOf, rawRequest } from '../auth/index.js';
-import { AbilityFactory, type Action, type AppAbility, type Subject } from './ability.factory.js';
+import { AbilityFactory, type Action, type AppAbility } from './ability.factory.js';
+import { assertCan } from './assert.js';
 
 export const CAN = 'access:can';
 
@@ -47,11 +48,4 @@ export class CanGuard implements CanActivate {
     abilities.set(rawRequest(context.switchToHttp().getRequest()), ability);
     return true;
   }
-}
-
-/** @throws ForbiddenException with the rule's own reason, where it gives one */
-export function assertCan(ability: AppAbility, action: Action, subject: Subject, field?: string): void {
-  if (ability.can(action, subject, field)) return;
-  const reason = ability.relevantRuleFor(action, subject, field)?.reason;
-  throw new ForbiddenException({ code: 'forbidden', detail: reason ?? 'No rule lets you do this.' });
 }

@@ -1,6 +1,5 @@
 import {
   ConflictException,
-  ForbiddenException,
   Injectable,
   NotFoundException,
   UnprocessableEntityException,
@@ -11,6 +10,8 @@ import {
   accessibleBy,
   accessiblePage,
   assertCan,
+  assertFields,
+  assertValues,
   whereAccessible,
   type Action,
   type AppAbility,
@@ -213,29 +214,3 @@ export class Documents {
 }
 
 const nextVersion = ({ version }: Document) => ({ version: version + 1, updatedAt: new Date() });
-
-/** @throws UnprocessableEntityException `field_not_permitted`, naming each field that may not be written */
-function assertFields(ability: AppAbility, action: Action, document: Document, changes: object): void {
-  const refused = Object.keys(changes).filter((field) => !ability.can(action, document, field));
-  if (refused.length)
-    throw new UnprocessableEntityException({
-      code: 'field_not_permitted',
-      detail: 'These fields are not yours to write.',
-      errors: refused.map((field) => ({
-        field,
-        message: ability.relevantRuleFor(action, document, field)?.reason ?? 'may not be written',
-      })),
-    });
-}
-
-/** @throws ForbiddenException with the rule's reason where the document may not become what it would */
-function assertValues(ability: AppAbility, after: Document, changes: object): void {
-  for (const field of Object.keys(changes)) {
-    if (ability.can('set', after, field)) continue;
-    const reason = ability.relevantRuleFor('set', after, field)?.reason;
-    throw new ForbiddenException({
-      code: 'forbidden',
-      detail: reason ?? `No rule lets you give ${field} this value.`,
-    });
-  }
-}
