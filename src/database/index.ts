@@ -3,3 +3,4 @@ export * from './columns.js';
 export * from './data-source.js';
 export * from './database.module.js';
 export * from './demo.js';
+export * from './sqlite.js';

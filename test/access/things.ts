@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { Column, DataSource, Entity, Index, JoinColumn, ManyToOne, OneToMany, PrimaryColumn } from 'typeorm';
 import type { AppAbility } from '../../src/access/index.js';
 import { conditionsMatcher } from '../../src/access/conditions.js';
-import { INSTANT } from '../../src/database/index.js';
+import { INSTANT, sqlite } from '../../src/database/index.js';
 
 /** One column of every kind that rules can look at. */
 @Entity('things')
@@ -89,7 +89,12 @@ export async function openThings(): Promise<{ db: DataSource; close: () => Promi
   const url = process.env['DATABASE_URL'];
   const entities = [Thing, Link];
   if (!url) {
-    const db = await new DataSource({ type: 'better-sqlite3', database: ':memory:', entities }).initialize();
+    const db = await new DataSource({
+      type: 'better-sqlite3',
+      driver: sqlite,
+      database: ':memory:',
+      entities,
+    }).initialize();
     await db.synchronize();
     return { db, close: () => db.destroy() };
   }
