@@ -1,24 +1,17 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
 import { Authenticator } from './authenticator.js';
 import { authRequestOf, findCaller, setCaller } from './caller.js';
-import { AUTHENTICATE, PUBLIC, type Plan } from './plan.js';
+import { PUBLIC } from './plan.js';
 import type { MethodName } from './principal.js';
 
 /** Closes every route that is not `@Public()`. Bound to handlers, never to paths, which can be written in many ways. */
 @Injectable()
 export class AuthenticateGuard implements CanActivate {
-  constructor(
-    private readonly reflector: Reflector,
-    private readonly authenticator: Authenticator,
-  ) {}
+  constructor(private readonly authenticator: Authenticator) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = authRequestOf(context);
-    const plan = this.reflector.getAllAndOverride<Plan | typeof PUBLIC | undefined>(AUTHENTICATE, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
+    const plan = this.authenticator.planOf(context.getClass(), context.getHandler());
     if (plan !== PUBLIC) setCaller(context, await this.authenticator.authenticate(request, plan));
     return true;
   }

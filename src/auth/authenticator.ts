@@ -45,10 +45,16 @@ export class Authenticator implements OnModuleInit {
       if (!metatype) return [];
       const prototype = metatype.prototype as Record<string, () => unknown>;
       const handlers = this.scanner.getAllMethodNames(prototype).map((name) => prototype[name]!);
-      return [metatype, ...handlers]
-        .map((target) => this.reflector.get<Plan | typeof PUBLIC | undefined>(AUTHENTICATE, target))
+      return handlers
+        .map((handler) => this.planOf(metatype, handler))
         .filter((plan) => plan !== undefined && plan !== PUBLIC);
     });
+  }
+
+  /** What a route was given: the handler's own plan, or its controller's; undefined where neither says. */
+  // oxlint-disable-next-line typescript/no-unsafe-function-type -- Nest's own type of a handler
+  planOf(controller: Function, handler: Function): Plan | typeof PUBLIC | undefined {
+    return this.reflector.getAllAndOverride(AUTHENTICATE, [handler, controller]);
   }
 
   /** The ways to satisfy a plan on this installation. */

@@ -5,10 +5,10 @@ import {
   type OnApplicationBootstrap,
   type Type,
 } from '@nestjs/common';
-import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { z } from 'zod';
-import { AUTHENTICATE, Authenticator, METHODS, PUBLIC, type AuthMethod, type Plan } from '../auth/index.js';
+import { Authenticator, METHODS, PUBLIC, type AuthMethod, type Plan } from '../auth/index.js';
 import { Settings } from '../config/index.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -106,7 +106,6 @@ export class OpenApi implements OnApplicationBootstrap {
   /** Every handler's plan, by operation id. */
   private plans(): Map<string, Plan | typeof PUBLIC | undefined> {
     const scanner = new MetadataScanner();
-    const reflector = new Reflector();
     return new Map(
       this.controllers.getControllers().flatMap(({ metatype }) => {
         const type = metatype as Type<Record<string, () => unknown>>;
@@ -114,7 +113,7 @@ export class OpenApi implements OnApplicationBootstrap {
           .getAllMethodNames(type.prototype)
           .map((name): [string, Plan | typeof PUBLIC | undefined] => [
             `${type.name}_${name}`,
-            reflector.getAllAndOverride(AUTHENTICATE, [type.prototype[name]!, type]),
+            this.authenticator.planOf(type, type.prototype[name]),
           ]);
       }),
     );

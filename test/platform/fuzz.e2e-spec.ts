@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { as, boot, client, type Booted } from '../app.js';
 
 /** Values of every kind, those that code forgets first; some fit the API's own fields, so that they get further. */

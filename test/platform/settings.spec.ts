@@ -150,6 +150,7 @@ describe('settings', () => {
       expect(faultsOf({ ...PRODUCTION, DEMO: 'true' })).toEqual([
         'DEMO may not be true in production, where demo accounts are never made.',
       ]);
+      expect(faultsOf({ ...PRODUCTION, DEMO: 'false' })).toEqual([]);
       expect(faultsOf({ ...PRODUCTION, TRUST_PROXY: '0.0.0.0/0' })).toHaveLength(1);
     });
   });
