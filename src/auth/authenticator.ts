@@ -52,7 +52,6 @@ export class Authenticator implements OnModuleInit {
   }
 
   /** What a route was given: the handler's own plan, or its controller's; undefined where neither says. */
-  // oxlint-disable-next-line typescript/no-unsafe-function-type -- Nest's own type of a handler
   planOf(controller: Function, handler: Function): Plan | typeof PUBLIC | undefined {
     return this.reflector.getAllAndOverride(AUTHENTICATE, [handler, controller]);
   }
