@@ -46,11 +46,14 @@ function examplesOf(page: string): Example[] {
   );
 }
 
-/** What a page promises, as a pattern: `…` stands for anything, and JSON may be laid out as one likes. */
+/**
+ * What a page promises, as a pattern: `…` stands for anything, and JSON may be laid out as one likes. Elsewhere upper
+ * and lower case are one, as in the names of headers, which the adapters write differently.
+ */
 function promised({ output = '', language }: Example): RegExp {
   const text = language === 'json' ? compact(output) : output.trim();
   const literal = (part: string) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${text.split('…').map(literal).join('[\\s\\S]*?')}$`);
+  return new RegExp(`^${text.split('…').map(literal).join('[\\s\\S]*?')}$`, language === 'json' ? '' : 'i');
 }
 
 const compact = (json: string) =>

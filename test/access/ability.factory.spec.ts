@@ -113,6 +113,15 @@ describe('scopes are a ceiling', () => {
     expect(ability.can('update', new Note('alice'), 'title')).toBe(false);
   });
 
+  it('a scope opens its own subject and no other', () => {
+    class Other {}
+    const viewer = (_: Principal, { can }: Rules) => void can('read', [Note, Other]);
+    const ability = new AbilityFactory({ ...policy, roles: { ...policy.roles, viewer } }).for(
+      bob(['viewer'], ['documents:read']),
+    );
+    expect([ability.can('read', Note), ability.can('read', Other)]).toEqual([true, false]);
+  });
+
   it('a prohibition holds under every scope', () => {
     expect(abilityOf(['admin'], ['documents:delete']).can('delete', new Note('bob', true))).toBe(false);
   });
@@ -157,6 +166,7 @@ describe('attacks', () => {
     const sealed = Object.assign(new Note('bob', true), { __caslSubjectType__: 'Other' });
     expect(ability.can('delete', sealed)).toBe(false);
     expect(ability.can('delete', new Proxy(sealed, {}))).toBe(false);
+    expect(ability.can('read', sealed)).toBe(true);
   });
 
   it('AUTHZ-18: scope and role both hold', () => {

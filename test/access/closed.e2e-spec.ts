@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
-import { CAN } from '../../src/access/index.js';
+import { CAN, Can } from '../../src/access/index.js';
 import { AUTHENTICATE, PUBLIC, Public, SELF_SERVICE, SelfService } from '../../src/auth/index.js';
+import { Document } from '../../src/documents/index.js';
 import { as, boot, client, type Booted } from '../app.js';
 
 @Controller()
@@ -25,9 +26,20 @@ class Routes {
   }
 }
 
+@Controller('ruled')
+@SelfService()
+@Can('read', Document)
+class Ruled {
+  @Get()
+  @Can('delete', Document)
+  ruled() {
+    return { reached: true };
+  }
+}
+
 describe('closed by default', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [Routes] })));
+  beforeAll(async () => (booted = await boot({ also: [Routes, Ruled] })));
   afterAll(() => booted.close());
 
   it('a route is open to everybody only where it says so', async () => {
@@ -42,6 +54,13 @@ describe('closed by default', () => {
     expect((await admin.get('/mine')).status).toBe(200);
     const { status, body } = await admin.get('/forgotten');
     expect([status, body.code]).toEqual([403, 'forbidden']);
+  });
+
+  it("a route's own rule holds, whatever its controller says", async () => {
+    const status = async (id: string, role: 'admin' | 'viewer') =>
+      (await client(booted.origin, as({ id, roles: [role] })).get('/ruled')).status;
+    expect(await status('carol', 'viewer')).toBe(403);
+    expect(await status('alice', 'admin')).toBe(200);
   });
 
   it('no route of ours was forgotten, and those open to everybody are these', () => {

@@ -1,17 +1,26 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Controller, Get, Injectable, Module, type Type } from '@nestjs/common';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Controller, Get, Injectable, Module, UseGuards, type Type } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
 import { PassportStrategy } from '@nestjs/passport';
+import { Test } from '@nestjs/testing';
+import { IncomingMessage } from 'node:http';
+import { Socket, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
 import {
   AuthModule,
   Authenticate,
+  AuthenticateGuard,
+  Authenticator,
   BadCredential,
   Caller,
   Challenge,
+  MethodGuard,
   Public,
   SelfService,
   allOf,
   anyOf,
+  authRequest,
+  mergePrincipals,
   type AuthMethod,
   type AuthRequest,
   type AuthStrategy,
@@ -62,10 +71,11 @@ function methodOf(name: MethodName, header: string, scheme: string, ambient = fa
   return { name, module: ColourModule, strategy: ColourStrategy };
 }
 
-/** Strategies from npm end in every way that Passport knows. */
+/** Strategies from npm end in every way that Passport knows; those that are asked to wait end when three do. */
 @Injectable()
 class OddStrategy extends Strategy implements AuthStrategy {
   readonly challenge = new Challenge('Odd');
+  private readonly waiting: (() => void)[] = [];
   constructor() {
     super(() => {});
   }
@@ -74,7 +84,12 @@ class OddStrategy extends Strategy implements AuthStrategy {
     this: OddStrategy & Record<string, (...args: unknown[]) => void>,
     request: never,
   ): void {
-    const how = (request as AuthRequest).header('X-Odd')!;
+    const [how = '', id] = (request as AuthRequest).header('X-Odd')!.split(';');
+    if (how === 'wait') {
+      this.waiting.push(() => this['success']!({ id, proofs: [] }));
+      if (this.waiting.length === 3) this.waiting.forEach((end) => end());
+      return;
+    }
     this[how]!(how === 'error' ? new Error('odd') : undefined);
   }
 }
@@ -87,6 +102,11 @@ const methods = [
   methodOf('blue', 'X-Blue', 'Blue'),
   { name: 'odd', module: OddModule, strategy: OddStrategy } as AuthMethod,
 ];
+
+@Injectable()
+class RedGuard extends MethodGuard {
+  protected readonly method = 'red';
+}
 
 @Controller()
 class Bare {
@@ -109,6 +129,16 @@ class Routes {
   }
 }
 
+@Controller()
+class Odd {
+  @Get('guarded') @SelfService() @UseGuards(RedGuard) guarded(@Caller() caller: Principal) {
+    return caller;
+  }
+  @Get('nobody') @Public() nobody(@Caller() caller: Principal) {
+    return caller;
+  }
+}
+
 @Controller('nearest')
 @Authenticate('red')
 @SelfService()
@@ -123,7 +153,7 @@ class Nearest {
 
 describe('which credential is looked at', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ methods, also: [Bare, Routes, Nearest] })));
+  beforeAll(async () => (booted = await boot({ methods, also: [Bare, Routes, Nearest, Odd] })));
   afterAll(() => booted.close());
 
   const ask = (path: string, headers: Record<string, string> = {}) =>
@@ -205,6 +235,14 @@ describe('which credential is looked at', () => {
     ]);
   });
 
+  it('all of several: one ceiling is enough, and two that share nothing leave nothing', async () => {
+    const scopes = async (red: string, blue: string) =>
+      (await ask('/both', { 'X-Red': red, 'X-Blue': blue })).body.scopes;
+    expect(await scopes('bob;documents:read', 'bob')).toEqual(['documents:read']);
+    expect(await scopes('bob;documents:read', 'bob;audit:read')).toEqual([]);
+    expect(await scopes('bob', 'bob')).toBeUndefined();
+  });
+
   it('all of several: one is missing, and the answer asks for that one', async () => {
     expect(await refusal('/both', { 'X-Red': 'bob' })).toEqual([401, 'unauthenticated', 'Blue realm="test"']);
   });
@@ -215,6 +253,13 @@ describe('which credential is looked at', () => {
       'different_accounts',
       'Red realm="test", Blue realm="test"',
     ]);
+  });
+
+  it('all of several: the same id in another tenant is another account', () => {
+    const proof = { method: 'red', at: new Date(), amr: [], bound: false } as const;
+    const bob: Principal = { id: 'bob', kind: 'user', tenantId: 'acme', roles: [], proofs: [proof] };
+    expect(mergePrincipals(bob, bob)).toMatchObject({ id: 'bob', proofs: [proof, proof] });
+    expect(mergePrincipals(bob, { ...bob, tenantId: 'globex' })).toBeUndefined();
   });
 
   it('any of several, nested: each way works by itself', async () => {
@@ -232,6 +277,49 @@ describe('which credential is looked at', () => {
     expect((await ask('/nearest/method')).status).toBe(200);
   });
 
+  it("a method's own guard takes no other method's proof, and asks for its own only once", async () => {
+    expect(await refusal('/guarded', { 'X-Blue': 'bob' })).toEqual([
+      401,
+      'unauthenticated',
+      'Red realm="test"',
+    ]);
+    const asked = jest.spyOn(booted.app.get(Authenticator), 'authenticate');
+    expect(await proofs('/guarded', { 'X-Red': 'bob' })).toEqual([200, 'red']);
+    expect(asked).toHaveBeenCalledTimes(1);
+    asked.mockRestore();
+  });
+
+  it('a public route has no caller, and one that asks for it is a fault: 500', async () => {
+    expect((await ask('/nobody', { 'X-Red': 'bob' })).status).toBe(500);
+  });
+
+  it('an Authorization or a Cookie that stands twice is refused, on a public route as well', async () => {
+    for (const name of ['Authorization', 'Cookie']) {
+      const lines = [
+        'GET /nearest/method HTTP/1.1',
+        'Host: a',
+        'Connection: close',
+        `${name}: a`,
+        `${name}: b`,
+      ];
+      const answer = await client(booted.origin).raw(...lines, '');
+      expect(answer).toMatch(/^HTTP\/1\.1 400 .*"duplicate_header"/s);
+    }
+  });
+
+  it('a request without a host, or whose target is no path, is refused, whatever server it comes through', () => {
+    const build = (url: string, ...host: string[]) => {
+      const raw = Object.assign(new IncomingMessage(new Socket()), { url, headersDistinct: { host } });
+      return authRequest({ raw, ip: '::1' });
+    };
+    expect(build('/me?a', 'a')).toMatchObject({ target: '/me?a', authority: 'a' });
+    const refused = (code: string) =>
+      expect.objectContaining({ response: expect.objectContaining({ code }) });
+    expect(() => build('/me')).toThrow(refused('host_required'));
+    expect(() => build('/me', 'a', 'b')).toThrow(refused('duplicate_header'));
+    expect(() => build('http://evil.test/me', 'a')).toThrow(refused('invalid_target'));
+  });
+
   it('a broken database is not a wrong password: 500, and not a word of it', async () => {
     const { status, headers, body } = await ask('/bare', { 'X-Red': 'broken' });
     expect([status, body.code, headers.get('www-authenticate')]).toEqual([500, 'internal_error', null]);
@@ -242,6 +330,26 @@ describe('which credential is looked at', () => {
     for (const how of ['fail', 'pass', 'success'])
       expect(await refusal('/bare', { 'X-Odd': how })).toEqual([401, 'invalid_credentials', 'Odd']);
     for (const how of ['error', 'redirect']) expect((await ask('/bare', { 'X-Odd': how })).status).toBe(500);
+  });
+
+  it('requests that are proved at the same time each get their own outcome', async () => {
+    const ids = ['alice', 'bob', 'carol'];
+    const answers = await Promise.all(ids.map((id) => ask('/bare', { 'X-Odd': `wait;${id}` })));
+    expect(answers.map(({ body }) => body.id)).toEqual(ids);
+  });
+
+  it('an application without an error filter of its own sends the challenges too', async () => {
+    const module = await Test.createTestingModule({
+      imports: [AuthModule.forRoot([methodOf('red', 'X-Red', 'Red')])],
+      controllers: [Bare],
+      providers: [{ provide: APP_GUARD, useExisting: AuthenticateGuard }],
+    }).compile();
+    const app = module.createNestApplication({ logger: false });
+    await app.listen(0, '127.0.0.1');
+    const { port } = app.getHttpServer().address() as AddressInfo;
+    const { status, headers } = await client(`http://127.0.0.1:${port}`).get('/bare');
+    expect([status, headers.get('www-authenticate')]).toEqual([401, 'Red realm="test"']);
+    await app.close();
   });
 
   it('two applications in one process do not share their strategies', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Document, DocumentShare } from '../../src/documents/index.js';
 import { Documents } from '../../src/documents/documents.js';
+import { Listing } from '../../src/documents/documents.controller.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
 
 describe('documents', () => {
@@ -86,6 +87,56 @@ describe('documents', () => {
       });
       expect([ended.status, ended.body.shares]).toEqual([200, []]);
       expect((await carol().get(`/documents/${id}`)).status).toBe(404);
+    });
+
+    it('ends one share and no other, as a new version; one that is not there changes nothing', async () => {
+      const [id, another] = [await draft(), await draft()];
+      const shares = [id, another].flatMap((documentId) =>
+        ['carol', 'dave'].map((userId) => ({ documentId, userId, level: 'update' as const })),
+      );
+      await booted.db.manager.insert(DocumentShare, shares);
+      const end = (who: ReturnType<typeof client>, userId: string) =>
+        who.send('DELETE', `/documents/${id}/shares/${userId}`, { headers: { 'If-Match': '*' } });
+      const put = await carol().send('PUT', `/documents/${id}/shares/alice`, {
+        body: { level: 'read' },
+        headers: { 'If-Match': '*' },
+      });
+      for (const answer of [put, await end(carol(), 'dave')]) {
+        expect(refusal(answer)).toEqual([422, 'field_not_permitted']);
+        expect(fieldsOf(answer)).toEqual(['shares']);
+      }
+      for (const userId of ['carol', 'carol', 'nobody'])
+        expect((await end(bob(), userId)).headers.get('etag')).toBe('"2"');
+      expect(await row(id)).toMatchObject({ version: 2 });
+      expect(await booted.db.manager.countBy(DocumentShare, { documentId: id, userId: 'dave' })).toBe(1);
+      expect(await booted.db.manager.countBy(DocumentShare, { documentId: another })).toBe(2);
+    });
+
+    it('has fields of limited length, and a change changes something', async () => {
+      for (const [field, most] of [
+        ['title', 200],
+        ['body', 100_000],
+        ['notes', 10_000],
+      ] as const) {
+        await draft({ [field]: 'x'.repeat(most) });
+        const answer = await bob().post('/documents', { title: 'x', [field]: 'x'.repeat(most + 1) });
+        expect([...refusal(answer), ...fieldsOf(answer)]).toEqual([422, 'invalid_body', field]);
+      }
+      expect(refusal(await bob().post('/documents', { title: ' ' }))).toEqual([422, 'invalid_body']);
+      const nothing = await bob().send('PATCH', '/documents/bob-draft-internal', {
+        body: {},
+        headers: { 'If-Match': '*' },
+      });
+      expect(refusal(nothing)).toEqual([422, 'invalid_body']);
+      for (const [name, good, bad] of [
+        ['limit', '100', '101'],
+        ['cursor', 'x'.repeat(1000), 'x'.repeat(1001)],
+        ['ownerId', 'x'.repeat(36), 'x'.repeat(37)],
+      ] as const)
+        expect([good, bad].map((value) => Listing.safeParse({ [name]: value }).success)).toEqual([
+          true,
+          false,
+        ]);
     });
 
     it('is shared within its tenant only', async () => {
@@ -363,6 +414,8 @@ describe('documents', () => {
         expect(await rejected(bob(), cursor)).toEqual([400, 'invalid_cursor']);
       expect(await rejected(carol(), nextCursor)).toEqual([400, 'invalid_cursor']);
       expect(await rejected(mallory(), nextCursor)).toEqual([400, 'invalid_cursor']);
+      const namesake = client(booted.origin, as({ id: 'bob', tenantId: 'globex', roles: ['editor'] }));
+      expect(await rejected(namesake, nextCursor)).toEqual([400, 'invalid_cursor']);
       expect(await rejected(bob(), nextCursor, 'limit=2&sort=-createdAt')).toEqual([400, 'invalid_cursor']);
       expect(await rejected(bob(), nextCursor, `${query}&status=draft`)).toEqual([400, 'invalid_cursor']);
       expect((await bob().get(`/documents?limit=9&sort=createdAt&cursor=${nextCursor}`)).status).toBe(200);
@@ -407,6 +460,7 @@ describe('documents', () => {
       for (const changes of [
         { ownerId: 'alice' },
         { status: 'published' },
+        { version: 2 },
         { tenantId: 'globex', ownerId: 'mallory' },
       ] as const)
         for (const [method, path, body] of [
@@ -422,6 +476,23 @@ describe('documents', () => {
           expect(await row(id)).toMatchObject({ title: 'a draft', version: 1 });
           expect(await booted.db.manager.countBy(DocumentShare, { documentId: id })).toBe(0);
         }
+    });
+
+    it('AUTHZ-22: what is left of a lost right is not enough for the other fields', async () => {
+      const documents = booted.app.get(Documents);
+      const look = documents.find.bind(documents);
+      const id = await draft();
+      await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'bob', level: 'update' });
+      const spy = jest.spyOn(documents, 'find').mockImplementationOnce(async (ability, id, manager) => {
+        const found = await look(ability, id, manager);
+        await manager!.update(Document, { id }, { ownerId: 'alice' });
+        return found;
+      });
+      const body = { notes: 'no longer his to write' };
+      const answer = await bob().send('PATCH', `/documents/${id}`, { body, headers: { 'If-Match': '"1"' } });
+      spy.mockRestore();
+      expect(answer.status).toBe(412);
+      expect(await row(id)).toMatchObject({ notes: '', version: 1 });
     });
 
     it('AUTHZ-23: callers that take turns on one connection never get each other’s answer', async () => {

@@ -4,13 +4,17 @@ import { ApiKey } from '../../src/methods/api-key/api-key.entity.js';
 import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
 import { ApiKeyGuard } from '../../src/methods/api-key/api-key.guard.js';
 import { withApiKey } from '../../src/methods/api-key/api-key.client.js';
+import { ApiKeys } from '../../src/methods/api-key/api-keys.js';
 import {
   allowsAddress,
   containsRange,
+  hashSecret,
   mintKey,
   newKeyId,
   parseKey,
+  sameHash,
 } from '../../src/methods/api-key/api-key.js';
+import type { Principal } from '../../src/auth/index.js';
 import { User } from '../../src/users/index.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
@@ -90,6 +94,24 @@ describe('api-key', () => {
     expect((await by(wide.key).post('/documents', { title: 'x' })).status).toBe(403);
   });
 
+  it('with no scopes at all may do nothing but say whose it is', async () => {
+    const { key } = await issue({ scopes: [] });
+    expect(await works(key)).toBe(true);
+    expect((await by(key).get('/documents')).status).toBe(403);
+  });
+
+  it('an account has at most 100 that are good', async () => {
+    const dave = client(booted.origin, as({ id: 'dave' }));
+    const common = { userId: 'dave', name: 'x', secretHash: hashSecret('x'), createdAt: new Date() };
+    const many = Array.from({ length: 100 }, () => ({ ...common, id: newKeyId() }));
+    await booted.db.manager.insert(ApiKey, many);
+    await update(many[0]!.id, { revokedAt: new Date() });
+    await issue({}, dave);
+    const { status, body } = await dave.post('/api-keys', { name: 'one more' });
+    expect([status, body.code]).toEqual([409, 'too_many_credentials']);
+    await issue();
+  });
+
   it('remembers when it was last used, to the minute', async () => {
     const { id, key } = await issue();
     await by(key).get('/demo/api-key');
@@ -125,6 +147,22 @@ describe('api-key', () => {
       expect([await works(first.key), await works(second), await works(third)]).toEqual([false, true, true]);
     });
 
+    it('of a key that was rotated or revoked since it was looked at changes nothing', async () => {
+      const keys = booted.app.get<unknown>(ApiKeys) as { manageable: () => Promise<ApiKey> };
+      for (const changes of [{ secretHash: hashSecret('another') }, { revokedAt: new Date() }]) {
+        const { id } = await issue();
+        const before = await row(id);
+        const spy = jest.spyOn(keys, 'manageable').mockImplementationOnce(async () => {
+          await update(id, changes);
+          return before;
+        });
+        const { status, body } = await bob().post(`/api-keys/${id}/rotate`);
+        spy.mockRestore();
+        expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
+        expect(await row(id)).toMatchObject({ ...changes, previousHash: null });
+      }
+    });
+
     it('of several at the same time, each answered 201 was the last word once', async () => {
       const { id, key } = await issue();
       const answers = await Promise.all([1, 2, 3, 4].map(() => bob().post(`/api-keys/${id}/rotate`)));
@@ -152,6 +190,31 @@ describe('api-key', () => {
       ]);
       expect((await bob().send('DELETE', `/api-keys/${parent.id}`)).status).toBe(404);
       expect((await bob().post(`/api-keys/${parent.id}/rotate`)).status).toBe(404);
+      const { body } = await bob().get('/api-keys');
+      expect(body.items.map((item: { id: string }) => item.id)).not.toContain(parent.id);
+    });
+
+    it('keeps the moment of what was revoked before', async () => {
+      const parent = await issue();
+      const child = await issue({}, by(parent.key));
+      await update(child.id, { revokedAt: new Date('2020-01-01') });
+      await bob().send('DELETE', `/api-keys/${parent.id}`);
+      expect((await row(child.id)).revokedAt).toEqual(new Date('2020-01-01'));
+    });
+
+    it('leaves no child behind that was being made at the same moment', async () => {
+      const keys = booted.app.get<unknown>(ApiKeys) as { callersKey: (caller: Principal) => Promise<ApiKey> };
+      const parent = await issue();
+      const look = keys.callersKey.bind(keys);
+      const spy = jest.spyOn(keys, 'callersKey').mockImplementationOnce(async (caller) => {
+        const found = await look(caller);
+        await update(parent.id, { revokedAt: new Date() });
+        return found;
+      });
+      const answer = await by(parent.key).post('/api-keys', { name: 'late' });
+      spy.mockRestore();
+      expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+      expect(await booted.db.manager.countBy(ApiKey, { parentId: parent.id })).toBe(0);
     });
   });
 
@@ -191,6 +254,11 @@ describe('api-key', () => {
       const wrong = await by(mintKey(id).key).get('/me');
       expect(wrong.body.code).toBe('invalid_api_key');
       expect(seen(wrong)).toEqual(seen(await by(somebodys).get('/me')));
+    });
+
+    it('no hash is like one that is not there', () => {
+      for (const kept of [null, undefined])
+        for (const given of [hashSecret('x'), '0'.repeat(64)]) expect(sameHash(given, kept)).toBe(false);
     });
 
     it('APIKEY-05: a key that expires now has expired', async () => {
@@ -258,6 +326,13 @@ describe('api-key', () => {
       const wide = await issue();
       const narrow = await issue({ scopes: ['documents:read'] });
       const before = await row(wide.id);
+      for (const limit of [
+        { expiresAt: new Date(Date.now() + 3_600_000).toISOString() },
+        { allowedIps: ['127.0.0.0/8'] },
+      ]) {
+        const limited = by((await issue(limit)).key);
+        expect((await limited.post(`/api-keys/${wide.id}/rotate`)).body.code).toBe('beyond_your_credential');
+      }
       expect((await by(narrow.key).post(`/api-keys/${wide.id}/rotate`)).body.code).toBe(
         'beyond_your_credential',
       );
@@ -352,6 +427,8 @@ describe('api-key', () => {
       expect(containsRange('10.0.0.0/8', '10.1.0.0/16')).toBe(true);
       expect(containsRange('10.1.0.0/16', '10.0.0.0/8')).toBe(false);
       expect(containsRange('0.0.0.0/0', '::/0')).toBe(false);
+      expect(containsRange('10.0.0.0/8', '10.0.0.0/7')).toBe(false);
+      expect(containsRange('10.0.0.0/8', '::ffff:10.0.0.0/8')).toBe(false);
     });
 
     it('PLATFORM-18: X-Forwarded-For opens no address list where the peer is not a trusted proxy', async () => {

@@ -49,7 +49,13 @@ export class ApiKeys {
       lastUsedAt: null,
       revokedAt: null,
     });
-    await this.keys.insert(row);
+    await this.keys.manager.transaction(async (manager) => {
+      // Taking the parent's row makes this wait for its revocation, or its revocation for this: no child slips by.
+      const taken =
+        parent && (await manager.update(ApiKey, { id: parent.id, revokedAt: IsNull() }, { id: parent.id }));
+      if (taken?.affected === 0) throw beyond();
+      await manager.insert(ApiKey, row);
+    });
     return { row, key };
   }
 
@@ -112,9 +118,11 @@ function refuseBeyond(caller: Principal, parent: ApiKey | null, key: Limits): vo
     (!parent?.expiresAt || (key.expiresAt !== null && key.expiresAt <= parent.expiresAt)) &&
     (!parent?.allowedIps ||
       key.allowedIps?.every((inner) => parent.allowedIps?.some((outer) => containsRange(outer, inner))));
-  if (!within)
-    throw new ForbiddenException({
-      code: 'beyond_your_credential',
-      detail: 'The key reaches further (in scopes, time or addresses) than the credential you sent.',
-    });
+  if (!within) throw beyond();
 }
+
+const beyond = () =>
+  new ForbiddenException({
+    code: 'beyond_your_credential',
+    detail: 'The key reaches further (in scopes, time or addresses) than the credential you sent.',
+  });

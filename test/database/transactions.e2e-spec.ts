@@ -1,0 +1,142 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import type { EntityManager } from 'typeorm';
+import { Settings } from '../../src/config/index.js';
+import { databaseSchema, dataSourceOptions, openDataSource } from '../../src/database/index.js';
+import { Tenant } from '../../src/users/index.js';
+import { boot, type Booted } from '../app.js';
+
+/** SQLite has one connection for all requests, PostgreSQL one for each: what a caller sees must be the same. */
+describe('transactions', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ env: { DEMO: 'false' } })));
+  afterEach(() => booted.db.manager.deleteAll(Tenant));
+  afterAll(() => booted.close());
+
+  const insert = (id: string, manager = booted.db.manager) => manager.insert(Tenant, { id, name: id });
+  const kept = async () =>
+    (await booted.db.manager.find(Tenant, { order: { id: 'ASC' } })).map(({ id }) => id);
+  const transaction = (work: (manager: EntityManager) => Promise<void>) => booted.db.transaction(work);
+
+  it("another request's query never runs inside an open one: it sees nothing of it, and outlives it", async () => {
+    let outside: Promise<unknown[]> | undefined;
+    const undone = transaction(async (manager) => {
+      await insert('inside', manager);
+      outside = Promise.all([kept(), insert('outside')]);
+      // Long enough for a query that waits for nobody.
+      await setImmediate();
+      throw new Error('changed my mind');
+    });
+    await expect(undone).rejects.toThrow('changed my mind');
+    expect((await outside!)[0]).not.toContain('inside');
+    expect(await kept()).toEqual(['outside']);
+  });
+
+  it('many at the same time are each kept or undone by themselves', async () => {
+    const ids = Array.from({ length: 20 }, (_, i) => `t${String(i).padStart(2, '0')}`);
+    const odd = (id: string) => Number(id.slice(1)) % 2 === 1;
+    await Promise.allSettled(
+      ids.map((id) =>
+        transaction(async (manager) => {
+          await insert(id, manager);
+          await setImmediate();
+          if (odd(id)) throw new Error('odd');
+        }),
+      ),
+    );
+    expect(await kept()).toEqual(ids.filter((id) => !odd(id)));
+  });
+
+  it('one inside another is undone without it', async () => {
+    await transaction(async (manager) => {
+      await insert('outer', manager);
+      const inner = manager.transaction(async (nested) => {
+        await insert('inner', nested);
+        throw new Error('only this');
+      });
+      await expect(inner).rejects.toThrow('only this');
+      await manager.transaction(async (nested) => void (await insert('second', nested)));
+    });
+    expect(await kept()).toEqual(['outer', 'second']);
+  });
+
+  it.each(['kept', 'undone'])(
+    'the end of an inner one that is %s does not end the outer one',
+    async (how) => {
+      let outside: Promise<unknown> | undefined;
+      const outer = transaction(async (manager) => {
+        await manager
+          .transaction(async (nested) => {
+            await insert('inner', nested);
+            if (how === 'undone') throw new Error(how);
+          })
+          .catch(() => {});
+        outside = insert('outside');
+        await setImmediate();
+        throw new Error('all of it');
+      });
+      await expect(outer).rejects.toThrow('all of it');
+      await outside;
+      expect(await kept()).toEqual(['outside']);
+    },
+  );
+
+  describe('one that fails lets the next query run', () => {
+    const goesOn = async () => {
+      await transaction(async (manager) => void (await insert('next', manager)));
+      expect(await kept()).toEqual(['next']);
+    };
+
+    it('where it could not begin', async () => {
+      await expect(booted.db.transaction('NO SUCH LEVEL' as never, async () => {})).rejects.toThrow();
+      await goesOn();
+    });
+
+    it('where a query in it, or one outside of any, is wrong', async () => {
+      await expect(booted.db.query('nonsense')).rejects.toThrow();
+      await expect(transaction((manager) => manager.query('nonsense'))).rejects.toThrow();
+      await goesOn();
+    });
+
+    it('where it could not be committed', async () => {
+      const failing = transaction(async (manager) => {
+        await insert('lost', manager);
+        jest
+          .spyOn(manager.queryRunner!, 'commitTransaction')
+          .mockRejectedValueOnce(new Error('disk is full'));
+      });
+      await expect(failing).rejects.toThrow('disk is full');
+      await goesOn();
+    });
+
+    it('where it could not be rolled back, because the database had ended it by itself', async () => {
+      const failing = transaction(async (manager) => {
+        await insert('lost', manager);
+        await manager.query('ROLLBACK');
+        throw new Error('disk is full');
+      });
+      await expect(failing).rejects.toThrow('disk is full');
+      await goesOn();
+    });
+  });
+
+  it('in SQLite, one that begins with a read already holds the right to write', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
+    const open = () =>
+      openDataSource(
+        dataSourceOptions(Settings.from({ NODE_ENV: 'test', DATA_DIR: folder }), databaseSchema),
+      );
+    const [ours, theirs] = [await open(), await open()];
+    await theirs.query('PRAGMA busy_timeout = 0');
+    await ours.transaction(async (manager) => {
+      await manager.query('SELECT name FROM demo_parts');
+      await expect(theirs.query("INSERT INTO demo_parts (name) VALUES ('x')")).rejects.toThrow('locked');
+      await manager.query("INSERT INTO demo_parts (name) VALUES ('x')");
+    });
+    await Promise.all([ours.destroy(), theirs.destroy()]);
+    rmSync(folder, { recursive: true });
+  });
+});
