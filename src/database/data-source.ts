@@ -36,7 +36,7 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
 /** Opens the database and brings its tables up to date. */
 export async function openDataSource(options: DataSourceOptions): Promise<DataSource> {
   if (options.type === 'better-sqlite3' && options.database !== ':memory:')
-    mkdirSync(join(options.database, '..'), { recursive: true });
+    mkdirSync(join(options.database, '..'), { recursive: true, mode: 0o700 });
   const dataSource = new DataSource(options);
   if (!isPostgres(dataSource)) takeTurns(dataSource);
   await dataSource.initialize();
