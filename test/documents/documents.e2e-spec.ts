@@ -312,6 +312,15 @@ describe('documents', () => {
         expect((await alice().get(`/documents/${encodeURIComponent(id)}`)).status).toBe(404);
     });
 
+    it('the tenant is a wall, also for a row that says otherwise: shared across it, or owned from beyond it', async () => {
+      const id = await draft();
+      await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'mallory', level: 'update' });
+      await booted.db.manager.update(Document, { id: 'mallory-draft-public' }, { ownerId: 'bob' });
+      expect(refusal(await mallory().get(`/documents/${id}`))).toEqual([404, 'not_found']);
+      expect(refusal(await bob().get('/documents/mallory-draft-public'))).toEqual([404, 'not_found']);
+      await booted.db.manager.update(Document, { id: 'mallory-draft-public' }, { ownerId: 'mallory' });
+    });
+
     it('AUTHZ-14, AUTHZ-15: no field but the writable ones is taken, and each of the others is named', async () => {
       const id = await draft();
       const before = await row(id);
