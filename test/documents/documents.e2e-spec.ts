@@ -456,6 +456,23 @@ describe('documents', () => {
       expect(refusal(await none.get('/documents'))).toEqual([403, 'forbidden']);
     });
 
+    it('AUTHZ-18: a scope opens what it names and nothing beside it', async () => {
+      const scopes = ['documents:read', 'documents:write'];
+      const writer = client(booted.origin, as({ id: 'bob', roles: ['editor'], scopes }));
+      const id = await draft({}, writer);
+      expect(
+        refusal(await writer.send('DELETE', `/documents/${id}`, { headers: { 'If-Match': '"1"' } })),
+      ).toEqual([403, 'forbidden']);
+      expect((await row(id)).version).toBe(1);
+    });
+
+    it('a document becomes only what its editor may make of it', async () => {
+      const id = await draft();
+      const patch = { body: { status: 'archived' }, headers: { 'If-Match': '"1"' } };
+      expect(refusal(await bob().send('PATCH', `/documents/${id}`, patch))).toEqual([403, 'forbidden']);
+      expect(await row(id)).toMatchObject({ status: 'draft', version: 1 });
+    });
+
     it('AUTHZ-22: permission that is lost between the look and the write is lost for the write', async () => {
       const documents = booted.app.get(Documents);
       const look = documents.find.bind(documents);
