@@ -3,6 +3,7 @@ import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { AuthenticateGuard } from './authenticate.guard.js';
 import { Authenticator, METHODS } from './authenticator.js';
 import { ChallengeFilter } from './challenge.filter.js';
+import { Issuers } from './issuers.js';
 import type { AuthMethod } from './method.js';
 
 @Module({})
@@ -25,9 +26,10 @@ export class AuthModule {
         { provide: METHODS, useValue: methods },
         { provide: APP_FILTER, useClass: ChallengeFilter },
         Authenticator,
+        Issuers,
         AuthenticateGuard,
       ],
-      exports: [METHODS, Authenticator, AuthenticateGuard],
+      exports: [METHODS, Authenticator, AuthenticateGuard, Issuers],
     };
   }
 }

@@ -126,14 +126,18 @@ export class Authenticator implements OnModuleInit {
     try {
       return await runStrategy(this.strategyOf(name), request);
     } catch (error) {
-      if (!(error instanceof BadCredential)) throw error;
-      this.logger.warn({ event: 'credential refused', method: name, code: error.code, reason: error.reason });
-      throw new Unauthenticated(
-        [this.challengeOf(name).with(error.params)],
-        error.code,
-        'The credential was refused.',
-      );
+      throw error instanceof BadCredential ? this.refuse(name, error) : error;
     }
+  }
+
+  /**
+   * The 401 to a wrong credential.
+   * @param name the method whose credential it is, or would have become
+   */
+  refuse(name: MethodName, { code, reason, params }: BadCredential): Unauthenticated {
+    this.logger.warn({ event: 'credential refused', method: name, code, reason });
+    const challenge = this.challengeOf(name).with(params);
+    return new Unauthenticated([challenge], code, 'The credential was refused.', { method: name, reason });
   }
 
   private strategyOf(name: MethodName): AuthStrategy {

@@ -20,4 +20,4 @@ export function callerOf(context: ExecutionContext): Principal {
 }
 
 export const authRequestOf = (context: ExecutionContext): AuthRequest =>
-  authRequest(context.switchToHttp().getRequest());
+  authRequest(context.switchToHttp().getRequest(), context.switchToHttp().getResponse());

@@ -1,4 +1,5 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
+import type { MethodName } from './principal.js';
 
 /**
  * One challenge of a `WWW-Authenticate` field (RFC 9110, section 11.6.1): a scheme and its parameters, each
@@ -42,14 +43,22 @@ export class BadCredential extends Error {
   }
 }
 
+/** Which credential was refused and why: for the log and the counters, never for the caller. */
+export interface Refusal {
+  readonly method: MethodName;
+  readonly reason: string;
+}
+
 /** 401. Carries the challenges that RFC 9110, section 15.5.2, asks of every 401. */
 export class Unauthenticated extends HttpException {
   readonly headers: Readonly<Record<string, string | string[]>>;
 
+  /** @param refusal where a credential was sent and is wrong, rather than absent */
   constructor(
     readonly challenges: readonly Challenge[],
-    code = 'unauthenticated',
+    readonly code = 'unauthenticated',
     detail = 'This route asks who is calling; the WWW-Authenticate header lists how to say so.',
+    readonly refusal?: Refusal,
   ) {
     super({ code, detail }, HttpStatus.UNAUTHORIZED);
     this.headers = { 'WWW-Authenticate': challenges.map(String) };

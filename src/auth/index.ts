@@ -3,6 +3,7 @@ export * from './authenticate.guard.js';
 export * from './authenticator.js';
 export * from './caller.js';
 export * from './challenge.js';
+export * from './issuers.js';
 export * from './method.js';
 export * from './plan.js';
 export * from './principal.js';

@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
 import type { DocumentBuilder } from '@nestjs/swagger';
 import type { Challenge } from './challenge.js';
-import type { MethodName, Principal } from './principal.js';
+import type { MethodName, Principal, Proof } from './principal.js';
 import type { AuthRequest } from './request.js';
 
 /** A method folder's face: what its `index.ts` exports, name by name. */
@@ -33,9 +33,14 @@ export interface AuthStrategy {
 
 /** What ends a ceremony: a session's cookie, a token. */
 export interface Issuer {
-  /** @returns the response's body and the headers that go with it */
-  issue(
-    principal: Principal,
-    request: AuthRequest,
-  ): Promise<{ body: object; headers?: Readonly<Record<string, string>> }>;
+  /**
+   * @param principal who signed in, with the proofs of the ceremony and a ceiling of scopes, if any
+   * @param epoch the account's, read before its proof was looked at: what began before all sign-ins of the account
+   *   were ended is over before it starts
+   * @returns the response's body; headers go on the answer by {@link AuthRequest.setHeader}
+   */
+  issue(principal: Principal, request: AuthRequest, epoch: number): Promise<object>;
+
+  /** Ends what was issued and now proves this request. */
+  end(proof: Proof, request: AuthRequest): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { SetMetadata, createParamDecorator, type ExecutionContext } from '@nestjs/common';
-import { callerOf } from './caller.js';
+import { authRequestOf, callerOf } from './caller.js';
 import type { MethodName } from './principal.js';
 
 /** Which methods a route accepts: a name, any of several, or all of several. They nest. */
@@ -43,3 +43,8 @@ export const SelfService = () => SetMetadata(SELF_SERVICE, true);
 
 /** The {@link Principal} who is calling, as a handler's parameter. */
 export const Caller = createParamDecorator((_: unknown, context: ExecutionContext) => callerOf(context));
+
+/** The request as methods see it, as a handler's parameter: for ceremonies, which end in an issuer. */
+export const Incoming = createParamDecorator((_: unknown, context: ExecutionContext) =>
+  authRequestOf(context),
+);

@@ -1,5 +1,5 @@
 import { BadRequestException } from '@nestjs/common';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
@@ -23,7 +23,12 @@ export interface AuthRequest {
   /** The client's address: the peer's, or what a trusted proxy says of it. */
   readonly ip: string;
   readonly socket: Socket;
+  /** Adds a field to the answer, whatever that will be: a renewed cookie goes out with a 403 as well. */
+  setHeader(name: string, value: string): void;
 }
+
+/** A response as Nest hands it out: Express' is Node's own, Fastify's holds it as `raw`. */
+type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 
 /** A request as Nest hands it to guards: Express' is Node's own, Fastify's holds it as `raw`. */
 type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage }) & {
@@ -41,14 +46,23 @@ export const rawRequest = (request: AdapterRequest): IncomingMessage =>
  * @throws BadRequestException where the request is ambiguous: a second Authorization, Host or Cookie field, no
  *   Host at all, or a target that is not a path (RFC 9112, sections 3.2 and 3.2.1)
  */
-export function authRequest(request: AdapterRequest): AuthRequest {
+export function authRequest(request: AdapterRequest, response: AdapterResponse): AuthRequest {
   const raw = rawRequest(request);
   let found = built.get(raw);
-  if (!found) built.set(raw, (found = build(raw, request.ip, request.rawBody)));
+  if (!found)
+    built.set(
+      raw,
+      (found = build(raw, 'raw' in response ? response.raw : response, request.ip, request.rawBody)),
+    );
   return found;
 }
 
-function build(raw: IncomingMessage, ip: string, rawBody: Buffer | undefined): AuthRequest {
+function build(
+  raw: IncomingMessage,
+  response: ServerResponse,
+  ip: string,
+  rawBody: Buffer | undefined,
+): AuthRequest {
   const header = (name: string): string | undefined => {
     const values = raw.headersDistinct[name.toLowerCase()];
     if (values && values.length > 1) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
@@ -69,6 +83,7 @@ function build(raw: IncomingMessage, ip: string, rawBody: Buffer | undefined): A
     ...(rawBody && { rawBody }),
     ip,
     socket: raw.socket,
+    setHeader: (name, value) => void response.appendHeader(name, value),
   };
 }
 

@@ -3,7 +3,7 @@ import { Controller, Get, Injectable, Module, UseGuards, type Type } from '@nest
 import { APP_GUARD } from '@nestjs/core';
 import { PassportStrategy } from '@nestjs/passport';
 import { Test } from '@nestjs/testing';
-import { IncomingMessage } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
 import {
@@ -310,7 +310,7 @@ describe('which credential is looked at', () => {
   it('a request without a host, or whose target is no path, is refused, whatever server it comes through', () => {
     const build = (url: string, ...host: string[]) => {
       const raw = Object.assign(new IncomingMessage(new Socket()), { url, headersDistinct: { host } });
-      return authRequest({ raw, ip: '::1' });
+      return authRequest({ raw, ip: '::1' }, new ServerResponse(raw));
     };
     expect(build('/me?a', 'a')).toMatchObject({ target: '/me?a', authority: 'a' });
     const refused = (code: string) =>

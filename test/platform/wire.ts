@@ -1,9 +1,9 @@
-import { Body, Controller, Get, Header, Post, Query, Req } from '@nestjs/common';
+import { Body, Controller, Get, Header, Post, Query } from '@nestjs/common';
 import { expect } from '@jest/globals';
 import type { Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';
-import { Public, authRequest } from '../../src/auth/index.js';
+import { Incoming, Public, type AuthRequest } from '../../src/auth/index.js';
 import type { Booted } from '../app.js';
 
 /** How often a handler ran. */
@@ -25,8 +25,8 @@ export class HttpRoutes {
   @Get('broken') broken() {
     throw new Error('at /home/somebody/secret.ts: SELECT 1');
   }
-  @Get('address') address(@Req() request: Parameters<typeof authRequest>[0]) {
-    return { ip: authRequest(request).ip };
+  @Get('address') address(@Incoming() request: AuthRequest) {
+    return { ip: request.ip };
   }
   @Get('cached') @Header('Cache-Control', 'public, max-age=60') cached() {
     return {};
