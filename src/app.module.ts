@@ -7,7 +7,7 @@ import { DatabaseModule, databaseSchema, type Schema } from './database/index.js
 import { DocumentsModule, documentsSchema } from './documents/index.js';
 import * as installed from './methods/index.js';
 import { PasswordsModule, passwordsSchema } from './passwords/index.js';
-import { PlatformModule } from './platform/index.js';
+import { AddressLimit, CredentialLimit, PlatformModule } from './platform/index.js';
 import { policy } from './policy.js';
 import { UsersModule, usersSchema } from './users/index.js';
 
@@ -46,9 +46,11 @@ export class AppModule {
         PlatformModule.forRoot(settings),
         DocumentsModule,
       ],
-      // In this order, in one module: who is calling, then whether they may.
+      // In this order, in one module: who is calling, then whether they may; each after what is counted of it.
       providers: [
+        { provide: APP_GUARD, useExisting: AddressLimit },
         { provide: APP_GUARD, useExisting: AuthenticateGuard },
+        { provide: APP_GUARD, useExisting: CredentialLimit },
         { provide: APP_GUARD, useExisting: CanGuard },
       ],
     };

@@ -56,6 +56,13 @@ export const as = (principal: Partial<Principal> & Pick<Principal, 'id'>): Recor
   ),
 });
 
+/** Settings under which tests that are about something else may ask as much as they like, all from one address. */
+export const UNLIMITED = {
+  RATE_LIMIT_PER_ADDRESS: '999999999',
+  RATE_LIMIT_PER_CREDENTIAL: '999999999',
+  RATE_LIMIT_BAD_CREDENTIALS: '999999999',
+};
+
 export interface Booted {
   readonly app: INestApplication;
   readonly origin: string;
@@ -81,6 +88,7 @@ export async function boot(
     PORT: '0',
     DATA_DIR: ':memory:',
     HTTP_ADAPTER: process.env['HTTP_ADAPTER'],
+    ...UNLIMITED,
     ...database.env,
     ...options.env,
   });

@@ -11,6 +11,14 @@ const port = z
   .transform(Number)
   .refine((number) => number <= 65_535, 'must be a port number');
 const origin = z.string().refine(isOrigin, 'must be an origin, as https://api.example.com');
+const perMinute = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, 'must be how often a minute, as 600')
+  .transform(Number);
+const redis = z.url({
+  protocol: /^rediss?$/,
+  error: 'must be a URL that begins with redis:// or rediss://',
+});
 const postgres = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a URL that begins with postgres://' });
 
 function isOrigin(text: string): boolean {
@@ -64,11 +72,19 @@ const data = z.object({
   DEMO: flag.optional(),
 });
 
+const limits = z.object({
+  REDIS_URL: redis.optional(),
+  RATE_LIMIT_PER_ADDRESS: perMinute.default(6_000),
+  RATE_LIMIT_PER_CREDENTIAL: perMinute.default(3_000),
+  RATE_LIMIT_BAD_CREDENTIALS: perMinute.default(100),
+});
+
 const secrets = z.object({
   APP_SECRET: z
     .string()
     .min(32, 'must have at least 32 characters, from a generator: openssl rand -base64 32')
     .optional(),
+  APP_SECRET_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
 });
 
 /** What must hold of production besides the form of each setting. */
@@ -82,7 +98,7 @@ const production = z.object({
   DEMO: z.literal('false', 'may not be true in production, where demo accounts are never made').optional(),
 });
 
-const schema = z.object({ ...server.shape, ...data.shape, ...secrets.shape });
+const schema = z.object({ ...server.shape, ...data.shape, ...limits.shape, ...secrets.shape });
 
 /** Bad configuration: one sentence per fault. */
 export class BadSettings extends Error {
@@ -109,6 +125,15 @@ export class Settings {
     readonly demo: boolean,
     /** The key of all keys: cookies, cursors, secrets at rest derive theirs from it. */
     readonly appSecret: string,
+    /** Where processes count requests together. */
+    readonly redisUrl: string | undefined,
+    /** How often a minute. */
+    readonly rateLimits: {
+      readonly perAddress: number;
+      readonly perCredential: number;
+      /** Wrong credentials from one address. */
+      readonly badCredentials: number;
+    },
   ) {}
 
   get production(): boolean {
@@ -135,6 +160,12 @@ export class Settings {
       env.DATABASE_URL,
       env.DEMO ?? env.NODE_ENV !== 'production',
       env.APP_SECRET ?? DEMO_SECRET,
+      env.REDIS_URL,
+      {
+        perAddress: env.RATE_LIMIT_PER_ADDRESS,
+        perCredential: env.RATE_LIMIT_PER_CREDENTIAL,
+        badCredentials: env.RATE_LIMIT_BAD_CREDENTIALS,
+      },
     );
   }
 }

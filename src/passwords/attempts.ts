@@ -1,16 +1,17 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
 import { RateLimiterRes } from 'rate-limiter-flexible';
-import { DataSource, LessThan, type EntityManager } from 'typeorm';
+import { DataSource, LessThan } from 'typeorm';
 import { Settings } from '../config/index.js';
 import { deriveKey } from '../crypto/index.js';
-import { isPostgres } from '../database/index.js';
-import { counterFor, type Counter } from './counter.js';
+import { counterFor, inOneTurn, type Counter } from './counter.js';
 import { KnownAddress } from './known-address.entity.js';
 import { TooManyAttempts } from './refusals.js';
 
+/** In a quarter of an hour. */
 const PER_ACCOUNT = 10;
 const PER_ADDRESS = 50;
+const WINDOW_SECONDS = 15 * 60;
 const DAY = 24 * 60 * 60_000;
 const KNOWN_FOR = 30 * DAY;
 const HOUR = 60 * 60_000;
@@ -40,8 +41,8 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
     settings: Settings,
   ) {
     this.key = deriveKey(settings.appSecret, 'passwords/attempts');
-    this.accounts = counterFor(dataSource, 'account', PER_ACCOUNT);
-    this.addresses = counterFor(dataSource, 'address', PER_ADDRESS);
+    this.accounts = counterFor(dataSource, 'account', PER_ACCOUNT, WINDOW_SECONDS);
+    this.addresses = counterFor(dataSource, 'address', PER_ADDRESS, WINDOW_SECONDS);
   }
 
   onApplicationBootstrap(): void {
@@ -83,7 +84,7 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** @throws TooManyAttempts where this attempt is one too many */
   async count(attempt: Attempt): Promise<void> {
-    const full = await this.inOneTurn(async () => {
+    const full = await inOneTurn(this.dataSource, async () => {
       for (const [counter, key] of this.counters(attempt)) {
         const state = await counter.consume(key).catch(resultOf);
         if (state.consumedPoints > counter.points) return state;
@@ -95,7 +96,7 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** The password was right: takes the count back, and remembers the address, at most once a day. */
   async succeeded(attempt: Attempt, userId: string, address: string): Promise<void> {
-    await this.inOneTurn(async (manager) => {
+    await inOneTurn(this.dataSource, async (manager) => {
       for (const [counter, key] of this.counters(attempt)) await counter.reward(key);
       const known = await manager.findOneBy(KnownAddress, { userId, address });
       if (!known || known.seenAt.getTime() < Date.now() - DAY)
@@ -105,7 +106,7 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Removes what no longer counts. */
   async sweep(): Promise<void> {
-    await this.inOneTurn(async (manager) => {
+    await inOneTurn(this.dataSource, async (manager) => {
       await manager.sql`DELETE FROM login_failures WHERE expire < ${Date.now()}`;
       await manager.delete(KnownAddress, { seenAt: LessThan(new Date(Date.now() - KNOWN_FOR)) });
     });
@@ -117,15 +118,6 @@ export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
       [this.addresses, address],
       [this.accounts, account],
     ] as const;
-  }
-
-  /**
-   * On SQLite the counters use the one connection that everybody shares, and would be rolled back with whichever
-   * transaction is open on it: so they take their turn as a transaction of their own, in which they are savepoints.
-   * On PostgreSQL they take connections from the pool, one statement each.
-   */
-  private inOneTurn<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
-    return isPostgres(this.dataSource) ? work(this.dataSource.manager) : this.dataSource.transaction(work);
   }
 
   /** What people type as a username is now and then their password: the table holds no name that can be read. */

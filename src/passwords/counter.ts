@@ -1,20 +1,24 @@
 import { RateLimiterPostgres, RateLimiterSQLite } from 'rate-limiter-flexible';
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityManager } from 'typeorm';
 import { isPostgres } from '../database/index.js';
 
 export type Counter = RateLimiterSQLite | RateLimiterPostgres;
 
-const WINDOW_SECONDS = 15 * 60;
-
 /**
- * A counter in the table `login_failures`, full at so many points in a quarter of an hour from the first of them.
+ * A counter in the table `login_failures`, full at so many points in so many seconds from the first of them. Its
+ * calls belong {@link inOneTurn}.
  * @param keyPrefix keeps the rows of several counters apart
  */
-export function counterFor(dataSource: DataSource, keyPrefix: string, points: number): Counter {
+export function counterFor(
+  dataSource: DataSource,
+  keyPrefix: string,
+  points: number,
+  seconds: number,
+): Counter {
   const common = {
     keyPrefix,
     points,
-    duration: WINDOW_SECONDS,
+    duration: seconds,
     tableName: 'login_failures',
     tableCreated: true,
     clearExpiredByTimeout: false,
@@ -23,4 +27,16 @@ export function counterFor(dataSource: DataSource, keyPrefix: string, points: nu
     return new RateLimiterPostgres({ ...common, storeClient: dataSource, storeType: 'typeorm' });
   const { databaseConnection } = dataSource.driver as unknown as { databaseConnection: unknown };
   return new RateLimiterSQLite({ ...common, storeClient: databaseConnection, storeType: 'better-sqlite3' });
+}
+
+/**
+ * On SQLite the counters use the one connection that everybody shares, and would be rolled back with whichever
+ * transaction is open on it: so they take their turn as a transaction of their own, in which they are savepoints.
+ * On PostgreSQL they take connections from the pool, one statement each.
+ */
+export function inOneTurn<T>(
+  dataSource: DataSource,
+  work: (manager: EntityManager) => Promise<T>,
+): Promise<T> {
+  return isPostgres(dataSource) ? work(dataSource.manager) : dataSource.transaction(work);
 }

@@ -1,4 +1,5 @@
 export * from './attempts.js';
+export * from './counter.js';
 export * from './hashing.js';
 export * from './known-address.entity.js';
 export * from './network.js';

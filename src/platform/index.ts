@@ -4,4 +4,7 @@ export * from './log.js';
 export * from './openapi.js';
 export * from './platform.module.js';
 export * from './problem.filter.js';
+export * from './rate-limit.failures.js';
+export * from './rate-limit.guards.js';
+export * from './rate-limit.js';
 export * from './start.js';

@@ -6,6 +6,9 @@ import { HealthController } from './health.controller.js';
 import { MeController } from './me.controller.js';
 import { openApiController } from './openapi.controller.js';
 import { OpenApi } from './openapi.js';
+import { Failures } from './rate-limit.failures.js';
+import { AddressLimit, CredentialLimit } from './rate-limit.guards.js';
+import { RateLimits } from './rate-limit.js';
 
 /** What every HTTP service has, whatever it serves. */
 @Module({})
@@ -15,7 +18,8 @@ export class PlatformModule {
       module: PlatformModule,
       imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false })],
       controllers: [HealthController, MeController, openApiController(settings.production)],
-      providers: [OpenApi],
+      providers: [OpenApi, RateLimits, Failures, AddressLimit, CredentialLimit],
+      exports: [AddressLimit, CredentialLimit],
     };
   }
 }

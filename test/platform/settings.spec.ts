@@ -27,6 +27,8 @@ describe('settings', () => {
       databaseUrl: undefined,
       demo: true,
       appSecret: DEMO_SECRET,
+      redisUrl: undefined,
+      rateLimits: { perAddress: 6_000, perCredential: 3_000, badCredentials: 100 },
     });
   });
 
@@ -38,6 +40,10 @@ describe('settings', () => {
       HTTP_ADAPTER: 'express',
       TRUST_PROXY: '10.0.0.0/8, 192.0.2.1 ,2001:db8::/32,fd00::/8',
       DATABASE_URL: 'postgres://u:p@db/atlas',
+      REDIS_URL: 'rediss://:p@cache:6380/1',
+      RATE_LIMIT_PER_ADDRESS: '60',
+      RATE_LIMIT_PER_CREDENTIAL: '30',
+      RATE_LIMIT_BAD_CREDENTIALS: '5',
     });
     expect(settings).toMatchObject({
       production: true,
@@ -49,6 +55,8 @@ describe('settings', () => {
       databaseUrl: 'postgres://u:p@db/atlas',
       demo: false,
       appSecret: SECRET,
+      redisUrl: 'rediss://:p@cache:6380/1',
+      rateLimits: { perAddress: 60, perCredential: 30, badCredentials: 5 },
     });
   });
 
@@ -75,6 +83,13 @@ describe('settings', () => {
     [{ PUBLIC_URL: 'https://u:p@a.test' }, ['PUBLIC_URL must be an origin, as https://api.example.com.']],
     [{ DATABASE_URL: 'mysql://u:hunter2@db' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
     [{ DATABASE_URL: 'hunter2' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
+    [{ REDIS_URL: 'http://cache' }, ['REDIS_URL must be a URL that begins with redis:// or rediss://.']],
+    [{ RATE_LIMIT_PER_ADDRESS: '0' }, ['RATE_LIMIT_PER_ADDRESS must be how often a minute, as 600.']],
+    [{ RATE_LIMIT_PER_CREDENTIAL: '1e3' }, ['RATE_LIMIT_PER_CREDENTIAL must be how often a minute, as 600.']],
+    [
+      { RATE_LIMIT_BAD_CREDENTIALS: '-1' },
+      ['RATE_LIMIT_BAD_CREDENTIALS must be how often a minute, as 600.'],
+    ],
     [{ APP_SECRET: 'hunter2' }, [expect.stringMatching(/^APP_SECRET must have at least 32 characters/)]],
     [{ APP_SECRETS: 'x' }, ['APP_SECRETS is not a setting; APP_SECRET is.']],
     [{ DATABASE_URI: 'x' }, ['DATABASE_URI is not a setting; DATABASE_URL is.']],
