@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AccessModule, CanGuard } from './access/index.js';
+import { AuditModule, auditSchema } from './audit/index.js';
 import { AuthModule, AuthenticateGuard, type AuthMethod } from './auth/index.js';
 import { ConfigModule, type Settings } from './config/index.js';
 import { DatabaseModule, databaseSchema, type Schema } from './database/index.js';
@@ -15,7 +16,7 @@ export const METHODS: readonly AuthMethod[] = Object.values(installed);
 
 /** Every table of the application with these methods. */
 export function schemaOf(methods: readonly AuthMethod[]): Schema {
-  const own = [databaseSchema, usersSchema, passwordsSchema, documentsSchema];
+  const own = [databaseSchema, auditSchema, usersSchema, passwordsSchema, documentsSchema];
   return {
     entities: [...own.flatMap((each) => each.entities), ...methods.flatMap((each) => each.entities ?? [])],
     migrations: [
@@ -39,6 +40,7 @@ export class AppModule {
       imports: [
         ConfigModule.forRoot(settings),
         DatabaseModule.forRoot(settings, schemaOf(methods)),
+        AuditModule,
         UsersModule,
         PasswordsModule,
         AuthModule.forRoot(methods),

@@ -5,7 +5,16 @@ import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import type { AuthMethod } from './auth/index.js';
 import type { Settings } from './config/index.js';
-import { InputPipe, NestLog, OpenApi, ProblemFilter, adapterFor, createLog } from './platform/index.js';
+import {
+  Failures,
+  InputPipe,
+  NestLog,
+  OpenApi,
+  ProblemFilter,
+  RefusalEvents,
+  adapterFor,
+  createLog,
+} from './platform/index.js';
 
 /**
  * The whole application, not yet listening. Tests use it too.
@@ -25,7 +34,9 @@ export async function createApp(
     // Bodies are read at the gate.
     { abortOnError: false, bodyParser: false, logger: new NestLog(log) },
   );
-  app.useGlobalFilters(new ProblemFilter(app.get(HttpAdapterHost)));
+  app.useGlobalFilters(
+    new ProblemFilter(app.get(HttpAdapterHost), [app.get(Failures), app.get(RefusalEvents)]),
+  );
   app.useGlobalPipes(new InputPipe());
   app.get(OpenApi).describe(app);
   return app;

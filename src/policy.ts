@@ -1,3 +1,4 @@
+import { AuditEvent } from './audit/index.js';
 import type { Policy, Rules } from './access/index.js';
 import type { Principal } from './auth/index.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
@@ -68,6 +69,7 @@ export const policy: Policy = {
     auditor: (me, { can, cannot }) => {
       can('read', Document, FOR_AUDITORS, { tenantId: me.tenantId });
       cannot('read', Document, ['body']).because('An auditor reads documents without their body.');
+      can('read', AuditEvent, { tenantId: me.tenantId });
     },
 
     admin: (me, { can }) => {
@@ -76,6 +78,7 @@ export const policy: Policy = {
       can('read', Document, EVERY_FIELD, ours);
       can(['update', 'set'], Document, WRITABLE, ours);
       can('delete', Document, ours);
+      can('read', AuditEvent, ours);
     },
   },
 
@@ -83,6 +86,6 @@ export const policy: Policy = {
     'documents:read': [[Document, ['read']]],
     'documents:write': [[Document, ['create', 'update', 'set']]],
     'documents:delete': [[Document, ['delete']]],
-    'audit:read': [],
+    'audit:read': [[AuditEvent, ['read']]],
   },
 };

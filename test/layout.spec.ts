@@ -6,15 +6,17 @@ import ts from 'typescript';
 /** Who may import whom, from the top down: a folder imports only from folders in the layers below its own. */
 const LAYERS = [
   ['main'],
-  ['app', 'data-source'],
+  ['app', 'audit-cli', 'data-source'],
   ['app.module'],
   ['platform'],
   ['policy'],
   ['documents', 'methods'],
-  ['access', 'passwords', 'audit'],
+  ['access', 'passwords'],
   ['users'],
+  ['audit'],
+  ['crypto'],
   ['database'],
-  ['auth', 'crypto', 'config'],
+  ['auth', 'config'],
 ];
 /** What a method may use, besides itself. */
 const FOR_METHODS = ['auth', 'users', 'passwords', 'audit', 'crypto', 'config', 'database'];

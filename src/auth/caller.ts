@@ -1,4 +1,4 @@
-import type { ExecutionContext } from '@nestjs/common';
+import type { ArgumentsHost, ExecutionContext } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import type { Principal } from './principal.js';
 import { authRequest, rawRequest, type AuthRequest } from './request.js';
@@ -9,7 +9,7 @@ export const setCaller = (context: ExecutionContext, principal: Principal): void
   callers.set(rawRequest(context.switchToHttp().getRequest()), principal);
 };
 
-export const findCaller = (context: ExecutionContext): Principal | undefined =>
+export const findCaller = (context: ArgumentsHost): Principal | undefined =>
   callers.get(rawRequest(context.switchToHttp().getRequest()));
 
 /** @throws Error on a public route, where nobody was asked: a fault of the code, so a 500 */

@@ -125,6 +125,8 @@ export class Settings {
     readonly demo: boolean,
     /** The key of all keys: cookies, cursors, secrets at rest derive theirs from it. */
     readonly appSecret: string,
+    /** The one before a rotation: what it sealed can still be read, and nothing new is made with it. */
+    readonly previousAppSecret: string | undefined,
     /** Where processes count requests together. */
     readonly redisUrl: string | undefined,
     /** How often a minute. */
@@ -160,6 +162,7 @@ export class Settings {
       env.DATABASE_URL,
       env.DEMO ?? env.NODE_ENV !== 'production',
       env.APP_SECRET ?? DEMO_SECRET,
+      env.APP_SECRET_PREVIOUS,
       env.REDIS_URL,
       {
         perAddress: env.RATE_LIMIT_PER_ADDRESS,

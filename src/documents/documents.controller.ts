@@ -93,29 +93,32 @@ export class DocumentsController {
   @Patch(':id')
   @Can('update', Document)
   async update(
+    @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,
     @Headers('if-match') ifMatch: string | undefined,
     @Body({ schema: Changes }) changes: z.output<typeof Changes>,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.answer(await this.documents.update(ability, id, ifMatch, changes), ability, response);
+    return this.answer(await this.documents.update(caller, ability, id, ifMatch, changes), ability, response);
   }
 
   @Delete(':id')
   @HttpCode(204)
   @Can('delete', Document)
   async delete(
+    @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,
     @Headers('if-match') ifMatch: string | undefined,
   ): Promise<void> {
-    await this.documents.delete(ability, id, ifMatch);
+    await this.documents.delete(caller, ability, id, ifMatch);
   }
 
   @Put(':id/shares/:userId')
   @Can('update', Document)
   async share(
+    @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,
     @Param('userId') userId: string,
@@ -123,19 +126,24 @@ export class DocumentsController {
     @Body({ schema: Share }) { level }: z.output<typeof Share>,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.answer(await this.documents.share(ability, id, ifMatch, userId, level), ability, response);
+    return this.answer(
+      await this.documents.share(caller, ability, id, ifMatch, userId, level),
+      ability,
+      response,
+    );
   }
 
   @Delete(':id/shares/:userId')
   @Can('update', Document)
   async unshare(
+    @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,
     @Param('userId') userId: string,
     @Headers('if-match') ifMatch: string | undefined,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.answer(await this.documents.unshare(ability, id, ifMatch, userId), ability, response);
+    return this.answer(await this.documents.unshare(caller, ability, id, ifMatch, userId), ability, response);
   }
 
   private answer(document: Document, ability: AppAbility, response: unknown) {

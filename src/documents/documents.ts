@@ -12,15 +12,17 @@ import {
   assertCan,
   assertFields,
   assertValues,
+  readCursor,
   whereAccessible,
+  writeCursor,
   type Action,
   type AppAbility,
 } from '../access/index.js';
 import type { Principal } from '../auth/index.js';
+import { AuditLog, type AuditEventName, type Entry } from '../audit/index.js';
 import { Settings } from '../config/index.js';
 import { deriveKey } from '../crypto/index.js';
 import { User } from '../users/index.js';
-import { readCursor, writeCursor } from './cursor.js';
 import { Document, DocumentShare } from './document.entity.js';
 import { changedMeanwhile, checkIfMatch } from './preconditions.js';
 
@@ -42,6 +44,7 @@ export class Documents {
 
   constructor(
     private readonly dataSource: DataSource,
+    private readonly audit: AuditLog,
     settings: Settings,
   ) {
     this.cursorKey = deriveKey(settings.appSecret, 'cursor of documents');
@@ -101,7 +104,10 @@ export class Documents {
     assertCan(ability, 'create', document);
     assertFields(ability, 'create', document, input);
     assertValues(ability, document, input);
-    await this.dataSource.manager.insert(Document, { ...document, shares: undefined });
+    await this.dataSource.transaction(async (manager) => {
+      await manager.insert(Document, { ...document, shares: undefined });
+      await this.audit.append(manager, event('sensitive_create', caller, document.id));
+    });
     return document;
   }
 
@@ -110,6 +116,7 @@ export class Documents {
    *   may not be written, in this order
    */
   async update(
+    caller: Principal,
     ability: AppAbility,
     id: string,
     ifMatch: string | undefined,
@@ -127,20 +134,29 @@ export class Documents {
         { ...changes, ...nextVersion(before) },
         Object.keys(changes),
       );
+      const fields = Object.keys(changes);
+      await this.audit.append(manager, event('sensitive_update', caller, id, { fields }));
       return after;
     });
   }
 
-  async delete(ability: AppAbility, id: string, ifMatch: string | undefined): Promise<void> {
+  async delete(
+    caller: Principal,
+    ability: AppAbility,
+    id: string,
+    ifMatch: string | undefined,
+  ): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const { version } = await this.writable(manager, ability, 'delete', id, ifMatch);
       const query = manager.createQueryBuilder().delete().from(Document).where({ id, version });
       const { affected } = await whereAccessible(query, ability, 'delete', Document).execute();
       if (!affected) throw changedMeanwhile();
+      await this.audit.append(manager, event('sensitive_delete', caller, id));
     });
   }
 
   async share(
+    caller: Principal,
     ability: AppAbility,
     id: string,
     ifMatch: string | undefined,
@@ -164,12 +180,14 @@ export class Documents {
       await this.write(manager, ability, before, nextVersion(before), ['shares']);
       const share = manager.create(DocumentShare, { documentId: id, userId, level });
       await manager.upsert(DocumentShare, share, ['documentId', 'userId']);
+      await this.audit.append(manager, event('authz_change', caller, id, { userId, level }));
       return Object.assign(new Document(), before, nextVersion(before), { shares: [...others, share] });
     });
   }
 
   /** Ends a share; where there is none, nothing changes and the answer is the same. */
   async unshare(
+    caller: Principal,
     ability: AppAbility,
     id: string,
     ifMatch: string | undefined,
@@ -182,6 +200,7 @@ export class Documents {
       if (shares.length === before.shares.length) return before;
       await this.write(manager, ability, before, nextVersion(before), ['shares']);
       await manager.delete(DocumentShare, { documentId: id, userId });
+      await this.audit.append(manager, event('authz_change', caller, id, { userId, level: null }));
       return Object.assign(new Document(), before, nextVersion(before), { shares });
     });
   }
@@ -214,3 +233,15 @@ export class Documents {
 }
 
 const nextVersion = ({ version }: Document) => ({ version: version + 1, updatedAt: new Date() });
+
+const event = (
+  name: AuditEventName,
+  actor: Principal,
+  id: string,
+  details: Entry['details'] = {},
+): Entry => ({
+  event: name,
+  actor,
+  target: `document:${id}`,
+  details,
+});

@@ -7,7 +7,7 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { parse } from 'node:querystring';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/index.js';
-import { bodyOf } from './context.js';
+import { bodyOf } from './bodies.js';
 import { contextOf } from './gate.js';
 import { writeProblem } from './problem.js';
 import { ApiServer } from './server.js';

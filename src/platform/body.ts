@@ -1,6 +1,6 @@
 import { BadRequestException, PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import type { Body } from './context.js';
+import type { Body } from './bodies.js';
 import { parseJson } from './json.js';
 
 export const MAX_BODY = 256 * 1024;

@@ -8,7 +8,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { MAX_BODY, hasBody, readBody } from './body.js';
-import { current, setBody, type RequestContext } from './context.js';
+import { current, type RequestContext } from '../audit/index.js';
+import { setBody } from './bodies.js';
 import { SECURITY_HEADERS } from './headers.js';
 import { writeProblem } from './problem.js';
 

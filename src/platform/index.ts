@@ -7,4 +7,5 @@ export * from './problem.filter.js';
 export * from './rate-limit.failures.js';
 export * from './rate-limit.guards.js';
 export * from './rate-limit.js';
+export * from './refusal-events.js';
 export * from './start.js';

@@ -1,7 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import type { Settings } from '../config/index.js';
-import { requestId } from './context.js';
+import { requestId } from '../audit/index.js';
 
 /** Nest's own account of how it wires itself: useful to whoever looks for it. */
 const CHATTER = ['InstanceLoader', 'NestFactory', 'NestApplication', 'RouterExplorer', 'RoutesResolver'];

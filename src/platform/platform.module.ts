@@ -2,10 +2,12 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import type { Settings } from '../config/index.js';
+import { AuditController } from './audit.controller.js';
 import { HealthController } from './health.controller.js';
 import { MeController } from './me.controller.js';
 import { openApiController } from './openapi.controller.js';
 import { OpenApi } from './openapi.js';
+import { RefusalEvents } from './refusal-events.js';
 import { Failures } from './rate-limit.failures.js';
 import { AddressLimit, CredentialLimit } from './rate-limit.guards.js';
 import { RateLimits } from './rate-limit.js';
@@ -17,8 +19,8 @@ export class PlatformModule {
     return {
       module: PlatformModule,
       imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false })],
-      controllers: [HealthController, MeController, openApiController(settings.production)],
-      providers: [OpenApi, RateLimits, Failures, AddressLimit, CredentialLimit],
+      controllers: [AuditController, HealthController, MeController, openApiController(settings.production)],
+      providers: [OpenApi, RefusalEvents, RateLimits, Failures, AddressLimit, CredentialLimit],
       exports: [AddressLimit, CredentialLimit],
     };
   }

@@ -1,7 +1,9 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { ServerResponse } from 'node:http';
-import { requestId } from './context.js';
+import { current } from '../audit/index.js';
+import { findCaller } from '../auth/index.js';
+import type { RefusalObserver } from './refusal-events.js';
 import { PROBLEM_TYPE, headersOf, problemOf } from './problem.js';
 
 type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
@@ -11,13 +13,19 @@ type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('Problem');
 
-  constructor(private readonly host: HttpAdapterHost) {}
+  constructor(
+    private readonly host: HttpAdapterHost,
+    private readonly observers: readonly RefusalObserver[] = [],
+  ) {}
 
   catch(error: unknown, context: ArgumentsHost): void {
     const http = this.host.httpAdapter;
     const response = context.switchToHttp().getResponse<AdapterResponse>();
     const raw = 'raw' in response ? response.raw : response;
-    const problem = problemOf(error, requestId());
+    const request = current.getStore();
+    const problem = problemOf(error, request?.requestId);
+    const caller = findCaller(context);
+    for (const observer of this.observers) observer.refused(request?.seen().ip ?? '', error, caller);
     if (problem.status >= 500) this.logger.error(causeOf(error));
     if (raw.headersSent) {
       // The answer has begun and cannot be taken back: cut it, so that nobody takes the part for the whole.

@@ -42,4 +42,11 @@ export class User {
   /** Since when the account may not be used; null where it may. */
   @Column({ type: INSTANT, nullable: true })
   disabledAt!: Date | null;
+
+  /**
+   * How often all sign-ins of the account were ended: by "log out everywhere", by a new password. A session or a
+   * token keeps the number it was made under, and is dead once this one is higher.
+   */
+  @Column({ type: 'integer', default: 0 })
+  epoch!: number;
 }

@@ -38,3 +38,16 @@ export class Users1700000001000 implements MigrationInterface {
     await runner.dropTable('tenants');
   }
 }
+
+export class UsersEpoch1700000300000 implements MigrationInterface {
+  name = 'UsersEpoch1700000300000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    // Plain SQL, the same on both databases: TypeORM would make SQLite's table anew.
+    await runner.query('ALTER TABLE users ADD COLUMN epoch integer NOT NULL DEFAULT 0');
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query('ALTER TABLE users DROP COLUMN epoch');
+  }
+}

@@ -3,9 +3,12 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import type { Schema } from '../database/index.js';
 import { Tenant, User } from './user.entity.js';
 import { UsersDemo } from './users.demo.js';
-import { Users1700000001000 } from './users.migration.js';
+import { Users1700000001000, UsersEpoch1700000300000 } from './users.migration.js';
 
-export const usersSchema: Schema = { entities: [Tenant, User], migrations: [Users1700000001000] };
+export const usersSchema: Schema = {
+  entities: [Tenant, User],
+  migrations: [Users1700000001000, UsersEpoch1700000300000],
+};
 
 @Module({
   imports: [TypeOrmModule.forFeature([User])],

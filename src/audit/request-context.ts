@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { IncomingMessage } from 'node:http';
 
 /** What is known of a request from its first byte on. */
 export interface RequestContext {
@@ -9,17 +8,7 @@ export interface RequestContext {
   seen: () => { readonly route: string | undefined; readonly ip: string | undefined };
 }
 
+/** The request under way, for whatever writes down what happens in it. */
 export const current = new AsyncLocalStorage<RequestContext>();
 
-/** The id of the request under way. */
 export const requestId = (): string | undefined => current.getStore()?.requestId;
-
-const bodies = new WeakMap<IncomingMessage, Body>();
-
-export interface Body {
-  readonly raw: Buffer;
-  readonly value: unknown;
-}
-
-export const setBody = (request: IncomingMessage, body: Body) => bodies.set(request, body);
-export const bodyOf = (request: IncomingMessage): Body | undefined => bodies.get(request);

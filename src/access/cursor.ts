@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { BadRequestException } from '@nestjs/common';
-import type { Position } from '../access/index.js';
+import type { Position } from './pages.js';
 
 const sign = (key: KeyObject, text: string, context: string) =>
   createHmac('sha256', key)

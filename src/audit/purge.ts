@@ -1,0 +1,35 @@
+import { LessThan, LessThanOrEqual, type DataSource } from 'typeorm';
+import type { Settings } from '../config/index.js';
+import { AuditEvent } from './audit-event.entity.js';
+import { AuditLog } from './audit-log.js';
+import type { Anchor } from './verify.js';
+
+/**
+ * Takes away the events of before a moment. The last of them is named by an event further down, so what is left
+ * still verifies, and shows that it was purged and up to where.
+ *
+ * @returns that last one, or undefined where there was nothing so old
+ */
+export function purgeEvents(
+  dataSource: DataSource,
+  settings: Settings,
+  before: Date,
+): Promise<Anchor | undefined> {
+  return dataSource.transaction(async (manager) => {
+    const [last] = await manager.find(AuditEvent, {
+      where: { at: LessThan(before) },
+      order: { seq: 'DESC' },
+      take: 1,
+    });
+    if (!last) return undefined;
+    const anchor = { seq: last.seq, hash: last.hash };
+    await manager.delete(AuditEvent, { seq: LessThanOrEqual(last.seq) });
+    const log = new AuditLog(dataSource, settings);
+    await log.append(manager, {
+      event: 'sensitive_delete',
+      target: `audit:${last.seq}`,
+      details: anchor,
+    });
+    return anchor;
+  });
+}

@@ -1,0 +1,65 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import type { KeyObject } from 'node:crypto';
+import { DataSource } from 'typeorm';
+import { z } from 'zod';
+import { Ability, Can, accessiblePage, readCursor, writeCursor, type AppAbility } from '../access/index.js';
+import { AUDIT_EVENTS, AuditEvent, AuditLog } from '../audit/index.js';
+import { Caller, type Principal } from '../auth/index.js';
+import { Settings } from '../config/index.js';
+import { deriveKey } from '../crypto/index.js';
+
+const Listing = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(20),
+  cursor: z.string().max(1000).optional(),
+  event: z.enum(AUDIT_EVENTS).optional(),
+  userId: z.string().min(1).max(36).optional(),
+});
+
+/** What happened in the caller's tenant, the newest first. Events of nobody's tenant are for the command line only. */
+@Controller('audit')
+export class AuditController {
+  private readonly cursorKey: KeyObject;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly audit: AuditLog,
+    settings: Settings,
+  ) {
+    this.cursorKey = deriveKey(settings.appSecret, 'cursor of events');
+  }
+
+  /** Whoever reads the log is in it. */
+  @Get('events')
+  @Can('read', AuditEvent)
+  async list(
+    @Caller() caller: Principal,
+    @Ability() ability: AppAbility,
+    @Query({ schema: Listing }) { limit, cursor, ...filters }: z.output<typeof Listing>,
+  ) {
+    const context = JSON.stringify([caller.tenantId, caller.id, filters]);
+    const { rows, next } = await accessiblePage(this.dataSource.manager, AuditEvent, ability, {
+      action: 'read',
+      where: filters,
+      sort: { property: 'seq', direction: 'DESC' },
+      after: cursor === undefined ? undefined : readCursor(this.cursorKey, cursor, context),
+      limit,
+    });
+    await this.dataSource.transaction((manager) =>
+      this.audit.append(manager, {
+        event: 'sensitive_read',
+        actor: caller,
+        target: 'audit',
+        details: { ...filters, events: rows.length },
+      }),
+    );
+    return {
+      items: rows.map(({ hash: _hash, keyId: _keyId, ...event }) => event),
+      nextCursor: next ? writeCursor(this.cursorKey, next, context) : null,
+    };
+  }
+}

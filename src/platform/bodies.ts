@@ -1,0 +1,11 @@
+import type { IncomingMessage } from 'node:http';
+
+const bodies = new WeakMap<IncomingMessage, Body>();
+
+export interface Body {
+  readonly raw: Buffer;
+  readonly value: unknown;
+}
+
+export const setBody = (request: IncomingMessage, body: Body) => bodies.set(request, body);
+export const bodyOf = (request: IncomingMessage): Body | undefined => bodies.get(request);
