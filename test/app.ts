@@ -41,7 +41,7 @@ class TestStrategy extends PassportStrategy(Strategy, 'test') implements AuthStr
 @Module({ providers: [TestStrategy] })
 class TestModule {}
 
-const testMethod: AuthMethod = { name: 'test', module: TestModule, strategy: TestStrategy };
+export const testMethod: AuthMethod = { name: 'test', module: TestModule, strategy: TestStrategy };
 
 /** The headers that make the request come from this principal. */
 export const as = (principal: Partial<Principal> & Pick<Principal, 'id'>): Record<string, string> => ({

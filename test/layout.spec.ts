@@ -37,6 +37,9 @@ const methods = readdirSync('src/methods')
   .filter((name) => name !== 'index.ts')
   .sort();
 
+const filesOf = (method: string) => readdirSync(join('src/methods', method));
+const faceOf = (method: string) => readFileSync(join('src/methods', method, 'index.ts'), 'utf8');
+
 const importsOf = (file: string) =>
   ts
     .createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest)
@@ -118,16 +121,19 @@ describe('the layout', () => {
     expect(namesIn('docs/methods', '.md')).toEqual(methods);
   });
 
+  it('a method that proves requests has a guard and a contract; a ceremony has neither', () => {
+    const proving = methods.filter((method) => /\bstrategy\b/.test(faceOf(method)));
+    expect(namesIn('test/methods', '.contract.ts')).toEqual(proving);
+    expect(methods.filter((method) => filesOf(method).includes(`${method}.guard.ts`))).toEqual(proving);
+  });
+
   it('every method folder has the same file names, and the same face', () => {
     for (const method of methods) {
-      const files = readdirSync(join('src/methods', method));
-      for (const part of ['.ts', '.guard.ts', '.client.ts', '.controller.ts', '.module.ts'])
+      const files = filesOf(method);
+      for (const part of ['.ts', '.client.ts', '.controller.ts', '.module.ts'])
         expect(files).toContain(method + part);
-      expect(files).toContain('index.ts');
       expect(files.includes(`${method}.entity.ts`)).toBe(files.includes(`${method}.migration.ts`));
-      expect(readFileSync(join('src/methods', method, 'index.ts'), 'utf8')).toContain(
-        `export const name = '${method}'`,
-      );
+      expect(faceOf(method)).toContain(`export const name = '${method}'`);
     }
   });
 

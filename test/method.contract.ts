@@ -26,9 +26,14 @@ export interface Contract {
   readonly malformed: readonly Record<string, string>[];
   /** Well-formed, and nobody's. */
   readonly unknown: Record<string, string>;
-  /** A fresh credential of a demo user. */
-  readonly issue: (booted: Booted, userId: string) => Promise<Credential>;
+  /**
+   * A fresh credential of a demo user. The application under test may run in other processes, so this touches only
+   * its address and its database; `app` is an application on that database, which need not be the one at `origin`.
+   */
+  readonly issue: (running: Running, userId: string) => Promise<Credential>;
 }
+
+export type Running = Pick<Booted, 'origin' | 'db' | 'app'>;
 
 /** The rows that every method must satisfy. */
 export function satisfiesTheContract(contract: Contract): void {

@@ -47,6 +47,6 @@ export class User {
    * How often all sign-ins of the account were ended: by "log out everywhere", by a new password. A session or a
    * token keeps the number it was made under, and is dead once this one is higher.
    */
-  @Column({ type: 'integer', default: 0 })
+  @Column({ type: 'integer' })
   epoch!: number;
 }

@@ -7,7 +7,7 @@ const account = (
   tenantId: string,
   roles: User['roles'],
   kind: User['kind'] = 'user',
-): Partial<User> => ({ id, username: id, tenantId, roles, kind, disabledAt: null });
+): Partial<User> => ({ id, username: id, tenantId, roles, kind, disabledAt: null, epoch: 0 });
 
 /** The demo's accounts; each one's id is its username. */
 export const DEMO_USERS = [

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, RequestMethod } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/internal';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { METHODS } from '../../src/app.module.js';
 import { CAN, Can } from '../../src/access/index.js';
 import { AUTHENTICATE, PUBLIC, Public, SELF_SERVICE, SelfService } from '../../src/auth/index.js';
 import { Document } from '../../src/documents/index.js';
@@ -36,6 +38,20 @@ class Ruled {
     return { reached: true };
   }
 }
+
+/** Open to everybody, whatever is installed. */
+const OPEN = [
+  'GET /health/live',
+  'GET /health/ready',
+  'GET /methods',
+  'GET /openapi',
+  'GET /openapi.json',
+];
+/** Open to everybody where the method is installed: what comes before a credential is there. */
+const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
+  jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
+  password: ['POST /auth/login'],
+};
 
 describe('closed by default', () => {
   let booted: Booted;

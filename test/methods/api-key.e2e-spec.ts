@@ -2,8 +2,6 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { ApiKey } from '../../src/methods/api-key/api-key.entity.js';
 import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
-import { ApiKeyGuard } from '../../src/methods/api-key/api-key.guard.js';
-import { withApiKey } from '../../src/methods/api-key/api-key.client.js';
 import { ApiKeys } from '../../src/methods/api-key/api-keys.js';
 import {
   allowsAddress,
@@ -18,37 +16,9 @@ import type { Principal } from '../../src/auth/index.js';
 import { User } from '../../src/users/index.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
+import { contract } from './api-key.contract.js';
 
-const somebodys = mintKey(newKeyId()).key;
-
-satisfiesTheContract({
-  name: 'api-key',
-  challenge: 'ApiKey realm="auth-atlas"',
-  code: 'invalid_api_key',
-  guard: ApiKeyGuard,
-  header: 'X-API-Key',
-  empty: { 'X-API-Key': '' },
-  malformed: [
-    { 'X-API-Key': 'atlas_' },
-    { 'X-API-Key': `${somebodys}x` },
-    { 'X-API-Key': ` ${somebodys} ${somebodys}` },
-    { Authorization: 'ApiKey' },
-    { Authorization: `ApiKey ${somebodys}, ApiKey ${somebodys}` },
-  ],
-  unknown: { 'X-API-Key': somebodys },
-  issue: async ({ origin, db }, userId) => {
-    const user = await db.manager.findOneByOrFail(User, { id: userId });
-    const { body } = await client(origin, as(user)).post('/api-keys', { name: 'contract' });
-    return {
-      sign: withApiKey(body.key),
-      revoke: () =>
-        client(origin, as(user))
-          .send('DELETE', `/api-keys/${body.id}`)
-          .then(() => {}),
-      expire: () => db.manager.update(ApiKey, { id: body.id }, { expiresAt: new Date() }).then(() => {}),
-    };
-  },
-});
+satisfiesTheContract(contract);
 
 describe('api-key', () => {
   let booted: Booted;
@@ -253,7 +223,7 @@ describe('api-key', () => {
       ];
       const wrong = await by(mintKey(id).key).get('/me');
       expect(wrong.body.code).toBe('invalid_api_key');
-      expect(seen(wrong)).toEqual(seen(await by(somebodys).get('/me')));
+      expect(seen(wrong)).toEqual(seen(await by(mintKey(newKeyId()).key).get('/me')));
     });
 
     it('no hash is like one that is not there', () => {

@@ -3,14 +3,12 @@ import { Controller, Get } from '@nestjs/common';
 import { Public } from '../../src/auth/index.js';
 import { DEMO_PASSWORD } from '../../src/database/index.js';
 import { withBasic } from '../../src/methods/basic/basic.client.js';
-import { BasicGuard } from '../../src/methods/basic/basic.guard.js';
 import { formatBasic } from '../../src/methods/basic/basic.js';
 import { Hashing, KnownAddress, Password } from '../../src/passwords/index.js';
 import { User, usernameOf } from '../../src/users/index.js';
 import { boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-
-const CHALLENGE = 'Basic realm="auth-atlas", charset="UTF-8"';
+import { contract } from './basic.contract.js';
 
 const basic = (username: string, password: string) => ({
   Authorization: formatBasic({ username, password }),
@@ -52,7 +50,7 @@ async function addUser(booted: Booted, id: string, password: string): Promise<vo
 
 function refused(answer: Answer, code = 'invalid_credentials') {
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
-  expect(answer.headers.get('www-authenticate')).toMatch(CHALLENGE);
+  expect(answer.headers.get('www-authenticate')).toMatch(contract.challenge);
 }
 
 function throttled(answer: Answer) {
@@ -74,23 +72,7 @@ class OpenRoute {
   }
 }
 
-satisfiesTheContract({
-  name: 'basic',
-  challenge: CHALLENGE,
-  code: 'invalid_credentials',
-  guard: BasicGuard,
-  header: 'Authorization',
-  empty: { Authorization: 'Basic' },
-  malformed: [{ Authorization: 'Basic %%%' }, { Authorization: `Basic ${base64('no colon')}` }],
-  unknown: basic('nobody', DEMO_PASSWORD),
-  issue: async (booted, userId) => {
-    await setPassword(booted, userId, DEMO_PASSWORD);
-    return {
-      sign: withBasic(userId, DEMO_PASSWORD),
-      revoke: async () => void (await booted.db.manager.delete(Password, { userId })),
-    };
-  },
-});
+satisfiesTheContract(contract);
 
 describe('HTTP Basic', () => {
   let booted: Booted;

@@ -1,13 +1,53 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Body, Controller, Get, Post, Query, RequestMethod } from '@nestjs/common';
+import { Body, Controller, Get, Injectable, Module, Post, Query, RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/internal';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { PassportStrategy } from '@nestjs/passport';
+import { Strategy } from 'passport-custom';
 import { z } from 'zod';
-import { Authenticate, Public, SelfService, allOf, anyOf } from '../../src/auth/index.js';
-import { as, boot, client, type Booted } from '../app.js';
+import { METHODS } from '../../src/app.module.js';
+import {
+  Authenticate,
+  Challenge,
+  Public,
+  SelfService,
+  allOf,
+  anyOf,
+  type AuthMethod,
+  type AuthStrategy,
+  type MethodName,
+} from '../../src/auth/index.js';
+import { as, boot, client, testMethod, type Booted } from '../app.js';
 
 const Thing = z.strictObject({ name: z.string().max(10), at: z.coerce.date().optional() });
 const Page = z.strictObject({ limit: z.coerce.number().int().max(100).default(20) });
+
+declare module '../../src/auth/principal.js' {
+  interface AuthMethods {
+    badge: true;
+    seal: true;
+  }
+}
+
+/** A method that is only there to be described. */
+function described(name: MethodName): AuthMethod {
+  @Injectable()
+  class DescribedStrategy extends PassportStrategy(Strategy, name) implements AuthStrategy {
+    readonly challenge = new Challenge(name);
+    claims = () => false;
+    validate = () => undefined;
+  }
+  @Module({ providers: [DescribedStrategy] })
+  class DescribedModule {}
+  return {
+    name,
+    module: DescribedModule,
+    strategy: DescribedStrategy,
+    openapi: { type: 'http', scheme: name },
+  };
+}
+
+const installed = [...METHODS, described('badge'), described('seal'), testMethod];
 
 @Controller('spec')
 @SelfService()
@@ -19,8 +59,8 @@ class SpecRoutes {
     return page;
   }
   @Get('open') @Public() open() {}
-  @Get('both') @Authenticate(allOf('test', 'basic')) both() {}
-  @Get('mixed') @Authenticate(anyOf('basic', allOf('test', 'api-key'))) mixed() {}
+  @Get('both') @Authenticate(allOf('seal', 'badge')) both() {}
+  @Get('mixed') @Authenticate(anyOf('badge', allOf('seal', 'test'))) mixed() {}
 }
 
 describe('GET /openapi.json', () => {
@@ -28,7 +68,7 @@ describe('GET /openapi.json', () => {
   // oxlint-disable-next-line typescript/no-explicit-any -- a document of any shape
   let document: any;
   beforeAll(async () => {
-    booted = await boot({ also: [SpecRoutes] });
+    booted = await boot({ methods: installed, also: [SpecRoutes] });
     document = (await client(booted.origin).get('/openapi.json')).body;
   });
   afterAll(() => booted.close());
@@ -75,21 +115,18 @@ describe('GET /openapi.json', () => {
   });
 
   it('has a security scheme for each installed method that describes itself', () => {
-    expect(document.components.securitySchemes).toMatchObject({
-      basic: { type: 'http', scheme: 'basic' },
-      'api-key': { type: 'apiKey', in: 'header', name: 'X-API-Key' },
-    });
+    const schemes = installed.flatMap(({ name, openapi }) => (openapi ? [[name, openapi]] : []));
+    expect(document.components.securitySchemes).toEqual(Object.fromEntries(schemes));
   });
 
   it("gives each route its plan's security: OR of ANDs, and none where it is public", () => {
     const { paths } = document;
     expect(paths['/spec/open'].get.security).toEqual([]);
     expect(paths['/health/live'].get.security).toEqual([]);
-    expect(paths['/spec/both'].get.security).toEqual([{ test: [], basic: [] }]);
-    expect(paths['/spec/mixed'].get.security).toEqual([{ basic: [] }, { test: [], 'api-key': [] }]);
-    expect(paths['/me'].get.security).toEqual(
-      expect.arrayContaining([{ basic: [] }, { 'api-key': [] }, { test: [] }]),
-    );
+    expect(paths['/spec/both'].get.security).toEqual([{ seal: [], badge: [] }]);
+    expect(paths['/spec/mixed'].get.security).toEqual([{ badge: [] }, { seal: [], test: [] }]);
+    const proving = installed.filter(({ strategy }) => strategy).map(({ name }) => ({ [name]: [] }));
+    expect(new Set(paths['/me'].get.security)).toEqual(new Set(proving));
   });
 
   it('describes bodies, queries and problems', () => {
