@@ -44,6 +44,7 @@ async function addUser(booted: Booted, id: string, password: string): Promise<vo
     roles: ['viewer'],
     kind: 'user',
     disabledAt: null,
+    epoch: 0,
   });
   await setPassword(booted, id, password);
 }

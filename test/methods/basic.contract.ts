@@ -1,0 +1,28 @@
+import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { withBasic } from '../../src/methods/basic/basic.client.js';
+import { BasicGuard } from '../../src/methods/basic/basic.guard.js';
+import { formatBasic } from '../../src/methods/basic/basic.js';
+import { Hashing, Password } from '../../src/passwords/index.js';
+import type { Contract } from '../method.contract.js';
+
+export const contract: Contract = {
+  name: 'basic',
+  challenge: 'Basic realm="auth-atlas", charset="UTF-8"',
+  code: 'invalid_credentials',
+  guard: BasicGuard,
+  header: 'Authorization',
+  empty: { Authorization: 'Basic' },
+  malformed: [
+    { Authorization: 'Basic %%%' },
+    { Authorization: `Basic ${Buffer.from('no colon').toString('base64')}` },
+  ],
+  unknown: { Authorization: formatBasic({ username: 'nobody', password: DEMO_PASSWORD }) },
+  issue: async ({ db }, userId) => {
+    const hash = await new Hashing().hash(DEMO_PASSWORD);
+    await db.manager.save(Password, { userId, hash, changedAt: new Date() });
+    return {
+      sign: withBasic(userId, DEMO_PASSWORD),
+      revoke: async () => void (await db.manager.delete(Password, { userId })),
+    };
+  },
+};
