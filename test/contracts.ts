@@ -1,0 +1,18 @@
+import { readdirSync } from 'node:fs';
+import type { Contract } from './method.contract.js';
+
+/** The contract of a method that proves requests, from the method's own file: whoever loops over all names none. */
+export async function contractOf(method: string): Promise<Contract> {
+  return ((await import(`./methods/${method}.contract.js`)) as { contract: Contract }).contract;
+}
+
+/** Those of all methods. */
+export function allContracts(): Promise<Contract[]> {
+  const files = readdirSync(new URL('methods', import.meta.url));
+  return Promise.all(
+    files.flatMap((file) => {
+      const [, method] = /^(.+)\.contract\.[jt]s$/.exec(file) ?? [];
+      return method ? [contractOf(method)] : [];
+    }),
+  );
+}

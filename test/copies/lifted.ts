@@ -1,0 +1,26 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { AddressInfo } from 'node:net';
+import { DataSource } from 'typeorm';
+import { AppModule } from '../../src/app.module.js';
+import { knock, report, type Answers } from './knock.js';
+
+/** Runs in the copy, where `AppModule` is the one of the blank application: starts it, and calls the method. */
+async function see(method: string): Promise<Answers> {
+  const adapter = process.env['HTTP_ADAPTER'] === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const app = await NestFactory.create(AppModule, adapter, {
+    abortOnError: false,
+    logger: ['warn', 'error', 'fatal'],
+  });
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  const running = { app, db: app.get(DataSource), origin: `http://127.0.0.1:${port}` };
+  const answers = await knock(running, method);
+  await app.close();
+  return answers;
+}
+
+await report(await see(process.argv[2]!));
+process.disconnect();

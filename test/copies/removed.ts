@@ -1,0 +1,28 @@
+import { METHODS } from '../../src/app.module.js';
+import { boot } from '../app.js';
+import { knock, report, type Answers } from './knock.js';
+
+/** What is seen of an application from which a method was removed. */
+export interface Seen {
+  /** What the start refused with; nothing else was seen then. */
+  readonly refused?: string;
+  /** The names at `GET /methods`. */
+  readonly listed: readonly string[];
+  /** What `/demo/<the removed method>` answers. */
+  readonly gone: number;
+  readonly answers: Readonly<Record<string, Answers>>;
+}
+
+/** Runs in the copy: starts the application as it is without the method, and calls it in every way that is left. */
+async function see(removed: string): Promise<Seen> {
+  const booted = await boot({ methods: METHODS });
+  const listed = (await (await fetch(`${booted.origin}/methods`)).json()) as { name: string }[];
+  const answers: Record<string, Answers> = {};
+  for (const { name, strategy } of METHODS) if (strategy) answers[name] = await knock(booted, name, '/me');
+  const { status: gone } = await fetch(`${booted.origin}/demo/${removed}`);
+  await booted.close();
+  return { listed: listed.map(({ name }) => name), gone, answers };
+}
+
+await report(await see(process.argv[2]!).catch((error: unknown) => ({ refused: String(error) })));
+process.disconnect();
