@@ -1,3 +1,4 @@
+export * from './epoch.js';
 export * from './principal.js';
 export * from './user.entity.js';
 export * from './username.js';
