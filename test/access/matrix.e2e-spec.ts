@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
 import { Document, DocumentShare } from '../../src/documents/index.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { allContracts } from '../contracts.js';
+import type { Credential } from '../method.contract.js';
 import { DIMENSIONS, PROOFS, decide, matrixTable, type Cell, type Outcome } from './authorization.matrix.js';
 
 /** Every combination of the dimensions; a document that is yet to be created is nobody's but the caller's. */
@@ -118,19 +119,25 @@ describe('the authorization matrix', () => {
       });
 
   it('gives the same answer through every method (AUTHZ-30)', async () => {
-    const basic = Buffer.from('bob:correct-horse-battery-staple').toString('base64');
-    const ways = [
-      as({ id: 'bob', roles: ['editor'], scopes: ['documents:read', 'documents:write'] }),
-      { 'X-API-Key': DEMO_KEY },
-      { Authorization: `Basic ${basic}` },
-    ].map((headers) => client(booted.origin, headers));
-    const { body } = await ways[0]!.get('/documents?limit=100');
-    for (const way of ways) {
-      expect((await way.get('/documents?limit=100')).body.items).toEqual(body.items);
-      expect((await way.get('/documents/alice-draft-internal')).status).toBe(404);
-      expect(
-        (await way.send('PATCH', '/documents/alice-published-internal', { body: { title: 'x' } })).status,
-      ).toBe(403);
+    const bob = { id: 'bob', roles: ['editor'], scopes: ['documents:read', 'documents:write'] } as const;
+    const send = async (sign: Credential['sign'], path: string, init?: RequestInit) => {
+      const response = await fetch(await sign(new Request(booted.origin + path, init)));
+      return { status: response.status, body: await response.json() };
+    };
+    const { body } = await client(booted.origin, as(bob)).get('/documents?limit=100');
+    for (const { name, issue } of await allContracts()) {
+      const { sign } = await issue(booted, 'bob');
+      expect([name, (await send(sign, '/documents?limit=100')).body.items]).toEqual([name, body.items]);
+      expect((await send(sign, '/documents/alice-draft-internal')).status).toBe(404);
+      const change = {
+        method: 'PATCH',
+        body: '{"title":"x"}',
+        headers: { 'Content-Type': 'application/json' },
+      };
+      expect(await send(sign, '/documents/alice-published-internal', change)).toMatchObject({
+        status: 403,
+        body: { code: 'forbidden' },
+      });
     }
   });
 
