@@ -5,6 +5,7 @@ import { Unauthenticated } from '../auth/index.js';
 import { Settings } from '../config/index.js';
 import { counterFor, inOneTurn, type Counter } from '../passwords/index.js';
 import { TooManyRequests, addressOf } from './rate-limit.js';
+import type { RefusalObserver } from './refusal-events.js';
 
 const MINUTE_SECONDS = 60;
 const FLUSH_AFTER_MS = 1_000;
@@ -31,7 +32,7 @@ interface Tally {
  * all processes have counted, so an attacker gains nothing from there being several, but for the first second of each.
  */
 @Injectable()
-export class Failures implements OnModuleDestroy {
+export class Failures implements RefusalObserver, OnModuleDestroy {
   private readonly logger = new Logger(Failures.name);
   private readonly counter: Counter;
   private readonly limit: number;

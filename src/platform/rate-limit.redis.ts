@@ -17,11 +17,14 @@ export function redisClient(url: string): Redis {
     disableClientInfo: true,
   });
   let down = false;
-  // One line for each failure, not one for each attempt to connect again; an event that nobody hears ends the process.
-  client.on('error', (error: Error) => {
-    if (!down) logger.error({ event: 'redis is down', error: error.message });
+  // One line for each failure, not one for each attempt to connect again; an 'error' that nobody hears ends the process.
+  const isDown = (error?: Error) => {
+    if (!down) logger.error({ event: 'redis is down', error: error?.message });
     down = true;
-  });
+  };
+  client.on('error', isDown);
+  // An orderly end is no error.
+  client.on('reconnecting', () => isDown());
   client.on('ready', () => {
     if (down) logger.log({ event: 'redis is back' });
     down = false;
