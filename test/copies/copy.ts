@@ -2,7 +2,6 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import {
   cpSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -13,27 +12,71 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import pLimit from 'p-limit';
 import ts from 'typescript';
 
-export const methodNames = readdirSync('src/methods').filter((name) => !name.endsWith('.ts'));
-
-/** A temporary folder for {@link Copy copies}, in which Node finds this project's packages. */
+/** A temporary folder for {@link Copy copies} of parts of this project, which are compiled together and run apart. */
 export class Workshop {
   readonly folder = realpathSync(mkdtempSync(join(tmpdir(), 'atlas-copies-')));
-  /** Of the libraries, which all copies share: reading them takes longer than everything else. */
-  readonly libraries = new Map<string, ts.SourceFile | undefined>();
+  private readonly copies: Copy[] = [];
+  /** Starting takes a core each. */
+  private readonly turn = pLimit(2);
 
   constructor() {
     symlinkSync(resolve('node_modules'), join(this.folder, 'node_modules'));
     writeFileSync(join(this.folder, 'package.json'), '{ "type": "module" }');
   }
 
-  /** An empty project with this one's compiler options, which are strict. */
-  project(name: string): Copy {
-    const copy = new Copy(this, join(this.folder, name));
-    copy.add('tsconfig.json');
+  copy(name: string): Copy {
+    const copy = new Copy(join(this.folder, name));
+    this.copies.push(copy);
     return copy;
+  }
+
+  /**
+   * Type-checks all copies with this project's options, which are strict, and writes the JavaScript of those without a
+   * fault. No copy sees another; in one program they share what the compiler learns of the libraries, which is most.
+   * @param below the part of each copy that is checked
+   */
+  compile(below = '.'): void {
+    const { config } = ts.readConfigFile('tsconfig.json', (path) => readFileSync(path, 'utf8')) as {
+      config: { include: string[]; compilerOptions: object };
+    };
+    const { fileNames, options } = ts.parseJsonConfigFileContent(
+      {
+        include: config.include.map((folder) => `*/${folder}`),
+        compilerOptions: { ...config.compilerOptions, sourceMap: false },
+      },
+      ts.sys,
+      this.folder,
+    );
+    const program = ts.createProgram(fileNames, options);
+    const broken = program.getOptionsDiagnostics().map((each) => String(each.messageText));
+    const files = program.getSourceFiles();
+    for (const copy of this.copies) {
+      const checked = files.filter(({ fileName }) => fileName.startsWith(join(copy.folder, below) + sep));
+      const faults = checked.flatMap((file) => [
+        ...program.getSyntacticDiagnostics(file),
+        ...program.getSemanticDiagnostics(file),
+      ]);
+      copy.complaints = [...broken, ...faults.map((fault) => sentence(fault, copy.folder))];
+      if (copy.complaints.length) continue;
+      for (const file of files) if (file.fileName.startsWith(copy.folder + sep)) program.emit(file);
+    }
+  }
+
+  /**
+   * Runs a compiled file of a copy in a process of its own.
+   * @param path without its ending
+   * @param env is added to this process' choice of database and adapter
+   * @returns the message that it sends; whoever awaits it may do so late
+   */
+  run(copy: Copy, path: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<unknown> {
+    const file = join(this.folder, 'dist', basename(copy.folder), `${path}.js`);
+    const message = this.turn(() => messageOf(file, args, env));
+    message.catch(() => {});
+    return message;
   }
 
   remove(): void {
@@ -43,12 +86,10 @@ export class Workshop {
 
 /** Files of this project on their own, somewhere else. */
 export class Copy {
-  constructor(
-    private readonly workshop: Workshop,
-    readonly folder: string,
-  ) {
-    mkdirSync(folder);
-  }
+  /** What the compiler says against it. */
+  complaints: readonly string[] = ['It was not compiled.'];
+
+  constructor(readonly folder: string) {}
 
   /** Copies a file or a folder of this project to the same place, but for the files that are left `out`. */
   add(path: string, out: (file: string) => boolean = () => false): void {
@@ -57,85 +98,32 @@ export class Copy {
   }
 
   write(path: string, text: string): void {
-    mkdirSync(dirname(join(this.folder, path)), { recursive: true });
     writeFileSync(join(this.folder, path), text);
   }
+}
 
-  has = (path: string) => existsSync(join(this.folder, path));
+function sentence({ file, start = 0, messageText }: ts.Diagnostic, folder: string): string {
+  const text = ts.flattenDiagnosticMessageText(messageText, ' ');
+  if (!file) return text;
+  const line = file.getLineAndCharacterOfPosition(start).line + 1;
+  return `${relative(folder, file.fileName)}:${line} ${text}`;
+}
 
-  /**
-   * Type-checks, and writes JavaScript to `dist` where nothing is wrong.
-   * @param below the part that is checked; everything is written
-   * @returns the compiler's complaints
-   */
-  compile(below = '.'): string[] {
-    const config = ts.getParsedCommandLineOfConfigFile(
-      join(this.folder, 'tsconfig.json'),
-      { sourceMap: false },
-      { ...ts.sys, onUnRecoverableConfigFileDiagnostic: (diagnostic) => this.fail(diagnostic) },
-    )!;
-    const program = ts.createProgram(config.fileNames, config.options, this.host(config.options));
-    const own = program
-      .getSourceFiles()
-      .filter(({ fileName }) => fileName.startsWith(join(this.folder, below) + sep))
-      .flatMap((file) => [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)]);
-    const complaints = [...config.errors, ...program.getOptionsDiagnostics(), ...own];
-    if (!complaints.length) program.emit();
-    return complaints.map((each) => this.sentence(each));
-  }
-
-  /**
-   * Runs one of the compiled files in a process of its own.
-   * @param path without its ending
-   * @param env is added to this process' choice of database and adapter
-   * @returns the message that it sends
-   */
-  run(path: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<unknown> {
-    const message = this.start(path, args, env);
-    // Whoever awaits it may do so later.
-    message.catch(() => {});
-    return message;
-  }
-
-  private async start(path: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<unknown> {
-    const { PATH, DATABASE_URL = '', HTTP_ADAPTER = '' } = process.env;
-    const child = fork(join(this.folder, 'dist', `${path}.js`), args, {
-      cwd: this.folder,
-      env: { PATH, DATABASE_URL, HTTP_ADAPTER, ...env },
-      execArgv: [],
-      silent: true,
-    });
-    let [output, message]: [string, unknown] = ['', undefined];
-    for (const stream of [child.stdout!, child.stderr!])
-      stream.setEncoding('utf8').on('data', (text: string) => (output += text));
-    child.on('message', (sent) => (message = sent));
-    const [code] = (await once(child, 'close')) as [number | null];
-    if (code !== 0 || message === undefined) throw new Error(`${path} ended with ${code}:\n${output}`);
-    return message;
-  }
-
-  private host(options: ts.CompilerOptions): ts.CompilerHost {
-    const { libraries, folder } = this.workshop;
-    const host = ts.createCompilerHost(options);
-    const read = host.getSourceFile.bind(host);
-    host.getSourceFile = (name, ...rest) => {
-      if (name.startsWith(folder + sep)) return read(name, ...rest);
-      if (!libraries.has(name)) libraries.set(name, read(name, ...rest));
-      return libraries.get(name);
-    };
-    return host;
-  }
-
-  private sentence({ file, start = 0, messageText }: ts.Diagnostic): string {
-    const text = ts.flattenDiagnosticMessageText(messageText, ' ');
-    if (!file) return text;
-    const line = file.getLineAndCharacterOfPosition(start).line + 1;
-    return `${file.fileName.replace(this.folder + sep, '')}:${line} ${text}`;
-  }
-
-  private fail(diagnostic: ts.Diagnostic): never {
-    throw new Error(this.sentence(diagnostic));
-  }
+async function messageOf(file: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<unknown> {
+  const { PATH, DATABASE_URL = '', HTTP_ADAPTER = '' } = process.env;
+  const child = fork(file, args, {
+    cwd: dirname(file),
+    env: { PATH, DATABASE_URL, HTTP_ADAPTER, ...env },
+    execArgv: [],
+    silent: true,
+  });
+  let [output, message]: [string, unknown] = ['', undefined];
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.on('message', (sent) => (message = sent));
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0 || message === undefined) throw new Error(`${file} ended with ${code}:\n${output}`);
+  return message;
 }
 
 /** The files below a folder. */
