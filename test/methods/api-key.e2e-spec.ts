@@ -13,6 +13,7 @@ import {
   sameHash,
 } from '../../src/methods/api-key/api-key.js';
 import type { Principal } from '../../src/auth/index.js';
+import { LastSeen } from '../../src/database/index.js';
 import { User } from '../../src/users/index.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
@@ -84,13 +85,17 @@ describe('api-key', () => {
 
   it('remembers when it was last used, to the minute', async () => {
     const { id, key } = await issue();
-    await by(key).get('/demo/api-key');
+    const use = async () => {
+      await by(key).get('/demo/api-key');
+      await booted.app.get(LastSeen).flush();
+    };
+    await use();
     const first = (await row(id)).lastUsedAt;
     expect(first).toBeInstanceOf(Date);
-    await by(key).get('/demo/api-key');
+    await use();
     expect((await row(id)).lastUsedAt).toEqual(first);
     await update(id, { lastUsedAt: new Date(Date.now() - 61_000) });
-    await by(key).get('/demo/api-key');
+    await use();
     expect((await row(id)).lastUsedAt!.getTime()).toBeGreaterThan(Date.now() - 30_000);
   });
 
@@ -261,6 +266,7 @@ describe('api-key', () => {
         const answer = await by(key).post('/api-keys', { name: 'x', ...body });
         expect([answer.status, answer.body.errors[0].field]).toEqual([422, Object.keys(body)[0]]);
       }
+      await booted.app.get(LastSeen).flush();
       expect(await row(id)).toEqual({ ...before, lastUsedAt: expect.any(Date) });
     });
 
@@ -399,6 +405,31 @@ describe('api-key', () => {
       expect(containsRange('0.0.0.0/0', '::/0')).toBe(false);
       expect(containsRange('10.0.0.0/8', '10.0.0.0/7')).toBe(false);
       expect(containsRange('10.0.0.0/8', '::ffff:10.0.0.0/8')).toBe(false);
+    });
+
+    it('APIKEY-20: of ten thousand guessed keys a hundred are looked at; the owner elsewhere notices nothing', async () => {
+      const api = await boot({ env: { TRUST_PROXY: '127.0.0.1', RATE_LIMIT_BAD_CREDENTIALS: '100' } });
+      const ask = (key: string, from: string) =>
+        client(api.origin, { 'X-API-Key': key, 'X-Forwarded-For': from }).get('/me');
+      const [attacker, atOnce] = ['203.0.113.66', 20];
+      const seen: Record<number, number> = {};
+      const guess = async () => {
+        for (let i = 0; i < 10_000 / atOnce; i++) {
+          const { status } = await ask(mintKey(newKeyId()).key, attacker);
+          seen[status] = (seen[status] ?? 0) + 1;
+        }
+      };
+      await Promise.all(Array.from({ length: atOnce }, guess));
+      // Those that were under way when the hundredth was refused are answered, too.
+      expect(seen[401]).toBeGreaterThan(100);
+      expect(seen[401]).toBeLessThanOrEqual(100 + atOnce);
+      expect(seen[429]).toBe(10_000 - seen[401]!);
+      expect(await ask(DEMO_KEY, attacker)).toMatchObject({
+        status: 429,
+        body: { code: 'too_many_requests' },
+      });
+      expect((await ask(DEMO_KEY, '203.0.113.67')).status).toBe(200);
+      await api.close();
     });
 
     it('PLATFORM-18: X-Forwarded-For opens no address list where the peer is not a trusted proxy', async () => {
