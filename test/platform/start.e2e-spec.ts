@@ -1,114 +1,60 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { METHODS } from '../../src/app.module.js';
 import { client, freshDatabase } from '../app.js';
-
-/** The server as it is started by `npm start`, on a port and with a database of its own. */
-class Started {
-  readonly exit: Promise<number | null>;
-  out = '';
-  errors = '';
-
-  constructor(private readonly child: ChildProcess) {
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.out += text));
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
-    this.exit = once(child, 'close').then(([code]) => code as number | null);
-  }
-
-  /** Waits for a text on standard output. */
-  async says(pattern: RegExp): Promise<string> {
-    for (;;) {
-      const found = pattern.exec(this.out);
-      if (found) return found[1] ?? found[0];
-      if (this.child.exitCode !== null) throw new Error(`it ended: ${this.out}${this.errors}`);
-      await Promise.race([once(this.child.stdout!, 'data'), this.exit]);
-    }
-  }
-
-  origin = () =>
-    this.says(/listens on (http:\/\/localhost:\d+)/).then((at) => at.replace('localhost', '127.0.0.1'));
-  signal = (name: NodeJS.Signals) => this.child.kill(name);
-}
+import { Server } from '../processes.js';
 
 const SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
 const PRODUCTION = { NODE_ENV: 'production', APP_SECRET: SECRET, PUBLIC_URL: 'https://api.atlas.test' };
 
+const run = async (command: string) => (await promisify(execFile)('sh', ['-c', `${command} -s`])).stdout;
+
 describe('the process', () => {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
-  const running: Started[] = [];
+  const running: Server[] = [];
   let database: Awaited<ReturnType<typeof freshDatabase>>;
 
-  const start = (env: Record<string, string | undefined> = {}): Started => {
-    const { PATH, HTTP_ADAPTER } = process.env;
-    const child = spawn(process.execPath, ['dist/main.js'], {
-      env: {
-        PATH,
-        ...(HTTP_ADAPTER && { HTTP_ADAPTER }),
-        PORT: '0',
-        DATA_DIR: join(folder, 'data'),
-        ...database.env,
-        ...env,
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const started = new Started(child);
+  const start = (env: Record<string, string | undefined> = {}): Server => {
+    const started = Server.start({ DATA_DIR: join(folder, 'data'), ...database.env, ...env });
     running.push(started);
     return started;
   };
 
-  beforeAll(async () => {
-    database = await freshDatabase();
-    if (!existsSync('dist/main.js')) throw new Error('dist/main.js is missing: npm run build');
-  });
+  beforeAll(async () => (database = await freshDatabase()));
   afterEach(async () => {
-    for (const each of running.splice(0)) {
-      each.signal('SIGKILL');
-      await each.exit;
-    }
+    for (const each of running.splice(0)) await each.stop('SIGKILL');
   });
   afterAll(async () => {
     rmSync(folder, { recursive: true });
     await database.drop();
   });
 
-  it('prints one curl line for each method, and the line works', async () => {
+  it('prints one curl line for each method that curl alone can use, and the lines work', async () => {
     const first = start();
-    const origin = await first.origin();
     await first.says(/All routes: \S+\/openapi/);
-    for (const name of ['basic', 'api-key'])
-      expect(first.out).toMatch(new RegExp(`^  ${name} +curl .* http://localhost:\\d+/demo/${name}$`, 'm'));
-    const [, user = ''] = /curl -u (\S+)/.exec(first.out) ?? [];
-    const answer = await client(origin, {
-      Authorization: `Basic ${Buffer.from(user).toString('base64')}`,
-    }).get('/demo/basic');
-    expect(answer).toMatchObject({ status: 200, body: { id: 'bob' } });
+    for (const { name, curl } of METHODS) {
+      const [, line] = new RegExp(`^  ${name} +(curl .*/demo/${name})$`, 'm').exec(first.out) ?? [];
+      expect([name, line !== undefined]).toEqual([name, curl !== undefined]);
+      if (line) expect(JSON.parse(await run(line))).toMatchObject({ proofs: [{ method: name }] });
+    }
     expect(first.errors).toBe('');
   });
 
   it('keeps its data over a restart', async () => {
-    const { origin, key } = await signedUp(start());
-    expect((await client(origin, { 'X-API-Key': key }).get('/me')).status).toBe(200);
+    const { curl } = METHODS.find((method) => method.curl)!;
+    const json = `curl ${curl} -H 'Content-Type: application/json'`;
+    const { id } = JSON.parse(await run(`${json} -d '{"title":"kept"}' ${await start().origin()}/documents`));
     running[0]!.signal('SIGTERM');
     expect(await running[0]!.exit).toBe(0);
     const again = await start().origin();
-    expect(await client(again, { 'X-API-Key': key }).get('/me')).toMatchObject({
-      status: 200,
-      body: { id: 'bob' },
-    });
+    expect(JSON.parse(await run(`${json} ${again}/documents/${id}`))).toMatchObject({ id, title: 'kept' });
   });
-
-  async function signedUp(started: Started) {
-    const origin = await started.origin();
-    const [, user = ''] =
-      /curl -u (\S+)/.exec(await started.says(/[^]*All routes/).then(() => started.out)) ?? [];
-    const bob = client(origin, { Authorization: `Basic ${Buffer.from(user).toString('base64')}` });
-    const { body } = await bob.post('/api-keys', { name: 'kept' });
-    return { origin, key: body.key as string };
-  }
 
   it.each(['SIGTERM', 'SIGINT'] as const)(
     'finishes the request under way on %s, drops idle connections, and exits with 0',
