@@ -16,7 +16,7 @@ export interface AuthMethod {
   readonly migrations?: readonly Type[];
   /** How the OpenAPI document describes it. */
   readonly openapi?: Parameters<DocumentBuilder['addSecurity']>[1];
-  /** The arguments that make curl sign in with the demo data, for the table printed at start. */
+  /** The arguments that make curl sign in with the demo data, for the table printed at start. `ORIGIN` is the server's. */
   readonly curl?: string;
 }
 

@@ -1,2 +1,3 @@
 export * as apiKey from './api-key/index.js';
 export * as basic from './basic/index.js';
+export * as session from './session/index.js';

@@ -4,7 +4,7 @@ import type { AuthMethod } from '../auth/index.js';
 /** The demo's welcome: one line to try for each method that can be tried with curl alone. */
 export function welcome(origin: string, methods: readonly AuthMethod[]): string {
   const lines = methods.flatMap(({ name, curl }) =>
-    curl ? [[name, `curl ${curl} ${origin}/demo/${name}`]] : [],
+    curl ? [[name, `curl ${curl.replaceAll('ORIGIN', origin)} ${origin}/demo/${name}`]] : [],
   );
   const width = Math.max(...lines.map(([name = '']) => name.length));
   return [

@@ -2,7 +2,7 @@ import { BadRequestException, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Strategy } from 'passport-custom';
-import { IsNull, LessThanOrEqual, type Repository } from 'typeorm';
+import type { Repository } from 'typeorm';
 import {
   BadCredential,
   Challenge,
@@ -10,6 +10,7 @@ import {
   type AuthStrategy,
   type Principal,
 } from '../../auth/index.js';
+import { LastSeen } from '../../database/index.js';
 import { principalOf } from '../../users/index.js';
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey, sameHash } from './api-key.js';
@@ -17,13 +18,15 @@ import { allowsAddress, hashSecret, parseKey, sameHash } from './api-key.js';
 /** One code for every wrong key, whatever is wrong with it; the log has the reason. */
 const CODE = 'invalid_api_key';
 const SCHEME = /^ApiKey(?: +|$)/i;
-const A_MINUTE = 60_000;
 
 @Injectable()
 export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implements AuthStrategy {
   readonly challenge = new Challenge('ApiKey', { realm: 'auth-atlas' });
 
-  constructor(@InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>) {
+  constructor(
+    @InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>,
+    private readonly lastSeen: LastSeen,
+  ) {
     super();
   }
 
@@ -47,21 +50,8 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
       throw refused(`the key ${key.id} is not allowed from ${request.ip}`);
     const proof = { method: 'api-key', credentialId: key.id, at: now, amr: [], bound: false } as const;
     const principal = principalOf(key.user, proof, CODE, key.scopes);
-    await this.touch(key, now);
+    this.lastSeen.touch(ApiKey, 'lastUsedAt', key.id, key.lastUsedAt);
     return principal;
-  }
-
-  private async touch(key: ApiKey, now: Date): Promise<void> {
-    const aMinuteAgo = new Date(now.getTime() - A_MINUTE);
-    if (key.lastUsedAt && key.lastUsedAt > aMinuteAgo) return;
-    await this.keys
-      .createQueryBuilder()
-      .update({ lastUsedAt: now })
-      .where([
-        { id: key.id, lastUsedAt: IsNull() },
-        { id: key.id, lastUsedAt: LessThanOrEqual(aMinuteAgo) },
-      ])
-      .execute();
   }
 }
 

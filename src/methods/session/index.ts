@@ -1,0 +1,30 @@
+import type { AuthMethod } from '../../auth/index.js';
+import { DEMO_PASSWORD } from '../../database/index.js';
+import { Session } from './session.entity.js';
+import { Sessions1700000303000 } from './session.migration.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    session: true;
+  }
+}
+
+export const name = 'session';
+export { SessionModule as module } from './session.module.js';
+export { SessionStrategy as strategy } from './session.strategy.js';
+export { SessionIssuer as issuer } from './session.issuer.js';
+export const entities = [Session];
+export const migrations = [Sessions1700000303000];
+export const openapi: AuthMethod['openapi'] = {
+  type: 'apiKey',
+  in: 'cookie',
+  name: '__Host-session',
+  description:
+    'The cookie of a sign-in at `POST /auth/login`; `session-dev` over plain HTTP. What changes something needs the ' +
+    '`csrf_token` of the sign-in as well, in `X-CSRF-Token`, and an `Origin` that is this one.',
+};
+/** A cookie has to be fetched first: by the login of the method password, out of curl's cookie jar. */
+export const curl =
+  `-b "$(curl -s -o /dev/null -c - -H 'Content-Type: application/json' ` +
+  `-d '{"username":"bob","password":"${DEMO_PASSWORD}","as":"session"}' ORIGIN/auth/login | ` +
+  `awk '/session/ { print $6 "=" $7 }')"`;

@@ -1,0 +1,76 @@
+import { Controller, Delete, Get, HttpCode, Param } from '@nestjs/common';
+import {
+  Authenticate,
+  Caller,
+  Incoming,
+  SelfService,
+  type AuthRequest,
+  type Principal,
+} from '../../auth/index.js';
+import { Csrf } from './session.csrf.js';
+import type { Session } from './session.entity.js';
+import { SessionIssuer } from './session.issuer.js';
+import { Sessions } from './sessions.js';
+
+/** What may be told of a session: nothing that it could be used with. */
+const view = ({ id, createdAt, lastSeenAt, expiresAt, userAgent, ip, scopes, amr }: Session) => ({
+  id,
+  createdAt,
+  lastSeenAt,
+  expiresAt,
+  userAgent,
+  ip,
+  scopes,
+  amr,
+});
+
+const sessionOf = ({ proofs }: Principal) => proofs.find(({ method }) => method === 'session')?.credentialId;
+
+@Controller()
+@SelfService()
+export class SessionController {
+  constructor(
+    private readonly sessions: Sessions,
+    private readonly issuer: SessionIssuer,
+    private readonly csrf: Csrf,
+  ) {}
+
+  @Get('demo/session')
+  @Authenticate('session')
+  demo(@Caller() caller: Principal): Principal {
+    return caller;
+  }
+
+  @Get('sessions')
+  async list(@Caller() caller: Principal) {
+    const current = sessionOf(caller);
+    const sessions = await this.sessions.list(caller);
+    return { items: sessions.map((session) => ({ ...view(session), current: session.id === current })) };
+  }
+
+  /** The session's token once more: a page that was loaded anew has lost it. */
+  @Get('sessions/csrf')
+  @Authenticate('session')
+  token(@Caller() caller: Principal) {
+    return { csrf_token: this.csrf.tokenOf(sessionOf(caller)!) };
+  }
+
+  @Delete('sessions/:id')
+  @HttpCode(204)
+  async end(
+    @Caller() caller: Principal,
+    @Param('id') id: string,
+    @Incoming() request: AuthRequest,
+  ): Promise<void> {
+    await this.sessions.end(caller, id);
+    if (id === sessionOf(caller)) this.issuer.forget(request);
+  }
+
+  /** Logs out everywhere. */
+  @Delete('sessions')
+  @HttpCode(204)
+  async endAll(@Caller() caller: Principal, @Incoming() request: AuthRequest): Promise<void> {
+    await this.sessions.endAll(caller);
+    if (sessionOf(caller)) this.issuer.forget(request);
+  }
+}

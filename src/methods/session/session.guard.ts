@@ -1,0 +1,8 @@
+import { Injectable } from '@nestjs/common';
+import { MethodGuard } from '../../auth/index.js';
+
+/** `@UseGuards(SessionGuard)`: this route takes a session and nothing else. */
+@Injectable()
+export class SessionGuard extends MethodGuard {
+  protected readonly method = 'session';
+}

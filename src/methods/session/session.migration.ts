@@ -1,0 +1,49 @@
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { INSTANT } from '../../database/index.js';
+
+export class Sessions1700000303000 implements MigrationInterface {
+  name = 'Sessions1700000303000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'sessions',
+        columns: [
+          { name: 'id', type: 'varchar', length: '36', isPrimary: true },
+          { name: 'idHash', type: 'varchar', length: '64' },
+          { name: 'previousHash', type: 'varchar', length: '64', isNullable: true },
+          { name: 'previousUntil', type: INSTANT, isNullable: true },
+          { name: 'userId', type: 'varchar', length: '36' },
+          { name: 'epoch', type: 'integer' },
+          { name: 'roles', type: 'text' },
+          { name: 'scopes', type: 'text', isNullable: true },
+          { name: 'amr', type: 'text' },
+          { name: 'authAt', type: INSTANT },
+          { name: 'createdAt', type: INSTANT },
+          { name: 'lastSeenAt', type: INSTANT },
+          { name: 'expiresAt', type: INSTANT },
+          { name: 'revokedAt', type: INSTANT, isNullable: true },
+          { name: 'userAgent', type: 'varchar', length: '200', isNullable: true },
+          { name: 'ip', type: 'varchar', length: '45' },
+        ],
+        indices: [
+          { columnNames: ['idHash'], isUnique: true },
+          { columnNames: ['previousHash'] },
+          { columnNames: ['userId'] },
+        ],
+        foreignKeys: [
+          {
+            columnNames: ['userId'],
+            referencedTableName: 'users',
+            referencedColumnNames: ['id'],
+            onDelete: 'CASCADE',
+          },
+        ],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('sessions');
+  }
+}

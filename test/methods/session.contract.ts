@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto';
+import { withSession } from '../../src/methods/session/session.client.js';
+import { Session } from '../../src/methods/session/session.entity.js';
+import { SessionGuard } from '../../src/methods/session/session.guard.js';
+import { ABSOLUTE_MS, mintSession } from '../../src/methods/session/session.js';
+import { User } from '../../src/users/index.js';
+import type { Contract } from '../method.contract.js';
+
+/** The cookie's name over plain HTTP, which tests speak. */
+const NAME = 'session-dev';
+const cookie = (value: string) => `${NAME}=${value}`;
+const nobodys = mintSession().value;
+
+export const contract: Contract = {
+  name: 'session',
+  challenge: `Cookie realm="auth-atlas", cookie-name="${NAME}", form-action="/auth/login"`,
+  code: 'invalid_session',
+  guard: SessionGuard,
+  header: 'Cookie',
+  empty: { Cookie: cookie('') },
+  malformed: [
+    { Cookie: cookie(nobodys.slice(1)) },
+    { Cookie: cookie(`${nobodys}x`) },
+    { Cookie: cookie(`"${nobodys}"`) },
+    { Cookie: cookie(` ${nobodys}`) },
+    { Cookie: cookie(`${nobodys.slice(1)}=`) },
+    { Cookie: cookie(`%${nobodys.slice(1)}`) },
+  ],
+  unknown: { Cookie: `theme=dark; ${cookie(nobodys)}; other=1` },
+  // Straight into the table: a sign-in by another method may not be installed, or be in another process.
+  issue: async ({ db }, userId) => {
+    const { value, hash } = mintSession();
+    const { epoch, roles } = await db.manager.findOneByOrFail(User, { id: userId });
+    const [id, now] = [randomUUID(), new Date()];
+    await db.manager.insert(Session, {
+      id,
+      idHash: hash,
+      previousHash: null,
+      previousUntil: null,
+      userId,
+      epoch,
+      roles: [...roles],
+      scopes: null,
+      amr: ['pwd'],
+      authAt: now,
+      createdAt: now,
+      lastSeenAt: now,
+      expiresAt: new Date(now.getTime() + ABSOLUTE_MS),
+      revokedAt: null,
+      userAgent: null,
+      ip: '127.0.0.1',
+    });
+    const change = async (changes: Partial<Session>) =>
+      void (await db.manager.update(Session, { id }, changes));
+    return {
+      sign: withSession({ cookie: cookie(value) }),
+      revoke: () => change({ revokedAt: new Date() }),
+      expire: () => change({ expiresAt: new Date() }),
+    };
+  },
+};
