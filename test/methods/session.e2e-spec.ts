@@ -1,4 +1,727 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { AuditEvent } from '../../src/audit/index.js';
+import {
+  Authenticate,
+  Caller,
+  Incoming,
+  Issuers,
+  Public,
+  SelfService,
+  type AuthRequest,
+  type Principal,
+} from '../../src/auth/index.js';
+import { LastSeen } from '../../src/database/index.js';
+import { withSession } from '../../src/methods/session/session.client.js';
+import { Session } from '../../src/methods/session/session.entity.js';
+import { MOST_SESSIONS } from '../../src/methods/session/session.issuer.js';
+import {
+  ABSOLUTE_MS,
+  IDLE_MS,
+  SessionCookie,
+  hashOf,
+  mintSession,
+} from '../../src/methods/session/session.js';
+import { SessionSweep } from '../../src/methods/session/session.sweep.js';
+import { User } from '../../src/users/index.js';
+import { DataSource } from 'typeorm';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './session.contract.js';
 
 satisfiesTheContract(contract);
+
+const ORIGIN = 'https://atlas.example';
+const NAME = '__Host-session';
+const MINUTE = 60_000;
+
+/** Stands for whatever ceremony ends in a session: a login with a password, a passkey. */
+@Controller('ceremony')
+class Ceremony {
+  constructor(
+    private readonly issuers: Issuers,
+    private readonly db: DataSource,
+  ) {}
+
+  @Post('in')
+  @Public()
+  @HttpCode(200)
+  async signIn(@Body() body: { id: string; scopes?: string[] }, @Incoming() request: AuthRequest) {
+    const { id, kind, tenantId, roles, epoch } = await this.db.manager.findOneByOrFail(User, { id: body.id });
+    const proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false } as const;
+    const scopes = body.scopes && { scopes: body.scopes };
+    return this.issuers
+      .find('session')!
+      .issue({ id, kind, tenantId, roles, ...scopes, proofs: [proof] }, request, epoch);
+  }
+
+  @Post('out')
+  @SelfService()
+  @Authenticate('session')
+  @HttpCode(204)
+  signOut(@Caller() caller: Principal, @Incoming() request: AuthRequest) {
+    return this.issuers.find('session')!.end(caller.proofs[0], request);
+  }
+}
+
+describe('session', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ also: [Ceremony], env: { PUBLIC_URL: ORIGIN } })));
+  afterAll(() => booted.close());
+
+  /** A browser's headers on a request of a page of ours. */
+  const OURS = { Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' };
+
+  interface Signed {
+    readonly id: string;
+    readonly value: string;
+    readonly token: string;
+    readonly answer: Answer;
+  }
+  const setCookies = (answer: Answer) => answer.headers.getSetCookie();
+  const valueIn = (field = '') => /^__Host-session=([^;]*);/.exec(field)?.[1] ?? '';
+  const start = (body: object = {}, headers: Record<string, string> = {}) =>
+    client(booted.origin, { 'User-Agent': 'a browser', ...headers }).post('/ceremony/in', {
+      id: 'bob',
+      ...body,
+    });
+  const rowOf = (value: string) => booted.db.manager.findOneByOrFail(Session, { idHash: hashOf(value) });
+  const signIn = async (body: object = {}, headers: Record<string, string> = {}): Promise<Signed> => {
+    const answer = await start(body, headers);
+    expect(answer.status).toBe(200);
+    const value = valueIn(setCookies(answer)[0]);
+    const { id } = await rowOf(value);
+    return { id, value, token: answer.body.csrf_token as string, answer };
+  };
+  /** Asks as a page of ours does, which knows its token. */
+  const by = ({ value, token }: Pick<Signed, 'value' | 'token'>) =>
+    client(booted.origin, { Cookie: `${NAME}=${value}`, 'X-CSRF-Token': token, ...OURS });
+  const row = (id: string) => booted.db.manager.findOneByOrFail(Session, { id });
+  const update = (id: string, changes: Partial<Session>) =>
+    booted.db.manager.update(Session, { id }, changes);
+  const ago = (ms: number) => new Date(Date.now() - ms);
+  const works = async (signed: Pick<Signed, 'value' | 'token'>) =>
+    (await by(signed).get('/demo/session')).status === 200;
+  const refused = (answer: Answer) => {
+    expect([answer.status, answer.body.code]).toEqual([401, 'invalid_session']);
+    expect(answer.headers.get('www-authenticate')).toBe(
+      `Cookie realm="auth-atlas", cookie-name="${NAME}", form-action="/auth/login"`,
+    );
+  };
+  const events = async (id: string) =>
+    (
+      await booted.db.manager.find(AuditEvent, { where: { target: `session:${id}` }, order: { seq: 'ASC' } })
+    ).map(({ event, details }) => [event, details['reason']].filter(Boolean).join(': '));
+  const documentsOf = async (signed: Signed) =>
+    (await by(signed).get('/documents?limit=100')).body.items.length as number;
+
+  it('is a cookie, and a token for what changes something', async () => {
+    const signed = await signIn();
+    expect(signed.answer.body).toEqual({
+      csrf_token: expect.stringMatching(/^[\w-]{43}$/),
+      expires_in: ABSOLUTE_MS / 1000,
+    });
+    const { status, body } = await by(signed).get('/demo/session');
+    expect([status, body.id]).toEqual([200, 'bob']);
+    expect(body.proofs).toEqual([
+      { method: 'session', credentialId: signed.id, at: expect.any(String), amr: ['pwd'], bound: false },
+    ]);
+    expect((await by(signed).post('/documents', { title: 'from a page' })).status).toBe(201);
+  });
+
+  it("is sent by the method's own client", async () => {
+    const { value, token } = await signIn();
+    const sign = withSession({ cookie: `${NAME}=${value}`, csrf: { token, origin: ORIGIN } });
+    const request = new Request(`${booted.origin}/documents`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: '{"title":"from a program"}',
+    });
+    expect((await fetch(sign(request))).status).toBe(201);
+  });
+
+  it('says when the caller proved who it is, not when it last asked', async () => {
+    const signed = await signIn();
+    await update(signed.id, { authAt: new Date('2026-01-02T03:04:05.678Z') });
+    const { body } = await by(signed).get('/demo/session');
+    expect(body.proofs[0].at).toBe('2026-01-02T03:04:05.678Z');
+  });
+
+  it('may do no more than the scopes it was made with', async () => {
+    const signed = await signIn({ scopes: ['documents:read'] });
+    expect((await by(signed).get('/me')).body.scopes).toEqual(['documents:read']);
+    expect(await documentsOf(signed)).toBeGreaterThan(0);
+    const { status, body } = await by(signed).post('/documents', { title: 'x' });
+    expect([status, body.code]).toEqual([403, 'forbidden']);
+  });
+
+  it('gives its token once more to a page that was loaded anew', async () => {
+    const signed = await signIn();
+    expect((await by(signed).get('/sessions/csrf')).body).toEqual({ csrf_token: signed.token });
+    expect((await client(booted.origin, as({ id: 'bob' })).get('/sessions/csrf')).status).toBe(401);
+  });
+
+  it('remembers when it was last seen, to the minute, and without a write for each request', async () => {
+    const signed = await signIn();
+    const seenAfter = async (lastSeenAt: Date) => {
+      await update(signed.id, { lastSeenAt });
+      await by(signed).get('/me');
+      await booted.app.get(LastSeen).flush();
+      return (await row(signed.id)).lastSeenAt;
+    };
+    const [lately, earlier] = [ago(MINUTE / 2), ago(2 * MINUTE)];
+    expect(await seenAfter(lately)).toEqual(lately);
+    expect((await seenAfter(earlier)).getTime()).toBeGreaterThan(lately.getTime());
+  });
+
+  it('is written down when it begins, and when it ends', async () => {
+    const signed = await signIn();
+    await by(signed).post('/ceremony/out');
+    expect(await events(signed.id)).toEqual(['session_created', 'session_expired: logged out']);
+    const [login] = await booted.db.manager.find(AuditEvent, {
+      where: { event: 'authn_login_success' },
+      order: { seq: 'DESC' },
+      take: 1,
+    });
+    expect(login).toMatchObject({ userId: 'bob', tenantId: 'acme', details: { as: 'session' } });
+  });
+
+  it('that has been over for a day is removed, and no other', async () => {
+    const day = 24 * 60 * MINUTE;
+    const [good, late, old, ended] = [await signIn(), await signIn(), await signIn(), await signIn()];
+    await update(late.id, { expiresAt: ago(day - MINUTE) });
+    await update(old.id, { expiresAt: ago(day + MINUTE) });
+    await update(ended.id, { revokedAt: ago(day + MINUTE) });
+    await booted.app.get(SessionSweep).sweep();
+    const left = (await booted.db.manager.find(Session)).map(({ id }) => id);
+    expect(left).toEqual(expect.arrayContaining([good.id, late.id]));
+    expect(left).not.toContain(old.id);
+    expect(left).not.toContain(ended.id);
+  });
+
+  describe('the list', () => {
+    const ids = (answer: Answer) => answer.body.items.map((item: { id: string }) => item.id) as string[];
+
+    it("has the account's own that are good, and says which one asks", async () => {
+      const [first, second] = [await signIn({ id: 'carol' }), await signIn({ id: 'carol' })];
+      const over = await signIn({ id: 'carol' });
+      await update(over.id, { revokedAt: new Date() });
+      const { body } = await by(second).get('/sessions');
+      expect(body.items).toHaveLength(2);
+      expect(body.items).toContainEqual({
+        id: second.id,
+        createdAt: expect.any(String),
+        lastSeenAt: expect.any(String),
+        expiresAt: expect.any(String),
+        userAgent: 'a browser',
+        ip: expect.stringMatching(/127\.0\.0\.1$/),
+        scopes: null,
+        amr: ['pwd'],
+        current: true,
+      });
+      expect(body.items).toContainEqual(expect.objectContaining({ id: first.id, current: false }));
+    });
+
+    it('is there by every method of the account', async () => {
+      const signed = await signIn({ id: 'dave' });
+      expect(ids(await client(booted.origin, as({ id: 'dave' })).get('/sessions'))).toEqual([signed.id]);
+    });
+
+    it('keeps 200 characters of what a browser says it is', async () => {
+      const signed = await signIn({}, { 'User-Agent': 'x'.repeat(300) });
+      expect((await row(signed.id)).userAgent).toBe('x'.repeat(200));
+    });
+
+    it('ends a single one, and leaves the others', async () => {
+      const [here, there] = [await signIn(), await signIn()];
+      const answer = await by(here).send('DELETE', `/sessions/${there.id}`);
+      expect([answer.status, setCookies(answer)]).toEqual([204, []]);
+      expect([await works(here), await works(there)]).toEqual([true, false]);
+      expect(await events(there.id)).toEqual(['session_created', 'session_expired: ended']);
+      expect((await by(here).send('DELETE', `/sessions/${there.id}`)).status).toBe(404);
+    });
+
+    it('takes the cookie away from the browser that ends its own', async () => {
+      const signed = await signIn();
+      const answer = await by(signed).send('DELETE', `/sessions/${signed.id}`);
+      expect(answer.status).toBe(204);
+      expect(setCookies(answer)[0]).toMatch(/^__Host-session=; .*Max-Age=0$/);
+    });
+
+    it("nobody can list or end another account's; it does not even exist", async () => {
+      const signed = await signIn();
+      for (const other of [
+        as({ id: 'carol', roles: ['viewer'] }),
+        as({ id: 'alice', roles: ['admin'] }),
+        as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }),
+      ]) {
+        const who = client(booted.origin, other);
+        expect(ids(await who.get('/sessions'))).not.toContain(signed.id);
+        const { status, body } = await who.send('DELETE', `/sessions/${signed.id}`);
+        expect([status, body.code]).toEqual([404, 'not_found']);
+      }
+      expect(await works(signed)).toBe(true);
+    });
+
+    it('of a limited credential leaves out what reaches further, and it can end none of that', async () => {
+      const [wide, narrow] = [await signIn(), await signIn({ scopes: ['documents:read'] })];
+      const limited = client(booted.origin, as({ id: 'bob', scopes: ['documents:read'] }));
+      const listed = ids(await limited.get('/sessions'));
+      expect(listed).toContain(narrow.id);
+      expect(listed).not.toContain(wide.id);
+      for (const path of [`/sessions/${wide.id}`, '/sessions']) {
+        const { status, body } = await limited.send('DELETE', path);
+        expect([status, body.code]).toEqual([403, 'beyond_your_credential']);
+      }
+      expect(await works(wide)).toBe(true);
+      expect((await limited.send('DELETE', `/sessions/${narrow.id}`)).status).toBe(204);
+    });
+  });
+
+  describe('attacks', () => {
+    it('SESSION-01: a session that was there before the login is dead after it, and its value never used again', async () => {
+      const planted = await signIn({ id: 'carol' });
+      const signed = await signIn({}, { Cookie: `${NAME}=${planted.value}` });
+      expect(signed.value).not.toBe(planted.value);
+      refused(await by(planted).get('/me'));
+      expect(await works(signed)).toBe(true);
+      expect(await events(planted.id)).toEqual(['session_created', 'session_expired: replaced']);
+      const made = mintSession().value;
+      expect((await signIn({}, { Cookie: `${NAME}=${made}` })).value).not.toBe(made);
+    });
+
+    it('SESSION-02: two cookies of the name are refused, whichever is good; look-alikes are other cookies', async () => {
+      const [{ value, token }, planted] = [await signIn(), await signIn({ id: 'carol' })];
+      for (const cookies of [
+        [value, planted.value],
+        [planted.value, value],
+        [value, value],
+        [value, ''],
+      ]) {
+        const Cookie = cookies.map((each) => `${NAME}=${each}`).join('; ');
+        for (const answer of [
+          await client(booted.origin).get('/me', { Cookie }),
+          await start({}, { Cookie }),
+        ])
+          expect([answer.status, answer.body.code]).toEqual([400, 'duplicate_cookie']);
+      }
+      for (const name of [
+        '__host-session',
+        '__HOST-SESSION',
+        '__Secure-session',
+        'session',
+        'session-dev',
+        '\u00a0__Host-session',
+        '__Host-session\u00a0',
+        '__Host-session ',
+        'x__Host-session',
+      ]) {
+        const lookAlike = `${name}=${planted.value}`;
+        expect((await client(booted.origin).get('/me', { Cookie: lookAlike })).body.code).toBe(
+          'unauthenticated',
+        );
+        const both = await by({ value: `${value}; ${lookAlike}`, token }).get('/me');
+        expect([both.status, both.body.id]).toEqual([200, 'bob']);
+      }
+    });
+
+    it('SESSION-03: the cookie is for this host alone, for TLS alone, and for no script, whoever sets it', async () => {
+      const attributes = (field = '') => field.split('; ').slice(1).sort();
+      const wanted = ['HttpOnly', 'Path=/', 'SameSite=Lax', 'Secure'];
+      const signed = await signIn();
+      expect(attributes(setCookies(signed.answer)[0])).toEqual(wanted);
+      await update(signed.id, { roles: [] });
+      const renewed = setCookies(await by(signed).get('/me'));
+      expect(renewed).toHaveLength(1);
+      expect(attributes(renewed[0])).toEqual(wanted);
+      const out = setCookies(await by({ ...signed, value: valueIn(renewed[0]) }).post('/ceremony/out'));
+      expect(out).toHaveLength(1);
+      expect(attributes(out[0])).toEqual(['HttpOnly', 'Max-Age=0', 'Path=/', 'SameSite=Lax', 'Secure']);
+      for (const field of [...setCookies(signed.answer), ...renewed, ...out])
+        expect(field).toMatch(/^__Host-session=/);
+    });
+
+    it('over plain HTTP, where no browser keeps a Secure cookie, the name promises less', () => {
+      expect(new SessionCookie('http://localhost:3000').set('x')).toBe(
+        'session-dev=x; Path=/; HttpOnly; SameSite=Lax',
+      );
+    });
+
+    it('SESSION-05: whatever is altered is refused as unknown, and is never a fault of ours', async () => {
+      const { value, token } = await signIn();
+      const last = value.endsWith('A') ? 'E' : 'A';
+      for (const altered of [
+        value.slice(0, -1) + last,
+        value.slice(0, -1),
+        `${value}A`,
+        `${value}=`,
+        `${value}.${hashOf(value)}`,
+        `"${value}"`,
+        value.toLowerCase() === value ? value.toUpperCase() : value.toLowerCase(),
+        `s%3A${value}`,
+        encodeURIComponent('{"id":"bob"}'),
+        '\u00ff\u00fe',
+        'x'.repeat(5000),
+        '__proto__',
+        '',
+      ])
+        refused(await by({ value: altered, token }).get('/me'));
+      expect(await works({ value, token })).toBe(true);
+    });
+
+    it('SESSION-06: the database holds no value that could be sent', async () => {
+      const { id, value } = await signIn();
+      const dump = JSON.stringify(await booted.db.query('SELECT * FROM sessions'));
+      expect(dump).toContain(id);
+      expect(dump).not.toContain(value);
+      for (const stolen of [id, hashOf(value)]) refused(await by({ value: stolen, token: '' }).get('/me'));
+      const log = JSON.stringify(await booted.db.query('SELECT * FROM audit_events'));
+      expect(log).toContain(id);
+      expect(log).not.toContain(value);
+      expect(log).not.toContain(hashOf(value));
+    });
+
+    it('SESSION-07: half an hour without a request ends it, and twelve hours end it whatever it does', async () => {
+      const edge = async (changes: Partial<Session>) => {
+        const signed = await signIn();
+        await update(signed.id, changes);
+        const answer = await by(signed).get('/me');
+        return { signed, answer };
+      };
+      const second = 1000;
+      for (const changes of [
+        { lastSeenAt: ago(IDLE_MS - 5 * second) },
+        { expiresAt: new Date(Date.now() + 5 * second) },
+      ])
+        expect((await edge(changes)).answer.status).toBe(200);
+      for (const [changes, reason] of [
+        [{ lastSeenAt: ago(IDLE_MS) }, 'idle'],
+        [{ expiresAt: new Date() }, 'expired'],
+      ] as const) {
+        const { signed, answer } = await edge(changes);
+        refused(answer);
+        // Once over, it stays over, and it is written down once.
+        await update(signed.id, { lastSeenAt: new Date(), expiresAt: new Date(Date.now() + MINUTE) });
+        await Promise.all([1, 2, 3].map(async () => refused(await by(signed).get('/me'))));
+        expect(await events(signed.id)).toEqual(['session_created', `session_expired: ${reason}`]);
+      }
+      const { createdAt, expiresAt } = await row((await signIn()).id);
+      expect(expiresAt.getTime() - createdAt.getTime()).toBe(12 * 60 * MINUTE);
+      expect(IDLE_MS).toBe(30 * MINUTE);
+    });
+
+    it('SESSION-07: found over by several requests at once, it is written down once', async () => {
+      const signed = await signIn();
+      await update(signed.id, { lastSeenAt: ago(IDLE_MS) });
+      await Promise.all([1, 2, 3, 4, 5].map(async () => refused(await by(signed).get('/me'))));
+      expect(await events(signed.id)).toEqual(['session_created', 'session_expired: idle']);
+    });
+
+    it('SESSION-08: after the logout the cookie is worth nothing, and the browser is told to forget', async () => {
+      const signed = await signIn();
+      const answer = await by(signed).post('/ceremony/out');
+      expect(answer.status).toBe(204);
+      expect(answer.headers.get('clear-site-data')).toBe('"cache", "cookies", "storage"');
+      expect(setCookies(answer)[0]).toMatch(/^__Host-session=;/);
+      refused(await by(signed).get('/me'));
+      refused(await by(signed).post('/ceremony/out'));
+      // The back button: no answer to a session may be kept.
+      expect((await by(await signIn()).get('/me')).headers.get('cache-control')).toBe('no-store');
+    });
+
+    it('SESSION-09: logging out everywhere ends all of them, and none of anybody else', async () => {
+      const mine = [await signIn(), await signIn(), await signIn(), await signIn(), await signIn()];
+      const other = await signIn({ id: 'carol' });
+      const answer = await by(mine[0]!).send('DELETE', '/sessions');
+      expect([answer.status, answer.headers.get('clear-site-data')]).toEqual([
+        204,
+        '"cache", "cookies", "storage"',
+      ]);
+      for (const each of mine) refused(await by(each).get('/me'));
+      expect((await client(booted.origin, as({ id: 'bob' })).get('/sessions')).body.items).toEqual([]);
+      expect(await works(other)).toBe(true);
+      expect(await works(await signIn())).toBe(true);
+    });
+
+    it('SESSION-09, SESSION-11: what ends all sign-ins of an account, such as a new password, ends its sessions', async () => {
+      const signed = await signIn();
+      await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
+      refused(await by(signed).get('/me'));
+      // A login whose proof was looked at before that, and which ends after it, is over before it starts.
+      const late = await signIn();
+      await update(late.id, { epoch: (await row(late.id)).epoch - 1 });
+      refused(await by(late).get('/me'));
+    });
+
+    describe('SESSION-10: when its account may do other things than before', () => {
+      const become = (roles: User['roles']) => booted.db.manager.update(User, { id: 'bob' }, { roles });
+
+      it('it may do them, and nothing else, at once, under a new value, also where the answer is a refusal', async () => {
+        const signed = await signIn();
+        const write = ({ value, token }: Pick<Signed, 'value' | 'token'>) =>
+          by({ value, token }).post('/documents', { title: 'by an editor' });
+        const renewedBy = (answer: Answer) => {
+          expect(setCookies(answer)).toHaveLength(1);
+          return { ...signed, value: valueIn(setCookies(answer)[0]) };
+        };
+        await become(['viewer']);
+        const refusal = await write(signed);
+        expect(refusal.status).toBe(403);
+        const renewed = renewedBy(refusal);
+        await become(['editor']);
+        const done = await write(renewed);
+        expect(done.status).toBe(201);
+        const again = renewedBy(done);
+        expect(new Set([signed.value, renewed.value, again.value]).size).toBe(3);
+        const quiet = await write(again);
+        expect([quiet.status, setCookies(quiet)]).toEqual([201, []]);
+        expect(await events(signed.id)).toEqual(['session_created', 'session_renewed', 'session_renewed']);
+      });
+
+      it('of requests that come together, all are answered, and one brings the new value', async () => {
+        const signed = await signIn();
+        await become(['viewer']);
+        const answers = await Promise.all(Array.from({ length: 8 }, () => by(signed).get('/me')));
+        await become(['editor']);
+        for (const { status, body } of answers) expect([status, body.roles]).toEqual([200, ['viewer']]);
+        expect(answers.flatMap(setCookies)).toHaveLength(1);
+        expect(await events(signed.id)).toEqual(['session_created', 'session_renewed']);
+      });
+
+      it('the value before is good for ten seconds, and is not renewed itself', async () => {
+        const signed = await signIn();
+        await update(signed.id, { roles: [] });
+        const renewed = { ...signed, value: valueIn(setCookies(await by(signed).get('/me'))[0]) };
+        const { previousUntil } = await row(signed.id);
+        expect(previousUntil!.getTime()).toBeGreaterThan(Date.now());
+        expect(previousUntil!.getTime()).toBeLessThanOrEqual(Date.now() + 10_000);
+        await update(signed.id, { roles: [] });
+        const before = await by(signed).get('/me');
+        expect([before.status, setCookies(before)]).toEqual([200, []]);
+        await update(signed.id, { previousUntil: new Date() });
+        refused(await by(signed).get('/me'));
+        expect(await works(renewed)).toBe(true);
+      });
+
+      it('the value before is as dead as the session', async () => {
+        const signed = await signIn();
+        await update(signed.id, { roles: [] });
+        const renewed = { ...signed, value: valueIn(setCookies(await by(signed).get('/me'))[0]) };
+        await by(renewed).post('/ceremony/out');
+        refused(await by(signed).get('/me'));
+      });
+    });
+
+    it('SESSION-12: a disabled account is refused on the next request', async () => {
+      const signed = await signIn({ id: 'dave' });
+      await booted.db.manager.update(User, { id: 'dave' }, { disabledAt: new Date() });
+      refused(await by(signed).get('/me'));
+      await booted.db.manager.update(User, { id: 'dave' }, { disabledAt: null });
+    });
+
+    it('SESSION-13: of 25 logins at once, 20 sessions live: the youngest', async () => {
+      const first = await signIn({ id: 'alice' });
+      const others = await Promise.all(Array.from({ length: 25 }, () => signIn({ id: 'alice' })));
+      const alive = await Promise.all(others.map(works));
+      expect(alive.filter(Boolean)).toHaveLength(MOST_SESSIONS);
+      refused(await by(first).get('/me'));
+      expect(await events(first.id)).toEqual(['session_created', 'session_expired: replaced']);
+      const listed = await client(booted.origin, as({ id: 'alice' })).get('/sessions');
+      expect(listed.body.items).toHaveLength(MOST_SESSIONS);
+    });
+
+    it('SESSION-14: nothing else that was given out is a session', async () => {
+      const signed = await signIn();
+      const { body } = await by(signed).post('/api-keys', { name: 'x' });
+      for (const value of [signed.id, signed.token, body.key, hashOf(signed.value), 'bob'])
+        refused(await by({ value, token: signed.token }).get('/me'));
+    });
+
+    describe('cross-site request forgery', () => {
+      /** A write with what a browser adds to it; `null` leaves a header out. */
+      const write = async (signed: Signed, changes: Record<string, string | null>) => {
+        const before = await documentsOf(signed);
+        const headers = {
+          Cookie: `${NAME}=${signed.value}`,
+          'X-CSRF-Token': signed.token,
+          ...OURS,
+          ...changes,
+        };
+        const sent = Object.fromEntries(
+          Object.entries(headers).filter((pair): pair is [string, string] => pair[1] !== null),
+        );
+        const answer = await client(booted.origin, sent).post('/documents', {
+          title: 'forged',
+        });
+        expect((await documentsOf(signed)) - before).toBe(answer.status === 201 ? 1 : 0);
+        return [answer.status, answer.body.code];
+      };
+
+      it('a write needs the word of the browser, and the token', async () => {
+        const signed = await signIn();
+        for (const good of [{}, { Origin: null }, { 'Sec-Fetch-Site': null }] as Record<string, null>[])
+          expect(await write(signed, good)).toEqual([201, undefined]);
+        for (const bad of [
+          { Origin: null, 'Sec-Fetch-Site': null },
+          { 'Sec-Fetch-Site': 'cross-site' },
+          { 'Sec-Fetch-Site': 'same-site' },
+          { 'Sec-Fetch-Site': 'none' },
+          { 'Sec-Fetch-Site': 'cross-site', Origin: null },
+          { 'Sec-Fetch-Site': 'Same-Origin' },
+          { 'X-CSRF-Token': null },
+          { 'X-CSRF-Token': '' },
+          { 'X-CSRF-Token': `${signed.token}x` },
+          { 'X-CSRF-Token': (await signIn()).token },
+          { 'X-CSRF-Token': signed.value },
+        ] as Record<string, string | null>[])
+          expect(await write(signed, bad)).toEqual([403, 'csrf']);
+      });
+
+      it('SESSION-19: an origin is ours when it is the same text, and in no other case', async () => {
+        const signed = await signIn();
+        for (const Origin of [
+          'null',
+          '',
+          'https://evil.example',
+          'https://evil-atlas.example',
+          'https://atlas.example.evil.example',
+          'https://sub.atlas.example',
+          'http://atlas.example',
+          'https://atlas.example:8443',
+          'https://atlas.example/',
+          'https://ATLAS.example',
+          'atlas.example',
+        ])
+          for (const site of [null, 'same-origin'])
+            expect(await write(signed, { Origin, 'Sec-Fetch-Site': site })).toEqual([403, 'csrf']);
+      });
+
+      it('every method but GET, HEAD and OPTIONS is a write', async () => {
+        const { value } = await signIn();
+        const bare = client(booted.origin, { Cookie: `${NAME}=${value}` });
+        for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+          const path =
+            method === 'POST' ? '/documents' : method === 'PUT' ? '/documents/x/shares/bob' : '/documents/x';
+          expect((await bare.send(method, path, { body: {} })).body.code).toBe('csrf');
+        }
+        expect((await bare.get('/me')).status).toBe(200);
+        expect((await bare.send('HEAD', '/me')).status).toBe(200);
+      });
+
+      it('SESSION-17: a form can send nothing that is read', async () => {
+        const signed = await signIn();
+        const before = await documentsOf(signed);
+        for (const type of [
+          'text/plain',
+          'application/x-www-form-urlencoded',
+          'multipart/form-data; boundary=x',
+          'text/plain; application/json',
+        ]) {
+          const { status, body } = await by(signed).send('POST', '/documents', {
+            body: '{"title":"forged"}',
+            headers: { 'Content-Type': type },
+          });
+          expect([status, body.code]).toEqual([415, 'unsupported_media_type']);
+        }
+        const untyped = await client(booted.origin).raw(
+          'POST /documents HTTP/1.1',
+          'Host: atlas.example',
+          `Cookie: ${NAME}=${signed.value}`,
+          `X-CSRF-Token: ${signed.token}`,
+          `Origin: ${ORIGIN}`,
+          'Content-Length: 18',
+          'Connection: close',
+          '',
+          '{"title":"forged"}',
+        );
+        expect(untyped).toMatch(/^HTTP\/1\.1 415 /);
+        expect(await documentsOf(signed)).toBe(before);
+      });
+
+      it('SESSION-18: GET and HEAD change nothing, whatever method they say they are', async () => {
+        const signed = await signIn();
+        const { body } = await by(signed).post('/documents', { title: 'stays' });
+        const path = `/documents/${body.id as string}`;
+        const bare = client(booted.origin, { Cookie: `${NAME}=${signed.value}` });
+        const override = {
+          'X-HTTP-Method-Override': 'DELETE',
+          'X-HTTP-Method': 'DELETE',
+          'X-Method-Override': 'DELETE',
+        };
+        for (const method of ['GET', 'HEAD']) await bare.send(method, path, { headers: override });
+        await bare.get(`${path}?_method=DELETE`);
+        const posted = await bare.send('POST', path, { headers: override, body: { _method: 'DELETE' } });
+        expect([404, 405]).toContain(posted.status);
+        for (const get of ['/sessions', `/sessions/${signed.id}`, '/ceremony/out']) await bare.get(get);
+        expect((await by(signed).get(path)).status).toBe(200);
+      });
+
+      it('a login is refused to other sites, and open to what is no browser', async () => {
+        for (const headers of [
+          { 'Sec-Fetch-Site': 'cross-site' },
+          { 'Sec-Fetch-Site': 'same-site' },
+          { Origin: 'https://evil.example' },
+          { Origin: 'null' },
+          { ...OURS, 'Sec-Fetch-Site': 'cross-site' },
+          { ...OURS, Origin: 'https://evil.example' },
+        ] as Record<string, string>[]) {
+          const answer = await start({}, headers);
+          expect([answer.status, answer.body.code, setCookies(answer)]).toEqual([403, 'csrf', []]);
+        }
+        for (const headers of [{}, OURS, { 'Sec-Fetch-Site': 'none' }] as Record<string, string>[])
+          expect((await start({}, headers)).status).toBe(200);
+      });
+
+      it('a login of another site leaves the session that is there', async () => {
+        const signed = await signIn();
+        await start({ id: 'mallory' }, { Cookie: `${NAME}=${signed.value}`, 'Sec-Fetch-Site': 'cross-site' });
+        expect(await works(signed)).toBe(true);
+      });
+    });
+
+    it('SESSION-24: what is sent on purpose wins over the cookie, and nothing bad falls back to it', async () => {
+      const signed = await signIn({ id: 'alice' });
+      const cookie = { Cookie: `${NAME}=${signed.value}` };
+      const both = client(booted.origin, { ...cookie, ...as({ id: 'carol', roles: ['viewer'] }) });
+      expect((await both.get('/me')).body.id).toBe('carol');
+      const before = await documentsOf(signed);
+      for (const Authorization of [
+        'Bearer junk',
+        'Basic junk',
+        'ApiKey junk',
+        'Cookie junk',
+        'Junk',
+        'Test x',
+      ]) {
+        const mixed = client(booted.origin, { ...cookie, Authorization });
+        for (const answer of [
+          await mixed.get('/me'),
+          await mixed.post('/documents', { title: 'forged' }),
+          await mixed.send('DELETE', '/sessions'),
+        ]) {
+          expect(answer.status).toBe(401);
+          expect(answer.body.code).not.toBe('invalid_session');
+        }
+      }
+      expect(await documentsOf(signed)).toBe(before);
+      expect(
+        (await client(booted.origin, { ...cookie, Authorization: 'Junk' }).get('/demo/session')).status,
+      ).toBe(401);
+    });
+
+    it('SESSION-27: a session in the URL signs nobody in', async () => {
+      const { value } = await signIn();
+      for (const path of [
+        `/me?${NAME}=${value}`,
+        `/me?sid=${value}`,
+        `/me?session=${value}`,
+        `/me;jsessionid=${value}`,
+        `/me;${NAME}=${value}`,
+      ]) {
+        const answer = await client(booted.origin).get(path);
+        expect([401, 404]).toContain(answer.status);
+        expect(JSON.stringify(answer.body)).not.toContain(value);
+      }
+    });
+  });
+});

@@ -107,7 +107,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
       bound: false,
     } as const;
     const scopes = row.scopes === null ? null : (JSON.parse(row.scopes) as string[]);
-    return principalOf(userFrom(row), proof, CODE, scopes);
+    return principalOf(userFrom(row), proof, refused, scopes);
   }
 
   /** A page's requests go out together: those with the value that the first of them has just replaced are still good. */
