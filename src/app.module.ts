@@ -4,6 +4,7 @@ import { AccessModule, CanGuard } from './access/index.js';
 import { AuditModule, auditSchema } from './audit/index.js';
 import { AuthModule, AuthenticateGuard, type AuthMethod } from './auth/index.js';
 import { ConfigModule, type Settings } from './config/index.js';
+import { CryptoModule, cryptoSchema } from './crypto/index.js';
 import { DatabaseModule, databaseSchema, type Schema } from './database/index.js';
 import { DocumentsModule, documentsSchema } from './documents/index.js';
 import * as installed from './methods/index.js';
@@ -16,7 +17,7 @@ export const METHODS: readonly AuthMethod[] = Object.values(installed);
 
 /** Every table of the application with these methods. */
 export function schemaOf(methods: readonly AuthMethod[]): Schema {
-  const own = [databaseSchema, auditSchema, usersSchema, passwordsSchema, documentsSchema];
+  const own = [databaseSchema, cryptoSchema, auditSchema, usersSchema, passwordsSchema, documentsSchema];
   return {
     entities: [...own.flatMap((each) => each.entities), ...methods.flatMap((each) => each.entities ?? [])],
     migrations: [
@@ -40,6 +41,7 @@ export class AppModule {
       imports: [
         ConfigModule.forRoot(settings),
         DatabaseModule.forRoot(settings, schemaOf(methods)),
+        CryptoModule,
         AuditModule,
         UsersModule,
         PasswordsModule,

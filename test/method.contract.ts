@@ -141,7 +141,11 @@ export function satisfiesTheContract(contract: Contract): void {
       const credential = await contract.issue(booted, 'carol');
       expect((await call(credential)).status).toBe(200);
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: new Date() });
-      refused(await call(credential));
+      const answer = await call(credential);
+      refused(answer);
+      // Nobody learns from it that the credential is good but for the account.
+      const nobodys = await client(booted.origin).get(demo, contract.unknown);
+      expect(answer.headers.get('www-authenticate')).toBe(nobodys.headers.get('www-authenticate'));
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: null });
       expect((await call(credential)).status).toBe(200);
     });

@@ -110,6 +110,7 @@ export class BadSettings extends Error {
 /** What the environment sets, checked once at start. A provider's token as well. */
 export class Settings {
   private constructor(
+    private readonly set: Readonly<Record<string, string | undefined>>,
     readonly environment: 'development' | 'production' | 'test',
     readonly port: number,
     readonly host: string,
@@ -142,6 +143,16 @@ export class Settings {
     return this.environment === 'production';
   }
 
+  /**
+   * The settings of one folder, which no other needs to know.
+   * @throws BadSettings with a sentence for each fault
+   */
+  section<T extends z.ZodType>(of: T): z.output<T> {
+    const parsed = of.safeParse(this.set);
+    if (!parsed.success) throw new BadSettings(faultsOf(of, this.set));
+    return parsed.data;
+  }
+
   /** @throws BadSettings with a sentence for each fault */
   static from(environment: Readonly<Record<string, string | undefined>>): Settings {
     // A variable that is set to nothing is a variable that is not set, as in every shell's ${NAME:-default}.
@@ -152,6 +163,7 @@ export class Settings {
     if (faults.length || !parsed.success) throw new BadSettings([...new Set(faults)]);
     const env = parsed.data;
     return new Settings(
+      set,
       env.NODE_ENV,
       env.PORT,
       env.HOST,

@@ -2,7 +2,7 @@ import { Controller, Get, Query } from '@nestjs/common';
 import type { KeyObject } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { Ability, Can, accessiblePage, readCursor, writeCursor, type AppAbility } from '../access/index.js';
+import { Ability, Can, accessibleBy, readCursor, writeCursor, type AppAbility } from '../access/index.js';
 import { AUDIT_EVENTS, AuditEvent, AuditLog } from '../audit/index.js';
 import { Caller, type Principal } from '../auth/index.js';
 import { Settings } from '../config/index.js';
@@ -42,13 +42,16 @@ export class AuditController {
     @Query({ schema: Listing }) { limit, cursor, ...filters }: z.output<typeof Listing>,
   ) {
     const context = JSON.stringify([caller.tenantId, caller.id, filters]);
-    const { rows, next } = await accessiblePage(this.dataSource.manager, AuditEvent, ability, {
-      action: 'read',
-      where: filters,
-      sort: { property: 'seq', direction: 'DESC' },
-      after: cursor === undefined ? undefined : readCursor(this.cursorKey, cursor, context),
-      limit,
-    });
+    const query = this.dataSource
+      .createQueryBuilder(AuditEvent, 'event')
+      .where(filters)
+      .orderBy('event.seq', 'DESC')
+      .limit(limit + 1);
+    if (cursor !== undefined)
+      query.andWhere('event.seq < :seq', { seq: readCursor(this.cursorKey, cursor, context).id });
+    const found = await accessibleBy(query, ability, 'read').getMany();
+    const rows = found.slice(0, limit);
+    const last = found.length > limit ? rows.at(-1) : undefined;
     await this.dataSource.transaction((manager) =>
       this.audit.append(manager, {
         event: 'sensitive_read',
@@ -59,7 +62,7 @@ export class AuditController {
     );
     return {
       items: rows.map(({ hash: _hash, keyId: _keyId, ...event }) => event),
-      nextCursor: next ? writeCursor(this.cursorKey, next, context) : null,
+      nextCursor: last ? writeCursor(this.cursorKey, { value: last.seq, id: last.seq }, context) : null,
     };
   }
 }

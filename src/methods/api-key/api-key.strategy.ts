@@ -49,7 +49,7 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
     if (key.allowedIps && !allowsAddress(key.allowedIps, request.ip))
       throw refused(`the key ${key.id} is not allowed from ${request.ip}`);
     const proof = { method: 'api-key', credentialId: key.id, at: now, amr: [], bound: false } as const;
-    const principal = principalOf(key.user, proof, CODE, key.scopes);
+    const principal = principalOf(key.user, proof, refused, key.scopes);
     this.lastSeen.touch(ApiKey, 'lastUsedAt', key.id, key.lastUsedAt);
     return principal;
   }

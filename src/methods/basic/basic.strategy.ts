@@ -1,7 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
-import { Challenge, type AuthRequest, type AuthStrategy, type Principal } from '../../auth/index.js';
+import {
+  BadCredential,
+  Challenge,
+  type AuthRequest,
+  type AuthStrategy,
+  type Principal,
+} from '../../auth/index.js';
 import { Passwords } from '../../passwords/index.js';
 import { principalOf } from '../../users/index.js';
 import { parseBasic, speaksBasic } from './basic.js';
@@ -22,6 +28,6 @@ export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implement
     const { username, password } = parseBasic(request.header('Authorization') ?? '');
     const user = await this.passwords.verify(username, password, request.ip);
     const proof = { method: 'basic', at: new Date(), amr: ['pwd'], bound: false } as const;
-    return principalOf(user, proof, 'invalid_credentials');
+    return principalOf(user, proof, (reason) => new BadCredential('invalid_credentials', reason));
   }
 }

@@ -1,0 +1,26 @@
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { INSTANT } from '../database/index.js';
+
+export class SigningKeys1700000302000 implements MigrationInterface {
+  name = 'SigningKeys1700000302000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'signing_keys',
+        columns: [
+          { name: 'kid', type: 'varchar', length: '43', isPrimary: true },
+          { name: 'generation', type: 'integer', isUnique: true },
+          { name: 'publicJwk', type: 'text' },
+          { name: 'sealed', type: 'text' },
+          { name: 'activeFrom', type: INSTANT },
+          { name: 'retiredAt', type: INSTANT, isNullable: true },
+        ],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('signing_keys');
+  }
+}

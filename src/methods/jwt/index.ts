@@ -1,0 +1,19 @@
+import type { AuthMethod } from '../../auth/index.js';
+import { DEMO_PASSWORD } from '../../database/index.js';
+import { RefreshToken, TokenFamily } from './jwt.entity.js';
+import { Jwt1700000304000 } from './jwt.migration.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    jwt: true;
+  }
+}
+
+export const name = 'jwt';
+export { JwtModule as module } from './jwt.module.js';
+export { JwtStrategy as strategy } from './jwt.strategy.js';
+export { JwtIssuer as issuer } from './jwt.issuer.js';
+export const entities = [TokenFamily, RefreshToken];
+export const migrations = [Jwt1700000304000];
+export const openapi: AuthMethod['openapi'] = { type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' };
+export const curl = `-H "Authorization: Bearer $(curl -s ORIGIN/auth/login -H 'Content-Type: application/json' -d '{"username":"bob","password":"${DEMO_PASSWORD}","as":"jwt"}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')"`;

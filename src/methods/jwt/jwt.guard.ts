@@ -1,0 +1,8 @@
+import { Injectable } from '@nestjs/common';
+import { MethodGuard } from '../../auth/index.js';
+
+/** `@UseGuards(JwtGuard)`: this route takes an access token and nothing else. */
+@Injectable()
+export class JwtGuard extends MethodGuard {
+  protected readonly method = 'jwt';
+}

@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { JwtModule as NestJwtModule } from '@nestjs/jwt';
+import { CryptoModule } from '../../crypto/index.js';
+import { JwtController, JwtPublicController } from './jwt.controller.js';
+import { JwtIssuer } from './jwt.issuer.js';
+import { JwtKeys } from './jwt.keys.js';
+import { JwtStrategy } from './jwt.strategy.js';
+
+@Module({
+  imports: [CryptoModule, NestJwtModule.register({})],
+  controllers: [JwtController, JwtPublicController],
+  providers: [JwtKeys, JwtStrategy, JwtIssuer],
+})
+export class JwtModule {}

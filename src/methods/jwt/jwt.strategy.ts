@@ -1,0 +1,152 @@
+import { Injectable } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import { LRUCache } from 'lru-cache';
+import { createHash, type KeyObject } from 'node:crypto';
+import { Strategy } from 'passport-jwt';
+import { DataSource } from 'typeorm';
+import {
+  BadCredential,
+  Challenge,
+  type AuthRequest,
+  type AuthStrategy,
+  type Principal,
+} from '../../auth/index.js';
+import { Settings } from '../../config/index.js';
+import { GRACE } from '../../crypto/index.js';
+import { instantOf, instantOrNull } from '../../database/index.js';
+import { USER_COLUMNS, principalOf, userFrom, type UserRow } from '../../users/index.js';
+import { JwtKeys } from './jwt.keys.js';
+import { faultOf, readCompact, type AccessClaims } from './jwt.js';
+
+const CODE = 'invalid_token';
+const BEARER = /^Bearer +(\S+)$/i;
+const REMEMBERED = 10_000;
+
+/** A token whose signature and form are good: what never changes of it. */
+interface Verified {
+  readonly kid: string;
+  readonly claims: AccessClaims;
+}
+
+interface Row extends UserRow {
+  readonly familyEpoch: number;
+  readonly scopes: string | null;
+  readonly revokedAt: Date | string | null;
+  readonly expiresAt: Date | string;
+  readonly retiredAt: Date | string | null;
+}
+
+/**
+ * A signature is verified once and remembered until the token runs out, for it cannot change. What can change, the
+ * family, the account and the key, is read on every request, in one query.
+ */
+@Injectable()
+export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements AuthStrategy {
+  readonly challenge = new Challenge('Bearer', { realm: 'auth-atlas' });
+  private readonly remembered = new LRUCache<string, Verified>({ max: REMEMBERED });
+  private readonly expected: { readonly iss: string; readonly aud: string };
+  private readonly sql: string;
+
+  constructor(
+    private readonly keys: JwtKeys,
+    private readonly dataSource: DataSource,
+    { publicUrl }: Settings,
+  ) {
+    const found = new WeakMap<AuthRequest, KeyObject>();
+    super({
+      jwtFromRequest: (request: unknown) => tokenOf(request as AuthRequest) ?? null,
+      secretOrKeyProvider: (request: unknown, _token: unknown, done: KeyTaker) =>
+        done(null, found.get(request as AuthRequest)),
+      algorithms: [keys.algorithm],
+      issuer: publicUrl,
+      audience: publicUrl,
+      passReqToCallback: true,
+    } as never);
+    this.found = found;
+    this.expected = { iss: publicUrl, aud: publicUrl };
+    [this.sql] = dataSource.driver.escapeQueryWithParameters(
+      `SELECT ${USER_COLUMNS}, family.epoch AS "familyEpoch", family.scopes AS scopes,
+         family."revokedAt" AS "revokedAt",
+         family."expiresAt" AS "expiresAt", "key"."retiredAt" AS "retiredAt"
+       FROM token_families family
+       JOIN users account ON account.id = family."userId"
+       ${keys.algorithm === 'ES256' ? 'JOIN' : 'LEFT JOIN'} signing_keys "key" ON "key".kid = :kid
+       WHERE family.id = :sid`,
+      { kid: '', sid: '' },
+    );
+  }
+
+  private readonly found: WeakMap<AuthRequest, KeyObject>;
+
+  /** A Bearer token with dots in it; others' Bearer tokens have none, or say otherwise whose they are. */
+  claims(request: AuthRequest): boolean {
+    return tokenOf(request)?.includes('.') ?? false;
+  }
+
+  override authenticate(incoming: unknown): void {
+    const request = incoming as AuthRequest;
+    // passport-jwt says why it fails; to the caller every wrong token is the same.
+    this.fail = (reason: unknown) => this.error(refused(String(reason)));
+    const token = tokenOf(request) ?? '';
+    const known = this.remembered.get(digestOf(token));
+    if (known) {
+      this.prove(known).then(
+        (principal) => this.success(principal),
+        (error: Error) => this.error(error),
+      );
+      return;
+    }
+    this.verify(request, token).catch((error: Error) => this.error(error));
+  }
+
+  /** @param claims of a token whose signature, issuer, audience and time passport-jwt has found good */
+  validate(request: AuthRequest, claims: AccessClaims): Promise<Principal> {
+    const token = tokenOf(request)!;
+    const { kid } = readCompact(token, this.keys.algorithm)!;
+    const verified = { kid, claims };
+    this.remembered.set(digestOf(token), verified);
+    return this.prove(verified);
+  }
+
+  /** The strict form first, then the key, and passport-jwt only then. */
+  private async verify(request: AuthRequest, token: string): Promise<void> {
+    const read = readCompact(token, this.keys.algorithm);
+    if (!read) throw refused('not a token of the form that this server writes');
+    const key = await this.keys.find(read.kid);
+    if (!key) throw refused('unknown kid');
+    this.found.set(request, key);
+    super.authenticate(request as never);
+  }
+
+  private async prove({ kid, claims }: Verified): Promise<Principal> {
+    const now = Date.now();
+    const fault = faultOf({ ...claims }, this.expected, Math.floor(now / 1000));
+    if (fault) throw refused(fault);
+    const [row] = await this.dataSource.query<Row[]>(this.sql, [kid, claims.sid]);
+    if (!row) throw refused('its family or its key is gone');
+    const retiredAt = instantOrNull(row.retiredAt);
+    if (retiredAt && retiredAt.getTime() + GRACE <= now) throw refused(`the key ${kid} is retired`);
+    if (row.revokedAt) throw refused(`the family ${claims.sid} is revoked`);
+    if (instantOf(row.expiresAt).getTime() <= now) throw refused(`the family ${claims.sid} has expired`);
+    if (row.familyEpoch !== row.user_epoch) throw refused('all sign-ins of the account were ended');
+    if (row.user_id !== claims.sub) throw refused('the family is of another account');
+    const proof = {
+      method: 'jwt',
+      credentialId: claims.sid,
+      at: new Date(claims.auth_time * 1000),
+      amr: claims.amr,
+      bound: false,
+    } as const;
+    return principalOf(userFrom(row), proof, refused, claims.scope?.split(' '));
+  }
+}
+
+type KeyTaker = (error: unknown, key?: KeyObject) => void;
+
+const tokenOf = (request: AuthRequest): string | undefined =>
+  BEARER.exec(request.header('Authorization') ?? '')?.[1];
+
+/** Not the text itself: what is remembered must not be a credential. */
+const digestOf = (token: string) => createHash('sha256').update(token).digest('base64url');
+
+const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });

@@ -1,0 +1,45 @@
+import type { AuthRequest } from '../../src/auth/index.js';
+import { withJwt } from '../../src/methods/jwt/jwt.client.js';
+import { TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
+import { JwtGuard } from '../../src/methods/jwt/jwt.guard.js';
+import { JwtIssuer } from '../../src/methods/jwt/jwt.issuer.js';
+import { User } from '../../src/users/index.js';
+import type { Contract } from '../method.contract.js';
+
+/** A token of a good form that no key of ours has signed. */
+const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+const somebodys = [
+  encode({ alg: 'ES256', typ: 'at+jwt', kid: 'nobody' }),
+  encode({ sub: 'bob' }),
+  Buffer.alloc(64, 1).toString('base64url'),
+].join('.');
+
+const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+
+export const contract: Contract = {
+  name: 'jwt',
+  challenge: 'Bearer realm="auth-atlas"',
+  code: 'invalid_token',
+  guard: JwtGuard,
+  header: 'Authorization',
+  empty: { Authorization: 'Bearer' },
+  malformed: [bearer('a.b.c'), bearer('...'), bearer(`${somebodys}.`), bearer(`${somebodys} ${somebodys}`)],
+  unknown: bearer(somebodys),
+  issue: async ({ app, db }, userId) => {
+    const user = await db.manager.findOneByOrFail(User, { id: userId });
+    const proof = { method: 'jwt', at: new Date(), amr: ['pwd'], bound: false } as const;
+    const answer = await app
+      .get(JwtIssuer)
+      .issue({ ...user, proofs: [proof] }, { headers: {} } as AuthRequest, user.epoch);
+    const { sid: id } = JSON.parse(
+      Buffer.from(answer.access_token.split('.')[1]!, 'base64url').toString(),
+    ) as { sid: string };
+    const change = async (changes: Partial<TokenFamily>) =>
+      void (await db.manager.update(TokenFamily, { id }, changes));
+    return {
+      sign: withJwt(answer.access_token),
+      revoke: () => change({ revokedAt: new Date() }),
+      expire: () => change({ expiresAt: new Date() }),
+    };
+  },
+};

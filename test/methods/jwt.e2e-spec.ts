@@ -1,0 +1,619 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHmac, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { AuditEvent } from '../../src/audit/index.js';
+import type { AuthRequest } from '../../src/auth/index.js';
+import { SigningKey, SigningKeys } from '../../src/crypto/index.js';
+import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
+import { JwtIssuer } from '../../src/methods/jwt/jwt.issuer.js';
+import { User, endAllSignIns } from '../../src/users/index.js';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { satisfiesTheContract } from '../method.contract.js';
+import { startProcesses } from '../processes.js';
+import { race } from '../race.js';
+import { contract } from './jwt.contract.js';
+
+satisfiesTheContract(contract);
+
+const MINUTE = 60_000;
+const encode = (part: unknown) =>
+  Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
+const decode = (part: string) =>
+  JSON.parse(Buffer.from(part, 'base64url').toString()) as Record<string, unknown>;
+
+/** A token made by hand: whatever header and claims, as objects or as the very text, signed with ES256. */
+function forge(header: unknown, claims: unknown, key: KeyObject): string {
+  const input = `${encode(header)}.${encode(claims)}`;
+  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' });
+  return `${input}.${signature.toString('base64url')}`;
+}
+
+/** Tokens as the issuer makes them at the end of a ceremony. */
+async function signIn({ app, db }: Pick<Booted, 'app' | 'db'>, userId = 'bob', scopes?: string[]) {
+  const user = await db.manager.findOneByOrFail(User, { id: userId });
+  const proof = { method: 'jwt', at: new Date(), amr: ['pwd'], bound: false } as const;
+  const principal = { ...user, proofs: [proof] as const, ...(scopes && { scopes }) };
+  const request = { headers: { 'user-agent': 'a test' } } as AuthRequest;
+  const tokens = await app.get(JwtIssuer).issue(principal, request, user.epoch);
+  const [header, claims] = tokens.access_token.split('.').map((part, i) => (i < 2 ? decode(part) : {}));
+  return { ...tokens, header: header!, claims: claims!, family: claims!['sid'] as string };
+}
+
+const status = async (origin: string, token: string) =>
+  (await client(origin, { Authorization: `Bearer ${token}` }).get('/demo/jwt')).status;
+
+function refused(answer: Answer, code = 'invalid_token') {
+  expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
+  expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="auth-atlas", error="invalid_token"');
+}
+
+describe('jwt', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot()));
+  afterAll(() => booted.close());
+
+  const demo = (token: string) =>
+    client(booted.origin, { Authorization: `Bearer ${token}` }).get('/demo/jwt');
+  const refresh = (refresh_token: string, scope?: string) =>
+    client(booted.origin).post('/auth/refresh', { refresh_token, ...(scope !== undefined && { scope }) });
+  const familyOf = (id: string) => booted.db.manager.findOneByOrFail(TokenFamily, { id });
+
+  describe('an access token', () => {
+    it('is a short-lived at+jwt of RFC 9068, signed with a published key', async () => {
+      const { header, claims, access_token, expires_in, token_type } = await signIn(booted);
+      expect(header).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: expect.any(String) });
+      expect(claims).toEqual({
+        iss: 'http://localhost:0',
+        aud: 'http://localhost:0',
+        client_id: 'auth-atlas',
+        sub: 'bob',
+        sid: expect.any(String),
+        jti: expect.any(String),
+        iat: expect.any(Number),
+        exp: (claims['iat'] as number) + 300,
+        auth_time: expect.any(Number),
+        amr: ['pwd'],
+      });
+      expect([expires_in, token_type]).toEqual([300, 'Bearer']);
+      const { body } = await demo(access_token);
+      expect(body).toMatchObject({
+        id: 'bob',
+        roles: ['editor'],
+        proofs: [{ method: 'jwt', credentialId: claims['sid'], amr: ['pwd'], bound: false }],
+      });
+    });
+
+    it('carries a ceiling of scopes where the sign-in asked for one', async () => {
+      const { access_token, claims } = await signIn(booted, 'bob', ['documents:read']);
+      expect(claims['scope']).toBe('documents:read');
+      const reader = client(booted.origin, { Authorization: `Bearer ${access_token}` });
+      expect((await reader.get('/documents')).status).toBe(200);
+      expect((await reader.post('/documents', { title: 'no' })).status).toBe(403);
+    });
+
+    it('is good a second time, when its signature is only remembered, and refused as soon as anything changes', async () => {
+      const { access_token, family } = await signIn(booted);
+      expect((await demo(access_token)).status).toBe(200);
+      expect((await demo(access_token)).status).toBe(200);
+      await booted.db.manager.update(TokenFamily, { id: family }, { revokedAt: new Date() });
+      refused(await demo(access_token));
+    });
+  });
+
+  describe('the signing keys', () => {
+    it('are published without their private part, to be cached for less than a key is published ahead', async () => {
+      const { status, headers, body } = await client(booted.origin).get('/.well-known/jwks.json');
+      expect(status).toBe(200);
+      expect(headers.get('cache-control')).toBe('public, max-age=300');
+      expect(body.keys).toEqual([
+        {
+          kty: 'EC',
+          crv: 'P-256',
+          x: expect.any(String),
+          y: expect.any(String),
+          kid: expect.any(String),
+          alg: 'ES256',
+          use: 'sig',
+        },
+      ]);
+      expect(() => createPublicKey({ key: body.keys[0], format: 'jwk' })).not.toThrow();
+    });
+
+    it('lie sealed in the database', async () => {
+      const [row] = await booted.db.manager.find(SigningKey);
+      expect(JSON.stringify(row)).not.toMatch(/PRIVATE KEY|"d":/);
+      expect(row!.sealed).toMatch(/^[0-9a-f]{8}\.[\w-]+$/);
+    });
+
+    it('rotate from next to active to retired, and no token fails meanwhile', async () => {
+      const own = await boot();
+      try {
+        const keys = own.app.get(SigningKeys);
+        const before = await signIn(own);
+        await keys.rotate();
+        // Published, and not yet used.
+        const published = await client(own.origin).get('/.well-known/jwks.json');
+        expect(published.body.keys).toHaveLength(2);
+        expect((await signIn(own)).header['kid']).toBe(before.header['kid']);
+        // Its time has come.
+        const move = async (generation: number, moments: Partial<SigningKey>) =>
+          void (await own.db.manager.update(SigningKey, { generation }, moments));
+        await move(2, { activeFrom: new Date() });
+        await move(1, { retiredAt: new Date() });
+        const after = await signIn(own);
+        expect(after.header['kid']).not.toBe(before.header['kid']);
+        expect(await status(own.origin, before.access_token)).toBe(200);
+        expect(await status(own.origin, after.access_token)).toBe(200);
+        // JWT-14: and once the grace is over, what the old one signed is dead, and it is forgotten.
+        await move(1, { retiredAt: new Date(Date.now() - 11 * MINUTE) });
+        expect(await status(own.origin, before.access_token)).toBe(401);
+        expect(await status(own.origin, after.access_token)).toBe(200);
+        await keys.tick();
+        expect((await client(own.origin).get('/.well-known/jwks.json')).body.keys).toHaveLength(1);
+      } finally {
+        await own.close();
+      }
+    });
+
+    it('rotate by themselves after a month, once, however many processes notice', async () => {
+      const own = await boot();
+      try {
+        const keys = own.app.get(SigningKeys);
+        const inAMonth = Date.now() + 31 * 24 * 60 * MINUTE;
+        await Promise.all([keys.tick(inAMonth), keys.tick(inAMonth)]);
+        expect(await own.db.manager.count(SigningKey)).toBe(2);
+      } finally {
+        await own.close();
+      }
+    });
+
+    it('a compromised one ends at once, with everything it has signed', async () => {
+      const own = await boot();
+      try {
+        const { access_token } = await signIn(own);
+        expect(await status(own.origin, access_token)).toBe(200);
+        await own.app.get(SigningKeys).replaceCompromised();
+        expect(await status(own.origin, access_token)).toBe(401);
+        expect(await status(own.origin, (await signIn(own)).access_token)).toBe(200);
+      } finally {
+        await own.close();
+      }
+    });
+  });
+
+  describe('a refresh token', () => {
+    it('gives the next pair of tokens, once', async () => {
+      const first = await signIn(booted);
+      const { status, body, headers } = await refresh(first.refresh_token);
+      expect(status).toBe(200);
+      expect(body).toEqual({
+        access_token: expect.any(String),
+        token_type: 'Bearer',
+        expires_in: 300,
+        refresh_token: expect.stringMatching(/^atlas_rt_/),
+      });
+      expect(headers.get('cache-control')).toBe('no-store');
+      expect(body.refresh_token).not.toBe(first.refresh_token);
+      expect((await demo(body.access_token)).status).toBe(200);
+      expect((await refresh(body.refresh_token)).status).toBe(200);
+    });
+
+    it('is kept as a hash', async () => {
+      const { refresh_token } = await signIn(booted);
+      const rows = JSON.stringify(await booted.db.manager.find(RefreshToken));
+      expect(rows).not.toContain(refresh_token.split('.')[1]);
+    });
+
+    it('may give less than was granted, and the whole again the next time (REFRESH-07)', async () => {
+      const { refresh_token } = await signIn(booted, 'bob', ['documents:read', 'documents:write']);
+      const narrow = await refresh(refresh_token, 'documents:read');
+      expect(narrow.body.scope).toBe('documents:read');
+      const whole = await refresh(narrow.body.refresh_token);
+      expect(whole.body.scope).toBe('documents:read documents:write');
+    });
+
+    it('REFRESH-06: never gives more than was granted, and is not used up by asking', async () => {
+      const { refresh_token } = await signIn(booted, 'bob', ['documents:read']);
+      for (const scope of ['documents:write', 'documents:read documents:write', 'root', ''])
+        expect(await refresh(refresh_token, scope)).toMatchObject({
+          status: 400,
+          body: { code: 'invalid_scope' },
+        });
+      expect((await refresh(refresh_token)).status).toBe(200);
+    });
+
+    it('runs out after a week without use, and with its family after a month', async () => {
+      const idle = await signIn(booted);
+      await booted.db.manager.update(RefreshToken, { familyId: idle.family }, { expiresAt: new Date() });
+      refused(await refresh(idle.refresh_token), 'invalid_grant');
+      const old = await signIn(booted);
+      await booted.db.manager.update(TokenFamily, { id: old.family }, { expiresAt: new Date() });
+      refused(await refresh(old.refresh_token), 'invalid_grant');
+    });
+  });
+
+  describe('the families of an account', () => {
+    it('are listed without a secret, and ended one by one', async () => {
+      const [one, other] = [await signIn(booted, 'carol'), await signIn(booted, 'carol')];
+      const carol = client(booted.origin, { Authorization: `Bearer ${one.access_token}` });
+      const { body } = await carol.get('/token-families');
+      expect(body.items).toHaveLength(2);
+      expect(body.items).toContainEqual({
+        id: one.family,
+        scopes: null,
+        amr: ['pwd'],
+        authAt: expect.any(String),
+        userAgent: 'a test',
+        createdAt: expect.any(String),
+        expiresAt: expect.any(String),
+        current: true,
+      });
+      expect((await carol.send('DELETE', `/token-families/${other.family}`)).status).toBe(204);
+      refused(await demo(other.access_token));
+      refused(await refresh(other.refresh_token), 'invalid_grant');
+      expect((await carol.get('/token-families')).body.items).toHaveLength(1);
+    });
+
+    it("another account's do not exist", async () => {
+      const { family, access_token } = await signIn(booted);
+      const carol = client(booted.origin, as({ id: 'carol', roles: ['viewer'] }));
+      expect((await carol.send('DELETE', `/token-families/${family}`)).body.code).toBe('not_found');
+      expect((await demo(access_token)).status).toBe(200);
+    });
+
+    it('a limited token does not end one that reaches further', async () => {
+      const whole = await signIn(booted);
+      const narrow = await signIn(booted, 'bob', ['documents:read']);
+      const limited = client(booted.origin, { Authorization: `Bearer ${narrow.access_token}` });
+      const answer = await limited.send('DELETE', `/token-families/${whole.family}`);
+      expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+      expect((await limited.send('DELETE', `/token-families/${narrow.family}`)).status).toBe(204);
+    });
+  });
+
+  describe('HS256, for learners', () => {
+    const secret = 'a-secret-of-thirty-two-bytes-or-more';
+
+    it('signs and verifies with a shared secret, and publishes nothing of it', async () => {
+      const own = await boot({ env: { JWT_HS256_SECRET: secret } });
+      try {
+        const { access_token, header, claims } = await signIn(own);
+        expect(header).toEqual({ alg: 'HS256', typ: 'at+jwt', kid: 'hs256' });
+        expect(await status(own.origin, access_token)).toBe(200);
+        const input = `${encode({ ...header, alg: 'HS512' })}.${encode(claims)}`;
+        const other = createHmac('sha512', secret).update(input).digest('base64url');
+        expect(await status(own.origin, `${input}.${other}`)).toBe(401);
+        expect(JSON.stringify((await client(own.origin).get('/.well-known/jwks.json')).body)).not.toContain(
+          secret,
+        );
+      } finally {
+        await own.close();
+      }
+    });
+
+    it('does not start with a secret shorter than the hash', async () => {
+      await expect(boot({ env: { JWT_HS256_SECRET: 'x'.repeat(31) } })).rejects.toThrow(
+        'JWT_HS256_SECRET must have at least 32 bytes',
+      );
+    });
+  });
+
+  describe('attacks', () => {
+    let good: Awaited<ReturnType<typeof signIn>>;
+    let ours: KeyObject;
+    beforeAll(async () => {
+      good = await signIn(booted);
+      ours = (await booted.app.get(SigningKeys).active(booted.db.manager)).key;
+    });
+    /** Signed with our own key: only what is changed can be what is refused. */
+    const withClaims = (changes: object) => forge(good.header, { ...good.claims, ...changes }, ours);
+    const withHeader = (changes: object) => forge({ ...good.header, ...changes }, good.claims, ours);
+    const parts = () => good.access_token.split('.') as [string, string, string];
+    const now = () => Math.floor(Date.now() / 1000);
+
+    it('the tokens that these tests forge would be good if nothing was changed', async () => {
+      expect((await demo(withClaims({}))).status).toBe(200);
+    });
+
+    it('JWT-02: a token without its signature, or with alg none, is no token', async () => {
+      const [header, claims, signature] = parts();
+      const none = encode({ ...good.header, alg: 'none' });
+      for (const token of [
+        `${header}.${claims}.`,
+        `${header}.${claims}`,
+        `${none}.${claims}.`,
+        `${none}.${claims}.${signature}`,
+      ])
+        refused(await demo(token));
+    });
+
+    it('JWT-04: our public key is no HMAC secret', async () => {
+      const input = `${encode({ ...good.header, alg: 'HS256' })}.${encode(good.claims)}`;
+      const [jwk] = await booted.app.get(SigningKeys).jwks();
+      const { x } = jwk as { x: string };
+      const pem = createPublicKey(ours).export({ format: 'pem', type: 'spki' });
+      for (const secret of [x, Buffer.from(x, 'base64url'), pem])
+        refused(await demo(`${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`));
+    });
+
+    it('JWT-06: a signature of zeros, of the order, or of another form is not one', async () => {
+      const [header, claims, signature] = parts();
+      const bytes = Buffer.from(signature, 'base64url');
+      const order = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551', 'hex');
+      const der = sign('sha256', Buffer.from(`${header}.${claims}`), ours);
+      const forms = [
+        Buffer.alloc(64),
+        Buffer.concat([Buffer.alloc(32), bytes.subarray(32)]),
+        Buffer.concat([bytes.subarray(0, 32), order]),
+        Buffer.concat([bytes, Buffer.alloc(1)]),
+        bytes.subarray(0, 63),
+        der,
+      ];
+      for (const form of forms) refused(await demo(`${header}.${claims}.${form.toString('base64url')}`));
+    });
+
+    it('JWT-07, JWT-09, JWT-16: a header may not bring its own key, nor change how the token is read', async () => {
+      const theirs = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const jwk = theirs.publicKey.export({ format: 'jwk' });
+      const embedded = forge({ ...good.header, jwk }, good.claims, theirs.privateKey);
+      refused(await demo(embedded));
+      for (const more of [
+        { jwk },
+        { jku: 'https://evil.test/jwks.json' },
+        { x5u: 'https://evil.test/chain.pem' },
+        { x5c: ['MIIB'] },
+        { x5t: 'abc' },
+        { b64: false, crit: ['b64'] },
+        { crit: ['exp'] },
+        { zip: 'DEF' },
+      ])
+        refused(await demo(withHeader(more)));
+    });
+
+    it('JWT-11, JWT-13: a kid is a name and nothing else', async () => {
+      const kids = [
+        "x' UNION SELECT 'key'--",
+        '../../etc/passwd',
+        '',
+        'nobody',
+        1,
+        ['a'],
+        null,
+        undefined,
+        'k'.repeat(3000),
+      ];
+      for (const kid of kids) refused(await demo(withHeader({ kid })));
+    });
+
+    it('JWT-18: an encrypted token is not even decrypted', async () => {
+      const header = { alg: 'PBES2-HS256+A128KW', enc: 'A256GCM', p2c: 1e9, typ: 'at+jwt' };
+      refused(await demo([encode(header), 'a', 'b', 'c', 'd'].join('.')));
+      refused(await demo([encode({ alg: 'dir', enc: 'A256GCM', zip: 'DEF' }), '', 'b', 'c', 'd'].join('.')));
+    });
+
+    it('JWT-20: exp is a whole number that lies ahead', async () => {
+      for (const exp of [now() - 1, now(), '9999999999', -1, now() + 1.5, null, undefined, true])
+        refused(await demo(withClaims({ exp })));
+      const huge = JSON.stringify(good.claims).replace(/"exp":\d+/, '"exp":1e400');
+      refused(await demo(forge(good.header, huge, ours)));
+      expect((await demo(withClaims({ exp: now() + 30 }))).status).toBe(200);
+    });
+
+    it('JWT-21: not before its time', async () => {
+      refused(await demo(withClaims({ nbf: now() + 3600 })));
+      refused(await demo(withClaims({ nbf: 'tomorrow' })));
+      refused(await demo(withClaims({ iat: now() + 3600, exp: now() + 3700 })));
+      refused(await demo(withClaims({ iat: undefined })));
+    });
+
+    it('JWT-23: nor longer than any token of ours lives, though our own key signed it', async () => {
+      refused(await demo(withClaims({ exp: 4_102_444_800 })));
+      refused(await demo(withClaims({ exp: (good.claims['iat'] as number) + 301 })));
+    });
+
+    it('JWT-26, JWT-27: for us, and for us alone', async () => {
+      const aud = good.claims['aud'] as string;
+      for (const other of [
+        'https://other.test',
+        undefined,
+        [],
+        ['other'],
+        `${aud}.evil.test`,
+        `x${aud}`,
+        [aud],
+        [aud, 'other'],
+        aud.toUpperCase(),
+      ])
+        refused(await demo(withClaims({ aud: other })));
+      for (const iss of ['https://other.test', undefined, [good.claims['iss']], `${aud}/`])
+        refused(await demo(withClaims({ iss })));
+    });
+
+    it('JWT-28, JWT-29: only typ at+jwt, in its two spellings', async () => {
+      for (const typ of [
+        'JWT',
+        undefined,
+        'AT+JWT',
+        'id_token',
+        'logout+jwt',
+        'dpop+jwt',
+        'client-authentication+jwt',
+        'oauth-authz-req+jwt',
+        'rt+jwt',
+        ' at+jwt',
+      ])
+        refused(await demo(withHeader({ typ })));
+      expect((await demo(withHeader({ typ: 'application/at+jwt' }))).status).toBe(200);
+      refused(await demo(good.refresh_token));
+      refused(await refresh(good.access_token), 'invalid_grant');
+    });
+
+    it('JWT-30, JWT-31: a name that stands twice is read by nobody', async () => {
+      const claims = JSON.stringify(good.claims);
+      for (const text of [claims.replace('{', '{"sub":"alice",'), claims.replace(/\}$/, ',"sub":"alice"}')])
+        refused(await demo(forge(good.header, text, ours)));
+      const header = JSON.stringify(good.header);
+      for (const text of [header.replace('{', '{"alg":"none",'), header.replace(/\}$/, ',"alg":"ES256"}')])
+        refused(await demo(forge(text, good.claims, ours)));
+    });
+
+    it('JWT-34: only UTF-8, without a mark before it', async () => {
+      const text = JSON.stringify(good.claims);
+      for (const bytes of [
+        Buffer.from(text, 'utf16le'),
+        Buffer.from(`\uFEFF${text}`),
+        Buffer.from(text.replace('"pwd"', '"pw\xff"'), 'latin1'),
+      ]) {
+        const input = `${encode(good.header)}.${bytes.toString('base64url')}`;
+        const signature = sign('sha256', Buffer.from(input), { key: ours, dsaEncoding: 'ieee-p1363' });
+        refused(await demo(`${input}.${signature.toString('base64url')}`));
+      }
+    });
+
+    it('JWT-36: sub is the account of the very sign-in, a text', async () => {
+      for (const sub of [1, ['bob'], { id: 'bob' }, '__proto__', 'acme-machine', 'alice', '', null])
+        refused(await demo(withClaims({ sub })));
+      for (const sid of [1, null, 'nobody', "' OR 1=1 --", ['a']]) refused(await demo(withClaims({ sid })));
+      for (const claim of [
+        { jti: undefined },
+        { amr: 'pwd' },
+        { amr: [1] },
+        { scope: ['a'] },
+        { auth_time: undefined },
+      ])
+        refused(await demo(withClaims(claim)));
+    });
+
+    it('JWT-39, JWT-40: long, or of many parts', async () => {
+      const [header, claims, signature] = parts();
+      refused(await demo(`${header}.${encode({ ...good.claims, pad: 'x'.repeat(8000) })}.${signature}`));
+      for (const token of [
+        `${good.access_token}.`,
+        `${good.access_token}.x.y`,
+        '.'.repeat(5000),
+        `${header}.${claims}=.${signature}`,
+        `${good.access_token}=`,
+      ])
+        refused(await demo(token));
+      const huge = await client(booted.origin).raw(
+        'GET /demo/jwt HTTP/1.1',
+        'Host: a',
+        'Connection: close',
+        `Authorization: Bearer ${'a'.repeat(20_000)}`,
+        '',
+      );
+      expect(huge).toMatch(/^HTTP\/1\.1 431 /);
+    });
+
+    it('JWT-41: only in the header', async () => {
+      const anonymous = client(booted.origin);
+      const cookie = { Cookie: `access_token=${good.access_token}` };
+      for (const answer of [
+        await anonymous.get(`/demo/jwt?access_token=${good.access_token}`),
+        await anonymous.get('/demo/jwt', cookie),
+        await anonymous.get('/demo/jwt', { 'X-Access-Token': good.access_token }),
+      ])
+        expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated']);
+    });
+
+    it('JWT-42: claims that were changed after the signing', async () => {
+      const [header, , signature] = parts();
+      refused(await demo(`${header}.${encode({ ...good.claims, sub: 'alice' })}.${signature}`));
+      // Also when the good one is remembered.
+      expect((await demo(good.access_token)).status).toBe(200);
+      refused(await demo(`${header}.${encode({ ...good.claims, scope: 'x' })}.${signature}`));
+    });
+
+    it('JWT-43: a role that is taken away is gone, whatever the token was issued with', async () => {
+      const admin = client(booted.origin, {
+        Authorization: `Bearer ${(await signIn(booted, 'alice')).access_token}`,
+      });
+      expect((await admin.get('/audit/events')).status).toBe(200);
+      await booted.db.manager.update(User, { id: 'alice' }, { roles: ['viewer'] });
+      expect((await admin.get('/audit/events')).status).toBe(403);
+      await booted.db.manager.update(User, { id: 'alice' }, { roles: ['admin'] });
+    });
+
+    it('REFRESH-01: a token that comes again was copied: its family ends, and the log says so', async () => {
+      const first = await signIn(booted);
+      const second = (await refresh(first.refresh_token)).body;
+      refused(await refresh(first.refresh_token), 'invalid_grant');
+      refused(await refresh(second.refresh_token), 'invalid_grant');
+      refused(await demo(first.access_token));
+      refused(await demo(second.access_token));
+      const events = await booted.db.manager.findBy(AuditEvent, { event: 'authn_token_reuse' });
+      expect(events.filter(({ target }) => target === `token-family:${first.family}`)).toMatchObject([
+        { userId: 'bob', method: 'jwt' },
+      ]);
+    });
+
+    it('REFRESH-04: a client that never saw its new token signs in again: its retry looks like a thief', async () => {
+      const { refresh_token, family } = await signIn(booted);
+      await refresh(refresh_token);
+      refused(await refresh(refresh_token), 'invalid_grant');
+      expect((await familyOf(family)).revokedAt).not.toBeNull();
+    });
+
+    it('a wrong secret for an id that is known ends nothing: the id is no secret', async () => {
+      const { refresh_token, access_token } = await signIn(booted);
+      const guess = refresh_token.replace(/\..*$/, `.${'a'.repeat(43)}`);
+      refused(await refresh(guess), 'invalid_grant');
+      for (const odd of ['', 'atlas_rt_', guess.slice(1), `${refresh_token} `])
+        refused(await refresh(odd), 'invalid_grant');
+      expect((await demo(access_token)).status).toBe(200);
+      expect((await refresh(refresh_token)).status).toBe(200);
+    });
+
+    it('REFRESH-09: nothing to refresh after the sign-in was ended, in whichever way', async () => {
+      const ended = await signIn(booted);
+      await client(booted.origin, { Authorization: `Bearer ${ended.access_token}` }).send(
+        'DELETE',
+        `/token-families/${ended.family}`,
+      );
+      refused(await refresh(ended.refresh_token), 'invalid_grant');
+
+      const everywhere = await signIn(booted);
+      await booted.db.transaction((manager) => endAllSignIns(manager, 'bob'));
+      refused(await refresh(everywhere.refresh_token), 'invalid_grant');
+      refused(await demo(everywhere.access_token));
+
+      const disabled = await signIn(booted);
+      await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: new Date() });
+      refused(await refresh(disabled.refresh_token), 'invalid_grant');
+      await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: null });
+      expect((await refresh(disabled.refresh_token)).status).toBe(200);
+    });
+
+    it('REFRESH-15: what fails half-way has not happened: the old token is still good', async () => {
+      const { refresh_token } = await signIn(booted);
+      await booted.db.query('ALTER TABLE audit_events RENAME TO audit_events_away');
+      expect((await refresh(refresh_token)).status).toBe(500);
+      await booted.db.query('ALTER TABLE audit_events_away RENAME TO audit_events');
+      expect((await refresh(refresh_token)).status).toBe(200);
+    });
+  });
+
+  it('REFRESH-02: of 20 parallel uses on two servers exactly one wins, and the family does not fork', async () => {
+    const processes = await startProcesses(2);
+    try {
+      const codes = new Set<string>();
+      const unfair = await race({
+        origins: processes.origins,
+        make: async () => (await signIn(processes)).refresh_token,
+        use: async (origin, refresh_token) => {
+          const { status, body } = await client(origin).post('/auth/refresh', { refresh_token });
+          codes.add(status === 200 ? 'ok' : body.code);
+          return status === 200;
+        },
+      });
+      expect(unfair).toEqual([]);
+      // Who came while it was being used is told so; who came after that has ended the family.
+      codes.delete('invalid_grant');
+      expect(codes).toEqual(new Set(['ok', 'already_refreshed']));
+      const live = await processes.db.manager.sql<unknown[]>`
+        SELECT "familyId" FROM refresh_tokens WHERE "usedAt" IS NULL GROUP BY "familyId" HAVING COUNT(*) > 1`;
+      expect(live).toEqual([]);
+    } finally {
+      await processes.stop();
+    }
+  }, 120_000);
+});
