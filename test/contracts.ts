@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import type { Contract } from './method.contract.js';
+import type { Contract, Running } from './method.contract.js';
 
 /** The contract of a method that proves requests, from the method's own file: whoever loops over all names none. */
 export async function contractOf(method: string): Promise<Contract> {
@@ -15,4 +15,11 @@ export function allContracts(): Promise<Contract[]> {
       return method ? [contractOf(method)] : [];
     }),
   );
+}
+
+/** The way through a ceremony, which proves no requests and so has no contract; it ends in the issuer that is named. */
+export type Ceremony = (running: Running, userId: string, issuer: string) => Promise<Response>;
+
+export async function ceremonyOf(method: string): Promise<Ceremony> {
+  return ((await import(`./methods/${method}.ceremony.js`)) as { ceremony: Ceremony }).ceremony;
 }

@@ -44,10 +44,10 @@ function appModule(methods: readonly string[], copied: readonly string[]): strin
 }
 
 /** A ceremony comes with an issuer, or it would end in nothing. */
-function companyOf({ name, strategy }: AuthMethod): { lifted: string[]; proves: string } {
+function companyOf({ name, strategy }: AuthMethod): { lifted: string[]; proves: string; ceremony?: string } {
   if (strategy) return { lifted: [name], proves: name };
   const issuer = METHODS.find((method) => method.issuer)!.name;
-  return { lifted: [name, issuer], proves: issuer };
+  return { lifted: [name, issuer], proves: issuer, ceremony: name };
 }
 
 describe('a method is lifted with its folder and the kernel folders that it imports', () => {
@@ -62,21 +62,23 @@ describe('a method is lifted with its folder and the kernel folders that it impo
 
   beforeAll(async () => {
     for (const method of METHODS) {
-      const { lifted, proves } = companyOf(method);
+      const { lifted, proves, ceremony } = companyOf(method);
       const blank = workshop.copy(method.name);
       const copied = withKernel(lifted);
       for (const folder of copied) blank.add(folder);
       blank.write('src/app.module.ts', appModule(lifted, copied));
       for (const file of [...CALLER, `methods/${proves}.contract.ts`]) blank.add(join('test', file));
+      if (ceremony) blank.add(`test/methods/${ceremony}.ceremony.ts`);
       copies.set(method.name, blank);
     }
     workshop.compile('src');
     for (const method of METHODS) {
+      const { proves, ceremony = [] } = companyOf(method);
       const database = await freshDatabase();
       databases.push(database);
       const env = { DATA_DIR: ':memory:', ...database.env };
-      const blank = copies.get(method.name)!;
-      running.set(method.name, workshop.run(blank, 'test/copies/lifted', [companyOf(method).proves], env));
+      const args = [proves, ceremony].flat();
+      running.set(method.name, workshop.run(copies.get(method.name)!, 'test/copies/lifted', args, env));
     }
   }, 120_000);
 
@@ -85,11 +87,12 @@ describe('a method is lifted with its folder and the kernel folders that it impo
   });
 
   it.each(METHODS)('$name: asks nobody in without a credential, and lets its client in', async (method) => {
-    const { proves } = companyOf(method);
-    expect(await running.get(method.name)).toEqual({
+    const { proves, ceremony } = companyOf(method);
+    const answers = {
       nobody: { status: 401, challenge: (await contractOf(proves)).challenge },
       client: { [`/demo/${proves}`]: [200, 'bob'] },
-    });
+    };
+    expect(await running.get(method.name)).toEqual({ answers, ...(ceremony && { entered: 200 }) });
   });
 
   it.each(METHODS)('the page of $name names these folders and no others', ({ name }) => {

@@ -1,4 +1,4 @@
-import { contractOf } from '../contracts.js';
+import { ceremonyOf, contractOf } from '../contracts.js';
 import type { Running } from '../method.contract.js';
 
 /** What a method answers to nobody, and what it and other routes answer to its own client. */
@@ -23,6 +23,11 @@ export async function knock(
     client[path] = [answer.status, ((await answer.json()) as { id?: unknown }).id];
   }
   return { nobody: { status, challenge: headers.get('www-authenticate') }, client };
+}
+
+/** Runs in a copy: goes through a ceremony as bob. @returns the status of its end */
+export async function enter(running: Running, ceremony: string, issuer: string): Promise<number> {
+  return (await (await ceremonyOf(ceremony))(running, 'bob', issuer)).status;
 }
 
 /** Hands what was found to the process that made the copy. */

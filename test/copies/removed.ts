@@ -1,6 +1,6 @@
 import { METHODS } from '../../src/app.module.js';
 import { boot } from '../app.js';
-import { knock, report, type Answers } from './knock.js';
+import { enter, knock, report, type Answers } from './knock.js';
 
 /** What is seen of an application from which a method was removed. */
 export interface Seen {
@@ -11,6 +11,8 @@ export interface Seen {
   /** What `/demo/<the removed method>` answers. */
   readonly gone: number;
   readonly answers: Readonly<Record<string, Answers>>;
+  /** How each ceremony ends, by its name and its issuer's. */
+  readonly entered: Readonly<Record<string, number>>;
 }
 
 /** Runs in the copy: starts the application as it is without the method, and calls it in every way that is left. */
@@ -18,10 +20,16 @@ async function see(removed: string): Promise<Seen> {
   const booted = await boot({ methods: METHODS });
   const listed = (await (await fetch(`${booted.origin}/methods`)).json()) as { name: string }[];
   const answers: Record<string, Answers> = {};
-  for (const { name, strategy } of METHODS) if (strategy) answers[name] = await knock(booted, name, '/me');
+  const entered: Record<string, number> = {};
+  const issuers = METHODS.filter(({ issuer }) => issuer);
+  for (const { name, strategy } of METHODS)
+    if (strategy) answers[name] = await knock(booted, name, '/me');
+    else
+      for (const issuer of issuers)
+        entered[`${name} as ${issuer.name}`] = await enter(booted, name, issuer.name);
   const { status: gone } = await fetch(`${booted.origin}/demo/${removed}`);
   await booted.close();
-  return { listed: listed.map(({ name }) => name), gone, answers };
+  return { listed: listed.map(({ name }) => name), gone, answers, entered };
 }
 
 await report(await see(process.argv[2]!).catch((error: unknown) => ({ refused: String(error) })));
