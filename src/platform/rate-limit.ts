@@ -82,7 +82,6 @@ export class RateLimits implements OnModuleInit, OnApplicationShutdown {
     return new RateLimiterRedis({
       ...options,
       storeClient: this.redis,
-      rejectIfRedisNotReady: true,
       insuranceLimiter: memory,
       // Who is over the limit is refused without another question to Redis.
       inMemoryBlockOnConsumed: points,
