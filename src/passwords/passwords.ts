@@ -36,6 +36,14 @@ export class Passwords {
    * @throws Busy where too many passwords are being verified at this moment
    */
   async verify(username: string, password: string, ip: string): Promise<User> {
+    return (await this.prove(username, password, ip)).user;
+  }
+
+  /**
+   * As {@link verify}; also gives the hash that was held against the password, so that a new one can take the place
+   * of this one and of no other.
+   */
+  async prove(username: string, password: string, ip: string): Promise<{ user: User; hash: string }> {
     const name = usernameOf(username) ?? '';
     const row = await this.find(name);
     const found =
@@ -54,7 +62,12 @@ export class Passwords {
       });
     });
     if (!found) throw refused(row);
-    return found.user;
+    return found;
+  }
+
+  /** The hash of a new password. It waits its turn like a verification, which costs the same. */
+  hash(password: string): Promise<string> {
+    return this.inSlot(() => this.hashing.hash(password));
   }
 
   private find(username: string): Promise<Password | null> {

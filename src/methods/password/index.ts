@@ -1,0 +1,8 @@
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    password: true;
+  }
+}
+
+export const name = 'password';
+export { PasswordModule as module } from './password.module.js';

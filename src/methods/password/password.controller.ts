@@ -1,0 +1,91 @@
+import {
+  Body,
+  Controller,
+  HttpCode,
+  HttpStatus,
+  Post,
+  Res,
+  UnprocessableEntityException,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { z } from 'zod';
+import {
+  Caller,
+  Incoming,
+  Issuers,
+  Public,
+  SCOPES,
+  SelfService,
+  type AuthRequest,
+  type Principal,
+} from '../../auth/index.js';
+import { PasswordChange } from './password-change.js';
+import { PasswordLogin } from './password-login.js';
+import { parseScope } from './password.js';
+
+/** Far above what any password may have: what is longer costs nothing, and says nothing of an account. */
+const Secret = z.string().max(1024);
+
+const LoginBody = z.strictObject({
+  // Whatever cannot be a username is an unknown one: it must not be told from the others.
+  username: z.string().max(256),
+  password: Secret,
+  as: z.string().max(40),
+  scope: z
+    .string()
+    .max(256)
+    .transform(parseScope)
+    .pipe(z.array(z.enum(SCOPES)))
+    .optional(),
+});
+
+const Change = z.strictObject({ current_password: Secret, new_password: Secret });
+
+@Controller('auth')
+export class PasswordController {
+  constructor(
+    private readonly issuers: Issuers,
+    private readonly login: PasswordLogin,
+    private readonly change: PasswordChange,
+    private readonly host: HttpAdapterHost,
+  ) {}
+
+  /** Signs in, and answers what the issuer named by `as` says. */
+  @Post('login')
+  @Public()
+  @HttpCode(200)
+  signIn(
+    @Body({ schema: LoginBody }) { as, scope, ...login }: z.output<typeof LoginBody>,
+    @Incoming() request: AuthRequest,
+  ): Promise<object> {
+    const name = this.issuers.names.find((each) => each === as);
+    const issuer = name && this.issuers.find(name);
+    if (!issuer)
+      throw new UnprocessableEntityException({
+        code: 'invalid_body',
+        detail: 'The body does not fit this route.',
+        errors: [{ field: 'as', message: `Must be one of: ${this.issuers.names.join(', ')}.` }],
+      });
+    return this.login.signIn({ ...login, ...(scope && { scopes: scope }) }, name, issuer, request);
+  }
+
+  /**
+   * A new password for the caller. Every sign-in of the account ends, this one too; where an issuer made it, the
+   * answer is a fresh one, so that the caller goes on.
+   */
+  @Post('password')
+  @SelfService()
+  @HttpCode(200)
+  async changePassword(
+    @Caller() caller: Principal,
+    @Incoming() request: AuthRequest,
+    @Body({ schema: Change }) { current_password, new_password }: z.output<typeof Change>,
+    @Res({ passthrough: true }) response: unknown,
+  ): Promise<object | undefined> {
+    const epoch = await this.change.change(caller, current_password, new_password, request.ip);
+    const issuer = caller.proofs.map(({ method }) => this.issuers.find(method)).find(Boolean);
+    if (issuer) return issuer.issue(caller, request, epoch);
+    this.host.httpAdapter.status(response, HttpStatus.NO_CONTENT);
+    return undefined;
+  }
+}

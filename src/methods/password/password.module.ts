@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { PasswordsModule } from '../../passwords/index.js';
+import { PasswordChange } from './password-change.js';
+import { PasswordController } from './password.controller.js';
+import { PasswordLogin } from './password-login.js';
+
+@Module({
+  imports: [PasswordsModule],
+  controllers: [PasswordController],
+  providers: [PasswordLogin, PasswordChange],
+})
+export class PasswordModule {}

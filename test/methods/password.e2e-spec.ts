@@ -1,0 +1,517 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { AuditEvent, Refusals } from '../../src/audit/index.js';
+import { Issuers, SCOPES } from '../../src/auth/index.js';
+import { DEMO_PASSWORD } from '../../src/database/index.js';
+import * as password from '../../src/methods/password/index.js';
+import { loginRequest } from '../../src/methods/password/password.client.js';
+import { formatScope, parseScope, type Login } from '../../src/methods/password/password.js';
+import { Hashing, Password } from '../../src/passwords/index.js';
+import { Failures } from '../../src/platform/index.js';
+import { User } from '../../src/users/index.js';
+import { as, boot, client, testMethod, type Answer, type Booted } from '../app.js';
+import { SlipIssuer, slip, withSlip } from '../slip.js';
+
+const NEW_PASSWORD = 'quite another long password';
+
+let nextUser = 0;
+/** An account of its own for a test that counts failures or ends sign-ins. */
+async function someone(
+  booted: Booted,
+  own: Partial<User> & { password?: string | null } = {},
+): Promise<string> {
+  const { password: typed = DEMO_PASSWORD, ...more } = own;
+  const id = `someone-${nextUser++}`;
+  const user = { id, username: id, tenantId: 'acme', roles: ['admin' as const], disabledAt: null, epoch: 0 };
+  await booted.db.manager.insert(User, { ...user, kind: 'user', ...more });
+  const hash = typed === null ? undefined : await booted.app.get(Hashing).hash(typed);
+  if (hash) await booted.db.manager.insert(Password, { userId: id, hash, changedAt: new Date() });
+  return id;
+}
+
+const signIn = (booted: Booted, username: string, more: Partial<Login> = {}) =>
+  client(booted.origin).post('/auth/login', { username, password: DEMO_PASSWORD, as: 'slip', ...more });
+const change = (current: string, next: string) => ({ current_password: current, new_password: next });
+const events = (booted: Booted, where: Partial<AuditEvent>) =>
+  booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
+const counted = async (booted: Booted) =>
+  (await booted.db.sql<{ points: number }[]>`SELECT points FROM login_failures`)
+    .map(({ points }) => Number(points))
+    .reduce((sum, points) => sum + points, 0);
+
+/** All of an answer by which two could be told apart, but for what is different each time. */
+const looks = ({ status, headers, body }: Answer) => ({
+  status,
+  headers: [...headers].filter(([name]) => !['date', 'x-request-id'].includes(name)),
+  body: { ...body, requestId: '' },
+});
+
+describe('password', () => {
+  let booted: Booted;
+  let issuer: SlipIssuer;
+  beforeAll(async () => {
+    booted = await boot({ methods: [password, slip, testMethod] });
+    issuer = booted.app.get(SlipIssuer, { strict: false });
+  });
+  afterAll(() => booted.close());
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await booted.db.sql`DELETE FROM login_failures`;
+  });
+
+  /** A caller who has signed in. */
+  async function signedIn(username: string, more: Partial<Login> = {}) {
+    const { status, body } = await signIn(booted, username, more);
+    expect(status).toBe(200);
+    return client(booted.origin, withSlip(body.slip as string));
+  }
+
+  describe('POST /auth/login', () => {
+    it('answers what the issuer says, headers and all', async () => {
+      const { status, headers, body } = await signIn(booted, 'bob');
+      expect([status, body]).toEqual([200, { slip: expect.any(String) }]);
+      expect(headers.get('x-slip')).toBe(body.slip);
+      expect(headers.get('cache-control')).toBe('no-store');
+    });
+
+    it('proves that a password was known, and when', async () => {
+      const before = Date.now();
+      const { body } = await (await signedIn('bob')).get('/me');
+      expect(body).toMatchObject({ id: 'bob', roles: ['editor'], proofs: [{ amr: ['pwd'], bound: false }] });
+      const at = new Date(body.proofs[0].at as string).getTime();
+      expect(at).toBeGreaterThanOrEqual(before);
+      expect(at).toBeLessThanOrEqual(Date.now());
+      expect([...issuer.slips.values()].at(-1)!.principal.proofs[0]).toMatchObject({ method: 'password' });
+    });
+
+    it("is sent by the method's own client", async () => {
+      const login = { username: 'bob', password: DEMO_PASSWORD, as: 'slip' };
+      expect((await fetch(loginRequest(booted.origin, login))).status).toBe(200);
+    });
+
+    it('limits what is issued to a scope, where one is asked for', async () => {
+      const bob = await signedIn('bob', { scope: 'documents:read audit:read documents:read' });
+      expect((await bob.get('/me')).body.scopes).toEqual(['documents:read', 'audit:read']);
+      expect((await bob.get('/documents/bob-draft-public')).status).toBe(200);
+      expect((await bob.post('/documents', { title: 'x' })).status).toBe(403);
+      expect((await (await signedIn('bob')).post('/documents', { title: 'x' })).status).toBe(201);
+    });
+
+    it.each([
+      '',
+      ' ',
+      'documents:read  audit:read',
+      'documents:read ',
+      'documents:read,audit:read',
+      'everything',
+    ])('refuses a scope that is none: %j', async (scope) => {
+      const { status, body } = await signIn(booted, 'bob', { scope });
+      expect([status, body.code]).toEqual([422, 'invalid_body']);
+      expect(body.errors[0].field).toMatch(/^scope/);
+    });
+
+    it('writes a scope as RFC 6749 does, and reads it again', () => {
+      expect(formatScope(SCOPES)).toBe('documents:read documents:write documents:delete audit:read');
+      expect(parseScope(formatScope(SCOPES))).toEqual(SCOPES);
+    });
+
+    it('ends in what is installed: another name is refused, naming them, before the password is looked at', async () => {
+      const verify = jest.spyOn(booted.app.get(Hashing), 'verify');
+      for (const name of ['test', 'password', 'nothing', '', 'constructor', '__proto__'])
+        for (const typed of [DEMO_PASSWORD, 'wrong'])
+          expect(await signIn(booted, 'bob', { as: name, password: typed })).toMatchObject({
+            status: 422,
+            body: { code: 'invalid_body', errors: [{ field: 'as', message: 'Must be one of: slip.' }] },
+          });
+      expect(verify).not.toHaveBeenCalled();
+      expect(await counted(booted)).toBe(0);
+    });
+
+    it('takes these fields and no others, each as text', async () => {
+      const good = { username: 'bob', password: DEMO_PASSWORD, as: 'slip' };
+      const bad: [string, object][] = [
+        ['isAdmin', { ...good, isAdmin: true }],
+        ['username', { ...good, username: { $ne: '' } }],
+        ['username', { ...good, username: undefined }],
+        ['password', { ...good, password: ['a'] }],
+        ['password', { ...good, password: 'a'.repeat(1025) }],
+        ['as', { ...good, as: undefined }],
+      ];
+      for (const [field, body] of bad) {
+        const answer = await client(booted.origin).post('/auth/login', body);
+        expect([answer.status, answer.body.errors[0].field]).toEqual([422, field]);
+      }
+    });
+
+    it('knows a username in upper case, and a password as it was typed on another keyboard', async () => {
+      const id = await someone(booted, { password: 'crème brûlée, every day' });
+      const typed = 'crème brûlée, every day'.normalize('NFD').replaceAll(' ', '\u00a0');
+      expect((await signIn(booted, id.toUpperCase(), { password: typed })).status).toBe(200);
+    });
+  });
+
+  describe('a sign-in that fails', () => {
+    it('has its event in the audit log before it is answered, and there is one, with nothing that was typed', async () => {
+      const { status, headers, body } = await signIn(booted, 'bob', { password: 'hunter2 and more' });
+      expect([status, body.code]).toEqual([401, 'invalid_credentials']);
+      const requestId = headers.get('x-request-id')!;
+      const written = await events(booted, { requestId });
+      expect(written).toMatchObject([
+        {
+          event: 'authn_login_fail',
+          method: 'password',
+          userId: null,
+          details: { code: 'invalid_credentials', reason: 'wrong password for the account bob' },
+        },
+      ]);
+      await booted.app.get(Refusals).flush();
+      expect(await events(booted, { requestId })).toEqual(written);
+
+      await signIn(booted, 'my own password', { password: 'hunter2 and more' });
+      expect(JSON.stringify(await events(booted, {}))).not.toMatch(/hunter2|my own password/);
+    });
+
+    it('counts once: for the account, for its address, and among the wrong credentials of the address', async () => {
+      await booted.app.get(Failures, { strict: false }).flush();
+      await booted.db.sql`DELETE FROM login_failures`;
+      await signIn(booted, await someone(booted), { password: 'wrong' });
+      await booted.app.get(Failures, { strict: false }).flush();
+      const rows = await booted.db.sql<
+        { key: string; points: number }[]
+      >`SELECT key, points FROM login_failures`;
+      const kinds = rows.map(({ key, points }) => [key.split(':')[0], Number(points) > 0]);
+      expect(kinds.sort()).toEqual([
+        ['account', true],
+        ['address', true],
+        ['credentials', true],
+      ]);
+      const [account, address] = ['account', 'address'].map((kind) =>
+        rows.find(({ key }) => key.startsWith(`${kind}:`)),
+      );
+      expect([Number(account!.points), Number(address!.points)]).toEqual([1, 1]);
+    });
+
+    it('has the challenge of what it would have become', async () => {
+      const { headers } = await signIn(booted, 'bob', { password: 'wrong' });
+      expect(headers.get('www-authenticate')).toBe('Slip realm="test"');
+    });
+
+    it('leaves the account with ten attempts in a quarter of an hour, for this and for the change together', async () => {
+      const id = await someone(booted);
+      const caller = client(booted.origin, as({ id }));
+      for (let i = 0; i < 5; i++) {
+        expect((await signIn(booted, id, { password: `guess ${i}` })).status).toBe(401);
+        expect((await caller.post('/auth/password', change(`guess ${i}`, NEW_PASSWORD))).status).toBe(403);
+      }
+      for (const answer of [
+        await signIn(booted, id),
+        await caller.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD)),
+      ]) {
+        expect([answer.status, answer.body.code]).toEqual([429, 'too_many_attempts']);
+        expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+      }
+    });
+  });
+
+  describe('POST /auth/password', () => {
+    it('changes the password, ends all sign-ins, and lets the one who asked go on with a fresh one', async () => {
+      const id = await someone(booted);
+      const [here, there] = [await signedIn(id, { scope: 'audit:read' }), await signedIn(id)];
+      const { status, body } = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
+      expect([status, body]).toEqual([200, { slip: expect.any(String) }]);
+
+      for (const each of [here, there]) expect((await each.get('/me')).status).toBe(401);
+      const fresh = await client(booted.origin, withSlip(body.slip as string)).get('/me');
+      expect(fresh.body).toMatchObject({ id, scopes: ['audit:read'], proofs: [{ amr: ['pwd'] }] });
+      expect((await signIn(booted, id)).status).toBe(401);
+      expect((await signIn(booted, id, { password: NEW_PASSWORD })).status).toBe(200);
+
+      expect(await events(booted, { target: `user:${id}` })).toMatchObject([
+        { event: 'authn_password_change', userId: id, tenantId: 'acme', method: 'slip' },
+      ]);
+      expect(JSON.stringify(await events(booted, {}))).not.toContain(NEW_PASSWORD);
+    });
+
+    it('has nothing to give to a caller whose credential no issuer made', async () => {
+      const id = await someone(booted);
+      const answer = await client(booted.origin, as({ id })).post(
+        '/auth/password',
+        change(DEMO_PASSWORD, NEW_PASSWORD),
+      );
+      expect([answer.status, answer.body]).toEqual([204, '']);
+      expect((await signIn(booted, id, { password: NEW_PASSWORD })).status).toBe(200);
+    });
+
+    it('asks for the current password, counts a wrong one, and writes it down', async () => {
+      const id = await someone(booted);
+      const here = await signedIn(id);
+      const { status, body, headers } = await here.post('/auth/password', change('wrong', NEW_PASSWORD));
+      expect([status, body.code]).toEqual([403, 'wrong_password']);
+      expect(await counted(booted)).toBe(2);
+      await booted.app.get(Refusals).flush();
+      const requestId = headers.get('x-request-id')!;
+      expect(await events(booted, { requestId })).toMatchObject([
+        { event: 'authn_login_fail', userId: id, target: `user:${id}`, details: { code: 'wrong_password' } },
+      ]);
+      expect((await here.get('/me')).status).toBe(200);
+    });
+
+    it.each([
+      ['short', 'Must have at least 15 characters.'],
+      ['passwordpassword', 'Is one of the passwords that are guessed first.'],
+      ['auth-atlas-forever', 'Must not contain the name of this service.'],
+      [DEMO_PASSWORD, 'Must be another one than the current.'],
+    ])('refuses a weak one, naming the field and not what was typed: %s', async (next, message) => {
+      const id = await someone(booted);
+      const here = await signedIn(id);
+      const { status, body } = await here.post('/auth/password', change(DEMO_PASSWORD, next));
+      expect([status, body.code, body.errors]).toEqual([
+        422,
+        'invalid_body',
+        [{ field: 'new_password', message }],
+      ]);
+      expect(JSON.stringify(body)).not.toContain(next);
+      expect((await here.get('/me')).status).toBe(200);
+    });
+
+    it('costs no attempt where the new one is weak', async () => {
+      const id = await someone(booted);
+      await client(booted.origin, as({ id })).post('/auth/password', change('wrong', 'short'));
+      expect(await counted(booted)).toBe(0);
+    });
+
+    it('takes eight characters from a caller who has proved a second factor', async () => {
+      const id = await someone(booted);
+      const proof = { method: 'test', at: new Date(), amr: ['pwd', 'otp'], bound: false } as const;
+      const both = client(booted.origin, as({ id, proofs: [proof] }));
+      const next = 'kqzvwxjp';
+      expect((await both.post('/auth/password', change(DEMO_PASSWORD, next))).status).toBe(204);
+    });
+
+    it('has nothing to change for an account without a password, such as a machine', async () => {
+      for (const id of [await someone(booted, { password: null }), 'acme-machine']) {
+        const caller = client(booted.origin, as({ id, kind: 'client' }));
+        const { status, body } = await caller.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
+        expect([status, body.code]).toEqual([404, 'no_password']);
+      }
+    });
+
+    it('is done once by two at the same moment', async () => {
+      const id = await someone(booted);
+      const caller = client(booted.origin, as({ id }));
+      const answers = await Promise.all(
+        ['one', 'two'].map((which) =>
+          caller.post('/auth/password', change(DEMO_PASSWORD, `${NEW_PASSWORD} ${which}`)),
+        ),
+      );
+      expect(answers.map(({ status }) => status).sort()).toEqual([204, 409]);
+      expect(answers.find(({ status }) => status === 409)!.body.code).toBe('password_changed_meanwhile');
+      const winner = answers[0]!.status === 204 ? 'one' : 'two';
+      expect((await signIn(booted, id, { password: `${NEW_PASSWORD} ${winner}` })).status).toBe(200);
+      expect((await booted.db.manager.findOneByOrFail(User, { id })).epoch).toBe(1);
+    });
+
+    it('changes nothing where its event cannot be written', async () => {
+      const id = await someone(booted);
+      const here = await signedIn(id);
+      await booted.db.sql`UPDATE audit_head SET id = 2`;
+      const { status } = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
+      await booted.db.sql`UPDATE audit_head SET id = 1`;
+      expect(status).toBe(500);
+      expect((await here.get('/me')).status).toBe(200);
+      expect((await signIn(booted, id)).status).toBe(200);
+    });
+  });
+
+  describe('attacks', () => {
+    it('BASIC-01, BASIC-05: unknown, disabled, without a password and wrong look alike, and cost the same', async () => {
+      const wrong = await someone(booted);
+      const disabled = await someone(booted, { disabledAt: new Date() });
+      const without = await someone(booted, { password: null });
+      const verify = jest.spyOn(booted.app.get(Hashing), 'verify');
+      const tries: [string, string][] = [
+        [wrong, 'wrong'],
+        [wrong, ''],
+        [disabled, DEMO_PASSWORD],
+        [disabled, 'wrong'],
+        [without, DEMO_PASSWORD],
+        ['nobody', DEMO_PASSWORD],
+        ['', DEMO_PASSWORD],
+        [`${wrong}\u200b`, DEMO_PASSWORD],
+        ['bо\u0431', DEMO_PASSWORD],
+        ["' OR 1=1 --", DEMO_PASSWORD],
+        ['n'.repeat(256), DEMO_PASSWORD],
+      ];
+      const answers = [];
+      for (const [username, typed] of tries) {
+        verify.mockClear();
+        answers.push(looks(await signIn(booted, username, { password: typed })));
+        expect([username, verify.mock.calls.length]).toEqual([username, 1]);
+      }
+      for (const answer of answers) expect(answer).toEqual(answers[0]);
+      expect(answers[0]).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } });
+    });
+
+    it('BASIC-15: a password is not cut: the first 72 bytes of a longer one are wrong', async () => {
+      const long = 'the quick brown fox jumps over '.repeat(4);
+      const id = await someone(booted, { password: long });
+      expect((await signIn(booted, id, { password: long.slice(0, 72) })).status).toBe(401);
+      expect((await signIn(booted, id, { password: long })).status).toBe(200);
+    });
+
+    it('SESSION-11: a sign-in with the old password that is under way while it is changed is over before it starts', async () => {
+      const id = await someone(booted);
+      const owner = client(booted.origin, as({ id }));
+      issuer.before = async () => {
+        issuer.before = async () => {};
+        // The thief's password was right a moment ago; now its owner changes it.
+        expect((await owner.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD))).status).toBe(204);
+      };
+      const { status, body } = await signIn(booted, id);
+      expect(status).toBe(200);
+      const thief = await client(booted.origin, withSlip(body.slip as string)).get('/me');
+      expect([thief.status, thief.body.code]).toEqual([401, 'invalid_slip']);
+    });
+
+    it('SESSION-14: a sign-in with a password stays one: it is no second factor, however fresh', async () => {
+      const alice = await signedIn('alice');
+      const { headers } = await alice.get('/documents/alice-draft-confidential');
+      const answer = await alice.send('DELETE', '/documents/alice-draft-confidential', {
+        headers: { 'If-Match': headers.get('etag')! },
+      });
+      expect([answer.status, answer.body.detail]).toEqual([403, expect.stringContaining('second factor')]);
+    });
+
+    it('SESSION-17: a form of another page cannot sign in: a body is JSON, and says so', async () => {
+      for (const type of [
+        'text/plain',
+        'application/x-www-form-urlencoded',
+        'multipart/form-data; boundary=x',
+      ]) {
+        const { status } = await client(booted.origin).send('POST', '/auth/login', {
+          body: JSON.stringify({ username: 'bob', password: DEMO_PASSWORD, as: 'slip' }),
+          headers: { 'Content-Type': type },
+        });
+        expect([type, status]).toEqual([type, 415]);
+      }
+    });
+
+    it('ACCOUNT-08: nobody sets the password of another: there is no such route, and no such field', async () => {
+      const admin = client(booted.origin, as({ id: 'alice', roles: ['admin'] }));
+      for (const [method, path] of [
+        ['POST', '/users/bob/password'],
+        ['PUT', '/users/bob/password'],
+        ['PATCH', '/users/bob'],
+        ['POST', '/auth/password/bob'],
+      ] as const)
+        expect((await admin.send(method, path, { body: { password: NEW_PASSWORD } })).status).toBe(404);
+      for (const field of ['username', 'userId', 'id']) {
+        const body = { ...change(DEMO_PASSWORD, NEW_PASSWORD), [field]: 'bob' };
+        expect((await admin.post('/auth/password', body)).status).toBe(422);
+      }
+      expect((await signIn(booted, 'bob')).status).toBe(200);
+    });
+
+    it('a password in a query is not taken', async () => {
+      const query = new URLSearchParams({ username: 'bob', password: DEMO_PASSWORD, as: 'slip' });
+      expect((await client(booted.origin).post(`/auth/login?${query}`, {})).status).toBe(422);
+      expect((await client(booted.origin).get(`/auth/login?${query}`)).status).toBe(404);
+    });
+  });
+});
+
+describe('password, ending in each issuer that is installed', () => {
+  let booted: Booted;
+  let names: readonly string[];
+  beforeAll(async () => {
+    booted = await boot();
+    names = booted.app.get(Issuers).names;
+  });
+  afterAll(() => booted.close());
+
+  /** What goes on with an issuer's answer: a cookie with its token, or a token in a header. */
+  function carrying({ headers, body }: Answer) {
+    const cookie = headers.getSetCookie()[0]?.split(';')[0];
+    if (cookie)
+      return client(booted.origin, {
+        Cookie: cookie,
+        'X-CSRF-Token': body.csrf_token as string,
+        'Sec-Fetch-Site': 'same-origin',
+      });
+    expect(body).toMatchObject({ access_token: expect.any(String), token_type: expect.any(String) });
+    return client(booted.origin, { Authorization: `${body.token_type} ${body.access_token}` });
+  }
+  const enter = async (name: string, id: string) => {
+    const answer = await signIn(booted, id, { as: name });
+    expect([name, answer.status]).toEqual([name, 200]);
+    return carrying(answer);
+  };
+
+  it('signs in, with what was proved and when', async () => {
+    expect(names.length).toBeGreaterThan(0);
+    for (const name of names) {
+      const { status, body } = await (await enter(name, 'bob')).get(`/demo/${name}`);
+      expect([status, body.id, body.proofs[0]]).toEqual([
+        200,
+        'bob',
+        expect.objectContaining({ amr: ['pwd'] }),
+      ]);
+      expect(Date.now() - new Date(body.proofs[0].at as string).getTime()).toBeLessThan(60_000);
+    }
+  });
+
+  it('writes the sign-in down, and nothing of the password', async () => {
+    for (const name of names) {
+      const id = await someone(booted);
+      await enter(name, id);
+      expect(await events(booted, { userId: id, event: 'authn_login_success' })).toMatchObject([
+        { tenantId: 'acme', details: { as: name } },
+      ]);
+      expect(JSON.stringify(await events(booted, {}))).not.toContain(DEMO_PASSWORD);
+    }
+  });
+
+  it('refuses a wrong password with the challenge of that issuer', async () => {
+    for (const name of names) {
+      const nobody = await client(booted.origin).get(`/demo/${name}`);
+      const { status, headers } = await signIn(booted, 'bob', { as: name, password: 'wrong' });
+      expect([status, headers.get('www-authenticate')]).toEqual([
+        401,
+        nobody.headers.get('www-authenticate'),
+      ]);
+    }
+  });
+
+  it('SESSION-08: signs out, and what was issued is dead', async () => {
+    for (const name of names) {
+      const [here, there] = [await enter(name, 'bob'), await enter(name, 'bob')];
+      expect([name, (await here.post('/auth/logout')).status]).toEqual([name, 204]);
+      expect([name, (await here.get('/me')).status]).toEqual([name, 401]);
+      expect([name, (await there.get('/me')).status]).toEqual([name, 200]);
+    }
+  });
+
+  it('SESSION-09: signs out everywhere, whichever issuer it was', async () => {
+    for (const name of names) {
+      const id = await someone(booted);
+      const all = [];
+      for (const each of [...names, ...names]) all.push(await enter(each, id));
+      const here = await enter(name, id);
+      expect((await here.post('/auth/logout', { everywhere: true })).status).toBe(204);
+      for (const each of [here, ...all]) expect((await each.get('/me')).status).toBe(401);
+    }
+  });
+
+  it('SESSION-11: a new password ends every sign-in of every issuer, and the caller goes on', async () => {
+    for (const name of names) {
+      const id = await someone(booted);
+      const all = [];
+      for (const each of names) all.push(await enter(each, id));
+      const here = await enter(name, id);
+      const answer = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
+      expect([name, answer.status]).toEqual([name, 200]);
+      for (const each of [here, ...all]) expect((await each.get('/me')).status).toBe(401);
+      const { body } = await carrying(answer).get(`/demo/${name}`);
+      expect([name, body.id, body.proofs[0].amr]).toEqual([name, id, ['pwd']]);
+    }
+  });
+});

@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AuditEvent } from '../../src/audit/index.js';
+import { BadCredential, type AuthRequest } from '../../src/auth/index.js';
+import { User, principalOf } from '../../src/users/index.js';
+import { as, boot, client, testMethod, type Booted } from '../app.js';
+import { SlipIssuer, slip, withSlip } from '../slip.js';
+
+describe('POST /auth/logout', () => {
+  let booted: Booted;
+  let issuer: SlipIssuer;
+  beforeAll(async () => {
+    booted = await boot({ methods: [slip, testMethod] });
+    issuer = booted.app.get(SlipIssuer, { strict: false });
+  });
+  afterAll(() => booted.close());
+
+  const request = { setHeader: () => {} } as unknown as AuthRequest;
+
+  /** A caller whom the issuer has let in. */
+  async function signedIn(id: string) {
+    const user = await booted.db.manager.findOneByOrFail(User, { id });
+    const proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false } as const;
+    const issued = await issuer.issue(
+      principalOf(user, proof, (reason) => new BadCredential('x', reason)),
+      request,
+      user.epoch,
+    );
+    return client(booted.origin, withSlip(issued.slip));
+  }
+
+  it('ends what was sent, and nothing else', async () => {
+    const [here, there] = [await signedIn('bob'), await signedIn('bob')];
+    expect((await here.get('/me')).status).toBe(200);
+    expect(await here.post('/auth/logout')).toMatchObject({ status: 204, body: '' });
+    expect((await here.get('/me')).status).toBe(401);
+    expect((await there.get('/me')).status).toBe(200);
+  });
+
+  it('everywhere: ends all sign-ins of the account, and of no other', async () => {
+    const [here, there, other] = [await signedIn('bob'), await signedIn('bob'), await signedIn('carol')];
+    expect((await here.post('/auth/logout', { everywhere: true })).status).toBe(204);
+    for (const each of [here, there]) expect((await each.get('/me')).status).toBe(401);
+    expect((await other.get('/me')).status).toBe(200);
+
+    const events = await booted.db.manager.findBy(AuditEvent, { target: 'user:bob' });
+    expect(events).toMatchObject([
+      {
+        event: 'authn_token_revoked',
+        userId: 'bob',
+        tenantId: 'acme',
+        method: 'slip',
+        details: { everywhere: true },
+      },
+    ]);
+    expect((await (await signedIn('bob')).get('/me')).status).toBe(200);
+  });
+
+  it('has nothing to end for a credential of its own, and says where that ends', async () => {
+    const before = await booted.db.manager.findOneByOrFail(User, { id: 'alice' });
+    const alice = client(booted.origin, as({ id: 'alice' }));
+    for (const body of [undefined, {}, { everywhere: true }])
+      expect(await alice.post('/auth/logout', body)).toMatchObject({
+        status: 400,
+        body: { code: 'not_signed_in', detail: expect.stringContaining('it ends where it is managed') },
+      });
+    expect(await booted.db.manager.findOneByOrFail(User, { id: 'alice' })).toEqual(before);
+  });
+
+  it('asks who is calling, and takes nothing else', async () => {
+    expect((await client(booted.origin).post('/auth/logout')).status).toBe(401);
+    const bob = await signedIn('bob');
+    for (const body of [{ everywhere: 'yes' }, { everywhere: true, userId: 'carol' }, []])
+      expect(await bob.post('/auth/logout', body)).toMatchObject({
+        status: 422,
+        body: { code: 'invalid_body' },
+      });
+    expect((await bob.get('/me')).status).toBe(200);
+  });
+});
