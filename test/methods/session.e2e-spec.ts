@@ -1,16 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { AuditEvent } from '../../src/audit/index.js';
-import {
-  Authenticate,
-  Caller,
-  Incoming,
-  Issuers,
-  Public,
-  SelfService,
-  type AuthRequest,
-  type Principal,
-} from '../../src/auth/index.js';
+import { Incoming, Issuers, Public, type AuthRequest } from '../../src/auth/index.js';
 import { LastSeen } from '../../src/database/index.js';
 import { withSession } from '../../src/methods/session/session.client.js';
 import { Session } from '../../src/methods/session/session.entity.js';
@@ -53,14 +44,6 @@ class Ceremony {
     return this.issuers
       .find('session')!
       .issue({ id, kind, tenantId, roles, ...scopes, proofs: [proof] }, request, epoch);
-  }
-
-  @Post('out')
-  @SelfService()
-  @Authenticate('session')
-  @HttpCode(204)
-  signOut(@Caller() caller: Principal, @Incoming() request: AuthRequest) {
-    return this.issuers.find('session')!.end(caller.proofs[0], request);
   }
 }
 
@@ -176,7 +159,7 @@ describe('session', () => {
 
   it('is written down when it begins, and when it ends', async () => {
     const signed = await signIn();
-    await by(signed).post('/ceremony/out');
+    await by(signed).post('/auth/logout');
     expect(await events(signed.id)).toEqual(['session_created', 'session_expired: logged out']);
     const [login] = await booted.db.manager.find(AuditEvent, {
       where: { event: 'authn_login_success' },
@@ -334,7 +317,7 @@ describe('session', () => {
       const renewed = setCookies(await by(signed).get('/me'));
       expect(renewed).toHaveLength(1);
       expect(attributes(renewed[0])).toEqual(wanted);
-      const out = setCookies(await by({ ...signed, value: valueIn(renewed[0]) }).post('/ceremony/out'));
+      const out = setCookies(await by({ ...signed, value: valueIn(renewed[0]) }).post('/auth/logout'));
       expect(out).toHaveLength(1);
       expect(attributes(out[0])).toEqual(['HttpOnly', 'Max-Age=0', 'Path=/', 'SameSite=Lax', 'Secure']);
       for (const field of [...setCookies(signed.answer), ...renewed, ...out])
@@ -419,12 +402,12 @@ describe('session', () => {
 
     it('SESSION-08: after the logout the cookie is worth nothing, and the browser is told to forget', async () => {
       const signed = await signIn();
-      const answer = await by(signed).post('/ceremony/out');
+      const answer = await by(signed).post('/auth/logout');
       expect(answer.status).toBe(204);
       expect(answer.headers.get('clear-site-data')).toBe('"cache", "cookies", "storage"');
       expect(setCookies(answer)[0]).toMatch(/^__Host-session=;/);
       refused(await by(signed).get('/me'));
-      refused(await by(signed).post('/ceremony/out'));
+      refused(await by(signed).post('/auth/logout'));
       // The back button: no answer to a session may be kept.
       expect((await by(await signIn()).get('/me')).headers.get('cache-control')).toBe('no-store');
     });
@@ -441,6 +424,12 @@ describe('session', () => {
       expect((await client(booted.origin, as({ id: 'bob' })).get('/sessions')).body.items).toEqual([]);
       expect(await works(other)).toBe(true);
       expect(await works(await signIn())).toBe(true);
+      const [event] = await booted.db.manager.findBy(AuditEvent, { target: 'user:bob' });
+      expect(event).toMatchObject({
+        event: 'authn_token_revoked',
+        userId: 'bob',
+        details: { everywhere: true },
+      });
     });
 
     it('SESSION-09, SESSION-11: what ends all sign-ins of an account, such as a new password, ends its sessions', async () => {
@@ -507,7 +496,7 @@ describe('session', () => {
         const signed = await signIn();
         await update(signed.id, { roles: [] });
         const renewed = { ...signed, value: valueIn(setCookies(await by(signed).get('/me'))[0]) };
-        await by(renewed).post('/ceremony/out');
+        await by(renewed).post('/auth/logout');
         refused(await by(signed).get('/me'));
       });
     });
@@ -652,7 +641,7 @@ describe('session', () => {
         await bare.get(`${path}?_method=DELETE`);
         const posted = await bare.send('POST', path, { headers: override, body: { _method: 'DELETE' } });
         expect([404, 405]).toContain(posted.status);
-        for (const get of ['/sessions', `/sessions/${signed.id}`, '/ceremony/out']) await bare.get(get);
+        for (const get of ['/sessions', `/sessions/${signed.id}`, '/auth/logout']) await bare.get(get);
         expect((await by(signed).get(path)).status).toBe(200);
       });
 

@@ -3,7 +3,7 @@ import { DataSource, IsNull, MoreThan, type EntityManager, type FindOptionsWhere
 import { AuditLog, type Entry } from '../../audit/index.js';
 import { withinScopes, type AuthRequest, type Principal } from '../../auth/index.js';
 import { Settings } from '../../config/index.js';
-import { User } from '../../users/index.js';
+import { User, endAllSignIns } from '../../users/index.js';
 import { Session } from './session.entity.js';
 import { IDLE_MS, SessionCookie, mintSession } from './session.js';
 
@@ -52,12 +52,12 @@ export class Sessions {
   async endAll(caller: Principal): Promise<void> {
     if (caller.scopes) throw beyond();
     await this.dataSource.transaction(async (manager) => {
-      await manager.increment(User, { id: caller.id }, 'epoch', 1);
+      await endAllSignIns(manager, caller.id);
       await this.audit.append(manager, {
-        event: 'session_expired',
+        event: 'authn_token_revoked',
         actor: caller,
         target: `user:${caller.id}`,
-        details: { reason: 'logged out everywhere' },
+        details: { everywhere: true },
       });
     });
   }
