@@ -2,11 +2,10 @@ import { Injectable } from '@nestjs/common';
 import pLimit from 'p-limit';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../auth/index.js';
-import { usernameOf, type User } from '../users/index.js';
+import { USER_COLUMNS, userFrom, usernameOf, type User, type UserRow } from '../users/index.js';
 import { Attempts } from './attempts.js';
 import { Hashing } from './hashing.js';
 import { networkOf } from './network.js';
-import { Password } from './password.entity.js';
 import { Proofs } from './proofs.js';
 import { Busy } from './refusals.js';
 
@@ -14,17 +13,30 @@ import { Busy } from './refusals.js';
 const AT_ONCE = 2;
 const WAITING = 16;
 
+/** A password at rest, with its account as it stands now. */
+interface Found {
+  readonly hash: string;
+  readonly user: User;
+}
+
 /** The one place where a password is verified, whichever way it came in. */
 @Injectable()
 export class Passwords {
   private readonly proofs = new Proofs();
   private readonly slots = pLimit(AT_ONCE);
 
+  private readonly sql: string;
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly hashing: Hashing,
     private readonly attempts: Attempts,
-  ) {}
+  ) {
+    this.sql =
+      `SELECT password.hash AS hash, ${USER_COLUMNS} FROM users account ` +
+      `JOIN passwords password ON password."userId" = account.id ` +
+      `WHERE account.username = ${dataSource.driver.createParameter('username', 0)}`;
+  }
 
   /**
    * The account whose password this is. An unknown name, an account that is disabled or has no password, an empty
@@ -43,16 +55,15 @@ export class Passwords {
    * As {@link verify}; also gives the hash that was held against the password, so that a new one can take the place
    * of this one and of no other.
    */
-  async prove(username: string, password: string, ip: string): Promise<{ user: User; hash: string }> {
+  async prove(username: string, password: string, ip: string): Promise<Found> {
     const name = usernameOf(username) ?? '';
     const row = await this.find(name);
-    const found =
-      password && row?.user && !row.user.disabledAt ? { hash: row.hash, user: row.user } : undefined;
+    const found = password && !row?.user.disabledAt ? row : undefined;
     const hash = found?.hash ?? this.hashing.decoy;
     const address = networkOf(ip);
 
     await this.proofs.once([username, password, address, hash], async () => {
-      const attempt = await this.attempts.of(name || username, row?.userId ?? '', address);
+      const attempt = await this.attempts.of(name || username, row?.user.id ?? '', address);
       await this.attempts.refuseIfFull(attempt);
       await this.inSlot(async () => {
         await this.attempts.count(attempt);
@@ -70,12 +81,9 @@ export class Passwords {
     return this.inSlot(() => this.hashing.hash(password));
   }
 
-  private find(username: string): Promise<Password | null> {
-    return this.dataSource
-      .createQueryBuilder(Password, 'password')
-      .innerJoinAndSelect('password.user', 'user')
-      .where('user.username = :username', { username })
-      .getOne();
+  private async find(username: string): Promise<Found | undefined> {
+    const [row] = await this.dataSource.query<(UserRow & { hash: string })[]>(this.sql, [username]);
+    return row && { hash: row.hash, user: userFrom(row) };
   }
 
   private inSlot<T>(work: () => Promise<T>): Promise<T> {
@@ -85,11 +93,11 @@ export class Passwords {
 }
 
 /** One code for all; the log learns which account, and never what was typed. */
-function refused(row: Password | null): BadCredential {
+function refused(row: Found | undefined): BadCredential {
   const reason = !row
     ? 'no account of that name has a password'
-    : row.user?.disabledAt
-      ? `the account ${row.userId} is disabled`
-      : `wrong password for the account ${row.userId}`;
+    : row.user.disabledAt
+      ? `the account ${row.user.id} is disabled`
+      : `wrong password for the account ${row.user.id}`;
   return new BadCredential('invalid_credentials', reason);
 }
