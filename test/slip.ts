@@ -53,7 +53,7 @@ export class SlipIssuer implements Issuer {
 @Injectable()
 class SlipStrategy extends PassportStrategy(Strategy, 'slip') implements AuthStrategy {
   readonly challenge = new Challenge('Slip', { realm: 'test' });
-  claims = (request: AuthRequest) => /^Slip /.test(request.header('Authorization') ?? '');
+  claims = (request: AuthRequest) => request.header('Authorization')?.startsWith('Slip ') ?? false;
 
   constructor(
     private readonly issuer: SlipIssuer,

@@ -35,7 +35,7 @@ const events = (booted: Booted, where: Partial<AuditEvent>) =>
   booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
 const counted = async (booted: Booted) =>
   (await booted.db.sql<{ points: number }[]>`SELECT points FROM login_failures`)
-    .map(({ points }) => Number(points))
+    .map(({ points }) => points)
     .reduce((sum, points) => sum + points, 0);
 
 /** All of an answer by which two could be told apart, but for what is different each time. */
@@ -178,16 +178,12 @@ describe('password', () => {
       const rows = await booted.db.sql<
         { key: string; points: number }[]
       >`SELECT key, points FROM login_failures`;
-      const kinds = rows.map(({ key, points }) => [key.split(':')[0], Number(points) > 0]);
-      expect(kinds.sort()).toEqual([
-        ['account', true],
-        ['address', true],
-        ['credentials', true],
-      ]);
+      const kinds = rows.map(({ key, points }) => [key.split(':')[0], points > 0]);
+      expect(Object.fromEntries(kinds)).toEqual({ account: true, address: true, credentials: true });
       const [account, address] = ['account', 'address'].map((kind) =>
         rows.find(({ key }) => key.startsWith(`${kind}:`)),
       );
-      expect([Number(account!.points), Number(address!.points)]).toEqual([1, 1]);
+      expect([account!.points, address!.points]).toEqual([1, 1]);
     });
 
     it('has the challenge of what it would have become', async () => {
@@ -303,7 +299,7 @@ describe('password', () => {
           caller.post('/auth/password', change(DEMO_PASSWORD, `${NEW_PASSWORD} ${which}`)),
         ),
       );
-      expect(answers.map(({ status }) => status).sort()).toEqual([204, 409]);
+      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204, 409]));
       expect(answers.find(({ status }) => status === 409)!.body.code).toBe('password_changed_meanwhile');
       const winner = answers[0]!.status === 204 ? 'one' : 'two';
       expect((await signIn(booted, id, { password: `${NEW_PASSWORD} ${winner}` })).status).toBe(200);
