@@ -5,7 +5,7 @@ import { DEMO_PASSWORD } from '../../src/database/index.js';
 import * as password from '../../src/methods/password/index.js';
 import { loginRequest } from '../../src/methods/password/password.client.js';
 import { formatScope, parseScope, type Login } from '../../src/methods/password/password.js';
-import { Hashing, Password } from '../../src/passwords/index.js';
+import { Hashing, Password, Passwords } from '../../src/passwords/index.js';
 import { Failures } from '../../src/platform/index.js';
 import { User } from '../../src/users/index.js';
 import { as, boot, client, testMethod, type Answer, type Booted } from '../app.js';
@@ -294,6 +294,17 @@ describe('password', () => {
     it('is done once by two at the same moment', async () => {
       const id = await someone(booted);
       const caller = client(booted.origin, as({ id }));
+      const passwords = booted.app.get(Passwords);
+      const hash = passwords.hash.bind(passwords);
+      // Both have proved the old password before either writes the new one.
+      let waiting = 2;
+      let go = () => {};
+      const both = new Promise<void>((resolve) => (go = resolve));
+      jest.spyOn(passwords, 'hash').mockImplementation(async (typed) => {
+        if (--waiting === 0) go();
+        await both;
+        return hash(typed);
+      });
       const answers = await Promise.all(
         ['one', 'two'].map((which) =>
           caller.post('/auth/password', change(DEMO_PASSWORD, `${NEW_PASSWORD} ${which}`)),
