@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { AuditEvent } from '../../src/audit/index.js';
-import { Incoming, Issuers, Public, type AuthRequest } from '../../src/auth/index.js';
+import { Incoming, Issuers, Public, type AuthRequest, type Principal } from '../../src/auth/index.js';
 import { LastSeen } from '../../src/database/index.js';
 import { withSession } from '../../src/methods/session/session.client.js';
 import { Session } from '../../src/methods/session/session.entity.js';
@@ -13,6 +13,7 @@ import {
   hashOf,
   mintSession,
 } from '../../src/methods/session/session.js';
+import { Sessions } from '../../src/methods/session/sessions.js';
 import { SessionSweep } from '../../src/methods/session/session.sweep.js';
 import { User } from '../../src/users/index.js';
 import { DataSource } from 'typeorm';
@@ -187,8 +188,8 @@ describe('session', () => {
 
     it("has the account's own that are good, and says which one asks", async () => {
       const [first, second] = [await signIn({ id: 'carol' }), await signIn({ id: 'carol' })];
-      const over = await signIn({ id: 'carol' });
-      await update(over.id, { revokedAt: new Date() });
+      for (const over of [{ revokedAt: new Date() }, { expiresAt: new Date() }, { lastSeenAt: ago(IDLE_MS) }])
+        await update((await signIn({ id: 'carol' })).id, over);
       const { body } = await by(second).get('/sessions');
       expect(body.items).toHaveLength(2);
       expect(body.items).toContainEqual({
@@ -395,8 +396,9 @@ describe('session', () => {
 
     it('SESSION-07: found over by several requests at once, it is written down once', async () => {
       const signed = await signIn();
-      await update(signed.id, { lastSeenAt: ago(IDLE_MS) });
-      await Promise.all([1, 2, 3, 4, 5].map(async () => refused(await by(signed).get('/me'))));
+      const { body: bob } = await by(signed).get('/me');
+      const sessions = booted.app.get(Sessions, { strict: false });
+      for (const reason of ['idle', 'expired']) await sessions.over(signed.id, reason, bob as Principal);
       expect(await events(signed.id)).toEqual(['session_created', 'session_expired: idle']);
     });
 
@@ -474,6 +476,21 @@ describe('session', () => {
         await become(['editor']);
         for (const { status, body } of answers) expect([status, body.roles]).toEqual([200, ['viewer']]);
         expect(answers.flatMap(setCookies)).toHaveLength(1);
+        expect(await events(signed.id)).toEqual(['session_created', 'session_renewed']);
+      });
+
+      it('of two that found the same value, the later changes nothing', async () => {
+        const signed = await signIn();
+        const { body: bob } = await by(signed).get('/me');
+        const sessions = booted.app.get(Sessions, { strict: false });
+        const setHeader = jest.fn();
+        const renew = () =>
+          sessions.renew(signed.id, hashOf(signed.value), bob as Principal, { setHeader } as never);
+        await renew();
+        const { idHash } = await row(signed.id);
+        await renew();
+        expect((await row(signed.id)).idHash).toBe(idHash);
+        expect(setHeader).toHaveBeenCalledTimes(1);
         expect(await events(signed.id)).toEqual(['session_created', 'session_renewed']);
       });
 
