@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { isIP } from 'node:net';
 import { DataSource, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import type { Principal } from '../auth/index.js';
 import { Settings } from '../config/index.js';
@@ -44,6 +45,7 @@ export class AuditLog {
 
   /** @see append, for what happened earlier */
   async write(manager: EntityManager, occurrences: readonly Occurrence[]): Promise<void> {
+    if (!occurrences.length) return;
     const head = await manager.findOneOrFail(AuditHead, {
       where: { id: 1 },
       ...(isPostgres(this.dataSource) && { lock: { mode: 'pessimistic_write' as const } }),
@@ -65,6 +67,7 @@ export class AuditLog {
 export function occurred({ event, actor, method, target, details = {} }: Entry): Occurrence {
   const context = current.getStore();
   const proof = actor?.proofs[0];
+  const ip = context?.seen().ip ?? '';
   return {
     at: new Date(),
     event,
@@ -72,7 +75,8 @@ export function occurred({ event, actor, method, target, details = {} }: Entry):
     tenantId: actor?.tenantId ?? null,
     method: method ?? proof?.method ?? null,
     credentialId: proof?.credentialId ?? null,
-    ip: context?.seen().ip ?? null,
+    // A proxy that is trusted may still hand on what a caller wrote into X-Forwarded-For. A scope id is ours alone.
+    ip: isIP(ip) ? ip.replace(/%.*/, '') : null,
     requestId: context?.requestId ?? null,
     target: target ?? null,
     details,

@@ -1,12 +1,13 @@
-import { LessThan, LessThanOrEqual, type DataSource } from 'typeorm';
+import { LessThanOrEqual, MoreThanOrEqual, LessThan, type DataSource } from 'typeorm';
 import type { Settings } from '../config/index.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.js';
 import type { Anchor } from './verify.js';
 
 /**
- * Takes away the events of before a moment. The last of them is named by an event further down, so what is left
- * still verifies, and shows that it was purged and up to where.
+ * Takes away the oldest events, up to the first that is not of before a moment: where a clock was wrong, it keeps more.
+ * The last of them is named by an event further down, so what is left still verifies, and shows that it was purged
+ * and up to where.
  *
  * @returns that last one, or undefined where there was nothing so old
  */
@@ -16,8 +17,13 @@ export function purgeEvents(
   before: Date,
 ): Promise<Anchor | undefined> {
   return dataSource.transaction(async (manager) => {
+    const [kept] = await manager.find(AuditEvent, {
+      where: { at: MoreThanOrEqual(before) },
+      order: { seq: 'ASC' },
+      take: 1,
+    });
     const [last] = await manager.find(AuditEvent, {
-      where: { at: LessThan(before) },
+      where: kept ? { seq: LessThan(kept.seq) } : {},
       order: { seq: 'DESC' },
       take: 1,
     });

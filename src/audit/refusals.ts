@@ -18,6 +18,7 @@ export class Refusals implements BeforeApplicationShutdown {
   private forcedOut = 0;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
+  private closed = false;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -27,7 +28,7 @@ export class Refusals implements BeforeApplicationShutdown {
   add(entry: Entry): void {
     if (this.waiting.length < MOST) this.waiting.push(occurred(entry));
     else this.forcedOut++;
-    this.timer ??= setTimeout(() => void this.flush(), BATCH_EVERY_MS);
+    this.flushSoon();
   }
 
   /**
@@ -50,9 +51,15 @@ export class Refusals implements BeforeApplicationShutdown {
     return (this.writing = this.writing.then(() => this.writeBatch()));
   }
 
+  /** From here on nothing waits: the requests that still finish are the last, and the database closes behind them. */
   async beforeApplicationShutdown(): Promise<void> {
+    this.closed = true;
     await this.flush();
-    clearTimeout(this.timer);
+  }
+
+  private flushSoon(): void {
+    if (this.closed) void this.flush();
+    else this.timer ??= setTimeout(() => void this.flush(), BATCH_EVERY_MS);
   }
 
   private async writeBatch(): Promise<void> {
@@ -69,7 +76,7 @@ export class Refusals implements BeforeApplicationShutdown {
       const kept = [...batch, ...this.waiting];
       this.waiting = kept.slice(0, MOST);
       this.forcedOut += forcedOut + kept.length - this.waiting.length;
-      this.timer ??= setTimeout(() => void this.flush(), BATCH_EVERY_MS);
+      if (!this.closed) this.flushSoon();
     }
   }
 }

@@ -30,12 +30,16 @@ export async function verifyChain(
   anchor?: Anchor,
 ): Promise<Verdict> {
   const keys = new Keyring(settings, 'audit');
-  // One snapshot on both databases: events that are added meanwhile are beyond the head that was read first.
-  const head = await dataSource.manager.findOneByOrFail(AuditHead, { id: 1 });
+  // In this order: every event is written together with a head that is at least as far, so none can lie beyond one
+  // that is read later. What is added after that is left for the next time.
+  const [last] = await dataSource.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
+  const head = await dataSource.manager.findOneBy(AuditHead, { id: 1 });
+  if (!head) return broken((last?.seq ?? 0) + 1, 'the head of the chain is missing');
   const [first] = await dataSource.manager.find(AuditEvent, { order: { seq: 'ASC' }, take: 1 });
   const purged = first && first.seq > 1 ? await purgeBefore(dataSource, first.seq) : { seq: 0, hash: '' };
   if (!purged) return broken(1, 'the events before the first are missing, and no purge names them');
   let { seq, hash } = purged;
+  if (anchor?.seq === seq && anchor.hash !== hash) return broken(seq, NOT_THE_ANCHOR);
   let anchored = anchor === undefined || anchor.seq <= seq;
   while (seq < head.seq) {
     const page = await dataSource.manager.find(AuditEvent, {
@@ -52,15 +56,18 @@ export async function verifyChain(
       if (hashOf(key, event, hash) !== event.hash) return broken(event.seq, 'it was altered');
       ({ seq, hash } = event);
       if (anchor?.seq === seq) {
-        if (anchor.hash !== hash) return broken(seq, 'it is not the link that the anchor names');
+        if (anchor.hash !== hash) return broken(seq, NOT_THE_ANCHOR);
         anchored = true;
       }
     }
   }
   if (hash !== head.hash) return broken(head.seq, 'it is not the head of the chain');
+  if (last && last.seq > head.seq) return broken(head.seq + 1, 'it lies beyond the head of the chain');
   if (!anchored) return broken(seq + 1, 'it is missing: the anchor lies beyond the head');
   return { sound: true, events: seq - purged.seq, head: { seq, hash } };
 }
+
+const NOT_THE_ANCHOR = 'it is not the link that the anchor names';
 
 const broken = (brokenAt: number, why: string): Verdict => ({ sound: false, brokenAt, why });
 

@@ -1,0 +1,309 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import {
+  AuditEvent,
+  AuditHead,
+  AuditLog,
+  purgeEvents,
+  verifyChain,
+  type Entry,
+} from '../../src/audit/index.js';
+import { Settings } from '../../src/config/index.js';
+import { boot, type Booted } from '../app.js';
+
+const SECRET = 'the-secret-that-the-events-are-hashed-with';
+const settings = (env: Record<string, string> = {}) =>
+  Settings.from({ NODE_ENV: 'test', APP_SECRET: SECRET, ...env });
+const entry = (more: Partial<Entry> = {}): Entry => ({
+  event: 'sensitive_create',
+  target: 'thing:1',
+  ...more,
+});
+
+/** Each event's hash covers the one before: whatever is done to the table afterwards, the chain breaks just there. */
+describe('the chain of events', () => {
+  let booted: Booted;
+  let log: AuditLog;
+  beforeAll(async () => {
+    booted = await boot({ env: { APP_SECRET: SECRET } });
+    log = booted.app.get(AuditLog);
+  });
+  afterAll(() => booted.close());
+  beforeEach(async () => {
+    await booted.db.manager.deleteAll(AuditEvent);
+    await booted.db.manager.upsert(AuditHead, { id: 1, seq: 0, hash: '' }, ['id']);
+  });
+
+  const append = (...entries: Entry[]) => booted.db.transaction((manager) => log.append(manager, ...entries));
+  const verify = (...[anchor, ours]: [Parameters<typeof verifyChain>[2]?, Settings?]) =>
+    verifyChain(booted.db, ours ?? settings(), anchor);
+  const all = () => booted.db.manager.find(AuditEvent, { order: { seq: 'ASC' } });
+  const change = (seq: number, changes: Partial<AuditEvent>) =>
+    booted.db.manager.update(AuditEvent, { seq }, changes as object);
+  const headOf = async () => {
+    const verdict = await verify();
+    if (!verdict.sound) throw new Error(verdict.why);
+    return verdict.head;
+  };
+  const ten = () => append(...Array.from({ length: 10 }, (_, i) => entry({ target: `thing:${i + 1}` })));
+
+  it('is unbroken while nobody touches it, however many events one transaction adds', async () => {
+    expect(await verify()).toEqual({ sound: true, events: 0, head: { seq: 0, hash: '' } });
+    await append(...Array.from({ length: 1200 }, () => entry()));
+    await append();
+    expect(await verify()).toMatchObject({ sound: true, events: 1200, head: { seq: 1200 } });
+  });
+
+  it('holds whatever the details are, as the database gives them back', async () => {
+    const details = {
+      nested: { list: [1, 'two', null, { three: true }], 10: 'ten', 9: 'nine' },
+      odd: '\u0000 \ud800 ☃ \u2028 "quoted" \\',
+      numbers: [0.1, -0, 1e21, Number.NaN],
+      moment: new Date(),
+      nothing: undefined,
+    };
+    await append(entry({ details }), entry({ method: 'm'.repeat(40), target: 't'.repeat(120) }));
+    expect(await verify()).toMatchObject({ sound: true, events: 2 });
+    expect((await all())[0]!.details).toEqual(JSON.parse(JSON.stringify(details)));
+  });
+
+  it('is rolled back with the transaction that it belongs to', async () => {
+    await ten();
+    const failing = booted.db.transaction(async (manager) => {
+      await log.append(manager, entry());
+      throw new Error('what was done did not work out');
+    });
+    await expect(failing).rejects.toThrow('did not work out');
+    expect(await verify()).toMatchObject({ sound: true, events: 10 });
+  });
+
+  describe('AUDIT-09: time', () => {
+    afterEach(() => void jest.useRealTimers());
+
+    it('the numbers count up by one whatever the clock does, and moments are in UTC', async () => {
+      const moments = ['2026-03-29T00:59:59.999Z', '2001-01-01T00:00:00.000Z', '2026-10-25T01:30:00.001Z'];
+      for (const moment of moments) {
+        jest.useFakeTimers({ now: new Date(moment), doNotFake: ['setImmediate', 'nextTick'] });
+        await append(entry());
+      }
+      const events = await all();
+      expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+      expect(events.map(({ at }) => at.toISOString())).toEqual(moments);
+      expect(await verify()).toMatchObject({ sound: true });
+    });
+  });
+
+  describe('names its first broken link', () => {
+    beforeEach(ten);
+    const altered = (brokenAt: number) => ({ sound: false, brokenAt, why: 'it was altered' });
+
+    it.each<[string, Partial<AuditEvent>]>([
+      ['at', { at: new Date(0) }],
+      ['event', { event: 'sensitive_read' }],
+      ['userId', { userId: 'somebody-else' }],
+      ['tenantId', { tenantId: 'globex' }],
+      ['method', { method: 'basic' }],
+      ['credentialId', { credentialId: 'another' }],
+      ['ip', { ip: '203.0.113.1' }],
+      ['requestId', { requestId: 'another' }],
+      ['target', { target: 'thing:11' }],
+      ['details', { details: { more: true } }],
+    ])('where the field %s was altered', async (_, changes) => {
+      await change(4, changes);
+      expect(await verify()).toEqual(altered(4));
+    });
+
+    it('where a hash was altered', async () => {
+      const hash = (await all())[6]!.hash.replace(/^./, (first) => (first === 'a' ? 'b' : 'a'));
+      await change(7, { hash });
+      expect(await verify()).toEqual(altered(7));
+    });
+
+    it('where one in the middle was taken out, also when the others were moved up', async () => {
+      await booted.db.manager.delete(AuditEvent, { seq: 5 });
+      expect(await verify()).toEqual({ sound: false, brokenAt: 5, why: 'it is missing' });
+      for (let seq = 6; seq <= 10; seq++) await change(seq, { seq: seq - 1 });
+      expect(await verify()).toEqual(altered(5));
+    });
+
+    it('where the last ones were taken out', async () => {
+      await booted.db.sql`DELETE FROM audit_events WHERE seq > 8`;
+      const why = 'it is missing, with all that came after';
+      expect(await verify()).toEqual({ sound: false, brokenAt: 9, why });
+    });
+
+    it('where all were taken out', async () => {
+      await booted.db.manager.deleteAll(AuditEvent);
+      expect(await verify()).toMatchObject({ sound: false, brokenAt: 1 });
+    });
+
+    it('where the head was altered or taken away', async () => {
+      const head = (changes: Partial<AuditHead>) => booted.db.manager.update(AuditHead, { id: 1 }, changes);
+      const { hash } = await headOf();
+      await head({ hash: 'x'.repeat(43) });
+      expect(await verify()).toEqual({
+        sound: false,
+        brokenAt: 10,
+        why: 'it is not the head of the chain',
+      });
+      await head({ hash: (await all())[7]!.hash, seq: 8 });
+      expect(await verify()).toEqual({
+        sound: false,
+        brokenAt: 9,
+        why: 'it lies beyond the head of the chain',
+      });
+      await head({ hash, seq: 12 });
+      expect(await verify()).toMatchObject({ sound: false, brokenAt: 11 });
+      await booted.db.manager.deleteAll(AuditHead);
+      expect(await verify()).toEqual({
+        sound: false,
+        brokenAt: 11,
+        why: 'the head of the chain is missing',
+      });
+    });
+
+    it('where two changed places', async () => {
+      await change(3, { seq: 0 });
+      await change(4, { seq: 3 });
+      await change(0, { seq: 4 });
+      expect(await verify()).toEqual(altered(3));
+    });
+
+    it('where one was put behind the head, which no writer did', async () => {
+      await booted.db.manager.insert(AuditEvent, { ...(await all())[9]!, seq: 11 } as object);
+      expect(await verify()).toMatchObject({ sound: false, brokenAt: 11 });
+    });
+
+    it('where the chain was made anew by somebody who does not have the secret', async () => {
+      const forger = new AuditLog(
+        booted.db,
+        settings({ APP_SECRET: 'a-secret-that-the-forger-has-chosen-himself' }),
+      );
+      const keyId = (await all())[0]!.keyId;
+      await booted.db.sql`DELETE FROM audit_events WHERE seq > 5`;
+      const [{ seq, hash }] = (await all()).slice(-1) as [AuditEvent];
+      await booted.db.manager.update(AuditHead, { id: 1 }, { seq, hash });
+      await booted.db.transaction((manager) => forger.append(manager, entry(), entry()));
+      expect(await verify()).toEqual({
+        sound: false,
+        brokenAt: 6,
+        why: 'it was made with an APP_SECRET that is no longer set',
+      });
+      await change(6, { keyId });
+      expect(await verify()).toEqual(altered(6));
+    });
+  });
+
+  describe('an anchor, a head that was kept elsewhere', () => {
+    it('is passed on the way', async () => {
+      await ten();
+      const anchor = await headOf();
+      await ten();
+      expect(await verify(anchor)).toMatchObject({ sound: true, events: 20 });
+    });
+
+    it('shows that the whole database was set back to before it, which nothing in the database can', async () => {
+      await ten();
+      const back = await headOf();
+      await ten();
+      const anchor = await headOf();
+      await booted.db.sql`DELETE FROM audit_events WHERE seq > 10`;
+      await booted.db.manager.update(AuditHead, { id: 1 }, back);
+      expect(await verify()).toMatchObject({ sound: true, events: 10 });
+      const why = 'it is missing: the anchor lies beyond the head';
+      expect(await verify(anchor)).toEqual({ sound: false, brokenAt: 11, why });
+    });
+
+    it('shows that the chain was set back and went on from there', async () => {
+      await ten();
+      const anchor = await headOf();
+      await booted.db.sql`DELETE FROM audit_events WHERE seq > 9`;
+      await booted.db.manager.update(AuditHead, { id: 1 }, { seq: 9, hash: (await all())[8]!.hash });
+      await append(entry({ target: 'another thing' }));
+      const why = 'it is not the link that the anchor names';
+      expect(await verify(anchor)).toEqual({ sound: false, brokenAt: 10, why });
+    });
+  });
+
+  it('goes on over a change of APP_SECRET, as long as the one before is set too', async () => {
+    const next = 'the-secret-that-comes-after-the-first-one';
+    await ten();
+    const rotated = settings({ APP_SECRET: next, APP_SECRET_PREVIOUS: SECRET });
+    await booted.db.transaction((manager) => new AuditLog(booted.db, rotated).append(manager, entry()));
+    expect(await verify(undefined, rotated)).toMatchObject({ sound: true, events: 11 });
+    expect(await verify(undefined, settings({ APP_SECRET: next }))).toEqual({
+      sound: false,
+      brokenAt: 1,
+      why: 'it was made with an APP_SECRET that is no longer set',
+    });
+  });
+
+  describe('AUDIT-11: what is too old is purged', () => {
+    const day = (date: number) => new Date(Date.UTC(2026, 0, date));
+    /** One event a day, from the 1st to the 10th of January. */
+    beforeEach(async () => {
+      const one = { event: 'sensitive_create', details: {}, requestId: null, ip: null } as const;
+      const nobody = { userId: null, tenantId: null, method: null, credentialId: null };
+      await booted.db.transaction((manager) =>
+        log.write(
+          manager,
+          Array.from({ length: 10 }, (_, i) => ({
+            ...one,
+            ...nobody,
+            at: day(i + 1),
+            target: `thing:${i + 1}`,
+          })),
+        ),
+      );
+    });
+    const purge = (before: Date) => purgeEvents(booted.db, settings(), before);
+
+    it('what is left verifies, and holds the purge and where it ended', async () => {
+      const { hash } = (await all())[3]!;
+      expect(await purge(day(5))).toEqual({ seq: 4, hash });
+      const events = await all();
+      expect(events[0]!.at).toEqual(day(5));
+      expect(events.at(-1)).toMatchObject({
+        seq: 11,
+        event: 'sensitive_delete',
+        target: 'audit:4',
+        details: { seq: 4, hash },
+      });
+      expect(await verify()).toMatchObject({ sound: true, events: 7, head: { seq: 11 } });
+      expect(await verify({ seq: 4, hash })).toMatchObject({ sound: true });
+      expect(await verify({ seq: 4, hash: 'x'.repeat(43) })).toMatchObject({ sound: false, brokenAt: 4 });
+    });
+
+    it('again and again, to the last event', async () => {
+      await purge(day(5));
+      expect(await purge(day(5))).toBeUndefined();
+      await purge(day(8));
+      await append(entry());
+      expect(await verify()).toMatchObject({ sound: true, events: 6 });
+      await purge(new Date(Date.now() + 60_000));
+      expect(await verify()).toMatchObject({ sound: true, events: 1 });
+    });
+
+    it('a clock that was wrong takes nothing along that is not old', async () => {
+      const log = new AuditLog(booted.db, settings());
+      const [event] = (await all()).slice(-1) as [AuditEvent];
+      await booted.db.transaction((manager) => log.write(manager, [{ ...event, at: day(1) }]));
+      expect(await purge(day(5))).toMatchObject({ seq: 4 });
+      expect(await verify()).toMatchObject({ sound: true });
+    });
+
+    it('a chain that was cut at its front by somebody else does not verify', async () => {
+      await booted.db.sql`DELETE FROM audit_events WHERE seq < 4`;
+      const why = 'the events before the first are missing, and no purge names them';
+      expect(await verify()).toEqual({ sound: false, brokenAt: 1, why });
+    });
+
+    it('nor does one that was cut further than it was purged', async () => {
+      await purge(day(5));
+      const { hash } = (await all())[1]!;
+      await booted.db.sql`DELETE FROM audit_events WHERE seq < 7`;
+      expect(await verify()).toMatchObject({ sound: false, brokenAt: 1 });
+      await change(11, { target: 'audit:6', details: { seq: 6, hash } });
+      expect(await verify()).toEqual({ sound: false, brokenAt: 11, why: 'it was altered' });
+    });
+  });
+});
