@@ -34,9 +34,9 @@ export async function createApp(
     // Bodies are read at the gate.
     { abortOnError: false, bodyParser: false, logger: new NestLog(log) },
   );
-  app.useGlobalFilters(
-    new ProblemFilter(app.get(HttpAdapterHost), [app.get(Failures), app.get(RefusalEvents)]),
-  );
+  const events = app.get(RefusalEvents);
+  app.useGlobalFilters(new ProblemFilter(app.get(HttpAdapterHost), [app.get(Failures), events]));
+  app.getHttpServer().on('refused', (error: unknown) => events.refused('', error, undefined));
   app.useGlobalPipes(new InputPipe());
   app.get(OpenApi).describe(app);
   return app;

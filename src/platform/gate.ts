@@ -24,8 +24,14 @@ export const contextOf = (request: IncomingMessage): RequestContext | undefined 
  *
  * @param handler the adapter's own listener
  * @param closing whether the server has stopped to take new work
+ * @param refused learns of what is answered here, where the adapter and its filter never see the request
  */
-export function gate(handler: RequestListener, log: Logger, closing: () => boolean): RequestListener {
+export function gate(
+  handler: RequestListener,
+  log: Logger,
+  closing: () => boolean,
+  refused: (error: unknown) => void,
+): RequestListener {
   return (request, response) => {
     const context: RequestContext = {
       requestId: randomUUID(),
@@ -37,7 +43,10 @@ export function gate(handler: RequestListener, log: Logger, closing: () => boole
     logAtEnd(request, response, context, log);
 
     const enter = () => current.run(context, () => handler(request, response));
-    const refuse = (error: unknown) => refuseWith(request, response, error, context);
+    const refuse = (error: unknown) => {
+      current.run(context, () => refused(error));
+      refuseWith(request, response, error, context);
+    };
     const flaw = closing() ? new ServiceUnavailableException() : flawOf(request);
     if (flaw) refuse(flaw);
     else if (!hasBody(request)) enter();

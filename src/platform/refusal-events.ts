@@ -17,6 +17,7 @@ const EVENTS: Readonly<Record<number, AuditEventName>> = {
   415: 'input_validation_fail',
   422: 'input_validation_fail',
   429: 'excess_rate_limit_exceeded',
+  431: 'input_validation_fail',
 };
 
 /** Writes refused requests into the audit log: what was refused and why, and nothing of what was sent. */

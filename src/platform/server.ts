@@ -9,6 +9,7 @@ import {
 } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
+import { current } from '../audit/index.js';
 import { gate } from './gate.js';
 import { SECURITY_HEADERS } from './headers.js';
 import { PROBLEM_TYPE, problemOf } from './problem.js';
@@ -16,7 +17,10 @@ import { PROBLEM_TYPE, problemOf } from './problem.js';
 /** How long requests under way may take once the server closes. */
 const GRACE_MS = 10_000;
 
-/** Node's HTTP server with this application's limits, under either adapter. */
+/**
+ * Node's HTTP server with this application's limits, under either adapter. What it refuses by itself it emits as
+ * `refused`, in the request's context.
+ */
 export class ApiServer extends Server {
   /** Every connection, and the answers under way on it. */
   private readonly sockets = new Map<Socket, Set<ServerResponse>>();
@@ -35,7 +39,12 @@ export class ApiServer extends Server {
       // Node would answer for itself, without our headers. The gate asks for the Host.
       requireHostHeader: false,
     });
-    const listener = gate(handler, log, () => !this.listening);
+    const listener = gate(
+      handler,
+      log,
+      () => !this.listening,
+      (error) => this.emit('refused', error),
+    );
     const answer = (request: IncomingMessage, response: ServerResponse) => {
       this.follow(request.socket, response);
       listener(request, response);
@@ -71,7 +80,10 @@ export class ApiServer extends Server {
       return;
     }
     const id = randomUUID();
-    const problem = problemOf(new HttpException('', STATUSES[error.code ?? ''] ?? 400), id);
+    const refusal = new HttpException('', STATUSES[error.code ?? ''] ?? 400);
+    const problem = problemOf(refusal, id);
+    const seen = () => ({ route: undefined, ip: socket.remoteAddress });
+    current.run({ requestId: id, seen }, () => this.emit('refused', refusal));
     this.log.info({ requestId: id, status: problem.status, parser: error.code }, 'unreadable request');
     const body = JSON.stringify(problem);
     const headers = {
