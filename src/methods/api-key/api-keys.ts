@@ -1,6 +1,7 @@
 import { ConflictException, ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { In, IsNull, type Repository } from 'typeorm';
+import { AuditLog, type Entry } from '../../audit/index.js';
 import { withinScopes, type Principal } from '../../auth/index.js';
 import { ApiKey } from './api-key.entity.js';
 import { containsRange, mintKey, newKeyId } from './api-key.js';
@@ -14,7 +15,10 @@ type Limits = Pick<ApiKey, 'scopes' | 'allowedIps' | 'expiresAt'>;
 /** The life of an account's own keys. A limited credential can manage only what is limited at least as much. */
 @Injectable()
 export class ApiKeys {
-  constructor(@InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>) {}
+  constructor(
+    @InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>,
+    private readonly audit: AuditLog,
+  ) {}
 
   /** @throws ForbiddenException `beyond_your_credential` where the key would reach further than the caller */
   async issue(
@@ -55,6 +59,7 @@ export class ApiKeys {
         parent && (await manager.update(ApiKey, { id: parent.id, revokedAt: IsNull() }, { id: parent.id }));
       if (taken?.affected === 0) throw beyond();
       await manager.insert(ApiKey, row);
+      await this.audit.append(manager, about(id, 'authn_token_created', caller));
     });
     return { row, key };
   }
@@ -77,12 +82,16 @@ export class ApiKeys {
     const { key, secretHash } = mintKey(id);
     const previousUntil = new Date(Date.now() + overlapSeconds * 1000);
     const changes = { secretHash, previousHash: before.secretHash, previousUntil };
-    const { affected } = await this.keys.update(
-      { id, secretHash: before.secretHash, revokedAt: IsNull() },
-      changes,
-    );
-    if (!affected)
-      throw new ConflictException({ code: 'rotated_meanwhile', detail: 'The key was changed meanwhile.' });
+    await this.keys.manager.transaction(async (manager) => {
+      const { affected } = await manager.update(
+        ApiKey,
+        { id, secretHash: before.secretHash, revokedAt: IsNull() },
+        changes,
+      );
+      if (!affected)
+        throw new ConflictException({ code: 'rotated_meanwhile', detail: 'The key was changed meanwhile.' });
+      await this.audit.append(manager, about(id, 'authn_token_created', caller, { rotated: true }));
+    });
     return { row: { ...before, ...changes }, key };
   }
 
@@ -91,10 +100,15 @@ export class ApiKeys {
     await this.manageable(caller, id);
     await this.keys.manager.transaction(async (manager) => {
       const revokedAt = new Date();
+      const ended: string[] = [];
       for (let ids = [id]; ids.length;) {
-        await manager.update(ApiKey, { id: In(ids), revokedAt: IsNull() }, { revokedAt });
-        ids = (await manager.findBy(ApiKey, { parentId: In(ids) })).map((child) => child.id);
+        for (const each of ids) {
+          const { affected } = await manager.update(ApiKey, { id: each, revokedAt: IsNull() }, { revokedAt });
+          if (affected) ended.push(each);
+        }
+        ids = (await manager.findBy(ApiKey, { parentId: In(ids) })).map((child) => child.id).sort();
       }
+      await this.audit.append(manager, ...ended.map((each) => about(each, 'authn_token_revoked', caller)));
     });
   }
 
@@ -126,3 +140,15 @@ const beyond = () =>
     code: 'beyond_your_credential',
     detail: 'The key reaches further (in scopes, time or addresses) than the credential you sent.',
   });
+
+const about = (
+  id: string,
+  event: Entry['event'],
+  actor: Principal,
+  details: Entry['details'] = {},
+): Entry => ({
+  event,
+  actor,
+  target: `api-key:${id}`,
+  details,
+});
