@@ -1,50 +1,40 @@
 import { purgeEvents, verifyChain, type Anchor } from './audit/index.js';
-import { METHODS, schemaOf } from './app.module.js';
-import { Settings } from './config/index.js';
-import { dataSourceOptions, openDataSource } from './database/index.js';
+import { runCommand, type Command } from './command-line.js';
 
 const USAGE = `npm run audit -- verify [seq:hash]     walks the chain; the anchor is a head that it printed earlier
 npm run audit -- purge 2026-01-31      takes away the events of before that day (UTC)`;
 
+const verify =
+  (anchor?: Anchor): Command =>
+  async (dataSource, settings) => {
+    const verdict = await verifyChain(dataSource, settings, anchor);
+    if (!verdict.sound) return [`The chain breaks at event ${verdict.brokenAt}: ${verdict.why}.`, false];
+    return [`${verdict.events} events, unbroken. Head: ${verdict.head.seq}:${verdict.head.hash}`];
+  };
+
+const purge =
+  (before: Date): Command =>
+  async (dataSource, settings) => {
+    const last = await purgeEvents(dataSource, settings, before);
+    return [last ? `purged up to ${last.seq}:${last.hash}` : 'nothing so old'];
+  };
+
 const anchorOf = (text: string): Anchor | undefined => {
-  const [, seq, hash] = /^(\d+):([\w-]{43})$/.exec(text) ?? [];
+  const [, seq, hash] = /^(\d{1,15}):([\w-]{43})$/.exec(text) ?? [];
   return seq && hash ? { seq: Number(seq), hash } : undefined;
 };
 
-/** @returns the exit code: 0 sound or done, 1 broken, 2 not understood */
-async function main([command, argument]: readonly string[]): Promise<number> {
-  const anchor = anchorOf(argument ?? '');
-  const day = /^\d{4}-\d\d-\d\d$/.test(argument ?? '') ? new Date(`${argument}T00:00:00Z`) : undefined;
-  const purging = command === 'purge' && day && !Number.isNaN(day.getTime());
-  const verifying = command === 'verify' && (argument === undefined || anchor);
-  if (!purging && !verifying) {
-    process.stderr.write(`${USAGE}\n`);
-    return 2;
-  }
-  const settings = Settings.from(process.env);
-  const dataSource = await openDataSource(dataSourceOptions(settings, schemaOf(METHODS)));
-  try {
-    if (purging) {
-      const last = await purgeEvents(dataSource, settings, day);
-      process.stdout.write(last ? `purged up to ${last.seq}:${last.hash}\n` : 'nothing so old\n');
-      return 0;
-    }
-    const verdict = await verifyChain(dataSource, settings, anchor);
-    if (verdict.sound)
-      process.stdout.write(
-        `${verdict.events} events, unbroken. Head: ${verdict.head.seq}:${verdict.head.hash}\n`,
-      );
-    else process.stderr.write(`The chain breaks at event ${verdict.brokenAt}: ${verdict.why}.\n`);
-    return verdict.sound ? 0 : 1;
-  } finally {
-    await dataSource.destroy();
-  }
-}
+/** A day of the calendar: the 31st of February is none. */
+const dayOf = (text: string): Date | undefined => {
+  const day = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? text : NaN);
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text) ? day : undefined;
+};
 
-main(process.argv.slice(2)).then(
-  (code) => (process.exitCode = code),
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  },
-);
+runCommand(USAGE, ([command, argument, ...rest]) => {
+  if (rest.length) return undefined;
+  if (command === 'verify' && argument === undefined) return verify();
+  const anchor = anchorOf(argument ?? '');
+  if (command === 'verify' && anchor) return verify(anchor);
+  const day = dayOf(argument ?? '');
+  return command === 'purge' && day ? purge(day) : undefined;
+});

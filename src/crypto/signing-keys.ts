@@ -24,6 +24,8 @@ const PUBLISHED_AHEAD = 10 * MINUTE;
 export const GRACE = 10 * MINUTE;
 const ROTATE_AFTER = 30 * 24 * 60 * MINUTE;
 
+type Also = (manager: EntityManager) => Promise<void>;
+
 /** The keys that sign tokens (ES256), in the database, so that all processes have the same; private parts sealed. */
 @Injectable()
 export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
@@ -82,19 +84,28 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
   /**
    * Makes the next key, which takes over once everybody had the time to learn of it; no request fails.
    * Of two that rotate at once, one does.
+   *
+   * @param also what is to be committed together with it
+   * @returns when it takes over; undefined where the one before has not taken over yet
    */
-  async rotate(now = Date.now()): Promise<void> {
-    await this.dataSource.transaction(async (manager) => {
+  async rotate(now = Date.now(), also?: Also): Promise<Date | undefined> {
+    return this.dataSource.transaction(async (manager) => {
       const takesOver = new Date(now + PUBLISHED_AHEAD);
       const { generation } = await this.last(manager);
       const open = { generation, retiredAt: IsNull(), activeFrom: LessThanOrEqual(new Date(now)) };
       const { affected } = await manager.update(SigningKey, open, { retiredAt: takesOver });
-      if (affected) await this.add(generation + 1, takesOver, manager);
+      if (!affected) return undefined;
+      await this.add(generation + 1, takesOver, manager);
+      await also?.(manager);
+      return takesOver;
     });
   }
 
-  /** Somebody else has a private key: a new one takes over now, and nothing that another has signed is good any more. */
-  async replaceCompromised(): Promise<void> {
+  /**
+   * Somebody else has a private key: a new one takes over now, and nothing that another has signed is good any more.
+   * @param also what is to be committed together with it
+   */
+  async replaceCompromised(also?: Also): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const { generation } = await this.last(manager);
       await manager.update(
@@ -103,6 +114,7 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
         { retiredAt: new Date(0) },
       );
       await this.add(generation + 1, new Date(), manager);
+      await also?.(manager);
     });
   }
 
