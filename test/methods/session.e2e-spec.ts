@@ -270,6 +270,11 @@ describe('session', () => {
       refused(await by(planted).get('/me'));
       expect(await works(signed)).toBe(true);
       expect(await events(planted.id)).toEqual(['session_created', 'session_expired: replaced']);
+      // The value before a renewal is still the session's, and ends it as well.
+      const renewed = await signIn();
+      await update(renewed.id, { previousHash: hashOf(renewed.value), idHash: hashOf('another') });
+      await signIn({}, { Cookie: `${NAME}=${renewed.value}` });
+      expect((await row(renewed.id)).revokedAt).toBeInstanceOf(Date);
       const made = mintSession().value;
       expect((await signIn({}, { Cookie: `${NAME}=${made}` })).value).not.toBe(made);
     });
