@@ -71,14 +71,12 @@ describe('a method is lifted with its folder and the kernel folders that it impo
       if (ceremony) blank.add(`test/methods/${ceremony}.ceremony.ts`);
       copies.set(method.name, blank);
     }
-    workshop.compile('src');
-    for (const method of METHODS) {
-      const { proves, ceremony = [] } = companyOf(method);
+    for await (const blank of workshop.compile('src')) {
+      const { proves, ceremony = [] } = companyOf(METHODS.find(({ name }) => name === blank.name)!);
       const database = await freshDatabase();
       databases.push(database);
       const env = { DATA_DIR: ':memory:', ...database.env };
-      const args = [proves, ceremony].flat();
-      running.set(method.name, workshop.run(copies.get(method.name)!, 'test/copies/lifted', args, env));
+      running.set(blank.name, workshop.run(blank, 'test/copies/lifted', [proves, ceremony].flat(), env));
     }
   }, 120_000);
 

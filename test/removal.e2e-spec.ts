@@ -23,7 +23,7 @@ describe('a method is removed by deleting its folder and its line', () => {
   const running = new Map<string, Promise<unknown>>();
   afterAll(() => workshop.remove());
 
-  beforeAll(() => {
+  beforeAll(async () => {
     for (const method of methods) {
       const copy = workshop.copy(method);
       copy.add('src', (file) => file === `src/methods/${method}`);
@@ -31,9 +31,8 @@ describe('a method is removed by deleting its folder and its line', () => {
       copy.write(INDEX, indexWithout(method));
       copies.set(method, copy);
     }
-    workshop.compile();
-    for (const [method, copy] of copies)
-      running.set(method, workshop.run(copy, 'test/copies/removed', [method]));
+    for await (const copy of workshop.compile())
+      running.set(copy.name, workshop.run(copy, 'test/copies/removed', [copy.name]));
   }, 120_000);
 
   it.each(methods)('%s: everything else compiles', (removed) => {

@@ -12,7 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import pLimit from 'p-limit';
 import ts from 'typescript';
 
@@ -29,7 +30,7 @@ export class Workshop {
   }
 
   copy(name: string): Copy {
-    const copy = new Copy(join(this.folder, name));
+    const copy = new Copy(name, join(this.folder, name));
     this.copies.push(copy);
     return copy;
   }
@@ -38,8 +39,9 @@ export class Workshop {
    * Type-checks all copies with this project's options, which are strict, and writes the JavaScript of those without a
    * fault. No copy sees another; in one program they share what the compiler learns of the libraries, which is most.
    * @param below the part of each copy that is checked
+   * @returns one copy after the other, so that the first can run while the next is checked
    */
-  compile(below = '.'): void {
+  async *compile(below = '.'): AsyncGenerator<Copy> {
     const { config } = ts.readConfigFile('tsconfig.json', (path) => readFileSync(path, 'utf8')) as {
       config: { include: string[]; compilerOptions: object };
     };
@@ -52,7 +54,9 @@ export class Workshop {
       this.folder,
     );
     const program = ts.createProgram(fileNames, options);
-    const broken = program.getOptionsDiagnostics().map((each) => String(each.messageText));
+    const broken = program
+      .getOptionsDiagnostics()
+      .map((each) => ts.flattenDiagnosticMessageText(each.messageText, '\n'));
     const files = program.getSourceFiles();
     for (const copy of this.copies) {
       const checked = files.filter(({ fileName }) => fileName.startsWith(join(copy.folder, below) + sep));
@@ -61,8 +65,11 @@ export class Workshop {
         ...program.getSemanticDiagnostics(file),
       ]);
       copy.complaints = [...broken, ...faults.map((fault) => sentence(fault, copy.folder))];
-      if (copy.complaints.length) continue;
-      for (const file of files) if (file.fileName.startsWith(copy.folder + sep)) program.emit(file);
+      if (!copy.complaints.length)
+        for (const file of files) if (file.fileName.startsWith(copy.folder + sep)) program.emit(file);
+      yield copy;
+      // Lets what was started go on: the compiler itself never waits.
+      await setImmediate();
     }
   }
 
@@ -73,7 +80,7 @@ export class Workshop {
    * @returns the message that it sends; whoever awaits it may do so late
    */
   run(copy: Copy, path: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<unknown> {
-    const file = join(this.folder, 'dist', basename(copy.folder), `${path}.js`);
+    const file = join(this.folder, 'dist', copy.name, `${path}.js`);
     const message = this.turn(() => messageOf(file, args, env));
     message.catch(() => {});
     return message;
@@ -89,7 +96,10 @@ export class Copy {
   /** What the compiler says against it. */
   complaints: readonly string[] = ['It was not compiled.'];
 
-  constructor(readonly folder: string) {}
+  constructor(
+    readonly name: string,
+    readonly folder: string,
+  ) {}
 
   /** Copies a file or a folder of this project to the same place, but for the files that are left `out`. */
   add(path: string, out: (file: string) => boolean = () => false): void {
