@@ -6,7 +6,7 @@ import ts from 'typescript';
 /** Who may import whom, from the top down: a folder imports only from folders in the layers below its own. */
 const LAYERS = [
   ['main'],
-  ['app', 'audit-cli', 'keys-cli', 'data-source'],
+  ['app', 'audit-cli', 'keys-cli', 'users-cli', 'data-source'],
   ['command-line'],
   ['app.module'],
   ['platform'],

@@ -3,6 +3,7 @@ export * from './counter.js';
 export * from './hashing.js';
 export * from './known-address.entity.js';
 export * from './network.js';
+export * from './new-account.js';
 export * from './password.entity.js';
 export * from './password-policy.js';
 export * from './passwords.js';

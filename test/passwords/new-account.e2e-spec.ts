@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { Passwords, addAccount, type NewAccount } from '../../src/passwords/index.js';
+import { Tenant, User } from '../../src/users/index.js';
+import { boot, type Booted } from '../app.js';
+
+const ACCOUNT: NewAccount = {
+  tenant: 'initech',
+  username: 'Peter',
+  roles: ['admin', 'auditor', 'admin'],
+  password: 'no more cover sheets',
+};
+
+describe('an account made by the command', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ env: { DEMO: 'false' } })));
+  afterAll(() => booted.close());
+
+  const add = (changes: Partial<NewAccount> = {}) =>
+    addAccount(booted.db, booted.app.get(AuditLog), { ...ACCOUNT, ...changes });
+  const counts = async () => [await booted.db.manager.count(Tenant), await booted.db.manager.count(User)];
+
+  it('signs in, where there was nobody before, and is written down without its password', async () => {
+    expect(await counts()).toEqual([0, 0]);
+    const id = await add();
+    const user = await booted.app.get(Passwords).verify('peter', ACCOUNT.password, '192.0.2.1');
+    expect(user).toMatchObject({
+      id,
+      tenantId: 'initech',
+      roles: ['admin', 'auditor'],
+      kind: 'user',
+      epoch: 0,
+    });
+    const events = await booted.db.manager.findBy(AuditEvent, { target: `user:${id}` });
+    expect(events.map(({ event }) => event)).toEqual(['sensitive_create']);
+    expect(JSON.stringify(events)).not.toContain('cover sheets');
+  });
+
+  it('joins a tenant that is there', async () => {
+    await add({ username: 'samir', roles: ['viewer'] });
+    expect(await counts()).toEqual([1, 2]);
+  });
+
+  it.each<[string, Partial<NewAccount>, RegExp]>([
+    ['a username that is taken, in whatever case', { username: 'PETER' }, /account of that username/],
+    ['a username that is none', { username: 'реter' }, /^A username/],
+    ['a tenant that is none', { tenant: 'In itech' }, /^A tenant/],
+    ['a weak password', { username: 'milton', password: 'passwordpassword' }, /too weak.*guessed first/],
+    [
+      'a password with the username in it',
+      { username: 'milton', password: 'milton has a stapler' },
+      /too weak/,
+    ],
+  ])('is refused for %s, and nothing is left of it', async (_, changes, sentence) => {
+    const before = await counts();
+    await expect(add(changes)).rejects.toThrow(sentence);
+    expect(await counts()).toEqual(before);
+  });
+});
