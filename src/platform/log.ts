@@ -12,7 +12,9 @@ const CHATTER = ['InstanceLoader', 'NestFactory', 'NestApplication', 'RouterExpl
  */
 export function createLog(settings: Settings, destination?: DestinationStream): Logger {
   const quiet = settings.environment === 'test' ? 'silent' : 'info';
-  const sink = destination ?? pino.destination(1);
+  // In pieces of 4 KiB, or after a second: a write for every line costs a tenth of all that a request takes.
+  const sink =
+    destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 1000 });
   return pino(
     {
       level: destination ? 'trace' : quiet,

@@ -1,0 +1,137 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Load, Measured } from './load.js';
+import { report, type Row } from './report.js';
+import type { Plan, Ready } from './server.js';
+
+const ROUNDS = 5;
+const SECONDS = 2;
+const FEW = 1_000;
+const MANY = 1_000_000;
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+const children: ChildProcess[] = [];
+
+/** Starts a script on one core, where the machine can do that. */
+function start(script: string, core: number, args: string[] = [], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  const pinned = process.platform === 'linux';
+  const child = fork(here(script), args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    ...(pinned && { execPath: 'taskset', execArgv: ['-c', String(core), process.execPath] }),
+  });
+  children.push(child);
+  return child;
+}
+
+/** The next thing that a child says. */
+function said<T extends object>(child: ChildProcess): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const ended = (code: number | null) =>
+      reject(new Error(`${child.spawnargs.join(' ')} ended with ${code}`));
+    child.once('exit', ended);
+    child.once('message', (message: T | { failed: string }) => {
+      child.off('exit', ended);
+      if ('failed' in message) reject(new Error(message.failed));
+      else resolve(message);
+    });
+  });
+}
+
+interface Contestant {
+  readonly name: string;
+  readonly load: Omit<Load, 'seconds'>;
+}
+
+/** Each in turn, round after round, so that whatever else the machine does meets all alike; the median of the rounds. */
+async function contest(
+  loader: ChildProcess,
+  contestants: readonly Contestant[],
+): Promise<Map<string, Measured>> {
+  const rounds = new Map<string, Measured[]>(contestants.map(({ name }) => [name, []]));
+  for (let round = -1; round < ROUNDS; round++)
+    for (const { name, load } of contestants) {
+      loader.send({ ...load, seconds: SECONDS } satisfies Load);
+      const measured = await said<Measured>(loader);
+      // The round before the first only warms up.
+      if (round >= 0) rounds.get(name)!.push(measured);
+    }
+  return new Map([...rounds].map(([name, all]) => [name, median(all)]));
+}
+
+const median = (all: readonly Measured[]): Measured => {
+  const of = (key: keyof Measured) => all.map((each) => each[key]).sort((a, b) => a - b)[all.length >> 1]!;
+  return { perSecond: of('perSecond'), p50: of('p50'), p99: of('p99') };
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'atlas-bench-'));
+
+async function serve(name: string, plan: Plan): Promise<Ready> {
+  const env = { NODE_ENV: 'development', DATA_DIR: join(folder, name) };
+  return said<Ready>(start('server.js', 0, [JSON.stringify(plan)], env));
+}
+
+async function main(): Promise<void> {
+  const loader = start('load.js', 1);
+  const ready = await serve('few', { documents: FEW, keys: 100_000, tokens: 15_000 });
+  const to = (path: string, ...headers: Load['headers'][number][]): Omit<Load, 'seconds'> => ({
+    url: ready.origin + path,
+    headers: headers.length ? headers : [{}],
+  });
+  const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+  const keyed = (key: string) => ({ 'X-API-Key': key });
+  const results = await contest(loader, [
+    { name: 'open', load: to('/unguarded/demo') },
+    { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.tokens.map(bearer)) },
+    ...Object.entries(ready.repeated)
+      .filter(([name]) => name !== 'api-key')
+      .map(([name, headers]) => ({ name, load: to(`/demo/${name}`, headers) })),
+    { name: 'api-key, 100,000 at random', load: to('/demo/api-key', ...ready.keys.map(keyed)) },
+    { name: "passport-jwt as in Nest's documentation", load: to('/yardstick', bearer(ready.yardstick)) },
+  ]);
+  const rows: Row[] = [{ title: 'GET /demo/<method>', base: 'open', results }];
+
+  const many = await serve('many', { documents: MANY, keys: MANY, tokens: 0 });
+  const session = ready.repeated['session']!;
+  const pages = await contest(loader, [
+    { name: 'the same SQL, unguarded', load: to('/unguarded/documents') },
+    { name: 'session', load: to('/documents', session) },
+  ]);
+  rows.push({ title: 'GET /documents, 20 of 1,000', base: 'the same SQL, unguarded', results: pages });
+  const sizes = await contest(loader, [
+    { name: '1,000 documents', load: to('/documents', session) },
+    {
+      name: '1,000,000 documents',
+      load: { url: `${many.origin}/documents`, headers: [many.repeated['session']!] },
+    },
+    {
+      name: '1,000,000 documents, own tenth',
+      load: { url: `${many.origin}/documents?ownerId=bob`, headers: [many.repeated['session']!] },
+    },
+  ]);
+  rows.push({ title: 'A page, by the number of rows', base: '1,000 documents', results: sizes });
+  const keys = await contest(loader, [
+    { name: '1,000 keys', load: to('/demo/api-key', ...ready.keys.slice(0, 1_000).map(keyed)) },
+    {
+      name: '1,000,000 keys',
+      load: { url: `${many.origin}/demo/api-key`, headers: many.keys.slice(0, 100_000).map(keyed) },
+    },
+  ]);
+  rows.push({ title: 'An API key, by the number of keys', base: '1,000 keys', results: keys });
+
+  const text = report(rows, `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`, new Date());
+  process.stdout.write(text);
+  if (process.argv[2]) writeFileSync(process.argv[2], text);
+}
+
+try {
+  await main();
+} finally {
+  for (const child of children) if (child.connected) child.disconnect();
+  await Promise.all(children.filter((child) => child.exitCode === null).map((child) => once(child, 'exit')));
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,102 @@
+import { Controller, Get, Module, type INestApplication } from '@nestjs/common';
+import type { AddressInfo } from 'node:net';
+import { DataSource } from 'typeorm';
+import { createApp } from '../../src/app.js';
+import { METHODS } from '../../src/app.module.js';
+import { AbilityFactory, accessiblePage, type AppAbility } from '../../src/access/index.js';
+import { Public, type AuthMethod, type Principal } from '../../src/auth/index.js';
+import { Settings } from '../../src/config/index.js';
+import { Document } from '../../src/documents/index.js';
+import { UNLIMITED } from '../app.js';
+import { allContracts } from '../contracts.js';
+import { apiKeys, tokens } from './credentials.js';
+import { seedDocuments } from './seed.js';
+import { Yardstick } from './yardstick.js';
+
+/** What the server tells the one that measures it. */
+export interface Ready {
+  readonly origin: string;
+  /** Headers of one good credential, by method. */
+  readonly repeated: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly keys: readonly string[];
+  readonly tokens: readonly string[];
+  readonly yardstick: string;
+}
+
+export interface Plan {
+  readonly documents: number;
+  readonly keys: number;
+  readonly tokens: number;
+}
+
+const CALLER: Principal = {
+  id: 'bob',
+  kind: 'user',
+  tenantId: 'acme',
+  roles: ['editor'],
+  proofs: [{ method: 'basic', at: new Date(), amr: [], bound: false }],
+};
+
+/** What the guarded routes are measured against: the same answers, and nobody asked. */
+@Controller('unguarded')
+@Public()
+class Unguarded {
+  private readonly ability: AppAbility;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    abilities: AbilityFactory,
+  ) {
+    this.ability = abilities.for(CALLER);
+  }
+
+  @Get('demo')
+  demo() {
+    return CALLER;
+  }
+
+  /** The very SQL of bob's page, for rules that were made once. */
+  @Get('documents')
+  async documents() {
+    const { rows } = await accessiblePage(this.dataSource.manager, Document, this.ability, {
+      action: 'read',
+      sort: { property: 'createdAt', direction: 'DESC' },
+      limit: 20,
+      relations: ['shares'],
+    });
+    return { items: rows, nextCursor: null };
+  }
+}
+
+@Module({ imports: [Yardstick], controllers: [Unguarded] })
+class BenchModule {}
+
+const bench = { name: 'bench', module: BenchModule } as unknown as AuthMethod;
+
+async function main(plan: Plan): Promise<void> {
+  const settings = Settings.from({ ...process.env, PORT: '0', ...UNLIMITED });
+  const app = await createApp(settings, [...METHODS, bench]);
+  await app.listen(0, '127.0.0.1');
+  await seedDocuments(app, plan.documents);
+  const ready: Ready = {
+    origin: `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`,
+    repeated: await repeated(app),
+    keys: await apiKeys(app, plan.keys),
+    tokens: await tokens(app, plan.tokens),
+    yardstick: app.get(Yardstick).token(),
+  };
+  if (settings.databaseUrl) await app.get(DataSource).query('ANALYZE');
+  process.send!(ready);
+  process.once('disconnect', () => void app.close().then(() => process.exit(0)));
+}
+
+async function repeated(app: INestApplication): Promise<Ready['repeated']> {
+  const running = { app, db: app.get(DataSource), origin: 'http://localhost' };
+  const entries = (await allContracts()).map(async ({ name, issue }) => {
+    const { sign } = await issue(running, 'bob');
+    return [name, Object.fromEntries((await sign(new Request(running.origin))).headers)] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+await main(JSON.parse(process.argv[2]!) as Plan);
