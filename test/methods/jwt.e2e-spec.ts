@@ -5,6 +5,7 @@ import type { AuthRequest } from '../../src/auth/index.js';
 import { SigningKey, SigningKeys } from '../../src/crypto/index.js';
 import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtIssuer } from '../../src/methods/jwt/jwt.issuer.js';
+import { JwtSweep } from '../../src/methods/jwt/jwt.sweep.js';
 import { User, endAllSignIns } from '../../src/users/index.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
@@ -258,6 +259,30 @@ describe('jwt', () => {
       const carol = client(booted.origin, as({ id: 'carol', roles: ['viewer'] }));
       expect((await carol.send('DELETE', `/token-families/${family}`)).body.code).toBe('not_found');
       expect((await demo(access_token)).status).toBe(200);
+    });
+
+    it('are removed with all their tokens once they have been over for a day', async () => {
+      const day = 24 * 60 * MINUTE;
+      const ago = (milliseconds: number) => new Date(Date.now() - milliseconds);
+      const over = async (change: Partial<TokenFamily>) => {
+        const { family, refresh_token } = await signIn(booted);
+        await refresh(refresh_token);
+        await booted.db.manager.update(TokenFamily, { id: family }, change);
+        return family;
+      };
+      const kept = [await over({ revokedAt: null }), await over({ expiresAt: ago(day - MINUTE) })];
+      kept.push(await over({ revokedAt: ago(day - MINUTE) }));
+      const gone = [
+        await over({ expiresAt: ago(day + MINUTE) }),
+        await over({ revokedAt: ago(day + MINUTE) }),
+      ];
+      await booted.app.get(JwtSweep).sweep();
+      const { manager } = booted.db;
+      for (const id of kept) expect(await manager.countBy(RefreshToken, { familyId: id })).toBe(2);
+      for (const id of gone) {
+        expect(await manager.existsBy(TokenFamily, { id })).toBe(false);
+        expect(await manager.countBy(RefreshToken, { familyId: id })).toBe(0);
+      }
     });
 
     it('a limited token does not end one that reaches further', async () => {

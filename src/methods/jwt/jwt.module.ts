@@ -5,10 +5,11 @@ import { JwtController, JwtPublicController } from './jwt.controller.js';
 import { JwtIssuer } from './jwt.issuer.js';
 import { JwtKeys } from './jwt.keys.js';
 import { JwtStrategy } from './jwt.strategy.js';
+import { JwtSweep } from './jwt.sweep.js';
 
 @Module({
   imports: [CryptoModule, NestJwtModule.register({})],
   controllers: [JwtController, JwtPublicController],
-  providers: [JwtKeys, JwtStrategy, JwtIssuer],
+  providers: [JwtKeys, JwtStrategy, JwtIssuer, JwtSweep],
 })
 export class JwtModule {}
