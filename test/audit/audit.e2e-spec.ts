@@ -1,0 +1,440 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { METHODS } from '../../src/app.module.js';
+import { AuditEvent, AuditLog, Refusals } from '../../src/audit/index.js';
+import { as, boot, client, testMethod, type Answer, type Booted } from '../app.js';
+import { allContracts, ceremonyOf } from '../contracts.js';
+
+const contracts = await allContracts();
+const issuers = METHODS.filter(({ issuer }) => issuer).map(({ name }) => name);
+const ceremonies = METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name);
+/** Every way to sign in that is installed. */
+const signIns = ceremonies.flatMap((name) => issuers.map((issuer) => ({ name, issuer })));
+
+const headersOf = {
+  alice: as({ id: 'alice', roles: ['admin'] }),
+  bob: as({ id: 'bob', roles: ['editor'] }),
+  carol: as({ id: 'carol', roles: ['viewer'] }),
+  dave: as({ id: 'dave', roles: ['auditor'] }),
+  mallory: as({ id: 'mallory', roles: ['admin'], tenantId: 'globex' }),
+};
+
+describe('the audit log', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' } })));
+  afterAll(() => booted.close());
+
+  const of = (who: keyof typeof headersOf, at = booted) => client(at.origin, headersOf[who]);
+  /** What was written of a request. Refusals wait for their batch, so ask for it. */
+  const eventsOf = async ({ headers }: Answer, at = booted) => {
+    await at.app.get(Refusals).flush();
+    const requestId = headers.get('x-request-id')!;
+    return at.db.manager.find(AuditEvent, { where: { requestId }, order: { seq: 'ASC' } });
+  };
+  const draft = async () => (await of('bob').post('/documents', { title: 'a draft' })).body as { id: string };
+
+  describe('AUDIT-05: has one event for each refusal, with method, reason, actor, address and request', () => {
+    const refused = async (answer: Answer, status: number, event: object, at = booted) => {
+      expect(answer.status).toBe(status);
+      const requestId = answer.headers.get('x-request-id');
+      expect(await eventsOf(answer, at)).toMatchObject([
+        { userId: null, method: null, target: null, ip: '127.0.0.1', requestId, ...event },
+      ]);
+    };
+    const carol = { userId: 'carol', tenantId: 'acme', method: 'test' };
+
+    it('401 without a credential', async () => {
+      const details = { code: 'unauthenticated', route: '/me' };
+      await refused(await client(booted.origin).get('/me'), 401, { event: 'authn_login_fail', details });
+    });
+
+    it.each(contracts)('401 for a wrong credential of $name', async ({ name, unknown, code }) => {
+      const answer = await client(booted.origin, unknown).get('/me');
+      const details = { code, reason: expect.any(String), route: '/me' };
+      await refused(answer, 401, { event: 'authn_login_fail', method: name, details });
+    });
+
+    it('403, with who it was', async () => {
+      const answer = await of('carol').post('/documents', { title: 'no' });
+      const details = { code: 'forbidden', route: '/documents' };
+      await refused(answer, 403, { ...carol, event: 'authz_fail', details });
+    });
+
+    it('400 for a query that is none', async () => {
+      const answer = await of('carol').get('/documents?isAdmin=true');
+      const details = { code: 'invalid_query', route: '/documents' };
+      await refused(answer, 400, { ...carol, event: 'input_validation_fail', details });
+    });
+
+    it('422 for a body that does not fit', async () => {
+      const answer = await of('bob').post('/documents', { title: 'x', isAdmin: true });
+      const details = { code: 'invalid_body', route: '/documents' };
+      await refused(answer, 422, { userId: 'bob', method: 'test', event: 'input_validation_fail', details });
+    });
+
+    it.each<[number, string, string, Record<string, string>]>([
+      [400, 'invalid_json', '{', { 'Content-Type': 'application/json' }],
+      [415, 'unsupported_media_type', '<a/>', { 'Content-Type': 'text/xml' }],
+      [413, 'payload_too_large', ' '.repeat(300_000), { 'Content-Type': 'application/json' }],
+    ])(
+      '%i for %s, which the gate refuses before anybody is asked who calls',
+      async (status, code, body, headers) => {
+        const answer = await client(booted.origin).send('POST', '/documents', { body, headers });
+        await refused(answer, status, { event: 'input_validation_fail', details: { code } });
+      },
+    );
+
+    it('400 for what is no HTTP at all', async () => {
+      const answer = await client(booted.origin).raw('what is this', '', '');
+      const headers = new Headers({ 'X-Request-Id': /X-Request-Id: (\S+)/.exec(answer)![1]! });
+      const details = { code: 'bad_request' };
+      await refused({ status: 400, headers, body: '' }, 400, { event: 'input_validation_fail', details });
+    });
+
+    it('429', async () => {
+      const busy = await boot({ env: { RATE_LIMIT_PER_ADDRESS: '1' } });
+      try {
+        await of('carol', busy).get('/me');
+        const answer = await of('carol', busy).get('/me');
+        const details = { code: 'too_many_requests', route: '/me' };
+        await refused(answer, 429, { event: 'excess_rate_limit_exceeded', details }, busy);
+      } finally {
+        await busy.close();
+      }
+    });
+
+    it('an address that a trusted proxy hands on is written where it is one', async () => {
+      const from = async (address: string) =>
+        (await eventsOf(await client(booted.origin, { 'X-Forwarded-For': address }).get('/me'))).map(
+          ({ ip }) => ip,
+        );
+      expect(await from('2001:db8::1')).toEqual(['2001:db8::1']);
+      expect(await from('fe80::1%eth0')).toEqual(['fe80::1']);
+      expect(await from(`my-secret-${'x'.repeat(100)}`)).toEqual([null]);
+    });
+  });
+
+  describe('AUDIT-05: has an event for each change, which commits together with it', () => {
+    it('documents are made, changed, shared, and deleted', async () => {
+      const bob = of('bob');
+      const made = await bob.post('/documents', { title: 'a draft' });
+      const path = `/documents/${made.body.id}`;
+      const next = (answer: Answer) => ({ 'If-Match': answer.headers.get('etag')! });
+      const changed = await bob.send('PATCH', path, {
+        body: { title: 'b', notes: 'c' },
+        headers: next(made),
+      });
+      const share = (method: string, before: Answer, body?: object) =>
+        bob.send(method, `${path}/shares/carol`, { ...(body && { body }), headers: next(before) });
+      const shared = await share('PUT', changed, { level: 'update' });
+      const unshared = await share('DELETE', shared);
+      const deleted = await bob.send('DELETE', path, { headers: next(unshared) });
+      const events = await Promise.all(
+        [made, changed, shared, unshared, deleted].map((each) => eventsOf(each)),
+      );
+      const common = {
+        userId: 'bob',
+        tenantId: 'acme',
+        method: 'test',
+        ip: '127.0.0.1',
+        target: `document:${made.body.id}`,
+      };
+      expect(events).toMatchObject([
+        [{ ...common, event: 'sensitive_create', details: {} }],
+        [{ ...common, event: 'sensitive_update', details: { fields: ['title', 'notes'] } }],
+        [{ ...common, event: 'authz_change', details: { userId: 'carol', level: 'update' } }],
+        [{ ...common, event: 'authz_change', details: { userId: 'carol', level: null } }],
+        [{ ...common, event: 'sensitive_delete', details: {} }],
+      ]);
+    });
+
+    it.each(signIns)('signing in by $name as $issuer', async ({ name, issuer }) => {
+      const response = await (await ceremonyOf(name))(booted, 'bob', issuer);
+      expect(response.status).toBe(200);
+      const events = await eventsOf({ status: 200, headers: response.headers, body: '' });
+      expect(events[0]).toMatchObject({
+        event: 'authn_login_success',
+        userId: 'bob',
+        method: name,
+        details: { as: issuer },
+        ip: '127.0.0.1',
+      });
+      expect(events.slice(1).map(({ event }) => event)).toEqual([
+        expect.stringMatching(/^(session|authn_token)_created$/),
+      ]);
+    });
+  });
+
+  describe('AUDIT-02: where an event cannot be stored, nothing is done', () => {
+    let tables: string[];
+    beforeAll(() => {
+      tables = booted.db.entityMetadatas
+        .map(({ tableName }) => tableName)
+        .filter((name) => !name.startsWith('audit'));
+    });
+    /** All rows of all tables, while the audit log is away. */
+    const whileAway = async (work: () => Promise<{ status: number }>) => {
+      const rows = () =>
+        Promise.all(tables.map((table) => booted.db.query(`SELECT * FROM ${table} ORDER BY 1`)));
+      const before = await rows();
+      await booted.db.query('ALTER TABLE audit_events RENAME TO audit_events_away');
+      const { status } = await work();
+      await booted.db.query('ALTER TABLE audit_events_away RENAME TO audit_events');
+      return { status, unchanged: JSON.stringify(await rows()) === JSON.stringify(before) };
+    };
+    const refused = { status: 500, unchanged: true };
+
+    it('no document is made, changed, shared or deleted', async () => {
+      const { id } = await draft();
+      const headers = { 'If-Match': '"1"' };
+      const send = (method: string, path: string, body?: object) => () =>
+        of('bob').send(method, path, { ...(body && { body }), headers });
+      expect(await whileAway(send('POST', '/documents', { title: 'x' }))).toEqual(refused);
+      expect(await whileAway(send('PATCH', `/documents/${id}`, { title: 'x' }))).toEqual(refused);
+      const share = `/documents/${id}/shares/carol`;
+      expect(await whileAway(send('PUT', share, { level: 'read' }))).toEqual(refused);
+      expect(await whileAway(send('DELETE', `/documents/${id}`))).toEqual(refused);
+    });
+
+    it.each(signIns)('nobody signs in by $name as $issuer', async ({ name, issuer }) => {
+      const signIn = await ceremonyOf(name);
+      // Afterwards the address is known already.
+      expect((await signIn(booted, 'alice', issuer)).status).toBe(200);
+      expect(await whileAway(() => signIn(booted, 'alice', issuer))).toEqual(refused);
+    });
+
+    it('the log is not read', async () => {
+      expect((await whileAway(() => of('alice').get('/audit/events'))).status).toBe(500);
+    });
+
+    it('an ordinary refusal is answered, and its event waits until it can be stored', async () => {
+      let answer!: Answer;
+      await whileAway(async () => {
+        answer = await client(booted.origin).get('/me');
+        await booted.app.get(Refusals).flush();
+        return answer;
+      });
+      expect(answer.status).toBe(401);
+      expect(await eventsOf(answer)).toHaveLength(1);
+    });
+  });
+
+  describe('AUDIT-06: holds no secret, and nothing that was typed', () => {
+    const CANARY = 'canary-7f3c9a51e0';
+    const scan = async (...secrets: string[]) => {
+      await booted.app.get(Refusals).flush();
+      const log = JSON.stringify(await booted.db.query('SELECT * FROM audit_events'));
+      return secrets.filter((secret) => log.includes(secret));
+    };
+
+    it('whatever stands in whichever part of a request', async () => {
+      const basic = Buffer.from(`${CANARY}:${CANARY}`).toString('base64');
+      const headers: Record<string, string>[] = [
+        { Authorization: `Basic ${basic}` },
+        { Authorization: `Bearer ${CANARY}` },
+        { Authorization: `Bearer ${CANARY}.${CANARY}.${CANARY}` },
+        { Authorization: `ApiKey ${CANARY}` },
+        { Authorization: `${CANARY} ${CANARY}` },
+        { 'X-API-Key': CANARY },
+        { Cookie: `session-dev=${CANARY}; ${CANARY}=${CANARY}` },
+        { 'X-Forwarded-For': CANARY },
+        { 'User-Agent': CANARY, 'X-Request-Id': CANARY, Origin: `https://${CANARY}.test` },
+      ];
+      const send = client(booted.origin).send;
+      for (const each of headers) {
+        await send('GET', `/me?${CANARY}=${CANARY}`, { headers: each });
+        await send('POST', `/documents/${CANARY}`, { headers: each, body: { [CANARY]: CANARY } });
+        for (const path of ['/auth/login', '/auth/refresh'])
+          await send('POST', path, {
+            headers: each,
+            body: { username: CANARY, password: CANARY, refresh_token: CANARY, as: CANARY },
+          });
+        for (const as of issuers)
+          await send('POST', '/auth/login', {
+            headers: each,
+            body: { username: CANARY, password: CANARY, as },
+          });
+      }
+      await of('bob').post('/documents', { title: CANARY, body: CANARY, notes: CANARY });
+      await of('bob').get(`/documents/${CANARY}?cursor=${CANARY}`);
+      await of('alice').get(`/audit/events?userId=${CANARY}`);
+      await of('alice').get(`/audit/events?cursor=${CANARY}`);
+      await client(booted.origin).raw(`${CANARY} /${CANARY} HTTP/1.1`, `${CANARY}: ${CANARY}`, '', '');
+      expect(await scan(CANARY, basic)).toEqual([]);
+    });
+
+    it.each(contracts)('nor a good credential of $name', async ({ issue }) => {
+      const { sign } = await issue(booted, 'bob');
+      const request = await sign(new Request(`${booted.origin}/documents`, { method: 'POST', body: '{}' }));
+      request.headers.set('Content-Type', 'application/json');
+      const sent = [...request.headers.values()].flatMap((value) => value.split(/[ ;=.]/));
+      await fetch(request);
+      expect(await scan(...sent.filter((part) => part.length > 20))).toEqual([]);
+    });
+
+    it.each(signIns)('nor what $name as $issuer hands out', async ({ name, issuer }) => {
+      const response = await (await ceremonyOf(name))(booted, 'bob', issuer);
+      const handedOut = [await response.text(), ...response.headers.getSetCookie()].flatMap((text) =>
+        text.split(/[^\w-]/),
+      );
+      expect(await scan(...handedOut.filter((part) => part.length > 20))).toEqual([]);
+    });
+  });
+
+  describe('AUDIT-07: is read', () => {
+    it('by auditors and admins, and by nobody else', async () => {
+      const status = async (headers: Record<string, string>) =>
+        (await client(booted.origin, headers).get('/audit/events')).status;
+      expect([await status(headersOf.dave), await status(headersOf.alice)]).toEqual([200, 200]);
+      expect([await status(headersOf.carol), await status(headersOf.bob), await status({})]).toEqual([
+        403, 403, 401,
+      ]);
+    });
+
+    it('with a limited credential where its scopes say so', async () => {
+      const read = async (...scopes: string[]) =>
+        (await client(booted.origin, as({ id: 'alice', roles: ['admin'], scopes })).get('/audit/events'))
+          .status;
+      expect([await read('audit:read'), await read('documents:read'), await read()]).toEqual([200, 403, 403]);
+    });
+
+    it('of the own tenant, and of no other', async () => {
+      await of('mallory').post('/documents', { title: 'of globex' });
+      await of('bob').post('/documents', { title: 'of acme' });
+      await client(booted.origin).get('/me');
+      await booted.app.get(Refusals).flush();
+      const tenants = async (who: keyof typeof headersOf) => {
+        const { body } = await of(who).get('/audit/events?limit=100');
+        return new Set(body.items.map(({ tenantId }: AuditEvent) => tenantId));
+      };
+      expect(await tenants('mallory')).toEqual(new Set(['globex']));
+      expect(await tenants('dave')).toEqual(new Set(['acme']));
+      expect((await of('mallory').get('/audit/events?userId=bob')).body.items).toEqual([]);
+    });
+
+    it('and whoever reads it is in it', async () => {
+      const answer = await of('dave').get('/audit/events?event=sensitive_create&limit=2');
+      expect(await eventsOf(answer)).toMatchObject([
+        {
+          event: 'sensitive_read',
+          userId: 'dave',
+          target: 'audit',
+          details: { event: 'sensitive_create', events: 2 },
+        },
+      ]);
+    });
+
+    it('the newest first, page by page, also while more is written', async () => {
+      const created = [];
+      for (let i = 0; i < 5; i++) created.unshift(`document:${(await draft()).id}`);
+      const seen: AuditEvent[] = [];
+      let cursor: string | null = null;
+      do {
+        const more: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
+        const { body }: Answer = await of('alice').get(`/audit/events?limit=7${more}`);
+        seen.push(...(body.items as AuditEvent[]));
+        cursor = body.nextCursor as string | null;
+        await draft();
+      } while (cursor);
+      const numbers = seen.map(({ seq }) => seq);
+      expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => b - a));
+      const ours = await booted.db.manager.findBy(AuditEvent, { tenantId: 'acme' });
+      expect(numbers).toEqual(
+        ours
+          .map(({ seq }) => seq)
+          .filter((seq) => seq <= numbers[0]!)
+          .toSorted((a, b) => b - a),
+      );
+      const targets = seen.filter(({ event }) => event === 'sensitive_create').map(({ target }) => target);
+      expect(targets.slice(0, 5)).toEqual(created);
+    });
+
+    it('by event and by account', async () => {
+      const only = async (query: string) => (await of('alice').get(`/audit/events?${query}`)).body.items;
+      for (const item of await only('event=authz_change&userId=bob'))
+        expect(item).toMatchObject({ event: 'authz_change', userId: 'bob' });
+      expect(await only('event=authz_change&userId=bob')).not.toHaveLength(0);
+      expect(await only('event=authz_change&userId=carol')).toHaveLength(0);
+      for (const query of ['event=nonsense', 'userId=', 'limit=0', 'limit=101', 'tenantId=globex'])
+        expect((await of('alice').get(`/audit/events?${query}`)).body.code).toBe('invalid_query');
+    });
+
+    it('a cursor is good for the list that it came from only', async () => {
+      const { nextCursor } = (await of('alice').get('/audit/events?limit=1')).body;
+      const use = async (who: keyof typeof headersOf, more = '') =>
+        (await of(who).get(`/audit/events?limit=1&cursor=${nextCursor}${more}`)).body.code;
+      expect(await use('alice')).toBeUndefined();
+      for (const who of ['dave', 'mallory'] as const) expect(await use(who)).toBe('invalid_cursor');
+      expect(await use('alice', '&userId=bob')).toBe('invalid_cursor');
+    });
+
+    it('without the hashes, and with moments in UTC', async () => {
+      const { body, headers } = await of('alice').get('/audit/events?limit=1');
+      expect(Object.keys(body.items[0]).toSorted()).toEqual(
+        [
+          'at',
+          'credentialId',
+          'details',
+          'event',
+          'ip',
+          'method',
+          'requestId',
+          'seq',
+          'target',
+          'tenantId',
+          'userId',
+        ].toSorted(),
+      );
+      expect(body.items[0].at).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+      expect(headers.get('cache-control')).toBe('no-store');
+    });
+  });
+
+  describe('AUDIT-08: a flood of refusals', () => {
+    it('fills neither the memory nor the disk, and what it forces out is counted', async () => {
+      const own = await boot({ methods: [testMethod] });
+      const refusals = own.app.get(Refusals);
+      const many = 5_000;
+      const flood = Array.from({ length: many }, (_, i) => [
+        'GET /me HTTP/1.1',
+        'Host: a',
+        ...(i === many - 1 ? ['Connection: close'] : []),
+        '',
+      ]);
+      try {
+        // No batch gets through while somebody else holds the end of the chain.
+        await own.db.transaction(async (manager) => {
+          await own.app.get(AuditLog).append(manager, { event: 'sensitive_update' });
+          const answers = await client(own.origin).raw(...flood.flat(), '');
+          expect(answers.match(/HTTP\/1\.1 401 /g)).toHaveLength(many);
+          const { waiting } = refusals as unknown as { waiting: unknown[] };
+          expect(waiting.length).toBeLessThanOrEqual(500);
+        });
+        await refusals.flush();
+        const events = await own.db.manager.find(AuditEvent);
+        const written = events.filter(({ event }) => event === 'authn_login_fail').length;
+        const unrecorded = events.reduce((sum, { details }) => sum + Number(details['unrecorded'] ?? 0), 0);
+        expect(written).toBeLessThanOrEqual(1_000);
+        expect(written + unrecorded).toBe(many);
+      } finally {
+        await own.close();
+      }
+    });
+
+    it('does not lose what was done meanwhile: that waits for its event', async () => {
+      const making = of('bob').post('/documents', { title: 'in between' });
+      for (let i = 0; i < 700; i++) booted.app.get(Refusals).add({ event: 'authz_fail' });
+      expect(await eventsOf(await making)).toHaveLength(1);
+    });
+  });
+
+  it('what waits when the process stops is written', async () => {
+    const own = await boot();
+    const write = jest.spyOn(own.app.get(AuditLog), 'write');
+    await client(own.origin).get('/me');
+    await own.close();
+    expect(write.mock.calls.flatMap(([, occurrences]) => occurrences)).toMatchObject([
+      { event: 'authn_login_fail' },
+    ]);
+    await expect(write.mock.results[0]!.value).resolves.toBeUndefined();
+  });
+});
