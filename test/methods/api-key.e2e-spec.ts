@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Agent, get } from 'node:http';
+import { AuditEvent } from '../../src/audit/index.js';
 import { ApiKey } from '../../src/methods/api-key/api-key.entity.js';
 import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
 import { ApiKeys } from '../../src/methods/api-key/api-keys.js';
@@ -98,6 +99,50 @@ describe('api-key', () => {
     await update(id, { lastUsedAt: new Date(Date.now() - 61_000) });
     await use();
     expect((await row(id)).lastUsedAt!.getTime()).toBeGreaterThan(Date.now() - 30_000);
+  });
+
+  it('is in the audit log from its first day to its last, with all that were made by it', async () => {
+    const parent = await issue();
+    const child = await issue({}, by(parent.key));
+    await bob().post(`/api-keys/${parent.id}/rotate`);
+    await bob().send('DELETE', `/api-keys/${parent.id}`);
+    await bob().send('DELETE', `/api-keys/${parent.id}`);
+    const events = async ({ id }: { id: string }) =>
+      (
+        await booted.db.manager.find(AuditEvent, {
+          where: { target: `api-key:${id}` },
+          order: { seq: 'ASC' },
+        })
+      ).map(({ event, userId, method, credentialId, details }) => [
+        event,
+        userId,
+        method,
+        credentialId,
+        details,
+      ]);
+    expect(await events(parent)).toEqual([
+      ['authn_token_created', 'bob', 'test', null, {}],
+      ['authn_token_created', 'bob', 'test', null, { rotated: true }],
+      ['authn_token_revoked', 'bob', 'test', null, {}],
+    ]);
+    expect(await events(child)).toEqual([
+      ['authn_token_created', 'bob', 'api-key', parent.id, {}],
+      ['authn_token_revoked', 'bob', 'test', null, {}],
+    ]);
+  });
+
+  it('is neither made, nor rotated, nor ended where the audit log cannot say so', async () => {
+    const { id } = await issue();
+    const rows = async () => JSON.stringify(await booted.db.query('SELECT * FROM api_keys ORDER BY id'));
+    const before = await rows();
+    await booted.db.query('ALTER TABLE audit_events RENAME TO audit_events_away');
+    const statuses = [
+      (await bob().post('/api-keys', { name: 'test' })).status,
+      (await bob().post(`/api-keys/${id}/rotate`)).status,
+      (await bob().send('DELETE', `/api-keys/${id}`)).status,
+    ];
+    await booted.db.query('ALTER TABLE audit_events_away RENAME TO audit_events');
+    expect([statuses, await rows()]).toEqual([[500, 500, 500], before]);
   });
 
   describe('rotation', () => {
