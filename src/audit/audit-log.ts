@@ -14,7 +14,7 @@ import type { AuditEventName } from './vocabulary.js';
 export interface Entry {
   readonly event: AuditEventName;
   /** Who did it: fills in the account, the tenant, the method and the credential. */
-  readonly actor?: Principal | undefined;
+  readonly actor?: (Pick<Principal, 'id' | 'tenantId'> & Partial<Principal>) | undefined;
   readonly method?: string | undefined;
   readonly target?: string | undefined;
   readonly details?: Readonly<Record<string, unknown>>;
@@ -66,7 +66,7 @@ export class AuditLog {
 /** An entry as it happens now, in the request under way. */
 export function occurred({ event, actor, method, target, details = {} }: Entry): Occurrence {
   const context = current.getStore();
-  const proof = actor?.proofs[0];
+  const proof = actor?.proofs?.[0];
   const ip = context?.seen().ip ?? '';
   return {
     at: new Date(),

@@ -134,10 +134,14 @@ export class Authenticator implements OnModuleInit {
    * The 401 to a wrong credential.
    * @param name the method whose credential it is, or would have become
    */
-  refuse(name: MethodName, { code, reason, params }: BadCredential): Unauthenticated {
+  refuse(name: MethodName, { code, reason, params, account }: BadCredential): Unauthenticated {
     this.logger.warn({ event: 'credential refused', method: name, code, reason });
     const challenge = this.challengeOf(name).with(params);
-    return new Unauthenticated([challenge], code, 'The credential was refused.', { method: name, reason });
+    return new Unauthenticated([challenge], code, 'The credential was refused.', {
+      method: name,
+      reason,
+      ...(account && { account }),
+    });
   }
 
   private strategyOf(name: MethodName): AuthStrategy {

@@ -1,5 +1,5 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
-import type { MethodName } from './principal.js';
+import type { MethodName, Principal } from './principal.js';
 
 /**
  * One challenge of a `WWW-Authenticate` field (RFC 9110, section 11.6.1): a scheme and its parameters, each
@@ -41,12 +41,21 @@ export class BadCredential extends Error {
     super(reason);
     this.name = 'BadCredential';
   }
+
+  /** Whose credential it is, or was to be: for the log, where that is known. */
+  account?: Pick<Principal, 'id' | 'tenantId'>;
+
+  about({ id, tenantId }: Pick<Principal, 'id' | 'tenantId'>): this {
+    this.account = { id, tenantId };
+    return this;
+  }
 }
 
 /** Which credential was refused and why: for the log and the counters, never for the caller. */
 export interface Refusal {
   readonly method: MethodName;
   readonly reason: string;
+  readonly account?: BadCredential['account'];
 }
 
 /** 401. Carries the challenges that RFC 9110, section 15.5.2, asks of every 401. */

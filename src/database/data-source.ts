@@ -21,7 +21,14 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
     synchronize: false,
     migrationsTransactionMode: 'each' as const,
   };
-  if (settings.databaseUrl) return { ...common, type: 'postgres', url: settings.databaseUrl };
+  if (settings.databaseUrl)
+    return {
+      ...common,
+      type: 'postgres',
+      url: settings.databaseUrl,
+      // Where no connection is to be had, a request is told so rather than kept.
+      extra: { connectionTimeoutMillis: 2_000 },
+    };
   const memory = settings.dataDir === ':memory:';
   return {
     ...common,

@@ -99,5 +99,6 @@ function refused(row: Found | undefined): BadCredential {
     : row.user.disabledAt
       ? `the account ${row.user.id} is disabled`
       : `wrong password for the account ${row.user.id}`;
-  return new BadCredential('invalid_credentials', reason);
+  const refusal = new BadCredential('invalid_credentials', reason);
+  return row ? refusal.about(row.user) : refusal;
 }

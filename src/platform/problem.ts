@@ -62,8 +62,22 @@ export function problemOf(error: unknown, requestId: string | undefined): Proble
 
 const fixed = (status: number) => FIXED[status] ?? (status < 500 ? FIXED[400]! : FIXED[500]!);
 
+/**
+ * A database that cannot be reached, shuts down or has no connection left is not a fault of this program: what is
+ * asked can be asked again. Node's names, and PostgreSQL's (Appendix A of its manual: classes 08, 53 and 57).
+ */
+const UNAVAILABLE =
+  /^(?:ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|SQLITE_BUSY|08\w{3}|53\w{3}|57P\d\d)$/;
+/** What pg says itself, without a code. */
+const DROPPED = /^(?:Connection terminated|timeout exceeded when trying to connect)/;
+
+export const isUnavailable = (error: unknown): boolean =>
+  error instanceof Error &&
+  (UNAVAILABLE.test(String((error as { code?: unknown }).code)) || DROPPED.test(error.message));
+
 function statusOf(error: unknown): number {
   if (error instanceof HttpException) return error.getStatus();
+  if (isUnavailable(error)) return 503;
   // Fastify's and http-errors' errors carry their status; only a 4xx is believed to be the caller's fault.
   const status = (error as { statusCode?: unknown } | undefined)?.statusCode;
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
@@ -71,9 +85,11 @@ function statusOf(error: unknown): number {
 
 /** The headers an exception asks for: `WWW-Authenticate`, `Retry-After`. */
 export const headersOf = (error: unknown): Readonly<Record<string, string | string[]>> =>
-  error instanceof HttpException
-    ? ((error as { headers?: Readonly<Record<string, string | string[]>> }).headers ?? {})
-    : {};
+  isUnavailable(error)
+    ? { 'Retry-After': '1' }
+    : error instanceof HttpException
+      ? ((error as { headers?: Readonly<Record<string, string | string[]>> }).headers ?? {})
+      : {};
 
 /** Writes a problem where no framework is at hand: before routing, and for what a framework refuses by itself. */
 export function writeProblem(response: ServerResponse, error: unknown, requestId: string | undefined): void {

@@ -33,7 +33,7 @@ export class RefusalEvents implements RefusalObserver {
     const { code } = problemOf(error, undefined);
     this.refusals.add({
       event,
-      actor: caller,
+      actor: caller ?? refusal?.account,
       method: refusal?.method,
       details: { code, ...(refusal && { reason: refusal.reason }), ...(route && { route }) },
     });

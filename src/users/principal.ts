@@ -14,7 +14,7 @@ export function principalOf(
   refused: (reason: string) => BadCredential,
   scopes?: readonly string[] | null,
 ): Principal {
-  if (user.disabledAt) throw refused(`the account ${user.id} is disabled`);
+  if (user.disabledAt) throw refused(`the account ${user.id} is disabled`).about(user);
   return {
     id: user.id,
     kind: user.kind,

@@ -1,4 +1,4 @@
-import { BadRequestException, Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { BadRequestException, ForbiddenException, Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { AuditLog } from '../audit/index.js';
@@ -36,6 +36,11 @@ export class SignOutController {
       throw new BadRequestException({
         code: 'not_signed_in',
         detail: 'What you sent is a credential of its own: it ends where it is managed.',
+      });
+    if (everywhere && caller.scopes)
+      throw new ForbiddenException({
+        code: 'beyond_your_credential',
+        detail: 'Other sign-ins reach further than this one, which is limited to some scopes.',
       });
     if (everywhere)
       await this.dataSource.transaction(async (manager) => {

@@ -77,25 +77,26 @@ async function serve(name: string, plan: Plan): Promise<Ready> {
 
 async function main(): Promise<void> {
   const loader = start('load.js', 1);
-  const ready = await serve('few', { documents: FEW, keys: 100_000, tokens: 15_000 });
+  const ready = await serve('few', { documents: FEW, many: { 'api-key': 100_000, jwt: 15_000 } });
   const to = (path: string, ...headers: Load['headers'][number][]): Omit<Load, 'seconds'> => ({
     url: ready.origin + path,
     headers: headers.length ? headers : [{}],
   });
-  const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
-  const keyed = (key: string) => ({ 'X-API-Key': key });
   const results = await contest(loader, [
     { name: 'open', load: to('/unguarded/demo') },
-    { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.tokens.map(bearer)) },
+    { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.many['jwt']!) },
     ...Object.entries(ready.repeated)
       .filter(([name]) => name !== 'api-key')
       .map(([name, headers]) => ({ name, load: to(`/demo/${name}`, headers) })),
-    { name: 'api-key, 100,000 at random', load: to('/demo/api-key', ...ready.keys.map(keyed)) },
-    { name: "passport-jwt as in Nest's documentation", load: to('/yardstick', bearer(ready.yardstick)) },
+    { name: 'api-key, 100,000 at random', load: to('/demo/api-key', ...ready.many['api-key']!) },
+    {
+      name: "passport-jwt as in Nest's documentation",
+      load: to('/yardstick', { Authorization: `Bearer ${ready.yardstick}` }),
+    },
   ]);
   const rows: Row[] = [{ title: 'GET /demo/<method>', base: 'open', results }];
 
-  const many = await serve('many', { documents: MANY, keys: MANY, tokens: 0 });
+  const many = await serve('many', { documents: MANY, many: { 'api-key': MANY } });
   const session = ready.repeated['session']!;
   const pages = await contest(loader, [
     { name: 'the same SQL, unguarded', load: to('/unguarded/documents') },
@@ -115,10 +116,10 @@ async function main(): Promise<void> {
   ]);
   rows.push({ title: 'A page, by the number of rows', base: '1,000 documents', results: sizes });
   const keys = await contest(loader, [
-    { name: '1,000 keys', load: to('/demo/api-key', ...ready.keys.slice(0, 1_000).map(keyed)) },
+    { name: '1,000 keys', load: to('/demo/api-key', ...ready.many['api-key']!.slice(0, 1_000)) },
     {
       name: '1,000,000 keys',
-      load: { url: `${many.origin}/demo/api-key`, headers: many.keys.slice(0, 100_000).map(keyed) },
+      load: { url: `${many.origin}/demo/api-key`, headers: many.many['api-key']!.slice(0, 100_000) },
     },
   ]);
   rows.push({ title: 'An API key, by the number of keys', base: '1,000 keys', results: keys });

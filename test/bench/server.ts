@@ -9,7 +9,6 @@ import { Settings } from '../../src/config/index.js';
 import { Document } from '../../src/documents/index.js';
 import { UNLIMITED } from '../app.js';
 import { allContracts } from '../contracts.js';
-import { apiKeys, tokens } from './credentials.js';
 import { seedDocuments } from './seed.js';
 import { Yardstick } from './yardstick.js';
 
@@ -18,23 +17,24 @@ export interface Ready {
   readonly origin: string;
   /** Headers of one good credential, by method. */
   readonly repeated: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  readonly keys: readonly string[];
-  readonly tokens: readonly string[];
+  /** Headers of many credentials, of the methods that have them. */
+  readonly many: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>;
   readonly yardstick: string;
 }
 
 export interface Plan {
   readonly documents: number;
-  readonly keys: number;
-  readonly tokens: number;
+  /** How many credentials, by method. */
+  readonly many: Readonly<Record<string, number>>;
 }
 
+/** As the guards would find him. */
 const CALLER: Principal = {
   id: 'bob',
   kind: 'user',
   tenantId: 'acme',
   roles: ['editor'],
-  proofs: [{ method: 'basic', at: new Date(), amr: [], bound: false }],
+  proofs: [{ method: 'nobody asked' as never, at: new Date(), amr: [], bound: false }],
 };
 
 /** What the guarded routes are measured against: the same answers, and nobody asked. */
@@ -81,8 +81,7 @@ async function main(plan: Plan): Promise<void> {
   const ready: Ready = {
     origin: `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`,
     repeated: await repeated(app),
-    keys: await apiKeys(app, plan.keys),
-    tokens: await tokens(app, plan.tokens),
+    many: await many(app, plan.many),
     yardstick: app.get(Yardstick).token(),
   };
   if (settings.databaseUrl) await app.get(DataSource).query('ANALYZE');
@@ -90,12 +89,21 @@ async function main(plan: Plan): Promise<void> {
   process.once('disconnect', () => void app.close().then(() => process.exit(0)));
 }
 
+const runningOf = (app: INestApplication) => ({ app, db: app.get(DataSource), origin: 'http://localhost' });
+
 async function repeated(app: INestApplication): Promise<Ready['repeated']> {
-  const running = { app, db: app.get(DataSource), origin: 'http://localhost' };
   const entries = (await allContracts()).map(async ({ name, issue }) => {
-    const { sign } = await issue(running, 'bob');
-    return [name, Object.fromEntries((await sign(new Request(running.origin))).headers)] as const;
+    const { sign } = await issue(runningOf(app), 'bob');
+    return [name, Object.fromEntries((await sign(new Request('http://localhost'))).headers)] as const;
   });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+async function many(app: INestApplication, counts: Plan['many']): Promise<Ready['many']> {
+  const entries = (await allContracts()).map(
+    async ({ name, many: make }) =>
+      [name, (await make?.(runningOf(app), 'bob', counts[name] ?? 0)) ?? []] as const,
+  );
   return Object.fromEntries(await Promise.all(entries));
 }
 

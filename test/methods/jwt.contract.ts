@@ -4,7 +4,7 @@ import { TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtGuard } from '../../src/methods/jwt/jwt.guard.js';
 import { JwtIssuer } from '../../src/methods/jwt/jwt.issuer.js';
 import { User } from '../../src/users/index.js';
-import type { Contract } from '../method.contract.js';
+import type { Contract, Running } from '../method.contract.js';
 
 /** A token of a good form that no key of ours has signed. */
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
@@ -16,6 +16,13 @@ const somebodys = [
 
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 
+/** Tokens as the issuer makes them at the end of a ceremony. */
+async function signIn({ app, db }: Running, userId: string) {
+  const user = await db.manager.findOneByOrFail(User, { id: userId });
+  const proof = { method: 'jwt', at: new Date(), amr: ['pwd'], bound: false } as const;
+  return app.get(JwtIssuer).issue({ ...user, proofs: [proof] }, { headers: {} } as AuthRequest, user.epoch);
+}
+
 export const contract: Contract = {
   name: 'jwt',
   challenge: 'Bearer realm="auth-atlas"',
@@ -25,12 +32,9 @@ export const contract: Contract = {
   empty: { Authorization: 'Bearer' },
   malformed: [bearer('a.b.c'), bearer('...'), bearer(`${somebodys}.`), bearer(`${somebodys} ${somebodys}`)],
   unknown: bearer(somebodys),
-  issue: async ({ app, db }, userId) => {
-    const user = await db.manager.findOneByOrFail(User, { id: userId });
-    const proof = { method: 'jwt', at: new Date(), amr: ['pwd'], bound: false } as const;
-    const answer = await app
-      .get(JwtIssuer)
-      .issue({ ...user, proofs: [proof] }, { headers: {} } as AuthRequest, user.epoch);
+  issue: async (running, userId) => {
+    const answer = await signIn(running, userId);
+    const { db } = running;
     const { sid: id } = JSON.parse(
       Buffer.from(answer.access_token.split('.')[1]!, 'base64url').toString(),
     ) as { sid: string };
@@ -41,5 +45,10 @@ export const contract: Contract = {
       revoke: () => change({ revokedAt: new Date() }),
       expire: () => change({ expiresAt: new Date() }),
     };
+  },
+  many: async (running, userId, count) => {
+    const tokens: Record<string, string>[] = [];
+    for (let i = 0; i < count; i++) tokens.push(bearer((await signIn(running, userId)).access_token));
+    return tokens;
   },
 };

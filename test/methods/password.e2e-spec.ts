@@ -159,7 +159,8 @@ describe('password', () => {
         {
           event: 'authn_login_fail',
           method: 'password',
-          userId: null,
+          userId: 'bob',
+          tenantId: 'acme',
           details: { code: 'invalid_credentials', reason: 'wrong password for the account bob' },
         },
       ]);

@@ -17,11 +17,11 @@ describe('POST /auth/logout', () => {
   const request = { setHeader: () => {} } as unknown as AuthRequest;
 
   /** A caller whom the issuer has let in. */
-  async function signedIn(id: string) {
+  async function signedIn(id: string, scopes?: string[]) {
     const user = await booted.db.manager.findOneByOrFail(User, { id });
     const proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false } as const;
     const issued = await issuer.issue(
-      principalOf(user, proof, (reason) => new BadCredential('x', reason)),
+      principalOf(user, proof, (reason) => new BadCredential('x', reason), scopes),
       request,
       user.epoch,
     );
@@ -53,6 +53,14 @@ describe('POST /auth/logout', () => {
       },
     ]);
     expect((await (await signedIn('bob')).get('/me')).status).toBe(200);
+  });
+
+  it('everywhere: not for a sign-in that is limited to some scopes, while others are not', async () => {
+    const [limited, whole] = [await signedIn('bob', ['documents:read']), await signedIn('bob')];
+    const answer = await limited.post('/auth/logout', { everywhere: true });
+    expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+    for (const each of [limited, whole]) expect((await each.get('/me')).status).toBe(200);
+    expect((await limited.post('/auth/logout')).status).toBe(204);
   });
 
   it('has nothing to end for a credential of its own, and says where that ends', async () => {

@@ -76,13 +76,15 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
     const current = sameHash(hash, key?.secretHash);
     const previous = sameHash(hash, key?.previousHash) && instantOf(key?.previousUntil ?? now) > now;
     if (!key || !(current || previous)) throw refused('unknown key or wrong secret');
-    if (key.revokedAt) throw refused(`the key ${key.id} is revoked`);
-    if (key.expiresAt && instantOf(key.expiresAt) <= now) throw refused(`the key ${key.id} has expired`);
+    const account = userFrom(key);
+    if (key.revokedAt) throw refused(`the key ${key.id} is revoked`).about(account);
+    if (key.expiresAt && instantOf(key.expiresAt) <= now)
+      throw refused(`the key ${key.id} has expired`).about(account);
     if (key.allowedIps && !allowsAddress(JSON.parse(key.allowedIps) as string[], request.ip))
-      throw refused(`the key ${key.id} is not allowed from ${request.ip}`);
+      throw refused(`the key ${key.id} is not allowed from ${request.ip}`).about(account);
     const proof = { method: 'api-key', credentialId: key.id, at: now, amr: [], bound: false } as const;
     const scopes = key.scopes === null ? null : (JSON.parse(key.scopes) as string[]);
-    const principal = principalOf(userFrom(key), proof, refused, scopes);
+    const principal = principalOf(account, proof, refused, scopes);
     this.lastSeen.touch(ApiKey, 'lastUsedAt', key.id, instantOrNull(key.lastUsedAt));
     return principal;
   }

@@ -129,7 +129,7 @@ export class JwtIssuer implements Issuer {
       const { family, expiresAt } = token!;
       const now = new Date();
       const fault = faultOf(family!, expiresAt, now);
-      if (fault) throw refused(`${fault}: the family ${family!.id}`);
+      if (fault) throw refused(`${fault}: the family ${family!.id}`).about(family!.user!);
       const caller = principalOf(family!.user!, proofOf(family!), refused, family!.scopes);
       const scopes = narrowed(family!.scopes, scope);
 
@@ -142,10 +142,11 @@ export class JwtIssuer implements Issuer {
       const { usedAt } = await manager.findOneByOrFail(RefreshToken, { id: token!.id });
       if (usedAt! >= arrived) return { raced: true };
       await this.revoke(manager, family!, 'authn_token_reuse', caller);
-      return { reused: family!.id };
+      return { reused: family! };
     });
     if (outcome.tokens) return outcome.tokens;
-    if (outcome.reused) throw refused(`used before: its family ${outcome.reused} is ended`);
+    if (outcome.reused)
+      throw refused(`used before: its family ${outcome.reused.id} is ended`).about(outcome.reused.user!);
     throw new ConflictException({
       code: 'already_refreshed',
       detail: 'Another request has just used this token. Go on with what that one was given.',

@@ -124,12 +124,10 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
     if (fault) throw refused(fault);
     const [row] = await this.dataSource.query<Row[]>(this.sql, [kid, claims.sid]);
     if (!row) throw refused('its family or its key is gone');
-    const retiredAt = instantOrNull(row.retiredAt);
-    if (retiredAt && retiredAt.getTime() + GRACE <= now) throw refused(`the key ${kid} is retired`);
-    if (row.revokedAt) throw refused(`the family ${claims.sid} is revoked`);
-    if (instantOf(row.expiresAt).getTime() <= now) throw refused(`the family ${claims.sid} has expired`);
-    if (row.familyEpoch !== row.user_epoch) throw refused('all sign-ins of the account were ended');
-    if (row.user_id !== claims.sub) throw refused('the family is of another account');
+    const account = userFrom(row);
+    const over = overBecause(row, now);
+    if (over) throw refused(`${over}: the family ${claims.sid}`).about(account);
+    if (account.id !== claims.sub) throw refused('the family is of another account').about(account);
     const proof = {
       method: 'jwt',
       credentialId: claims.sid,
@@ -137,8 +135,16 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
       amr: claims.amr,
       bound: false,
     } as const;
-    return principalOf(userFrom(row), proof, refused, claims.scope?.split(' '));
+    return principalOf(account, proof, refused, claims.scope?.split(' '));
   }
+}
+
+function overBecause(row: Row, now: number): string | undefined {
+  const retiredAt = instantOrNull(row.retiredAt);
+  if (retiredAt && retiredAt.getTime() + GRACE <= now) return 'its key is retired';
+  if (row.revokedAt) return 'revoked';
+  if (instantOf(row.expiresAt).getTime() <= now) return 'expired';
+  return row.familyEpoch === row.user_epoch ? undefined : 'all sign-ins of the account were ended';
 }
 
 type KeyTaker = (error: unknown, key?: KeyObject) => void;

@@ -55,10 +55,11 @@ export class PasswordLogin {
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
       const refusal = this.authenticator.refuse(as, error);
-      const { code, reason } = error;
+      const { code, reason, account } = error;
       // What was typed goes nowhere: as a username, it is now and then a password.
       await this.refusals.writeNow(refusal, {
         event: 'authn_login_fail',
+        actor: account,
         method: 'password',
         details: { code, reason },
       });

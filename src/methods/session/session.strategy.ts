@@ -87,8 +87,9 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     const [current] = await this.dataSource.query<Row[]>(this.byHash, [hash]);
     const row = current ?? (await this.renewedMeanwhile(hash));
     if (!row) throw refused('unknown session');
-    if (row.revokedAt) throw refused(`the session ${row.id} is over`);
-    if (row.epoch < row.user_epoch) throw refused(`all sign-ins of ${row.user_id} were ended`);
+    if (row.revokedAt) throw refused(`the session ${row.id} is over`).about(userFrom(row));
+    if (row.epoch < row.user_epoch)
+      throw refused(`all sign-ins of ${row.user_id} were ended`).about(userFrom(row));
     const principal = this.principalFrom(row);
     await this.refuseExpired(row, principal);
     if (!isSafe(request.method)) this.csrf.refuse(request, row.id);
@@ -122,7 +123,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     if (!idle && instantOf(row.expiresAt).getTime() > now) return;
     const reason = idle ? 'idle' : 'expired';
     await this.sessions.over(row.id, reason, principal);
-    throw refused(`the session ${row.id} is over: ${reason}`);
+    throw refused(`the session ${row.id} is over: ${reason}`).about(userFrom(row));
   }
 }
 

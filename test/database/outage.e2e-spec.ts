@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
+import { Public } from '../../src/auth/index.js';
+import { boot, client, type Booted } from '../app.js';
+import { allContracts } from '../contracts.js';
+
+const postgres = process.env['DATABASE_URL'];
+
+@Controller('outage')
+@Public()
+class Outage {
+  /** As Node and pg report a database that is not there. */
+  @Get('refused') refused() {
+    throw Object.assign(new Error('connect ECONNREFUSED 10.1.2.3:5432'), { code: 'ECONNREFUSED' });
+  }
+  @Get('stopping') stopping() {
+    throw Object.assign(new Error('terminating connection'), { code: '57P01' });
+  }
+  @Get('dropped') dropped() {
+    throw new Error('Connection terminated unexpectedly');
+  }
+  @Get('wrong') wrong() {
+    throw Object.assign(new Error('syntax error'), { code: '42601' });
+  }
+}
+
+describe('a database that is not there', () => {
+  let booted: Booted;
+  /** Tells this server's connections from those of other tests. */
+  const name = `outage-${randomUUID()}`;
+  beforeAll(async () => {
+    process.env['PGAPPNAME'] = name;
+    booted = await boot({ also: [Outage] });
+  });
+  afterAll(async () => {
+    delete process.env['PGAPPNAME'];
+    await booted.close();
+  });
+
+  it('is a 503 that says when to ask again, and nothing of where it is; a wrong query is a 500', async () => {
+    const get = async (path: string) => {
+      const { status, headers, body } = await client(booted.origin).get(`/outage/${path}`);
+      expect(JSON.stringify(body)).not.toContain('10.1.2.3');
+      return [status, body.code, headers.get('retry-after')];
+    };
+    for (const path of ['refused', 'stopping', 'dropped'])
+      expect(await get(path)).toEqual([503, 'service_unavailable', '1']);
+    expect(await get('wrong')).toEqual([500, 'internal_error', null]);
+  });
+
+  if (postgres) {
+    it('RESILIENCE-01: connections that the server ends are replaced, and nobody comes in meanwhile who may not', async () => {
+      const [contract] = await allContracts();
+      const { sign, revoke } = await contract!.issue(booted, 'bob');
+      const ask = async () => (await fetch(await sign(new Request(`${booted.origin}/me`)))).status;
+      expect(await ask()).toBe(200);
+      const admin = new Client({ connectionString: postgres });
+      await admin.connect();
+      const end = () =>
+        admin.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE pid <> pg_backend_pid() AND application_name = $1`,
+          [name],
+        );
+      for (let round = 0; round < 5; round++) {
+        const asked = Promise.all(Array.from({ length: 20 }, ask));
+        await end();
+        for (const status of await asked) expect([200, 503]).toContain(status);
+      }
+      await revoke();
+      for (const status of await Promise.all(Array.from({ length: 20 }, ask)))
+        expect([401, 503]).toContain(status);
+      await admin.end();
+    });
+
+    it('RESILIENCE-03: where every connection is taken, the answer is a quick 503, and readiness says so too', async () => {
+      const held = await Promise.all(
+        Array.from({ length: 10 }, async () => {
+          const runner = booted.db.createQueryRunner();
+          await runner.connect();
+          return runner;
+        }),
+      );
+      const anonymous = client(booted.origin);
+      const [ready, live] = await Promise.all([
+        anonymous.get('/health/ready'),
+        anonymous.get('/health/live'),
+      ]);
+      expect([ready.status, live.status]).toEqual([503, 200]);
+      const [contract] = await allContracts();
+      const waiting = await anonymous.get(`/demo/${contract!.name}`, contract!.unknown);
+      expect([waiting.status, waiting.body.code]).toEqual([503, 'service_unavailable']);
+      for (const runner of held) await runner.release();
+      expect((await anonymous.get('/health/ready')).status).toBe(200);
+    });
+  }
+});
