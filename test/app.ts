@@ -117,7 +117,7 @@ export async function boot(
   };
 }
 
-export async function freshDatabase() {
+export async function freshDatabase(): Promise<{ env: Record<string, string>; drop: () => Promise<void> }> {
   const url = process.env['DATABASE_URL'];
   if (!url) return { env: {}, drop: async () => {} };
   const schema = `test_${randomUUID().replaceAll('-', '')}`;

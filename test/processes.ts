@@ -24,12 +24,16 @@ export class Server {
   /**
    * Starts the built application on a free port; it says later which, see {@link origin}.
    * @param env its whole environment, but for what finds Node and the HTTP adapter under test
+   * @param command another program of those that are built, with its words
    */
-  static start(env: Readonly<Record<string, string | undefined>>): Server {
+  static start(
+    env: Readonly<Record<string, string | undefined>>,
+    command: readonly string[] = ['dist/main.js'],
+  ): Server {
     if (!existsSync('dist/main.js')) throw new Error('dist/main.js is missing: npm run build');
     const { PATH, HTTP_ADAPTER } = process.env;
     return new Server(
-      spawn(process.execPath, ['dist/main.js'], {
+      spawn(process.execPath, [...command], {
         env: { PATH, ...(HTTP_ADAPTER && { HTTP_ADAPTER }), PORT: '0', ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
@@ -59,12 +63,14 @@ export class Server {
 
 export interface Processes {
   /** Where each of the servers answers. */
-  readonly origins: readonly string[];
+  readonly origins: string[];
   readonly servers: readonly Server[];
   /** The application once more, in the test's own process and without a port. */
   readonly app: INestApplication;
   /** Its data source: what a test changes here, yet another process has changed. */
   readonly db: DataSource;
+  /** Kills one of the servers as it is, and starts it again. */
+  readonly crash: (index: number) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -84,13 +90,18 @@ export async function startProcesses(count: number, env: Record<string, string> 
     rmSync(folder, { recursive: true });
     await database.drop();
   };
-  const all = { NODE_ENV: 'test', DATA_DIR: folder, ...UNLIMITED, ...database.env, ...env };
+  const all = { NODE_ENV: 'test', PORT: '0', DATA_DIR: folder, ...UNLIMITED, ...database.env, ...env };
   try {
     // The first makes the tables and the demo; on SQLite two at once would get in each other's way.
     app = await (await createApp(Settings.from(all))).init();
     for (let i = 0; i < count; i++) servers.push(Server.start(all));
     const origins = await Promise.all(servers.map((server) => server.origin()));
-    return { origins, servers, app, db: app.get(DataSource), stop };
+    const crash = async (index: number) => {
+      await servers[index]!.stop('SIGKILL');
+      servers[index] = Server.start(all);
+      origins[index] = await servers[index].origin();
+    };
+    return { origins, servers, app, db: app.get(DataSource), crash, stop };
   } catch (error) {
     await stop();
     throw error;

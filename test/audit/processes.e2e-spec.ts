@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout } from 'node:timers/promises';
+import { METHODS } from '../../src/app.module.js';
+import { AuditEvent, verifyChain } from '../../src/audit/index.js';
+import { Settings } from '../../src/config/index.js';
+import { allContracts, ceremonyOf } from '../contracts.js';
+import type { Running } from '../method.contract.js';
+import { startProcesses, type Processes } from '../processes.js';
+
+const [{ issue }] = (await allContracts()) as [Awaited<ReturnType<typeof allContracts>>[number]];
+const issuer = METHODS.find((method) => method.issuer)?.name;
+const ceremonies = issuer ? METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name) : [];
+const signIns = await Promise.all(ceremonies.map(ceremonyOf));
+
+describe('the audit log of several processes', () => {
+  let processes: Processes;
+  let write: (origin: string, method: string, path: string, body?: object) => Promise<Response>;
+  beforeAll(async () => {
+    processes = await startProcesses(2);
+    const bob = await issue({ ...processes, origin: processes.origins[0]! }, 'bob');
+    write = async (origin, method, path, body) =>
+      fetch(
+        await bob.sign(
+          new Request(origin + path, {
+            method,
+            headers: { 'Content-Type': 'application/json', 'If-Match': '*' },
+            ...(body && { body: JSON.stringify(body) }),
+          }),
+        ),
+      );
+  });
+  afterAll(() => processes.stop());
+
+  const verify = () => verifyChain(processes.db, Settings.from({ NODE_ENV: 'test' }));
+  const events = () => processes.db.manager.find(AuditEvent, { order: { seq: 'ASC' } });
+  const create = (origin: string) => write(origin, 'POST', '/documents', { title: 'under load' });
+
+  it('AUDIT-04: is one, in one order, whoever writes at the same time', async () => {
+    const before = (await events()).length;
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => create(processes.origins[i % 2]!)),
+    );
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
+    const after = await events();
+    expect(after.map(({ seq }) => seq)).toEqual(after.map((_, i) => i + 1));
+    expect(after).toHaveLength(before + 200);
+    expect(await verify()).toMatchObject({ sound: true, events: after.length });
+  });
+
+  it('AUDIT-04: what a transaction holds besides the end of the chain makes nobody wait for ever', async () => {
+    const ids = await Promise.all(
+      processes.origins.map(async (origin) => ((await (await create(origin)).json()) as { id: string }).id),
+    );
+    const before = (await events()).length;
+    const statuses = await Promise.all(
+      Array.from({ length: 100 }, async (_, i) => {
+        const path = `/documents/${ids[i % 3 ? 0 : 1]!}`;
+        const origin = processes.origins[i % 2]!;
+        const answer = await (i % 5
+          ? write(origin, 'PATCH', path, { title: `title ${i}` })
+          : write(origin, 'PUT', `${path}/shares/carol`, { level: i % 2 ? 'read' : 'update' }));
+        return answer.status;
+      }),
+    );
+    // 412: somebody else was faster, and nothing was written.
+    expect(statuses.filter((status) => status !== 200 && status !== 412)).toEqual([]);
+    expect(await events()).toHaveLength(before + statuses.filter((status) => status === 200).length);
+    expect(await verify()).toMatchObject({ sound: true });
+  });
+
+  it('AUDIT-01: has the event of everything that was answered, when a process is killed at its work', async () => {
+    const answered: string[] = [];
+    const works: ((running: Running) => Promise<Response>)[] = [
+      ...Array.from(
+        { length: 4 },
+        () =>
+          ({ origin }: Running) =>
+            create(origin),
+      ),
+      ...signIns.map((signIn) => (running: Running) => signIn(running, 'bob', issuer!)),
+    ];
+    const crashes = new AbortController();
+    const load = processes.origins.flatMap((_, index) =>
+      works.map(async (work) => {
+        while (!crashes.signal.aborted) {
+          const response = await work({ ...processes, origin: processes.origins[index]! }).catch(
+            () => undefined,
+          );
+          if (response?.ok) answered.push(response.headers.get('x-request-id')!);
+          else await setTimeout(5);
+        }
+      }),
+    );
+    const started = Date.now();
+    for (let round = 0; Date.now() - started < 10_000; round++) {
+      await setTimeout(Math.random() * 200);
+      await processes.crash(round % 2);
+    }
+    crashes.abort();
+    await Promise.all(load);
+
+    const written = new Set((await events()).map(({ requestId }) => requestId));
+    expect(answered.length).toBeGreaterThan(50);
+    expect(answered.filter((id) => !written.has(id))).toEqual([]);
+    expect(await verify()).toMatchObject({ sound: true });
+  }, 60_000);
+});

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DataSource } from 'typeorm';
+import { METHODS, schemaOf } from '../src/app.module.js';
+import { AuditEvent, AuditLog, type AuditEventName } from '../src/audit/index.js';
+import { Settings } from '../src/config/index.js';
+import { SigningKey } from '../src/crypto/index.js';
+import { dataSourceOptions, openDataSource } from '../src/database/index.js';
+import { freshDatabase } from './app.js';
+import { Server } from './processes.js';
+
+describe('the command line', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-command-line-'));
+  let database: Awaited<ReturnType<typeof freshDatabase>>;
+  let db: DataSource;
+  let env: Record<string, string>;
+  let log: AuditLog;
+
+  beforeAll(async () => {
+    database = await freshDatabase();
+    env = { NODE_ENV: 'test', DATA_DIR: folder, ...database.env };
+    const settings = Settings.from(env);
+    db = await openDataSource(dataSourceOptions(settings, schemaOf(METHODS)));
+    log = new AuditLog(db, settings);
+  });
+  afterAll(async () => {
+    await db.destroy();
+    rmSync(folder, { recursive: true });
+    await database.drop();
+  });
+
+  /** What `npm run <program> -- <words>` does with the built application. */
+  const run = async (program: string, words: readonly string[], more: Record<string, string> = {}) => {
+    const process = Server.start({ ...env, ...more }, [`dist/${program}-cli.js`, ...words]);
+    const code = await process.exit;
+    return { code, out: process.out, errors: process.errors };
+  };
+  const audit = (...words: string[]) => run('audit', words);
+  const keys = (...words: string[]) => run('keys', words);
+  const append = (event: AuditEventName) => db.transaction((manager) => log.append(manager, { event }));
+  const lastEvent = async () => (await db.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 }))[0]!;
+
+  it('what is not understood is answered with what would be, and ends with 2', async () => {
+    for (const words of [
+      [],
+      ['check'],
+      ['verify', '12'],
+      ['verify', 'x', 'y'],
+      ['purge'],
+      ['purge', 'yesterday'],
+      ['purge', '2026-02-31'],
+      ['purge', '2026-01-31T00:00:00Z'],
+    ]) {
+      const { code, out, errors } = await audit(...words);
+      expect({ words, code, out }).toEqual({ words, code: 2, out: '' });
+      expect(errors).toMatch(/^npm run audit -- verify .*\nnpm run audit -- purge .*\n$/);
+    }
+    for (const words of [[], ['toString'], ['rotate', 'now']]) {
+      const { code, errors } = await keys(...words);
+      expect({ words, code }).toEqual({ words, code: 2 });
+      expect(errors).toMatch(/^npm run keys -- rotate .*\nnpm run keys -- replace-compromised .*\n$/);
+    }
+  }, 60_000);
+
+  it('a setting that is unfit is a sentence, and ends with 1', async () => {
+    const { code, out, errors } = await run('audit', ['verify'], { APP_SECRET: 'short' });
+    expect([code, out]).toEqual([1, '']);
+    expect(errors).toMatch(/^The configuration is not usable:\n- APP_SECRET must have at least 32 [^\n]*\n$/);
+  });
+
+  it('audit verify says how many events there are and what the head is, which is the next anchor', async () => {
+    for (const event of ['sensitive_create', 'sensitive_delete'] as const) await append(event);
+    const { hash } = await lastEvent();
+    const first = await audit('verify');
+    expect(first).toEqual({ code: 0, out: `2 events, unbroken. Head: 2:${hash}\n`, errors: '' });
+    await append('sensitive_read');
+    expect((await audit('verify', `2:${hash}`)).code).toBe(0);
+    expect(await audit('verify', `9:${hash}`)).toEqual({
+      code: 1,
+      out: '',
+      errors: 'The chain breaks at event 4: it is missing: the anchor lies beyond the head.\n',
+    });
+  });
+
+  it('audit verify names the first broken link, and ends with 1', async () => {
+    await db.manager.update(AuditEvent, { seq: 2 }, { event: 'sensitive_read' });
+    expect(await audit('verify')).toEqual({
+      code: 1,
+      out: '',
+      errors: 'The chain breaks at event 2: it was altered.\n',
+    });
+    await db.manager.update(AuditEvent, { seq: 2 }, { event: 'sensitive_delete' });
+  });
+
+  it('audit purge says up to where, and what is left verifies', async () => {
+    expect(await audit('purge', '2020-01-31')).toEqual({ code: 0, out: 'nothing so old\n', errors: '' });
+    const { seq, hash } = await lastEvent();
+    expect(await audit('purge', '2999-12-31')).toEqual({
+      code: 0,
+      out: `purged up to ${seq}:${hash}\n`,
+      errors: '',
+    });
+    expect((await audit('verify')).out).toMatch(/^1 events, unbroken\. Head: 4:/);
+  });
+
+  it('keys rotate publishes the next key, once, and replace-compromised ends all others; each has its event', async () => {
+    const rotated = await keys('rotate');
+    expect([rotated.code, rotated.errors]).toEqual([0, '']);
+    expect(rotated.out).toMatch(/^The next key is published, and signs from \d{4}-\S+Z on\.\n$/);
+    expect(await lastEvent()).toMatchObject({
+      event: 'sensitive_update',
+      target: 'signing-keys',
+      details: { command: 'rotate' },
+    });
+    const { seq } = await lastEvent();
+    expect((await keys('rotate')).out).toBe('A next key is published already, and has not taken over yet.\n');
+    expect((await lastEvent()).seq).toBe(seq);
+
+    expect(await keys('replace-compromised')).toEqual({
+      code: 0,
+      out: 'A new key signs, and nothing that another has signed is good any more.\n',
+      errors: '',
+    });
+    expect((await lastEvent()).details).toEqual({ command: 'replace-compromised' });
+    const all = await db.manager.find(SigningKey, { order: { generation: 'ASC' } });
+    expect(all.map(({ retiredAt }) => retiredAt?.getTime())).toEqual([0, 0, undefined]);
+    expect((await audit('verify')).code).toBe(0);
+  });
+});
