@@ -162,6 +162,7 @@ describe('documents', () => {
         tenantId: 'acme',
         kind: 'user',
         roles: [],
+        epoch: 0,
       }));
       await booted.db.manager.insert('users', many);
       await booted.db.manager.insert(

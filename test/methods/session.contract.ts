@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { Settings } from '../../src/config/index.js';
 import { withSession } from '../../src/methods/session/session.client.js';
+import { Csrf } from '../../src/methods/session/session.csrf.js';
 import { Session } from '../../src/methods/session/session.entity.js';
 import { SessionGuard } from '../../src/methods/session/session.guard.js';
 import { ABSOLUTE_MS, mintSession } from '../../src/methods/session/session.js';
@@ -28,7 +30,7 @@ export const contract: Contract = {
   ],
   unknown: { Cookie: `theme=dark; ${cookie(nobodys)}; other=1` },
   // Straight into the table: a sign-in by another method may not be installed, or be in another process.
-  issue: async ({ db }, userId) => {
+  issue: async ({ app, db }, userId) => {
     const { value, hash } = mintSession();
     const { epoch, roles } = await db.manager.findOneByOrFail(User, { id: userId });
     const [id, now] = [randomUUID(), new Date()];
@@ -53,7 +55,10 @@ export const contract: Contract = {
     const change = async (changes: Partial<Session>) =>
       void (await db.manager.update(Session, { id }, changes));
     return {
-      sign: withSession({ cookie: cookie(value) }),
+      sign: withSession({
+        cookie: cookie(value),
+        csrf: { token: app.get(Csrf).tokenOf(id), origin: app.get(Settings).publicUrl },
+      }),
       revoke: () => change({ revokedAt: new Date() }),
       expire: () => change({ expiresAt: new Date() }),
     };
