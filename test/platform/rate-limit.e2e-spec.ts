@@ -314,7 +314,7 @@ describe('wrong credentials are limited per address', () => {
   describe('attacks', () => {
     it('spread over two processes on one database, guesses count together', async () => {
       const [database, folder] = [await freshDatabase(), mkdtempSync(join(tmpdir(), 'atlas-'))];
-      const env = { ...FIVE, DATA_DIR: folder, ...(database.env) };
+      const env = { ...FIVE, DATA_DIR: folder, ...database.env };
       const [one, other] = [await start(env), await start(env)];
       const [from, flush] = [freshAddress(), (each: Booted) => each.app.get(Failures).flush()];
 
