@@ -73,10 +73,14 @@ export class Authenticator implements OnModuleInit {
    * @throws BadRequestException `ambiguous_credentials` where more was sent than any way takes
    */
   async authenticate(request: AuthRequest, plan?: Plan): Promise<Principal> {
-    const ways = this.ways(plan);
-    const way = this.choose(ways, request);
+    const way = this.choose(this.ways(plan), request);
     const principals: Principal[] = [];
-    for (const name of way) principals.push(await this.prove(name, request));
+    for (const name of way)
+      try {
+        principals.push(await runStrategy(this.strategyOf(name), request));
+      } catch (error) {
+        throw error instanceof BadCredential ? this.refuse(name, error) : error;
+      }
     const principal = mergePrincipals(...(principals as [Principal, ...Principal[]]));
     if (principal) return principal;
     throw new Unauthenticated(
@@ -88,9 +92,13 @@ export class Authenticator implements OnModuleInit {
 
   /** The first way whose every method claims the request, and which leaves no explicit credential unused. */
   private choose(ways: Alternatives, request: AuthRequest): readonly MethodName[] {
-    const claimed = [...this.strategies].filter(([, strategy]) => strategy.claims(request));
-    const names = new Set(claimed.map(([name]) => name));
-    const explicit = claimed.filter(([, strategy]) => !strategy.ambient).map(([name]) => name);
+    const claimed = new Set<MethodName>();
+    const explicit: MethodName[] = [];
+    for (const [name, strategy] of this.strategies)
+      if (strategy.claims(request)) {
+        claimed.add(name);
+        if (!strategy.ambient) explicit.push(name);
+      }
     const scheme = request
       .header('Authorization')
       ?.match(/^[^\s,]*/)?.[0]
@@ -99,7 +107,7 @@ export class Authenticator implements OnModuleInit {
     const stray = scheme !== undefined && !explicit.some(speaks);
 
     const fitting = ways.filter((way) => explicit.every((name) => way.includes(name)));
-    const way = fitting.find((names_) => names_.every((name) => names.has(name)));
+    const way = fitting.find((names) => names.every((name) => claimed.has(name)));
     if (way && !stray) return way;
     if (explicit.length + Number(stray) > 1 && (stray || !fitting.length))
       throw new BadRequestException({
@@ -114,20 +122,12 @@ export class Authenticator implements OnModuleInit {
         'invalid_token',
         'The Authorization header holds nothing that a method of this route knows.',
       );
-    const missing = (fitting.length ? fitting : ways).flat().filter((name) => !names.has(name));
+    const missing = (fitting.length ? fitting : ways).flat().filter((name) => !claimed.has(name));
     throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat()));
   }
 
   private distinct(names: readonly MethodName[], challenge = (name: MethodName) => this.challengeOf(name)) {
     return [...new Map(names.map(challenge).map((each) => [String(each), each])).values()];
-  }
-
-  private async prove(name: MethodName, request: AuthRequest): Promise<Principal> {
-    try {
-      return await runStrategy(this.strategyOf(name), request);
-    } catch (error) {
-      throw error instanceof BadCredential ? this.refuse(name, error) : error;
-    }
   }
 
   /**

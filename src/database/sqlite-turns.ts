@@ -18,26 +18,26 @@ export function takeTurns(dataSource: DataSource): void {
 }
 
 class Turns {
-  private last: Promise<void> = Promise.resolve();
+  private taken = false;
+  private readonly waiting: (() => void)[] = [];
 
-  /** @returns when it is the caller's turn, with what ends it */
-  async take(): Promise<() => void> {
-    const { promise, resolve } = withResolvers();
-    const before = this.last;
-    this.last = promise;
-    await before;
-    return resolve;
+  /** @returns when it is the caller's turn; undefined where it is at once */
+  take(): Promise<void> | undefined {
+    if (this.taken) return new Promise((resolve) => this.waiting.push(resolve));
+    this.taken = true;
+    return undefined;
+  }
+
+  /** The next one's turn, or nobody's. */
+  end(): void {
+    const next = this.waiting.shift();
+    if (next) next();
+    else this.taken = false;
   }
 }
 
-function withResolvers() {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => (resolve = done));
-  return { promise, resolve };
-}
-
 class TurnTakingRunner extends BetterSqlite3QueryRunner {
-  private endTurn: (() => void) | undefined;
+  private hasTurn = false;
 
   constructor(
     driver: BetterSqlite3Driver,
@@ -50,7 +50,8 @@ class TurnTakingRunner extends BetterSqlite3QueryRunner {
   }
 
   override async startTransaction(isolation?: Parameters<BetterSqlite3QueryRunner['startTransaction']>[0]) {
-    this.endTurn ??= await this.turns.take();
+    if (!this.hasTurn) await this.turns.take();
+    this.hasTurn = true;
     await super.startTransaction(isolation);
   }
 
@@ -72,17 +73,18 @@ class TurnTakingRunner extends BetterSqlite3QueryRunner {
 
   override async query(...[sql, ...rest]: Parameters<BetterSqlite3QueryRunner['query']>) {
     // A transaction that starts with a read and then writes would fail where another process wrote in between.
-    if (this.endTurn) return super.query(sql === 'BEGIN TRANSACTION' ? 'BEGIN IMMEDIATE' : sql, ...rest);
-    const endTurn = await this.turns.take();
+    if (this.hasTurn) return super.query(sql === 'BEGIN TRANSACTION' ? 'BEGIN IMMEDIATE' : sql, ...rest);
+    const turn = this.turns.take();
+    if (turn) await turn;
     try {
       return await super.query(sql, ...rest);
     } finally {
-      endTurn();
+      this.turns.end();
     }
   }
 
   private finish(): void {
-    this.endTurn?.();
-    this.endTurn = undefined;
+    if (this.hasTurn) this.turns.end();
+    this.hasTurn = false;
   }
 }

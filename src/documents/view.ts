@@ -4,9 +4,12 @@ import type { Document } from './document.entity.js';
 
 /** A document as this caller may see it: the fields that the rules let it read of this very row, and no others. */
 export function viewOf(document: Document, ability: AppAbility): object {
-  const whole = { ...document, shares: document.shares.map(({ userId, level }) => ({ userId, level })) };
-  const fields = permittedFieldsOf(ability, 'read', document, {
-    fieldsFrom: (rule) => rule.fields ?? Object.keys(whole),
-  });
-  return Object.fromEntries(Object.entries(whole).filter(([field]) => fields.includes(field)));
+  const all = Object.keys(document) as (keyof Document)[];
+  const permitted = new Set(
+    permittedFieldsOf(ability, 'read', document, { fieldsFrom: (rule) => rule.fields ?? all }),
+  );
+  const view: Partial<Record<keyof Document, unknown>> = {};
+  for (const field of all) if (permitted.has(field)) view[field] = document[field];
+  if (view.shares) view.shares = document.shares.map(({ userId, level }) => ({ userId, level }));
+  return view;
 }

@@ -14,9 +14,12 @@ export interface Measured {
   readonly p99: number;
 }
 
+/** Which set of headers comes next, by URL: a round goes on where the one before it ended. */
+const turns = new Map<string, number>();
+
 /** Runs in a process of its own, on another core than the server's. */
 process.on('message', ({ url, seconds, headers }: Load) => {
-  let turn = 0;
+  let turn = turns.get(url) ?? 0;
   const latencies: number[] = [];
   const run = autocannon(
     {
@@ -30,6 +33,7 @@ process.on('message', ({ url, seconds, headers }: Load) => {
       ],
     },
     (error, result) => {
+      turns.set(url, turn);
       if (error || result.non2xx || result.errors)
         process.send!({ failed: `${url}: ${String(error ?? `${result.non2xx} refused`)}` });
       else process.send!(measured(latencies, result.duration));

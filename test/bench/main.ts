@@ -5,10 +5,10 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Load, Measured } from './load.js';
-import { report, type Row } from './report.js';
+import { report, type Result, type Table } from './report.js';
 import type { Plan, Ready } from './server.js';
 
-const ROUNDS = 5;
+const ROUNDS = 9;
 const SECONDS = 2;
 const FEW = 1_000;
 const MANY = 1_000_000;
@@ -47,11 +47,15 @@ interface Contestant {
   readonly load: Omit<Load, 'seconds'>;
 }
 
-/** Each in turn, round after round, so that whatever else the machine does meets all alike; the median of the rounds. */
+/**
+ * Each in turn, round after round, so that whatever else the machine does meets all alike. Ratios are to the first of
+ * the same round; of everything, the median of the rounds.
+ */
 async function contest(
   loader: ChildProcess,
+  title: string,
   contestants: readonly Contestant[],
-): Promise<Map<string, Measured>> {
+): Promise<Table> {
   const rounds = new Map<string, Measured[]>(contestants.map(({ name }) => [name, []]));
   for (let round = -1; round < ROUNDS; round++)
     for (const { name, load } of contestants) {
@@ -60,13 +64,24 @@ async function contest(
       // The round before the first only warms up.
       if (round >= 0) rounds.get(name)!.push(measured);
     }
-  return new Map([...rounds].map(([name, all]) => [name, median(all)]));
+  const [base] = rounds.values() as Iterable<Measured[]>;
+  return { title, results: [...rounds].map(([name, all]) => resultOf(name, all, base!)) };
 }
 
-const median = (all: readonly Measured[]): Measured => {
-  const of = (key: keyof Measured) => all.map((each) => each[key]).sort((a, b) => a - b)[all.length >> 1]!;
-  return { perSecond: of('perSecond'), p50: of('p50'), p99: of('p99') };
-};
+function resultOf(name: string, all: readonly Measured[], base: readonly Measured[]): Result {
+  const of = (key: keyof Measured) => median(all.map((each) => each[key]));
+  const ratio = (key: keyof Measured) => median(all.map((each, i) => each[key] / base[i]![key]));
+  return {
+    name,
+    perSecond: of('perSecond'),
+    p50: of('p50'),
+    p99: of('p99'),
+    ratio: ratio('perSecond'),
+    p50Ratio: ratio('p50'),
+  };
+}
+
+const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)[all.length >> 1]!;
 
 const folder = mkdtempSync(join(tmpdir(), 'atlas-bench-'));
 
@@ -82,28 +97,27 @@ async function main(): Promise<void> {
     url: ready.origin + path,
     headers: headers.length ? headers : [{}],
   });
-  const results = await contest(loader, [
+  const methods = await contest(loader, 'GET /demo/<method>', [
     { name: 'open', load: to('/unguarded/demo') },
-    { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.many['jwt']!) },
     ...Object.entries(ready.repeated)
       .filter(([name]) => name !== 'api-key')
       .map(([name, headers]) => ({ name, load: to(`/demo/${name}`, headers) })),
     { name: 'api-key, 100,000 at random', load: to('/demo/api-key', ...ready.many['api-key']!) },
+    { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.many['jwt']!) },
     {
       name: "passport-jwt as in Nest's documentation",
       load: to('/yardstick', { Authorization: `Bearer ${ready.yardstick}` }),
     },
   ]);
-  const rows: Row[] = [{ title: 'GET /demo/<method>', base: 'open', results }];
 
   const many = await serve('many', { documents: MANY, many: { 'api-key': MANY } });
   const session = ready.repeated['session']!;
-  const pages = await contest(loader, [
-    { name: 'the same SQL, unguarded', load: to('/unguarded/documents') },
+  const pages = await contest(loader, 'GET /documents, 20 of 1,000', [
+    { name: 'the same SQL, open', load: to('/unguarded/documents') },
+    { name: 'the same SQL, signed in', load: to('/signed-in/documents', session) },
     { name: 'session', load: to('/documents', session) },
   ]);
-  rows.push({ title: 'GET /documents, 20 of 1,000', base: 'the same SQL, unguarded', results: pages });
-  const sizes = await contest(loader, [
+  const sizes = await contest(loader, 'A page, by the number of rows', [
     { name: '1,000 documents', load: to('/documents', session) },
     {
       name: '1,000,000 documents',
@@ -114,17 +128,16 @@ async function main(): Promise<void> {
       load: { url: `${many.origin}/documents?ownerId=bob`, headers: [many.repeated['session']!] },
     },
   ]);
-  rows.push({ title: 'A page, by the number of rows', base: '1,000 documents', results: sizes });
-  const keys = await contest(loader, [
+  const keys = await contest(loader, 'An API key, by the number of keys', [
     { name: '1,000 keys', load: to('/demo/api-key', ...ready.many['api-key']!.slice(0, 1_000)) },
     {
       name: '1,000,000 keys',
       load: { url: `${many.origin}/demo/api-key`, headers: many.many['api-key']!.slice(0, 100_000) },
     },
   ]);
-  rows.push({ title: 'An API key, by the number of keys', base: '1,000 keys', results: keys });
 
-  const text = report(rows, `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`, new Date());
+  const machine = `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
+  const text = report([methods, pages, sizes, keys], machine, new Date());
   process.stdout.write(text);
   if (process.argv[2]) writeFileSync(process.argv[2], text);
 }

@@ -1,38 +1,35 @@
 import type { Measured } from './load.js';
 
-export interface Row {
-  readonly title: string;
-  /** The one that the others are divided by. */
-  readonly base: string;
-  readonly results: ReadonlyMap<string, Measured>;
+export interface Result extends Measured {
+  readonly name: string;
+  /** Of requests a second, and of p50, to the first result of the table. */
+  readonly ratio: number;
+  readonly p50Ratio: number;
 }
 
-/** The figures as Markdown tables: absolute, and as a ratio to each table's first row. */
-export function report(tables: readonly Row[], machine: string, date: Date): string {
-  const parts = tables.map(({ title, base, results }) => {
-    const of = results.get(base)!;
-    const lines = [...results].map(([name, { perSecond, p50, p99 }]) =>
-      [
-        '',
-        name,
-        Math.round(perSecond).toLocaleString('en'),
-        (perSecond / of.perSecond).toFixed(2),
-        p50.toFixed(2),
-        (p50 / of.p50).toFixed(2),
-        p99.toFixed(2),
-        '',
-      ]
-        .join(' | ')
-        .trim(),
-    );
-    return [
-      `### ${title}`,
-      '',
-      '| what | requests/s | ratio | p50 ms | ratio | p99 ms |',
-      '| --- | ---: | ---: | ---: | ---: | ---: |',
-      ...lines,
-      '',
-    ].join('\n');
-  });
-  return [`Measured ${date.toISOString().slice(0, 10)} on ${machine}.`, '', ...parts].join('\n');
+export interface Table {
+  readonly title: string;
+  readonly results: readonly Result[];
+}
+
+/** The figures as Markdown tables. */
+export function report(tables: readonly Table[], machine: string, date: Date): string {
+  const parts = tables.map(({ title, results }) => [
+    `### ${title}`,
+    '',
+    '| what | requests/s | ratio | p50 ms | ratio | p99 ms |',
+    '| --- | ---: | ---: | ---: | ---: | ---: |',
+    ...results.map(lineOf),
+    '',
+  ]);
+  return [`Measured ${date.toISOString().slice(0, 10)} on ${machine}.`, '', ...parts.flat()].join('\n');
+}
+
+function lineOf({ name, perSecond, ratio, p50, p50Ratio, p99 }: Result): string {
+  const cells = [
+    name,
+    Math.round(perSecond).toLocaleString('en'),
+    ...[ratio, p50, p50Ratio, p99].map((figure) => figure.toFixed(2)),
+  ];
+  return `| ${cells.join(' | ')} |`;
 }

@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
 import { METHODS } from '../../src/app.module.js';
 import { AbilityFactory, accessiblePage, type AppAbility } from '../../src/access/index.js';
-import { Public, type AuthMethod, type Principal } from '../../src/auth/index.js';
+import { Public, SelfService, type AuthMethod, type Principal } from '../../src/auth/index.js';
 import { Settings } from '../../src/config/index.js';
 import { Document } from '../../src/documents/index.js';
 import { UNLIMITED } from '../app.js';
@@ -38,8 +38,7 @@ const CALLER: Principal = {
 };
 
 /** What the guarded routes are measured against: the same answers, and nobody asked. */
-@Controller('unguarded')
-@Public()
+@Controller()
 class Unguarded {
   private readonly ability: AppAbility;
 
@@ -50,14 +49,26 @@ class Unguarded {
     this.ability = abilities.for(CALLER);
   }
 
-  @Get('demo')
+  @Get('unguarded/demo')
+  @Public()
   demo() {
     return CALLER;
   }
 
+  @Get('unguarded/documents')
+  @Public()
+  open() {
+    return this.documents();
+  }
+
+  @Get('signed-in/documents')
+  @SelfService()
+  signedIn() {
+    return this.documents();
+  }
+
   /** The very SQL of bob's page, for rules that were made once. */
-  @Get('documents')
-  async documents() {
+  private async documents() {
     const { rows } = await accessiblePage(this.dataSource.manager, Document, this.ability, {
       action: 'read',
       sort: { property: 'createdAt', direction: 'DESC' },

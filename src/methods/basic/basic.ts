@@ -46,10 +46,12 @@ export function formatBasic({ username, password }: BasicPair): string {
   return `Basic ${Buffer.from(`${username}:${password}`, 'utf8').toString('base64')}`;
 }
 
+// A byte order mark is kept: dropping it would make two spellings of one credential.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 function utf8(bytes: Buffer): string {
   try {
-    // A byte order mark is kept: dropping it would make two spellings of one credential.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return decoder.decode(bytes);
   } catch {
     throw malformed('is not UTF-8');
   }
