@@ -8,6 +8,7 @@ import { AuditEvent, AuditLog, type AuditEventName } from '../src/audit/index.js
 import { Settings } from '../src/config/index.js';
 import { SigningKey } from '../src/crypto/index.js';
 import { dataSourceOptions, openDataSource } from '../src/database/index.js';
+import { Tenant, User } from '../src/users/index.js';
 import { freshDatabase } from './app.js';
 import { Server } from './processes.js';
 
@@ -39,30 +40,20 @@ describe('the command line', () => {
   };
   const audit = (...words: string[]) => run('audit', words);
   const keys = (...words: string[]) => run('keys', words);
+  const users = (...words: string[]) => run('users', words);
   const append = (event: AuditEventName) => db.transaction((manager) => log.append(manager, { event }));
   const lastEvent = async () => (await db.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 }))[0]!;
 
-  it('what is not understood is answered with what would be, and ends with 2', async () => {
-    for (const words of [
-      [],
-      ['check'],
-      ['verify', '12'],
-      ['verify', 'x', 'y'],
-      ['purge'],
-      ['purge', 'yesterday'],
-      ['purge', '2026-02-31'],
-      ['purge', '2026-01-31T00:00:00Z'],
-    ]) {
-      const { code, out, errors } = await audit(...words);
-      expect({ words, code, out }).toEqual({ words, code: 2, out: '' });
-      expect(errors).toMatch(/^npm run audit -- verify .*\nnpm run audit -- purge .*\n$/);
+  it.each([
+    ['audit', [[], ['verify', '12'], ['purge', '2026-02-31'], ['purge', '2026-01-31T00:00:00Z']]],
+    ['keys', [['toString'], ['rotate', 'now']]],
+    ['users', [['disable'], ['enable', 'bob', 'alice'], ['roles', 'bob', 'root']]],
+  ])('what %s does not understand is answered with what it would, and ends with 2', async (program, all) => {
+    for (const { code, out, errors } of await Promise.all(all.map((words) => run(program, words)))) {
+      expect([code, out]).toEqual([2, '']);
+      expect(errors).toMatch(new RegExp(`^(npm run ${program} -- .*\\n){2,5}(roles: .*\\n)?$`));
     }
-    for (const words of [[], ['toString'], ['rotate', 'now']]) {
-      const { code, errors } = await keys(...words);
-      expect({ words, code }).toEqual({ words, code: 2 });
-      expect(errors).toMatch(/^npm run keys -- rotate .*\nnpm run keys -- replace-compromised .*\n$/);
-    }
-  }, 60_000);
+  });
 
   it('a setting that is unfit is a sentence, and ends with 1', async () => {
     const { code, out, errors } = await run('audit', ['verify'], { APP_SECRET: 'short' });
@@ -128,4 +119,31 @@ describe('the command line', () => {
     expect(all.map(({ retiredAt }) => retiredAt?.getTime())).toEqual([0, 0, undefined]);
     expect((await audit('verify')).code).toBe(0);
   });
+
+  it('users says what it did, or in a sentence why not', async () => {
+    await db.manager.insert(Tenant, { id: 'acme', name: 'acme' });
+    await db.manager.insert(User, {
+      ...{ id: 'erin', tenantId: 'acme', username: 'erin', kind: 'user' },
+      ...{ roles: ['viewer'], disabledAt: null, epoch: 0 },
+    });
+    const account = () => db.manager.findOneByOrFail(User, { id: 'erin' });
+    const [disabled, roles, nobody, weak] = await Promise.all([
+      users('disable', 'erin'),
+      users('roles', 'erin', 'editor', 'auditor'),
+      users('disable', 'nobody'),
+      users('password', 'erin'),
+    ]);
+    expect(disabled).toEqual({ code: 0, out: 'The account is disabled.\n', errors: '' });
+    expect(roles).toEqual({ code: 0, out: 'The roles are changed.\n', errors: '' });
+    expect(await account()).toMatchObject({
+      disabledAt: expect.any(Date),
+      roles: ['editor', 'auditor'],
+    });
+    expect([nobody.code, nobody.out]).toEqual([1, '']);
+    expect(nobody.errors).toMatch(/There is no account of that username\.\n$/);
+    expect([weak.code, weak.out]).toEqual([1, '']);
+    expect(weak.errors).toMatch(/The password is too weak\./);
+    expect((await users('enable', 'erin')).out).toBe('The account is enabled.\n');
+    expect((await account()).disabledAt).toBeNull();
+  }, 60_000);
 });

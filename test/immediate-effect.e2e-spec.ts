@@ -67,5 +67,15 @@ describe('what an administrator changes has its effect at once, on every process
       await change({ roles: ['viewer'] });
       expect(await statuses()).toEqual([404, 404]);
     });
+
+    it('ACCOUNT-15: what an account had is nothing to another that gets its id', async () => {
+      const credential = await remembered();
+      const { manager } = processes.db;
+      const account = await manager.findOneByOrFail(User, { id: 'carol' });
+      await manager.delete(User, { id: 'carol' });
+      expect(await ask(credential)).toEqual([refused, refused]);
+      await manager.insert(User, account);
+      expect(await ask(credential)).toEqual([refused, refused]);
+    });
   });
 });

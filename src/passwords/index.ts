@@ -9,3 +9,4 @@ export * from './password-policy.js';
 export * from './passwords.js';
 export * from './passwords.module.js';
 export * from './refusals.js';
+export * from './set-password.js';

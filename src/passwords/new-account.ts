@@ -4,7 +4,7 @@ import type { AuditLog } from '../audit/index.js';
 import type { Role } from '../auth/index.js';
 import { Tenant, User, usernameOf } from '../users/index.js';
 import { Hashing } from './hashing.js';
-import { faultsOf } from './password-policy.js';
+import { assertFit } from './password-policy.js';
 import { Password } from './password.entity.js';
 
 export interface NewAccount {
@@ -30,8 +30,7 @@ export async function addAccount(
   if (!name) throw new Error('A username has 1 to 64 ASCII letters, digits and ._@-, and ends in no sign.');
   if (!/^[a-z0-9][a-z0-9-]{0,35}$/.test(tenant))
     throw new Error('A tenant has 1 to 36 lower-case letters, digits and hyphens.');
-  const faults = faultsOf(password, { username: name, onlyFactor: true });
-  if (faults.length) throw new Error(`The password is too weak. ${faults.join(' ')}`);
+  assertFit(password, name);
 
   const hash = await new Hashing().hash(password);
   const id = randomUUID();

@@ -48,6 +48,12 @@ export function faultsOf(password: string, { username, onlyFactor }: PolicyConte
   return faults;
 }
 
+/** @throws Error with a sentence, for a password that is to be the only factor of this account and is not fit for it */
+export function assertFit(password: string, username: string): void {
+  const faults = faultsOf(password, { username, onlyFactor: true });
+  if (faults.length) throw new Error(`The password is too weak. ${faults.join(' ')}`);
+}
+
 /** For comparing only: full-width letters, ligatures and case are one to whoever guesses. */
 const fold = (text: string) => text.normalize('NFKC').toLowerCase();
 const lettersOf = (text: string) => text.replace(/[^\p{L}\p{N}]/gu, '');

@@ -1,3 +1,4 @@
+export * from './change-account.js';
 export * from './epoch.js';
 export * from './principal.js';
 export * from './row.js';

@@ -46,7 +46,7 @@ describe('the demo', () => {
     expect(await booted.db.manager.countBy(Tenant, { id: 'half' })).toBe(1);
   });
 
-  it('keeps production from a database that holds any part of it', async () => {
+  it('ACCOUNT-16: keeps production from a database that holds any part of it', async () => {
     await expect(production().refuseInProduction()).rejects.toThrow('This database holds the demo accounts');
     await expect(on().refuseInProduction()).resolves.toBeUndefined();
   });

@@ -119,7 +119,7 @@ describe('the process', () => {
       expect(started.errors).toMatch(/^This database holds the demo accounts, [^\n]*\.\n$/);
     });
 
-    it('production makes no demo: no account, no table of curl lines, no open document', async () => {
+    it('ACCOUNT-16: production makes no demo: no account, no table of curl lines, no open document', async () => {
       const own = await freshDatabase();
       const started = start({ ...PRODUCTION, DATA_DIR: join(folder, 'production'), ...own.env });
       const port = await started.says(/"event":"listening".*"port":(\d+)/);

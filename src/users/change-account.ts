@@ -1,0 +1,54 @@
+import type { DataSource, EntityManager } from 'typeorm';
+import type { AuditLog } from '../audit/index.js';
+import type { Role } from '../auth/index.js';
+import { endAllSignIns } from './epoch.js';
+import { User } from './user.entity.js';
+import { usernameOf } from './username.js';
+
+/** @throws Error with a sentence, where there is none of that name */
+export async function accountOf(manager: EntityManager, username: string): Promise<User> {
+  const user = await manager.findOneBy(User, { username: usernameOf(username) ?? '' });
+  if (!user) throw new Error('There is no account of that username.');
+  return user;
+}
+
+/**
+ * Lets an account do nothing any more from the next request on, or lets it again. What was signed in before has to sign
+ * in again; its other credentials are good again with the account.
+ *
+ * @throws Error with a sentence, where there is no such account
+ */
+export async function disableAccount(
+  dataSource: DataSource,
+  log: AuditLog,
+  username: string,
+  disabled: boolean,
+): Promise<void> {
+  await dataSource.transaction(async (manager) => {
+    const { id } = await accountOf(manager, username);
+    await manager.update(User, { id }, { disabledAt: disabled ? new Date() : null });
+    if (disabled) await endAllSignIns(manager, id);
+    await log.append(manager, { event: 'sensitive_update', target: `user:${id}`, details: { disabled } });
+  });
+}
+
+/**
+ * Gives an account these roles and no others, from the next request on.
+ * @throws Error with a sentence, where there is no such account
+ */
+export async function changeRoles(
+  dataSource: DataSource,
+  log: AuditLog,
+  username: string,
+  roles: readonly Role[],
+): Promise<void> {
+  await dataSource.transaction(async (manager) => {
+    const { id } = await accountOf(manager, username);
+    await manager.update(User, { id }, { roles: [...new Set(roles)] });
+    await log.append(manager, {
+      event: 'authz_change',
+      target: `user:${id}`,
+      details: { roles: [...roles] },
+    });
+  });
+}

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { METHODS } from '../../src/app.module.js';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { Passwords, setPassword } from '../../src/passwords/index.js';
+import { User, changeRoles, disableAccount } from '../../src/users/index.js';
+import { boot, type Booted } from '../app.js';
+import { allContracts } from '../contracts.js';
+import type { Credential } from '../method.contract.js';
+
+const contracts = await allContracts();
+/** What such a method gives out is a sign-in, and ends with the account's sign-ins. */
+const issues = (name: string) => METHODS.some((method) => method.name === name && method.issuer);
+
+describe('what the command does to an account', () => {
+  let booted: Booted;
+  let log: AuditLog;
+  beforeAll(async () => {
+    booted = await boot();
+    log = booted.app.get(AuditLog);
+  });
+  afterAll(() => booted.close());
+
+  const status = async ({ sign }: Credential, path = '/me') =>
+    (await fetch(await sign(new Request(booted.origin + path)))).status;
+  const lastEvent = async () =>
+    (await booted.db.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 }))[0];
+
+  it.each(contracts)('disabled, nothing of it is let in: $name', async ({ name, issue }) => {
+    const credential = await issue(booted, 'bob');
+    expect(await status(credential)).toBe(200);
+    await disableAccount(booted.db, log, 'Bob', true);
+    expect(await lastEvent()).toMatchObject({
+      event: 'sensitive_update',
+      target: 'user:bob',
+      details: { disabled: true },
+    });
+    expect(await status(credential)).toBe(401);
+    await disableAccount(booted.db, log, 'bob', false);
+    expect(await status(credential)).toBe(issues(name) ? 401 : 200);
+    expect(await status(await issue(booted, 'bob'))).toBe(200);
+  });
+
+  it('its roles are those that it is given, from the next request on', async () => {
+    const credential = await contracts[0]!.issue(booted, 'carol');
+    expect(await status(credential, '/documents/alice-draft-confidential')).toBe(404);
+    await changeRoles(booted.db, log, 'carol', ['auditor', 'auditor']);
+    expect(await status(credential, '/documents/alice-draft-confidential')).toBe(200);
+    expect(await lastEvent()).toMatchObject({
+      event: 'authz_change',
+      target: 'user:carol',
+      details: { roles: ['auditor', 'auditor'] },
+    });
+    const { roles } = await booted.db.manager.findOneByOrFail(User, { id: 'carol' });
+    expect(roles).toEqual(['auditor']);
+  });
+
+  it('a new password takes the place of the one before, and ends its sign-ins', async () => {
+    const verify = (password: string) => booted.app.get(Passwords).verify('dave', password, '192.0.2.1');
+    const { epoch } = await verify(DEMO_PASSWORD);
+    await setPassword(booted.db, log, 'dave', 'tall giraffes read slowly');
+    await expect(verify(DEMO_PASSWORD)).rejects.toThrow();
+    expect((await verify('tall giraffes read slowly')).epoch).toBe(epoch + 1);
+    const event = await lastEvent();
+    expect(event).toMatchObject({ event: 'authn_password_change', target: 'user:dave' });
+    expect(JSON.stringify(event)).not.toContain('giraffes');
+  });
+
+  it.each([
+    ['a weak password', () => setPassword(booted.db, log, 'alice', 'passwordpassword'), /too weak/],
+    ['nobody', () => setPassword(booted.db, log, 'nobody', 'tall giraffes read slowly'), /no account/],
+    ['a machine', () => setPassword(booted.db, log, 'acme-machine', 'tall giraffes read slowly'), /person/],
+    ['nobody to disable', () => disableAccount(booted.db, log, 'nobody', true), /no account/],
+    ['nobody with roles', () => changeRoles(booted.db, log, '', ['admin']), /no account/],
+  ])('%s is refused with a sentence, and nothing is changed or written down', async (_, change, sentence) => {
+    const before = [await booted.db.manager.find(User), (await lastEvent())?.seq];
+    await expect(change()).rejects.toThrow(sentence);
+    expect([await booted.db.manager.find(User), (await lastEvent())?.seq]).toEqual(before);
+  });
+});
