@@ -1,9 +1,10 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
 import { RateLimiterRes } from 'rate-limiter-flexible';
 import { DataSource, LessThan } from 'typeorm';
 import { Settings } from '../config/index.js';
 import { deriveKey } from '../crypto/index.js';
+import { HourlySweep } from '../database/index.js';
 import { counterFor, inOneTurn, type Counter } from './counter.js';
 import { KnownAddress } from './known-address.entity.js';
 import { TooManyAttempts } from './refusals.js';
@@ -14,7 +15,6 @@ const PER_ADDRESS = 50;
 const WINDOW_SECONDS = 15 * 60;
 const DAY = 24 * 60 * 60_000;
 const KNOWN_FOR = 30 * DAY;
-const HOUR = 60 * 60_000;
 
 /** One attempt to sign in, and the two counters that it goes by. */
 export interface Attempt {
@@ -29,30 +29,19 @@ export interface Attempt {
  * moment cannot all slip through before the first of them is counted.
  */
 @Injectable()
-export class Attempts implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly logger = new Logger(Attempts.name);
+export class Attempts extends HourlySweep {
   private readonly key: KeyObject;
   private readonly accounts: Counter;
   private readonly addresses: Counter;
-  private sweeping: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly dataSource: DataSource,
     settings: Settings,
   ) {
+    super();
     this.key = deriveKey(settings.appSecret, 'passwords/attempts');
     this.accounts = counterFor(dataSource, 'account', PER_ACCOUNT, WINDOW_SECONDS);
     this.addresses = counterFor(dataSource, 'address', PER_ADDRESS, WINDOW_SECONDS);
-  }
-
-  onApplicationBootstrap(): void {
-    this.sweeping = setInterval(() => {
-      this.sweep().catch((error: unknown) => this.logger.error(error));
-    }, HOUR).unref();
-  }
-
-  onModuleDestroy(): void {
-    clearInterval(this.sweeping);
   }
 
   /**

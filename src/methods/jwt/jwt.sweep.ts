@@ -1,26 +1,15 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource, LessThan } from 'typeorm';
+import { HourlySweep } from '../../database/index.js';
 import { TokenFamily } from './jwt.entity.js';
 
-const HOUR = 60 * 60_000;
-const DAY = 24 * HOUR;
+const DAY = 24 * 60 * 60_000;
 
 /** Removes families that have been over for a day, with all their refresh tokens. */
 @Injectable()
-export class JwtSweep implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly logger = new Logger(JwtSweep.name);
-  private sweeping: NodeJS.Timeout | undefined;
-
-  constructor(private readonly dataSource: DataSource) {}
-
-  onApplicationBootstrap(): void {
-    this.sweeping = setInterval(() => {
-      this.sweep().catch((error: unknown) => this.logger.error(error));
-    }, HOUR).unref();
-  }
-
-  onModuleDestroy(): void {
-    clearInterval(this.sweeping);
+export class JwtSweep extends HourlySweep {
+  constructor(private readonly dataSource: DataSource) {
+    super();
   }
 
   async sweep(): Promise<void> {

@@ -1,26 +1,15 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource, LessThan } from 'typeorm';
+import { HourlySweep } from '../../database/index.js';
 import { Session } from './session.entity.js';
 
-const HOUR = 60 * 60_000;
-const DAY = 24 * HOUR;
+const DAY = 24 * 60 * 60_000;
 
 /** Removes sessions that have been over for a day. */
 @Injectable()
-export class SessionSweep implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly logger = new Logger(SessionSweep.name);
-  private sweeping: NodeJS.Timeout | undefined;
-
-  constructor(private readonly dataSource: DataSource) {}
-
-  onApplicationBootstrap(): void {
-    this.sweeping = setInterval(() => {
-      this.sweep().catch((error: unknown) => this.logger.error(error));
-    }, HOUR).unref();
-  }
-
-  onModuleDestroy(): void {
-    clearInterval(this.sweeping);
+export class SessionSweep extends HourlySweep {
+  constructor(private readonly dataSource: DataSource) {
+    super();
   }
 
   async sweep(): Promise<void> {
