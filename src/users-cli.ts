@@ -1,4 +1,5 @@
 import { text } from 'node:stream/consumers';
+import type { DataSource } from 'typeorm';
 import { AuditLog } from './audit/index.js';
 import { ROLES, type Role } from './auth/index.js';
 import { runCommand, type Command } from './command-line.js';
@@ -17,39 +18,43 @@ const isRole = (word: string): word is Role => (ROLES as readonly string[]).incl
 /** The line's end is the keyboard's, and no part of the password. */
 const typed = async () => (await text(process.stdin)).replace(/\r?\n$/, '');
 
+/** A command that writes down what it did. @param work gives the sentence to say of it */
+const logged =
+  (work: (dataSource: DataSource, log: AuditLog) => Promise<string>): Command =>
+  async (dataSource, settings) => [await work(dataSource, new AuditLog(dataSource, settings))];
+
 const COMMANDS: Readonly<Record<string, (...words: string[]) => Command | undefined>> = {
   add: (tenant, username, ...roles) => {
     if (!tenant || !username || !roles.length || !roles.every(isRole)) return undefined;
-    return async (dataSource, settings) => {
-      const log = new AuditLog(dataSource, settings);
+    return logged(async (dataSource, log) => {
       const id = await addAccount(dataSource, log, { tenant, username, roles, password: await typed() });
-      return [`The account ${id} is made.`];
-    };
+      return `The account ${id} is made.`;
+    });
   },
   password: (username, ...more) => {
     if (!username || more.length) return undefined;
-    return async (dataSource, settings) => {
-      await setPassword(dataSource, new AuditLog(dataSource, settings), username, await typed());
-      return ['The password is set, and all sign-ins are ended.'];
-    };
+    return logged(async (dataSource, log) => {
+      await setPassword(dataSource, log, username, await typed());
+      return 'The password is set, and all sign-ins are ended.';
+    });
   },
   roles: (username, ...roles) => {
     if (!username || !roles.length || !roles.every(isRole)) return undefined;
-    return async (dataSource, settings) => {
-      await changeRoles(dataSource, new AuditLog(dataSource, settings), username, roles);
-      return ['The roles are changed.'];
-    };
+    return logged(async (dataSource, log) => {
+      await changeRoles(dataSource, log, username, roles);
+      return 'The roles are changed.';
+    });
   },
-  disable: (username, ...more) => (more.length ? undefined : disabling(username, true)),
-  enable: (username, ...more) => (more.length ? undefined : disabling(username, false)),
+  disable: (...words) => disabling(words, true),
+  enable: (...words) => disabling(words, false),
 };
 
-function disabling(username: string | undefined, disabled: boolean): Command | undefined {
-  if (!username) return undefined;
-  return async (dataSource, settings) => {
-    await disableAccount(dataSource, new AuditLog(dataSource, settings), username, disabled);
-    return [`The account is ${disabled ? 'disabled' : 'enabled'}.`];
-  };
+function disabling([username, ...more]: string[], disabled: boolean): Command | undefined {
+  if (!username || more.length) return undefined;
+  return logged(async (dataSource, log) => {
+    await disableAccount(dataSource, log, username, disabled);
+    return `The account is ${disabled ? 'disabled' : 'enabled'}.`;
+  });
 }
 
 runCommand(USAGE, ([command = '', ...words]) =>
