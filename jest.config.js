@@ -17,5 +17,7 @@ export default {
       },
     ],
   },
+  // Jest would leave one core of two idle.
+  maxWorkers: '100%',
   testTimeout: 30_000,
 };

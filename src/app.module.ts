@@ -45,7 +45,7 @@ export class AppModule {
         AuditModule,
         UsersModule,
         PasswordsModule,
-        AuthModule.forRoot(methods),
+        AuthModule.forRoot(methods, { httpsOnly: settings.production }),
         AccessModule.forRoot(policy),
         PlatformModule.forRoot(settings),
         DocumentsModule,

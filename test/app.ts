@@ -87,6 +87,7 @@ export async function boot(
     NODE_ENV: 'test',
     PORT: '0',
     DATA_DIR: ':memory:',
+    TLS_PORT: '0',
     HTTP_ADAPTER: process.env['HTTP_ADAPTER'],
     ...UNLIMITED,
     ...database.env,

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import type { Contract, Running } from './method.contract.js';
+import type { Contract, Credential, Running } from './method.contract.js';
 
 /** The contract of a method that proves requests, from the method's own file: whoever loops over all names none. */
 export async function contractOf(method: string): Promise<Contract> {
@@ -16,6 +16,24 @@ export function allContracts(): Promise<Contract[]> {
     }),
   );
 }
+
+/** Sends a request with the credential, as its holder does. */
+export async function send(
+  { sign, fetch: own = fetch }: Credential,
+  url: string,
+  init?: RequestInit,
+): Promise<Response> {
+  return own(await sign(new Request(url, init)));
+}
+
+/** A challenge in which `…` stands for what is made anew each time. */
+export const challengePattern = (challenge: string): RegExp =>
+  new RegExp(
+    `^${challenge
+      .split('…')
+      .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+      .join('[^"]*')}$`,
+  );
 
 /** The way through a ceremony, which proves no requests and so has no contract; it ends in the issuer that is named. */
 export type Ceremony = (running: Running, userId: string, issuer: string) => Promise<Response>;

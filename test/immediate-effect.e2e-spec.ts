@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { User } from '../src/users/index.js';
-import { allContracts } from './contracts.js';
+import { allContracts, send } from './contracts.js';
 import type { Credential, Running } from './method.contract.js';
 import { startProcesses, type Processes } from './processes.js';
 
@@ -29,7 +29,7 @@ describe('what an administrator changes has its effect at once, on every process
     const ask = (credential: Credential, path = `/demo/${name}`) =>
       Promise.all(
         processes.origins.map(async (origin) => {
-          const response = await fetch(await credential.sign(new Request(origin + path)));
+          const response = await send(credential, origin + path);
           return { status: response.status, body: (await response.json()) as Record<string, unknown> };
         }),
       );

@@ -34,7 +34,7 @@ export class Server {
     const { PATH, HTTP_ADAPTER } = process.env;
     return new Server(
       spawn(process.execPath, [...command], {
-        env: { PATH, ...(HTTP_ADAPTER && { HTTP_ADAPTER }), PORT: '0', ...env },
+        env: { PATH, ...(HTTP_ADAPTER && { HTTP_ADAPTER }), PORT: '0', TLS_PORT: '0', ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
@@ -90,7 +90,15 @@ export async function startProcesses(count: number, env: Record<string, string> 
     rmSync(folder, { recursive: true });
     await database.drop();
   };
-  const all = { NODE_ENV: 'test', PORT: '0', DATA_DIR: folder, ...UNLIMITED, ...database.env, ...env };
+  const all = {
+    NODE_ENV: 'test',
+    PORT: '0',
+    TLS_PORT: '0',
+    DATA_DIR: folder,
+    ...UNLIMITED,
+    ...database.env,
+    ...env,
+  };
   try {
     // The first makes the tables and the demo; on SQLite two at once would get in each other's way.
     app = await (await createApp(Settings.from(all))).init();

@@ -1,4 +1,11 @@
-import { BadRequestException, Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import {
+  BadRequestException,
+  ForbiddenException,
+  Inject,
+  Injectable,
+  Logger,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModuleRef, Reflector } from '@nestjs/core';
 import { BadCredential, Unauthenticated, type Challenge } from './challenge.js';
 import type { AuthMethod, AuthStrategy } from './method.js';
@@ -7,6 +14,7 @@ import { mergePrincipals, type MethodName, type Principal } from './principal.js
 import type { AuthRequest } from './request.js';
 
 export const METHODS = Symbol('the installed methods');
+export const HTTPS_ONLY = Symbol('whether what reveals itself is refused over plain HTTP');
 
 /**
  * Asks the strategies. One rule: absent falls through, bad stops. A credential that is claimed and wrong is
@@ -22,6 +30,7 @@ export class Authenticator implements OnModuleInit {
 
   constructor(
     @Inject(METHODS) private readonly methods: readonly AuthMethod[],
+    @Inject(HTTPS_ONLY) private readonly httpsOnly: boolean,
     private readonly modules: ModuleRef,
     private readonly discovery: DiscoveryService,
     private readonly scanner: MetadataScanner,
@@ -64,16 +73,29 @@ export class Authenticator implements OnModuleInit {
     return ways;
   }
 
+  /** What a method asks for, without what is made anew for each 401. */
   challengeOf(name: MethodName): Challenge {
     return this.strategyOf(name).challenge;
   }
 
+  private challengesOf(name: MethodName, params: Readonly<Record<string, string>> = {}): Challenge[] {
+    const strategy = this.strategyOf(name);
+    return (strategy.challenges?.() ?? [strategy.challenge]).map((challenge) => challenge.with(params));
+  }
+
   /**
    * @throws Unauthenticated where no credential, not enough of them, or a wrong one was sent
+   * @throws ForbiddenException `https_required` where what was sent should not have been sent over plain HTTP
    * @throws BadRequestException `ambiguous_credentials` where more was sent than any way takes
    */
   async authenticate(request: AuthRequest, plan?: Plan): Promise<Principal> {
     const way = this.choose(this.ways(plan), request);
+    const revealing = way.find((name) => this.isRevealed(name, request));
+    if (revealing)
+      throw new ForbiddenException({
+        code: 'https_required',
+        detail: `Whoever reads this request can sign in as you: ${revealing} is for HTTPS only.`,
+      });
     const principals: Principal[] = [];
     for (const name of way)
       try {
@@ -84,7 +106,7 @@ export class Authenticator implements OnModuleInit {
     const principal = mergePrincipals(...(principals as [Principal, ...Principal[]]));
     if (principal) return principal;
     throw new Unauthenticated(
-      way.map((name) => this.challengeOf(name)),
+      way.flatMap((name) => this.challengesOf(name)),
       'different_accounts',
       'The credentials sent together belong to different accounts.',
     );
@@ -116,18 +138,29 @@ export class Authenticator implements OnModuleInit {
       });
     if (stray)
       throw new Unauthenticated(
-        this.distinct(ways.flat(), (name) =>
-          speaks(name) ? this.challengeOf(name).with({ error: 'invalid_token' }) : this.challengeOf(name),
+        this.distinct(ways.flat(), request, (name) =>
+          this.challengesOf(name, speaks(name) ? { error: 'invalid_token' } : {}),
         ),
         'invalid_token',
         'The Authorization header holds nothing that a method of this route knows.',
       );
     const missing = (fitting.length ? fitting : ways).flat().filter((name) => !claimed.has(name));
-    throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat()));
+    throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat(), request));
   }
 
-  private distinct(names: readonly MethodName[], challenge = (name: MethodName) => this.challengeOf(name)) {
-    return [...new Map(names.map(challenge).map((each) => [String(each), each])).values()];
+  private isRevealed(name: MethodName, { secure }: AuthRequest): boolean {
+    return this.httpsOnly && !secure && Boolean(this.strategyOf(name).revealing);
+  }
+
+  /** Each challenge once. Nobody is asked to reveal anything over plain HTTP, unless there is no other way in. */
+  private distinct(
+    names: readonly MethodName[],
+    request: AuthRequest,
+    challenges = (name: MethodName) => this.challengesOf(name),
+  ) {
+    const safe = names.filter((name) => !this.isRevealed(name, request));
+    const asked = [...new Set(safe.length ? safe : names)];
+    return [...new Map(asked.flatMap(challenges).map((each) => [String(each), each])).values()];
   }
 
   /**
@@ -136,8 +169,7 @@ export class Authenticator implements OnModuleInit {
    */
   refuse(name: MethodName, { code, reason, params, account }: BadCredential): Unauthenticated {
     this.logger.warn({ event: 'credential refused', method: name, code, reason });
-    const challenge = this.challengeOf(name).with(params);
-    return new Unauthenticated([challenge], code, 'The credential was refused.', {
+    return new Unauthenticated(this.challengesOf(name, params), code, 'The credential was refused.', {
       method: name,
       reason,
       ...(account && { account }),

@@ -1,6 +1,14 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 import type { MethodName, Principal } from './principal.js';
 
+/** What a challenge has besides its parameters, where it has more. */
+export interface ChallengeOptions {
+  /** The parameters that are written as tokens: Digest's `stale` may not be quoted (RFC 7616, section 3.5). */
+  readonly tokens?: readonly string[];
+  /** Fields that go on the answer with it, such as `Accept-Signature` (RFC 9421, section 5.1). */
+  readonly fields?: Readonly<Record<string, string>>;
+}
+
 /**
  * One challenge of a `WWW-Authenticate` field (RFC 9110, section 11.6.1): a scheme and its parameters, each
  * written as a quoted-string, so that no value can end the string early.
@@ -9,18 +17,23 @@ export class Challenge {
   constructor(
     readonly scheme: string,
     readonly params: Readonly<Record<string, string>> = {},
+    readonly options: ChallengeOptions = {},
   ) {}
 
   /** The same challenge with more parameters, such as `error`. */
   with(params: Readonly<Record<string, string>>): Challenge {
-    return new Challenge(this.scheme, { ...this.params, ...params });
+    return new Challenge(this.scheme, { ...this.params, ...params }, this.options);
   }
 
   toString(): string {
-    const params = Object.entries(this.params).map(([name, value]) => `${name}=${quoted(value)}`);
+    const written = (name: string, value: string) =>
+      this.options.tokens?.includes(name) && TOKEN.test(value) ? value : quoted(value);
+    const params = Object.entries(this.params).map(([name, value]) => `${name}=${written(name, value)}`);
     return params.length ? `${this.scheme} ${params.join(', ')}` : this.scheme;
   }
 }
+
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /** A quoted-string (RFC 9110, section 5.6.4); what cannot stand in one is dropped. */
 const quoted = (value: string) =>
@@ -70,6 +83,7 @@ export class Unauthenticated extends HttpException {
     readonly refusal?: Refusal,
   ) {
     super({ code, detail }, HttpStatus.UNAUTHORIZED);
-    this.headers = { 'WWW-Authenticate': challenges.map(String) };
+    const fields = challenges.map(({ options }) => options.fields);
+    this.headers = Object.assign({}, ...fields, { 'WWW-Authenticate': challenges.map(String) });
   }
 }

@@ -1,3 +1,4 @@
+export * from './answer.js';
 export * from './auth.module.js';
 export * from './authenticate.guard.js';
 export * from './authenticator.js';

@@ -22,9 +22,14 @@ export interface AuthMethod {
 
 /** A Passport strategy that also says which requests are its own. */
 export interface AuthStrategy {
+  /** What its 401 asks for. */
   readonly challenge: Challenge;
+  /** What goes out in its place where a 401 needs one of its own (a nonce), or offers several (one for each algorithm). */
+  challenges?(): readonly [Challenge, ...Challenge[]];
   /** True for what is sent without being asked (a cookie, a TLS certificate): it yields to anything explicit. */
   readonly ambient?: boolean;
+  /** True where whoever reads one request can sign in (a password, a cookie): see `httpsOnly` of {@link AuthModule.forRoot}. */
+  readonly revealing?: boolean;
   /** Is a credential of mine here? Looks only at its shape and costs next to nothing. */
   claims(request: AuthRequest): boolean;
   /** Passport's: ends in one of `success`, `fail`, `pass`, `redirect` and `error`, which the guard lends it. */

@@ -35,6 +35,11 @@ export interface Proof {
   readonly amr: readonly string[];
   /** True where a stolen copy of what was sent is useless without a key (mTLS, DPoP, signatures). */
   readonly bound: boolean;
+  /**
+   * True where the credential ends at a set time, or works from some addresses only. Other methods cannot hold to that, so
+   * it makes none of their credentials.
+   */
+  readonly confined?: true;
 }
 
 /** Whether a ceiling of scopes lies wholly under another; absent means no ceiling. */

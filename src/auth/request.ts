@@ -1,6 +1,7 @@
 import { BadRequestException } from '@nestjs/common';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { beforeAnswer, type Answer } from './answer.js';
 
 /**
  * What a method may look at: the request as it came in, the same on every HTTP adapter. Its names are Node's
@@ -18,13 +19,22 @@ export interface AuthRequest {
    * @throws BadRequestException `duplicate_header` where it stands twice; Node would join or drop silently
    */
   header(name: string): string | undefined;
+  /** The values of all lines of a field, in the order in which they came; none where it is absent. */
+  lines(name: string): readonly string[];
   /** The body's bytes, where there is one. */
   readonly rawBody?: Buffer;
   /** The client's address: the peer's, or what a trusted proxy says of it. */
   readonly ip: string;
   readonly socket: Socket;
+  /** Whether it came over TLS: to this server, or to a trusted proxy that says so. */
+  readonly secure: boolean;
   /** Adds a field to the answer, whatever that will be: a renewed cookie goes out with a 403 as well. */
   setHeader(name: string, value: string): void;
+  /**
+   * Adds fields that depend on the answer, which is complete by then and not sent yet: its signature, its digest.
+   * @param fields runs once, synchronously
+   */
+  onAnswer(fields: (answer: Answer) => Readonly<Record<string, string>>): void;
 }
 
 /** A response as Nest hands it out: Express' is Node's own, Fastify's holds it as `raw`. */
@@ -33,6 +43,7 @@ type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 /** A request as Nest hands it to guards: Express' is Node's own, Fastify's holds it as `raw`. */
 type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage }) & {
   readonly ip: string;
+  readonly protocol: string;
   readonly rawBody?: Buffer;
 };
 
@@ -49,19 +60,14 @@ export const rawRequest = (request: AdapterRequest): IncomingMessage =>
 export function authRequest(request: AdapterRequest, response: AdapterResponse): AuthRequest {
   const raw = rawRequest(request);
   let found = built.get(raw);
-  if (!found)
-    built.set(
-      raw,
-      (found = build(raw, 'raw' in response ? response.raw : response, request.ip, request.rawBody)),
-    );
+  if (!found) built.set(raw, (found = build(raw, 'raw' in response ? response.raw : response, request)));
   return found;
 }
 
 function build(
   raw: IncomingMessage,
   response: ServerResponse,
-  ip: string,
-  rawBody: Buffer | undefined,
+  { ip, protocol, rawBody }: AdapterRequest,
 ): AuthRequest {
   const header = (name: string): string | undefined => {
     const values = raw.headersDistinct[name.toLowerCase()];
@@ -80,10 +86,13 @@ function build(
     authority,
     headers: raw.headers,
     header,
+    lines: (name) => raw.headersDistinct[name.toLowerCase()] ?? [],
     ...(rawBody && { rawBody }),
     ip,
     socket: raw.socket,
+    secure: protocol === 'https',
     setHeader: (name, value) => void response.appendHeader(name, value),
+    onAnswer: (fields) => beforeAnswer(response, fields),
   };
 }
 

@@ -109,6 +109,8 @@ export class BadSettings extends Error {
 
 /** What the environment sets, checked once at start. A provider's token as well. */
 export class Settings {
+  private readonly proxies = new BlockList();
+
   private constructor(
     private readonly set: Readonly<Record<string, string | undefined>>,
     readonly environment: 'development' | 'production' | 'test',
@@ -137,10 +139,29 @@ export class Settings {
       /** Wrong credentials from one address. */
       readonly badCredentials: number;
     },
-  ) {}
+  ) {
+    for (const range of trustProxy) {
+      const [address = '', prefix] = range.split('/');
+      const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+      this.proxies.addSubnet(address, Number(prefix ?? (family === 'ipv4' ? 32 : 128)), family);
+    }
+  }
 
   get production(): boolean {
     return this.environment === 'production';
+  }
+
+  /** Whether what a peer with this address says of the caller behind it is believed. */
+  trusts(address: string | undefined): boolean {
+    return isIP(address ?? '') !== 0 && this.proxies.check(address!, isIP(address!) === 4 ? 'ipv4' : 'ipv6');
+  }
+
+  /**
+   * Whether a request that names this authority in its Host is meant for this server. In production only the host of
+   * `PUBLIC_URL` is; elsewhere every name is.
+   */
+  answersTo(authority: string): boolean {
+    return !this.production || hostOf(`http://${authority}`) === hostOf(this.publicUrl);
   }
 
   /**
@@ -184,6 +205,8 @@ export class Settings {
     );
   }
 }
+
+const hostOf = (url: string) => (URL.canParse(url) ? new URL(url).hostname : undefined);
 
 const faultsOf = (against: z.ZodType, set: Record<string, string | undefined>) =>
   (against.safeParse(set).error?.issues ?? []).map((issue) => `${issue.path.join('.')} ${issue.message}.`);

@@ -5,7 +5,7 @@ const HOUR = 60 * 60_000;
 /** Removes rows that nobody needs any more, every hour that the process lives. A sweep that fails is logged; the next one does its work. */
 @Injectable()
 export abstract class HourlySweep implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly logger = new Logger(this.constructor.name);
+  protected readonly logger = new Logger(this.constructor.name);
   private sweeping: NodeJS.Timeout | undefined;
 
   abstract sweep(): Promise<void>;

@@ -19,7 +19,8 @@ export const adapterFor = (settings: Settings, log: Logger): AbstractHttpAdapter
 function fastifyAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
   let server: ApiServer | undefined;
   const adapter = new FastifyAdapter({
-    serverFactory: (handler: RequestListener) => (server = new ApiServer(handler, log)),
+    serverFactory: (handler: RequestListener) =>
+      (server = new ApiServer(handler, log, (address) => settings.trusts(address))),
     clientErrorHandler: (error, socket) => server?.refuse(error, socket),
     // The gate lets no such request through; should Fastify find one more, it is answered in our words.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
@@ -64,19 +65,20 @@ function expressAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
     see(request, () => ({ route: (request.route as { path?: string } | undefined)?.path, ip: request.ip }));
     next();
   });
-  return new ExpressOnApiServer(app, log);
+  return new ExpressOnApiServer(app, log, (address) => settings.trusts(address));
 }
 
 class ExpressOnApiServer extends ExpressAdapter {
   constructor(
     instance: RequestListener,
     private readonly log: Logger,
+    private readonly trusts: (address: string | undefined) => boolean,
   ) {
     super(instance);
   }
 
   override initHttpServer(): void {
-    const server = new ApiServer(this.getInstance(), this.log);
+    const server = new ApiServer(this.getInstance(), this.log, this.trusts);
     server.on('clientError', (error, socket) => server.refuse(error, socket as never));
     this.httpServer = server as never;
   }

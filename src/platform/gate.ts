@@ -24,12 +24,14 @@ export const contextOf = (request: IncomingMessage): RequestContext | undefined 
  *
  * @param handler the adapter's own listener
  * @param closing whether the server has stopped to take new work
+ * @param trusts whether a peer with this address is a proxy whose word on the caller is taken
  * @param refused learns of what is answered here, where the adapter and its filter never see the request
  */
 export function gate(
   handler: RequestListener,
   log: Logger,
   closing: () => boolean,
+  trusts: (address: string | undefined) => boolean,
   refused: (error: unknown) => void,
 ): RequestListener {
   return (request, response) => {
@@ -41,6 +43,7 @@ export function gate(
     response.setHeader('X-Request-Id', context.requestId);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
     logAtEnd(request, response, context, log);
+    if (!trusts(request.socket.remoteAddress)) dropProxysWord(request);
 
     const enter = () => current.run(context, () => handler(request, response));
     const refuse = (error: unknown) => {
@@ -55,6 +58,14 @@ export function gate(
         .then((body) => body && setBody(request, body))
         .then(enter, refuse);
   };
+}
+
+/** What only a proxy may say: the certificate that the caller has shown it (RFC 9440, section 2.4). */
+function dropProxysWord({ headers, headersDistinct }: IncomingMessage): void {
+  for (const name of ['client-cert', 'client-cert-chain']) {
+    delete headers[name];
+    delete headersDistinct[name];
+  }
 }
 
 /** A path and a query of RFC 3986's characters; a query may hold the few more that browsers leave as they are. */

@@ -28,6 +28,7 @@ export class ApiServer extends Server {
   constructor(
     handler: RequestListener,
     private readonly log: Logger,
+    trusts: (address: string | undefined) => boolean,
   ) {
     super({
       maxHeaderSize: 16 * 1024,
@@ -43,6 +44,7 @@ export class ApiServer extends Server {
       handler,
       log,
       () => !this.listening,
+      trusts,
       (error) => this.emit('refused', error),
     );
     const answer = (request: IncomingMessage, response: ServerResponse) => {

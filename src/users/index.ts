@@ -1,3 +1,5 @@
+export * from './credential.js';
+export * from './credentials.js';
 export * from './change-account.js';
 export * from './epoch.js';
 export * from './principal.js';

@@ -310,7 +310,7 @@ describe('which credential is looked at', () => {
   it('a request without a host, or whose target is no path, is refused, whatever server it comes through', () => {
     const build = (url: string, ...host: string[]) => {
       const raw = Object.assign(new IncomingMessage(new Socket()), { url, headersDistinct: { host } });
-      return authRequest({ raw, ip: '::1' }, new ServerResponse(raw));
+      return authRequest({ raw, ip: '::1', protocol: 'http' }, new ServerResponse(raw));
     };
     expect(build('/me?a', 'a')).toMatchObject({ target: '/me?a', authority: 'a' });
     const refused = (code: string) =>

@@ -123,7 +123,7 @@ async function messageOf(file: string, args: readonly string[], env: NodeJS.Proc
   const { PATH, DATABASE_URL = '', HTTP_ADAPTER = '' } = process.env;
   const child = fork(file, args, {
     cwd: dirname(file),
-    env: { PATH, DATABASE_URL, HTTP_ADAPTER, ...env },
+    env: { PATH, DATABASE_URL, HTTP_ADAPTER, TLS_PORT: '0', ...env },
     execArgv: [],
     silent: true,
   });

@@ -1,4 +1,4 @@
-import { ceremonyOf, contractOf } from '../contracts.js';
+import { ceremonyOf, contractOf, send } from '../contracts.js';
 import type { Running } from '../method.contract.js';
 
 /** What a method answers to nobody, and what it and other routes answer to its own client. */
@@ -17,9 +17,9 @@ export async function knock(
   const demo = `/demo/${method}`;
   const { status, headers } = await fetch(running.origin + demo);
   const client: Record<string, [number, unknown]> = {};
-  const { sign } = await (await contractOf(method)).issue(running, 'bob');
+  const credential = await (await contractOf(method)).issue(running, 'bob');
   for (const path of [demo, ...others]) {
-    const answer = await fetch(await sign(new Request(running.origin + path)));
+    const answer = await send(credential, running.origin + path);
     client[path] = [answer.status, ((await answer.json()) as { id?: unknown }).id];
   }
   return { nobody: { status, challenge: headers.get('www-authenticate') }, client };

@@ -121,9 +121,15 @@ describe('the process', () => {
 
     it('ACCOUNT-16: production makes no demo: no account, no table of curl lines, no open document', async () => {
       const own = await freshDatabase();
-      const started = start({ ...PRODUCTION, DATA_DIR: join(folder, 'production'), ...own.env });
+      const started = start({
+        ...PRODUCTION,
+        TRUST_PROXY: '127.0.0.1',
+        DATA_DIR: join(folder, 'production'),
+        ...own.env,
+      });
       const port = await started.says(/"event":"listening".*"port":(\d+)/);
       const { get } = client(`http://127.0.0.1:${port}`, {
+        'X-Forwarded-Proto': 'https',
         Authorization: `Basic ${Buffer.from('bob:correct-horse-battery-staple').toString('base64')}`,
       });
       expect((await get('/me')).status).toBe(401);

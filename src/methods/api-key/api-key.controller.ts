@@ -1,35 +1,19 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Authenticate, Caller, SCOPES, SelfService, type Principal } from '../../auth/index.js';
+import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
 import { isAddressRange } from '../../config/index.js';
+import { NEW_CREDENTIAL, ROTATION } from '../../users/index.js';
 import type { ApiKey } from './api-key.entity.js';
 import { ApiKeys } from './api-keys.js';
 
 const NewKey = z.strictObject({
-  name: z.string().trim().min(1).max(100),
-  scopes: z.array(z.enum(SCOPES)).max(SCOPES.length).optional(),
-  expiresAt: z.iso
-    .datetime({ offset: true })
-    .transform((text) => new Date(text))
-    .refine((date) => date > new Date(), 'must lie in the future')
-    .optional(),
+  ...NEW_CREDENTIAL,
   allowedIps: z
     .array(z.string().refine(isAddressRange, 'must be an address or a range, as 10.0.0.0/8'))
     .min(1)
     .max(50)
     .optional(),
 });
-
-const A_DAY = 86_400;
-const Rotation = z
-  .strictObject({
-    overlapSeconds: z
-      .int()
-      .min(0)
-      .max(7 * A_DAY)
-      .default(A_DAY),
-  })
-  .prefault({});
 
 /** What may be told of a key: all but its secret. */
 const view = ({ id, name, scopes, allowedIps, createdAt, expiresAt, lastUsedAt, previousUntil }: ApiKey) => ({
@@ -72,7 +56,7 @@ export class ApiKeyController {
   async rotate(
     @Caller() caller: Principal,
     @Param('id') id: string,
-    @Body({ schema: Rotation }) { overlapSeconds }: z.output<typeof Rotation>,
+    @Body({ schema: ROTATION }) { overlapSeconds }: z.output<typeof ROTATION>,
   ) {
     const { row, key } = await this.keys.rotate(caller, id, overlapSeconds);
     return { ...view(row), key };

@@ -10,7 +10,13 @@ import {
   type Principal,
 } from '../../auth/index.js';
 import { LastSeen, instantOf, instantOrNull } from '../../database/index.js';
-import { USER_COLUMNS, principalOf, userFrom, type UserRow } from '../../users/index.js';
+import {
+  accountOfLive,
+  credentialFinder,
+  principalOf,
+  scopesOf,
+  type CredentialRow,
+} from '../../users/index.js';
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey, sameHash } from './api-key.js';
 
@@ -18,48 +24,27 @@ import { allowsAddress, hashSecret, parseKey, sameHash } from './api-key.js';
 const CODE = 'invalid_api_key';
 const SCHEME = /^ApiKey(?: +|$)/i;
 
-const COLUMNS = [
-  'id',
-  'secretHash',
-  'previousHash',
-  'previousUntil',
-  'scopes',
-  'allowedIps',
-  'expiresAt',
-  'lastUsedAt',
-  'revokedAt',
-]
-  .map((column) => `credential."${column}"`)
-  .join(', ');
+const COLUMNS = ['secretHash', 'previousHash', 'previousUntil', 'allowedIps'] as const;
 
-/** A key with its account, as plain SQL reads them: one query, and no entities made of it. */
-interface Row extends UserRow {
-  readonly id: string;
+interface Row extends CredentialRow {
   readonly secretHash: string;
   readonly previousHash: string | null;
   readonly previousUntil: Date | string | null;
-  readonly scopes: string | null;
   readonly allowedIps: string | null;
-  readonly expiresAt: Date | string | null;
-  readonly lastUsedAt: Date | string | null;
-  readonly revokedAt: Date | string | null;
 }
 
 @Injectable()
 export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implements AuthStrategy {
   readonly challenge = new Challenge('ApiKey', { realm: 'auth-atlas' });
 
-  private readonly sql: string;
+  private readonly find: (id: string) => Promise<Row | undefined>;
 
   constructor(
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     private readonly lastSeen: LastSeen,
   ) {
     super();
-    this.sql =
-      `SELECT ${COLUMNS}, ${USER_COLUMNS} FROM api_keys credential ` +
-      `JOIN users account ON account.id = credential."userId" ` +
-      `WHERE credential.id = ${dataSource.driver.createParameter('id', 0)}`;
+    this.find = credentialFinder<Row>(dataSource, 'api_keys', COLUMNS);
   }
 
   claims(request: AuthRequest): boolean {
@@ -69,22 +54,25 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
   async validate(request: AuthRequest): Promise<Principal> {
     const parsed = parseKey(keyOf(request));
     if (!parsed) throw refused('not a key, or mistyped');
-    const [key] = await this.dataSource.query<Row[]>(this.sql, [parsed.id]);
+    const key = await this.find(parsed.id);
     const now = new Date();
     // Both are compared whether or not the first matches, and for an unknown key as well.
     const hash = hashSecret(parsed.secret);
     const current = sameHash(hash, key?.secretHash);
     const previous = sameHash(hash, key?.previousHash) && instantOf(key?.previousUntil ?? now) > now;
     if (!key || !(current || previous)) throw refused('unknown key or wrong secret');
-    const account = userFrom(key);
-    if (key.revokedAt) throw refused(`the key ${key.id} is revoked`).about(account);
-    if (key.expiresAt && instantOf(key.expiresAt) <= now)
-      throw refused(`the key ${key.id} has expired`).about(account);
+    const account = accountOfLive(key, refused);
     if (key.allowedIps && !allowsAddress(JSON.parse(key.allowedIps) as string[], request.ip))
       throw refused(`the key ${key.id} is not allowed from ${request.ip}`).about(account);
-    const proof = { method: 'api-key', credentialId: key.id, at: now, amr: [], bound: false } as const;
-    const scopes = key.scopes === null ? null : (JSON.parse(key.scopes) as string[]);
-    const principal = principalOf(account, proof, refused, scopes);
+    const proof = {
+      method: 'api-key',
+      credentialId: key.id,
+      at: now,
+      amr: [],
+      bound: false,
+      ...(key.expiresAt || key.allowedIps ? ({ confined: true } as const) : {}),
+    } as const;
+    const principal = principalOf(account, proof, refused, scopesOf(key));
     this.lastSeen.touch(ApiKey, 'lastUsedAt', key.id, instantOrNull(key.lastUsedAt));
     return principal;
   }

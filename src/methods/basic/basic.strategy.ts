@@ -15,6 +15,7 @@ import { parseBasic, speaksBasic } from './basic.js';
 @Injectable()
 export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implements AuthStrategy {
   readonly challenge = new Challenge('Basic', { realm: 'auth-atlas', charset: 'UTF-8' });
+  readonly revealing = true;
 
   constructor(private readonly passwords: Passwords) {
     super();

@@ -45,6 +45,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   readonly challenge: Challenge;
   /** A browser sends it unasked. */
   readonly ambient = true;
+  readonly revealing = true;
   private readonly cookie: SessionCookie;
   /** Made once, and read by the driver as they are: on every request, an ORM's way to them would cost more than they do. */
   private readonly byHash: string;

@@ -1,0 +1,88 @@
+import type { DataSource } from 'typeorm';
+import { z } from 'zod';
+import { SCOPES, type BadCredential } from '../auth/index.js';
+import { instantOf } from '../database/index.js';
+import { USER_COLUMNS, userFrom, type UserRow } from './row.js';
+import type { User } from './user.entity.js';
+
+/** What the row of every credential has that an account manages for itself, beside what it proves with. */
+export interface Credential {
+  readonly id: string;
+  readonly userId: string;
+  /** What its owner calls it. */
+  readonly name: string;
+  /** Null: no ceiling but the owner's roles. */
+  readonly scopes: string[] | null;
+  readonly createdAt: Date;
+  readonly expiresAt: Date | null;
+  /** To the minute. */
+  readonly lastUsedAt: Date | null;
+  readonly revokedAt: Date | null;
+}
+
+/** The fields of a request for a new one, for a `z.strictObject`. */
+export const NEW_CREDENTIAL = {
+  name: z.string().trim().min(1).max(100),
+  scopes: z.array(z.enum(SCOPES)).max(SCOPES.length).optional(),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .transform((text) => new Date(text))
+    .refine((date) => date > new Date(), 'must lie in the future')
+    .optional(),
+};
+
+/** How long a secret stays good that another has taken the place of: a day, unless the request says otherwise. */
+export const ROTATION = z
+  .strictObject({
+    overlapSeconds: z
+      .int()
+      .min(0)
+      .max(7 * 86_400)
+      .default(86_400),
+  })
+  .prefault({});
+
+/** The columns of a {@link Credential} that decide on a request, as plain SQL reads them, with its account. */
+export interface CredentialRow extends UserRow {
+  readonly id: string;
+  readonly scopes: string | null;
+  readonly expiresAt: Date | string | null;
+  readonly lastUsedAt: Date | string | null;
+  readonly revokedAt: Date | string | null;
+}
+
+const COLUMNS = ['id', 'scopes', 'expiresAt', 'lastUsedAt', 'revokedAt'];
+
+/**
+ * One query, whose text is made once, for a credential with its account.
+ * @param table its name
+ * @param columns those of the method's own
+ */
+export function credentialFinder<Row extends CredentialRow>(
+  dataSource: DataSource,
+  table: string,
+  columns: readonly (string & keyof Row)[],
+): (id: string) => Promise<Row | undefined> {
+  const names = [...COLUMNS, ...columns].map((column) => `credential."${column}"`);
+  const sql =
+    `SELECT ${names.join(', ')}, ${USER_COLUMNS} FROM ${table} credential ` +
+    `JOIN users account ON account.id = credential."userId" ` +
+    `WHERE credential.id = ${dataSource.driver.createParameter('id', 0)}`;
+  return async (id) => (await dataSource.query<Row[]>(sql, [id]))[0];
+}
+
+/**
+ * The account of a credential that stands.
+ * @param refused makes the method's own refusal
+ * @throws BadCredential where the credential is revoked or has expired
+ */
+export function accountOfLive(row: CredentialRow, refused: (reason: string) => BadCredential): User {
+  const account = userFrom(row);
+  if (row.revokedAt) throw refused(`the credential ${row.id} is revoked`).about(account);
+  if (row.expiresAt && instantOf(row.expiresAt) <= new Date())
+    throw refused(`the credential ${row.id} has expired`).about(account);
+  return account;
+}
+
+export const scopesOf = ({ scopes }: CredentialRow): string[] | null =>
+  scopes === null ? null : (JSON.parse(scopes) as string[]);
