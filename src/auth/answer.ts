@@ -4,7 +4,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 export interface Answer {
   readonly status: number;
   /** A field's value, its lines joined by commas (RFC 9110, section 5.3); undefined where it is absent. */
-  header(name: string): string | undefined;
+  readonly header: (name: string) => string | undefined;
   readonly body: Buffer;
 }
 

@@ -42,11 +42,17 @@ declare module '../../src/auth/principal.js' {
  * A method for these tests. The credential says whose it is and with which scopes: `bob`, `bob;documents:read`; or
  * it is `wrong`. Two are explicit, each in a header of its own; one is ambient, as a cookie is.
  */
-function methodOf(name: MethodName, header: string, scheme: string, ambient = false): AuthMethod {
+function methodOf(
+  name: MethodName,
+  header: string,
+  scheme: string,
+  { ambient = false, revealing = false } = {},
+): AuthMethod {
   @Injectable()
   class ColourStrategy extends PassportStrategy(Strategy, name) implements AuthStrategy {
     readonly challenge = new Challenge(scheme, { realm: 'test' });
     readonly ambient = ambient;
+    readonly revealing = revealing;
 
     claims = (request: AuthRequest) => request.header(header) !== undefined;
 
@@ -97,7 +103,7 @@ class OddStrategy extends Strategy implements AuthStrategy {
 class OddModule {}
 
 const methods = [
-  methodOf('crumb', 'Cookie', 'Cookie', true),
+  methodOf('crumb', 'Cookie', 'Cookie', { ambient: true }),
   methodOf('red', 'X-Red', 'Red'),
   methodOf('blue', 'X-Blue', 'Blue'),
   { name: 'odd', module: OddModule, strategy: OddStrategy } as AuthMethod,
@@ -363,6 +369,81 @@ describe('which credential is looked at', () => {
     expect(String(new Challenge('Basic', { realm: 'a"\\\r\nSet-Cookie: x' }))).toBe(
       'Basic realm="a\\"\\\\Set-Cookie: x"',
     );
+  });
+
+  it('a challenge writes as tokens what its scheme forbids to quote, where it can be a token', () => {
+    const digest = new Challenge('Digest', { realm: 'a' }, { tokens: ['stale', 'algorithm'] });
+    expect(String(digest.with({ algorithm: 'SHA-256', stale: 'true' }))).toBe(
+      'Digest realm="a", algorithm=SHA-256, stale=true',
+    );
+    expect(String(digest.with({ stale: 'true, realm=b' }))).toBe('Digest realm="a", stale="true, realm=b"');
+  });
+
+  it('a method can make its challenges anew for each 401, offer several, and send fields along', async () => {
+    @Injectable()
+    class NonceStrategy extends PassportStrategy(Strategy, 'blue') implements AuthStrategy {
+      readonly challenge = new Challenge('Nonce', { realm: 'test' });
+      private count = 0;
+      challenges(): [Challenge, Challenge] {
+        const nonce = String(++this.count);
+        const fields = { 'X-Next-Nonce': nonce };
+        return [
+          this.challenge.with({ nonce, algorithm: 'A' }),
+          new Challenge('Nonce', { realm: 'test', nonce, algorithm: 'B' }, { fields }),
+        ];
+      }
+      claims = (request: AuthRequest) => request.header('X-Nonce') !== undefined;
+      validate(): Principal {
+        throw new BadCredential('wrong_nonce', 'it is always wrong', { stale: 'true' });
+      }
+    }
+    @Module({ providers: [NonceStrategy] })
+    class NonceModule {}
+    const method = { name: 'blue', module: NonceModule, strategy: NonceStrategy } as AuthMethod;
+    const other = await boot({ methods: [method], also: [Bare] });
+    const asked = async (headers = {}) => {
+      const answer = await client(other.origin).get('/bare', headers);
+      return [answer.headers.get('www-authenticate'), answer.headers.get('x-next-nonce')];
+    };
+    const both = (nonce: number, more = '') =>
+      ['A', 'B'].map((algorithm) => `Nonce realm="test", nonce="${nonce}", algorithm="${algorithm}"${more}`);
+    expect(await asked()).toEqual([both(1).join(', '), '1']);
+    expect(await asked({ 'X-Nonce': 'x' })).toEqual([both(2, ', stale="true"').join(', '), '2']);
+    await other.close();
+  });
+
+  describe('in production', () => {
+    const PRODUCTION = {
+      NODE_ENV: 'production',
+      APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+      PUBLIC_URL: 'https://api.atlas.test',
+      TRUST_PROXY: '127.0.0.1',
+    };
+    const revealing = methodOf('red', 'X-Red', 'Red', { revealing: true });
+    const https = { 'X-Forwarded-Proto': 'https' };
+    const start = (...others: AuthMethod[]) =>
+      boot({ methods: [revealing, ...others], also: [Bare], env: PRODUCTION, logTo: { write: () => {} } });
+
+    it('what reveals itself on the wire is refused over plain HTTP before it is looked at', async () => {
+      const production = await start();
+      const { get } = client(production.origin);
+      for (const credential of ['bob', 'wrong']) {
+        const { status, body, headers } = await get('/bare', { 'X-Red': credential });
+        expect([status, body.code, headers.get('www-authenticate')]).toEqual([403, 'https_required', null]);
+      }
+      expect((await get('/bare', { 'X-Red': 'bob', ...https })).status).toBe(200);
+      expect((await get('/bare', { 'X-Red': 'wrong', ...https })).status).toBe(401);
+      await production.close();
+    });
+
+    it('and nobody is asked for it there, where there is another way in', async () => {
+      const production = await start(methodOf('blue', 'X-Blue', 'Blue'));
+      const asked = async (headers = {}) =>
+        (await client(production.origin).get('/bare', headers)).headers.get('www-authenticate');
+      expect(await asked()).toBe('Blue realm="test"');
+      expect(await asked(https)).toBe('Red realm="test", Blue realm="test"');
+      await production.close();
+    });
   });
 
   it('a ceremony without an issuer does not start', () => {

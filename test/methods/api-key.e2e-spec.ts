@@ -249,6 +249,16 @@ describe('api-key', () => {
       expect((await from('11.0.0.1')).body.code).toBe('invalid_api_key');
       expect((await from('2001:db9::1')).status).toBe(401);
     });
+
+    it('is known to other methods, which cannot hold to it: such a key makes none of their credentials', async () => {
+      const confined = async (limits: object) => {
+        const { key } = await issue(limits);
+        return (await by(key).get('/demo/api-key')).body.proofs[0].confined;
+      };
+      expect(await confined({ allowedIps: ['127.0.0.0/8'] })).toBe(true);
+      expect(await confined({ expiresAt: new Date(Date.now() + 60_000).toISOString() })).toBe(true);
+      expect(await confined({})).toBeUndefined();
+    });
   });
 
   describe('attacks', () => {

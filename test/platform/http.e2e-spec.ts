@@ -92,6 +92,18 @@ describe('HTTP', () => {
     await elsewhere.close();
   });
 
+  it('takes the word of no one but a trusted proxy on TLS and on the certificate that the caller has shown it', async () => {
+    const told = { 'X-Forwarded-Proto': 'https', 'Client-Cert': ':AAAA:', 'Client-Cert-Chain': ':AAAA:' };
+    const believed = async (each: Booted) => {
+      const { get: ask } = client(each.origin, told);
+      return { ...(await ask('/http/certificate')).body, secure: (await ask('/http/address')).body.secure };
+    };
+    expect(await believed(booted)).toEqual({ headers: null, lines: [], secure: false });
+    const behind = await boot({ also: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1' } });
+    expect(await believed(behind)).toEqual({ headers: ':AAAA:', lines: [':AAAA:'], secure: true });
+    await behind.close();
+  });
+
   it('answers an expectation it cannot meet with 417, and 100-continue with a body', async () => {
     const lines = [
       'POST /http/body HTTP/1.1',

@@ -60,6 +60,30 @@ describe('settings', () => {
     });
   });
 
+  it('say which peers are trusted with what they tell of the caller', () => {
+    const settings = Settings.from({ TRUST_PROXY: '10.0.0.0/8,192.0.2.1,2001:db8::/32' });
+    for (const address of ['10.255.0.1', '192.0.2.1', '2001:db8::1', '::ffff:10.0.0.1'])
+      expect([address, settings.trusts(address)]).toEqual([address, true]);
+    for (const address of ['11.0.0.1', '192.0.2.2', '2001:db9::1', '', 'localhost', undefined])
+      expect([address, settings.trusts(address)]).toEqual([address, false]);
+    expect(Settings.from({}).trusts('127.0.0.1')).toBe(false);
+  });
+
+  it('say in production which authority is ours; elsewhere every one is', () => {
+    const production = Settings.from(PRODUCTION);
+    for (const authority of ['api.atlas.test', 'API.atlas.test:3443'])
+      expect([authority, production.answersTo(authority)]).toEqual([authority, true]);
+    for (const authority of [
+      'staging.atlas.test',
+      'api.atlas.test.evil.test',
+      'api.atlas.test@evil.test',
+      '',
+      ':',
+    ])
+      expect([authority, production.answersTo(authority)]).toEqual([authority, false]);
+    expect(Settings.from({}).answersTo('anything')).toBe(true);
+  });
+
   it('take an empty variable for one that is not set', () => {
     expect(faultsOf({ PORT: '', APP_SECRET: '', TRUST_PROXY: '' })).toEqual([]);
   });

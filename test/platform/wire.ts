@@ -26,7 +26,10 @@ export class HttpRoutes {
     throw new Error('at /home/somebody/secret.ts: SELECT 1');
   }
   @Get('address') address(@Incoming() request: AuthRequest) {
-    return { ip: request.ip };
+    return { ip: request.ip, secure: request.secure };
+  }
+  @Get('certificate') certificate(@Incoming() request: AuthRequest) {
+    return { headers: request.headers['client-cert'] ?? null, lines: request.lines('Client-Cert') };
   }
   @Get('cached') @Header('Cache-Control', 'public, max-age=60') cached() {
     return {};

@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Module } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
+import { Column, Entity, PrimaryColumn, Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import type { AuthMethod, Principal, Proof } from '../../src/auth/index.js';
+import { INSTANT } from '../../src/database/index.js';
+import { Credentials, accountOfLive, credentialFinder, type Credential } from '../../src/users/index.js';
+import { boot, type Booted } from '../app.js';
+
+@Entity('badges')
+class Badge implements Credential {
+  @PrimaryColumn({ type: 'varchar', length: 36 }) id!: string;
+  @Column({ type: 'varchar', length: 36 }) userId!: string;
+  @Column({ type: 'varchar', length: 100 }) name!: string;
+  @Column({ type: 'varchar', length: 10 }) colour!: string;
+  @Column({ type: 'simple-json', nullable: true }) scopes!: string[] | null;
+  @Column({ type: INSTANT }) createdAt!: Date;
+  @Column({ type: INSTANT, nullable: true }) expiresAt!: Date | null;
+  @Column({ type: INSTANT, nullable: true }) lastUsedAt!: Date | null;
+  @Column({ type: INSTANT, nullable: true }) revokedAt!: Date | null;
+}
+
+class Badges1800000000000 implements MigrationInterface {
+  name = 'Badges1800000000000';
+  async up(runner: QueryRunner): Promise<void> {
+    const nullable = ['expiresAt', 'lastUsedAt', 'revokedAt'];
+    await runner.createTable(
+      new Table({
+        name: 'badges',
+        columns: [
+          { name: 'id', type: 'varchar', length: '36', isPrimary: true },
+          { name: 'userId', type: 'varchar', length: '36' },
+          { name: 'name', type: 'varchar', length: '100' },
+          { name: 'colour', type: 'varchar', length: '10' },
+          { name: 'scopes', type: 'text', isNullable: true },
+          { name: 'createdAt', type: INSTANT },
+          ...nullable.map((name) => ({ name, type: INSTANT, isNullable: true })),
+        ],
+      }),
+    );
+  }
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('badges');
+  }
+}
+
+@Module({})
+class BadgeModule {}
+
+const badges = { name: 'badge', module: BadgeModule, entities: [Badge], migrations: [Badges1800000000000] };
+const issues = { name: 'slip', module: class Slips {}, issuer: class SlipIssuer {} };
+
+const proof: Proof = { method: 'test', at: new Date(), amr: [], bound: false };
+const user = (id: string, more: Partial<Principal> = {}): Principal => ({
+  id,
+  kind: 'user',
+  tenantId: 'acme',
+  roles: ['editor'],
+  proofs: [proof],
+  ...more,
+});
+const bob = user('bob');
+
+const badge = (owner: Principal, more: Partial<Badge> = {}): Badge => ({
+  id: randomUUID(),
+  userId: owner.id,
+  name: 'a badge',
+  colour: 'red',
+  scopes: null,
+  createdAt: new Date(),
+  expiresAt: null,
+  lastUsedAt: null,
+  revokedAt: null,
+  ...more,
+});
+
+const refusal = (status: number, code: string) =>
+  expect.objectContaining({ status, response: expect.objectContaining({ code }) });
+
+describe("an account's own credentials, of whatever kind", () => {
+  let booted: Booted;
+  let own: Credentials<Badge>;
+  beforeAll(async () => {
+    booted = await boot({ methods: [badges, issues] as unknown as AuthMethod[] });
+    own = new Credentials(booted.db, booted.app.get(AuditLog, { strict: false }), Badge, 'badge');
+  });
+  afterAll(() => booted.close());
+
+  const eventsOf = async (id: string) =>
+    (
+      await booted.db.manager.find(AuditEvent, { where: { target: `badge:${id}` }, order: { seq: 'ASC' } })
+    ).map(({ event, userId, details }) => [event, userId, details]);
+
+  it('are made, listed and ended by their owner, each with its event', async () => {
+    const { id } = await own.add(bob, badge(bob));
+    expect((await own.list(bob)).map((each) => each.id)).toEqual([id]);
+    await own.revoke(bob, id);
+    expect(await own.list(bob)).toEqual([]);
+    expect(await eventsOf(id)).toEqual([
+      ['authn_token_created', 'bob', {}],
+      ['authn_token_revoked', 'bob', {}],
+    ]);
+  });
+
+  it("are nobody else's: another's looks like one that does not exist", async () => {
+    const { id } = await own.add(bob, badge(bob));
+    for (const each of [user('carol'), user('mallory', { tenantId: 'globex', roles: ['admin'] })]) {
+      await expect(own.find(each, id)).rejects.toEqual(refusal(404, 'not_found'));
+      await expect(own.revoke(each, id)).rejects.toEqual(refusal(404, 'not_found'));
+      expect(await own.list(each)).toEqual([]);
+    }
+    await expect(own.find(bob, randomUUID())).rejects.toEqual(refusal(404, 'not_found'));
+    expect((await own.find(bob, id)).revokedAt).toBeNull();
+  });
+
+  it('reach no further than the credential that makes or ends them', async () => {
+    const reader = user('bob', { scopes: ['documents:read'] });
+    expect(own.scopesFor(reader, undefined)).toEqual(['documents:read']);
+    expect(own.scopesFor(bob, undefined)).toBeNull();
+    const beyond = refusal(403, 'beyond_your_credential');
+    for (const scopes of [null, ['documents:write'], ['documents:read', 'documents:write']])
+      await expect(own.add(reader, badge(bob, { scopes }))).rejects.toEqual(beyond);
+    const wide = await own.add(bob, badge(bob));
+    await expect(own.revoke(reader, wide.id)).rejects.toEqual(beyond);
+    const narrow = await own.add(reader, badge(bob, { scopes: ['documents:read'] }));
+    await own.revoke(reader, narrow.id);
+  });
+
+  it('are not made by one that ends, or works from some addresses only: they could not be held to that', async () => {
+    const confined = user('bob', { proofs: [{ ...proof, confined: true }] });
+    await expect(own.add(confined, badge(bob))).rejects.toEqual(refusal(403, 'beyond_your_credential'));
+  });
+
+  it('of two rotations at once, one does', async () => {
+    const row = await own.add(bob, badge(bob));
+    const turn = (colour: string) => own.rotate(bob, row, { colour: 'red' }, { colour });
+    const ends = await Promise.allSettled([turn('green'), turn('blue')]);
+    expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(ends).toContainEqual({ status: 'rejected', reason: refusal(409, 'rotated_meanwhile') });
+    expect(await eventsOf(row.id)).toEqual([
+      ['authn_token_created', 'bob', {}],
+      ['authn_token_created', 'bob', { rotated: true }],
+    ]);
+  });
+
+  it('are a hundred for an account at the most', async () => {
+    const carol = user('carol');
+    for (let i = 0; i < 100; i++) await own.add(carol, badge(carol));
+    await expect(own.add(carol, badge(carol))).rejects.toEqual(refusal(409, 'too_many_credentials'));
+    await own.revoke(carol, (await own.list(carol))[0]!.id);
+    await own.add(carol, badge(carol));
+  });
+
+  it('are found with their account in one query, and are no good once revoked or expired', async () => {
+    const find = credentialFinder(booted.db, 'badges', []);
+    const refused = (reason: string) => Object.assign(new Error(reason), { about: () => new Error(reason) });
+    const found = async (more: Partial<Badge>) => {
+      const row = badge(bob, more);
+      await booted.db.manager.insert(Badge, row);
+      return accountOfLive((await find(row.id))!, refused as never);
+    };
+    const [past, future] = [new Date(Date.now() - 1), new Date(Date.now() + 60_000)];
+    expect(await found({ expiresAt: future })).toMatchObject({
+      id: 'bob',
+      tenantId: 'acme',
+      roles: ['editor'],
+    });
+    await expect(found({ revokedAt: past })).rejects.toThrow(/is revoked$/);
+    await expect(found({ expiresAt: past })).rejects.toThrow(/has expired$/);
+    expect(await find(randomUUID())).toBeUndefined();
+  });
+});
