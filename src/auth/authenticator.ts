@@ -9,7 +9,7 @@ import {
 import { DiscoveryService, MetadataScanner, ModuleRef, Reflector } from '@nestjs/core';
 import { BadCredential, Unauthenticated, type Challenge } from './challenge.js';
 import type { AuthMethod, AuthStrategy } from './method.js';
-import { AUTHENTICATE, PUBLIC, alternatives, type Alternatives, type Plan } from './plan.js';
+import { AUTHENTICATE, PUBLIC, REVEALING, alternatives, type Alternatives, type Plan } from './plan.js';
 import { mergePrincipals, type MethodName, type Principal } from './principal.js';
 import type { AuthRequest } from './request.js';
 
@@ -91,11 +91,7 @@ export class Authenticator implements OnModuleInit {
   async authenticate(request: AuthRequest, plan?: Plan): Promise<Principal> {
     const way = this.choose(this.ways(plan), request);
     const revealing = way.find((name) => this.isRevealed(name, request));
-    if (revealing)
-      throw new ForbiddenException({
-        code: 'https_required',
-        detail: `Whoever reads this request can sign in as you: ${revealing} is for HTTPS only.`,
-      });
+    if (revealing) throw httpsRequired();
     const principals: Principal[] = [];
     for (const name of way)
       try {
@@ -148,6 +144,11 @@ export class Authenticator implements OnModuleInit {
     throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat(), request));
   }
 
+  /** @throws ForbiddenException `https_required` where the route is `@Revealing()` and came over plain HTTP */
+  refuseRevealed(handler: Function, { secure }: AuthRequest): void {
+    if (this.httpsOnly && !secure && this.reflector.get(REVEALING, handler)) throw httpsRequired();
+  }
+
   private isRevealed(name: MethodName, { secure }: AuthRequest): boolean {
     return this.httpsOnly && !secure && Boolean(this.strategyOf(name).revealing);
   }
@@ -183,6 +184,12 @@ export class Authenticator implements OnModuleInit {
     return strategy;
   }
 }
+
+const httpsRequired = () =>
+  new ForbiddenException({
+    code: 'https_required',
+    detail: 'Whoever reads this request learns a secret from it. Send it over HTTPS.',
+  });
 
 /**
  * Runs a Passport strategy on one request, on a copy that holds that request's outcome, as Passport does.

@@ -33,6 +33,11 @@ export const Authenticate = (...plans: readonly [Plan, ...Plan[]]) =>
 /** The route is open. Nothing is open that does not say so. */
 export const Public = () => SetMetadata(AUTHENTICATE, PUBLIC);
 
+export const REVEALING = 'auth:revealing';
+
+/** Whoever reads a request to this route learns a secret from it (a login), so in production it is for HTTPS only. */
+export const Revealing = () => SetMetadata(REVEALING, true);
+
 export const SELF_SERVICE = 'auth:self-service';
 
 /**

@@ -16,6 +16,7 @@ import {
   Challenge,
   MethodGuard,
   Public,
+  Revealing,
   SelfService,
   allOf,
   anyOf,
@@ -433,6 +434,25 @@ describe('which credential is looked at', () => {
       }
       expect((await get('/bare', { 'X-Red': 'bob', ...https })).status).toBe(200);
       expect((await get('/bare', { 'X-Red': 'wrong', ...https })).status).toBe(401);
+      await production.close();
+    });
+
+    it('so is a route to which a secret is sent, a login', async () => {
+      @Controller()
+      class Login {
+        @Get('login') @Public() @Revealing() login() {
+          return { reached: true };
+        }
+      }
+      const production = await boot({
+        methods: [],
+        also: [Login],
+        env: PRODUCTION,
+        logTo: { write: () => {} },
+      });
+      const { get } = client(production.origin);
+      expect(await get('/login')).toMatchObject({ status: 403, body: { code: 'https_required' } });
+      expect((await get('/login', https)).status).toBe(200);
       await production.close();
     });
 

@@ -330,6 +330,32 @@ describe('password', () => {
     });
   });
 
+  it('in production a password is sent over HTTPS only, and is not looked at otherwise', async () => {
+    const production = await boot({
+      methods: [password, slip, testMethod],
+      env: {
+        NODE_ENV: 'production',
+        APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+        PUBLIC_URL: 'https://api.atlas.test',
+        TRUST_PROXY: '127.0.0.1',
+      },
+      logTo: { write: () => {} },
+    });
+    const { post } = client(production.origin, as({ id: 'bob' }));
+    const login = { username: 'bob', password: DEMO_PASSWORD, as: 'slip' };
+    for (const [path, body] of [
+      ['/auth/login', login],
+      ['/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD)],
+    ] as const) {
+      expect(await post(path, body)).toMatchObject({ status: 403, body: { code: 'https_required' } });
+      // There is no account in a new production: what matters is that it is looked at.
+      expect((await post(path, body, { 'X-Forwarded-Proto': 'https' })).body.code).toMatch(
+        /invalid_credentials|no_password/,
+      );
+    }
+    await production.close();
+  });
+
   describe('attacks', () => {
     it('BASIC-01, BASIC-05: unknown, disabled, without a password and wrong look alike, and cost the same', async () => {
       const wrong = await someone(booted);

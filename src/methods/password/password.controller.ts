@@ -14,6 +14,7 @@ import {
   Incoming,
   Issuers,
   Public,
+  Revealing,
   SCOPES,
   SelfService,
   type AuthRequest,
@@ -53,6 +54,7 @@ export class PasswordController {
   /** Signs in, and answers what the issuer named by `as` says. */
   @Post('login')
   @Public()
+  @Revealing()
   @HttpCode(200)
   signIn(
     @Body({ schema: LoginBody }) { as, scope, ...login }: z.output<typeof LoginBody>,
@@ -75,6 +77,7 @@ export class PasswordController {
    */
   @Post('password')
   @SelfService()
+  @Revealing()
   @HttpCode(200)
   async changePassword(
     @Caller() caller: Principal,
