@@ -11,6 +11,8 @@ export interface Credential {
   readonly sign: (request: Request) => Request | Promise<Request>;
   /** Sends what was signed, where the credential is the connection's: a certificate. */
   readonly fetch?: (request: Request) => Promise<Response>;
+  /** What such a connection is made with, as PEM. */
+  readonly tls?: Readonly<Record<'ca' | 'cert' | 'key', string>>;
   readonly revoke: () => Promise<void>;
   /** Lets its time run out; absent where the method's credentials do not expire. */
   readonly expire?: () => Promise<void>;

@@ -6,6 +6,10 @@ export interface Load {
   readonly seconds: number;
   /** Sent in turn, one set of headers after the other. */
   readonly headers: readonly Readonly<Record<string, string>>[];
+  /** Posted, where it is there. */
+  readonly body?: string;
+  /** What the connections are made with, where they are TLS. */
+  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
 }
 
 export interface Measured {
@@ -18,7 +22,7 @@ export interface Measured {
 const turns = new Map<string, number>();
 
 /** Runs in a process of its own, on another core than the server's. */
-process.on('message', ({ url, seconds, headers }: Load) => {
+process.on('message', ({ url, seconds, headers, body, tls }: Load) => {
   let turn = turns.get(url) ?? 0;
   const latencies: number[] = [];
   const run = autocannon(
@@ -26,6 +30,8 @@ process.on('message', ({ url, seconds, headers }: Load) => {
       url,
       duration: seconds,
       connections: 10,
+      ...(body !== undefined && { method: 'POST', body }),
+      ...(tls && { tlsOptions: tls }),
       requests: [
         {
           setupRequest: (request) => ({ ...request, headers: headers[turn++ % headers.length]! }),

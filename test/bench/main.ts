@@ -6,13 +6,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Load, Measured } from './load.js';
 import { report, type Result, type Table } from './report.js';
-import type { Plan, Ready } from './server.js';
+import type { Plan, Ready, ToSign } from './server.js';
 
 const ROUNDS = 36;
 const SECONDS = 0.5;
 const FEW = 1_000;
 const MANY = 1_000_000;
 const PAGE = 'docs/performance.md';
+/** The methods whose every request is another. */
+const SIGNED = ['digest', 'hmac', 'http-signature', 'sigv4', 'webhook'];
 /** What stands between the two marks of the page. */
 const FIGURES = /(?<=<!-- figures -->\n)[^]*(?=<!-- end of the figures -->)/;
 
@@ -48,7 +50,12 @@ function said<T extends object>(child: ChildProcess): Promise<T> {
 interface Contestant {
   readonly name: string;
   readonly load: Omit<Load, 'seconds'>;
+  /** The method that signs each request anew, just before it is sent. */
+  readonly signed?: { readonly method: string; readonly server: ChildProcess };
 }
+
+/** So many are signed for a stretch: what the open route has last done in one, and some more. */
+const [FASTEST, SPARE] = [8_000, 1_000];
 
 /**
  * Each in turn, round after round, so that whatever else the machine does meets all alike. Ratios are to the first of
@@ -61,14 +68,25 @@ async function contest(
 ): Promise<Table> {
   const rounds = new Map<string, Measured[]>(contestants.map(({ name }) => [name, []]));
   for (let round = -1; round < ROUNDS; round++)
-    for (const { name, load } of contestants) {
-      loader.send({ ...load, seconds: SECONDS } satisfies Load);
+    for (const { name, load, signed } of contestants) {
+      const count =
+        Math.ceil((rounds.get(contestants[0]!.name)!.at(-1)?.perSecond ?? FASTEST) * SECONDS) + SPARE;
+      const headers = signed ? await sign(signed, { ...load, count }) : load.headers;
+      loader.send({ ...load, headers, seconds: SECONDS } satisfies Load);
       const measured = await said<Measured>(loader);
       // The round before the first only warms up.
       if (round >= 0) rounds.get(name)!.push(measured);
     }
   const [base] = rounds.values() as Iterable<Measured[]>;
   return { title, results: [...rounds].map(([name, all]) => resultOf(name, all, base!)) };
+}
+
+async function sign(
+  { method, server }: NonNullable<Contestant['signed']>,
+  { url, body, count }: Omit<Load, 'seconds'> & { readonly count: number },
+): Promise<Load['headers']> {
+  server.send({ method, url, count, ...(body !== undefined && { body }) } satisfies ToSign);
+  return (await said<{ headers: Load['headers'] }>(server)).headers;
 }
 
 function resultOf(name: string, all: readonly Measured[], base: readonly Measured[]): Result {
@@ -88,9 +106,10 @@ const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)
 
 const folder = mkdtempSync(join(tmpdir(), 'atlas-bench-'));
 
-async function serve(name: string, plan: Plan): Promise<Ready> {
+async function serve(name: string, plan: Plan): Promise<Ready & { server: ChildProcess }> {
   const env = { NODE_ENV: 'development', DATA_DIR: join(folder, name) };
-  return said<Ready>(start('server.js', 0, [JSON.stringify(plan)], env));
+  const server = start('server.js', 0, [JSON.stringify(plan)], env);
+  return { ...(await said<Ready>(server)), server };
 }
 
 async function main(): Promise<void> {
@@ -107,9 +126,38 @@ async function main(): Promise<void> {
       .map(([name, headers]) => ({ name, load: to(`/demo/${name}`, headers) })),
     { name: 'api-key, 100,000 at random', load: to('/demo/api-key', ...ready.many['api-key']!) },
     { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.many['jwt']!) },
+    ...SIGNED.map((method) => ({
+      name: method,
+      load: to(`/demo/${method}`),
+      signed: { method, server: ready.server },
+    })),
     {
       name: "passport-jwt as in Nest's documentation",
       load: to('/yardstick', { Authorization: `Bearer ${ready.yardstick}` }),
+    },
+  ]);
+
+  const body = JSON.stringify({ title: 'What a signature covers', body: 'x'.repeat(200) });
+  const json = { 'Content-Type': 'application/json' };
+  const posts = await contest(loader, 'POST of 250 bytes', [
+    { name: 'open', load: { ...to('/unguarded/demo', json), body } },
+    ...['hmac', 'http-signature'].map((method) => ({
+      name: method,
+      load: { ...to('/signed-in/demo'), body },
+      signed: { method, server: ready.server },
+    })),
+  ]);
+  const { origin, options } = ready.tls!;
+  const overTls = await contest(loader, 'GET over TLS, on connections that are kept', [
+    { name: 'open', load: { url: `${origin}/unguarded/demo`, headers: [{}], tls: { ca: options.ca } } },
+    {
+      name: 'open, with a certificate',
+      load: { url: `${origin}/unguarded/demo`, headers: [{}], tls: options },
+    },
+    { name: 'mtls', load: { url: `${origin}/demo/mtls`, headers: [{}], tls: options } },
+    {
+      name: 'basic',
+      load: { url: `${origin}/demo/basic`, headers: [ready.repeated['basic']!], tls: { ca: options.ca } },
     },
   ]);
 
@@ -140,7 +188,7 @@ async function main(): Promise<void> {
   ]);
 
   const machine = `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
-  const text = report([methods, pages, sizes, keys], machine, new Date());
+  const text = report([methods, posts, overTls, pages, sizes, keys], machine, new Date());
   process.stdout.write(text);
   const page = readFileSync(PAGE, 'utf8');
   writeFileSync(PAGE, page.replace(FIGURES, `\n${text}\n`));

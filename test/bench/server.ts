@@ -1,4 +1,4 @@
-import { Controller, Get, Module, type INestApplication } from '@nestjs/common';
+import { Controller, Get, Module, Post } from '@nestjs/common';
 import type { AddressInfo } from 'node:net';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
@@ -9,6 +9,7 @@ import { Settings } from '../../src/config/index.js';
 import { Document } from '../../src/documents/index.js';
 import { UNLIMITED } from '../app.js';
 import { allContracts } from '../contracts.js';
+import type { Contract, Credential, Running } from '../method.contract.js';
 import { seedDocuments } from './seed.js';
 import { Yardstick } from './yardstick.js';
 
@@ -20,6 +21,16 @@ export interface Ready {
   /** Headers of many credentials, of the methods that have them. */
   readonly many: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>;
   readonly yardstick: string;
+  /** Where it speaks TLS, and with which certificate a caller does; absent where no method has one. */
+  readonly tls: { readonly origin: string; readonly options: NonNullable<Credential['tls']> } | undefined;
+}
+
+/** Asks the server for the headers of so many requests, signed at this moment. */
+export interface ToSign {
+  readonly method: string;
+  readonly count: number;
+  readonly url: string;
+  readonly body?: string;
 }
 
 export interface Plan {
@@ -55,6 +66,18 @@ class Unguarded {
     return CALLER;
   }
 
+  @Post('unguarded/demo')
+  @Public()
+  post() {
+    return CALLER;
+  }
+
+  @Post('signed-in/demo')
+  @SelfService()
+  postSignedIn() {
+    return CALLER;
+  }
+
   @Get('unguarded/documents')
   @Public()
   open() {
@@ -85,35 +108,64 @@ class BenchModule {}
 const bench = { name: 'bench', module: BenchModule } as unknown as AuthMethod;
 
 async function main(plan: Plan): Promise<void> {
-  const settings = Settings.from({ ...process.env, PORT: '0', ...UNLIMITED });
+  const settings = Settings.from({ ...process.env, PORT: '0', TLS_PORT: '0', ...UNLIMITED });
   const app = await createApp(settings, [...METHODS, bench]);
   await app.listen(0, '127.0.0.1');
   await seedDocuments(app, plan.documents);
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  const running = { app, db: app.get(DataSource), origin: `http://127.0.0.1:${port}` };
+  const contracts = await allContracts();
+  const issued = new Map<string, Credential>();
+  for (const { name, issue } of contracts) issued.set(name, await issue(running, 'bob'));
   const ready: Ready = {
-    origin: `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`,
-    repeated: await repeated(app),
-    many: await many(app, plan.many),
+    origin: running.origin,
+    repeated: await repeated(contracts, issued),
+    many: await many(contracts, running, plan.many),
     yardstick: app.get(Yardstick).token(),
+    tls: await tls(issued, running.origin),
   };
   if (settings.databaseUrl) await app.get(DataSource).query('ANALYZE');
   process.send!(ready);
+  process.on('message', ({ method, count, url, body }: ToSign) => {
+    void sign(issued.get(method)!, count, url, body).then((headers) => process.send!({ headers }));
+  });
   process.once('disconnect', () => void app.close().then(() => process.exit(0)));
 }
 
-const runningOf = (app: INestApplication) => ({ app, db: app.get(DataSource), origin: 'http://localhost' });
-
-async function repeated(app: INestApplication): Promise<Ready['repeated']> {
-  const entries = (await allContracts()).map(async ({ name, issue }) => {
-    const { sign } = await issue(runningOf(app), 'bob');
-    return [name, Object.fromEntries((await sign(new Request('http://localhost'))).headers)] as const;
+/** The headers of those whose requests are good again and again, for as long as a bench lasts. */
+async function repeated(contracts: readonly Contract[], issued: ReadonlyMap<string, Credential>) {
+  const good = contracts.filter(({ once, bound }) => !once && !bound);
+  const entries = good.map(async ({ name }) => {
+    const [headers] = await sign(issued.get(name)!, 1, 'http://localhost');
+    return [name, headers!] as const;
   });
   return Object.fromEntries(await Promise.all(entries));
 }
 
-async function many(app: INestApplication, counts: Plan['many']): Promise<Ready['many']> {
-  const entries = (await allContracts()).map(
-    async ({ name, many: make }) =>
-      [name, (await make?.(runningOf(app), 'bob', counts[name] ?? 0)) ?? []] as const,
+async function sign({ sign: signed }: Credential, count: number, url: string, body?: string) {
+  const init = { method: 'POST', headers: { 'Content-Type': 'application/json' } };
+  const headers: Record<string, string>[] = [];
+  for (let i = 0; i < count; i++) {
+    const request = await signed(new Request(url, body === undefined ? {} : { ...init, body }));
+    headers.push(Object.fromEntries(request.headers));
+  }
+  return headers;
+}
+
+/** Where TLS is spoken, and with which certificate. */
+async function tls(issued: ReadonlyMap<string, Credential>, origin: string): Promise<Ready['tls']> {
+  for (const { sign: signed, tls: options } of issued.values())
+    if (options) return { origin: new URL((await signed(new Request(origin))).url).origin, options };
+  return undefined;
+}
+
+async function many(
+  contracts: readonly Contract[],
+  running: Running,
+  counts: Plan['many'],
+): Promise<Ready['many']> {
+  const entries = contracts.map(
+    async ({ name, many: make }) => [name, (await make?.(running, 'bob', counts[name] ?? 0)) ?? []] as const,
   );
   return Object.fromEntries(await Promise.all(entries));
 }
