@@ -21,8 +21,11 @@ export interface AuthRequest {
   header(name: string): string | undefined;
   /** The values of all lines of a field, in the order in which they came; none where it is absent. */
   lines(name: string): readonly string[];
-  /** The body's bytes, where there is one. */
-  readonly rawBody?: Buffer;
+  /**
+   * The body's bytes, where there is one.
+   * @throws Error where the application reads bodies and does not keep their bytes: what is signed would go unchecked
+   */
+  readonly rawBody: Buffer | undefined;
   /** The client's address: the peer's, or what a trusted proxy says of it. */
   readonly ip: string;
   readonly socket: Socket;
@@ -44,6 +47,7 @@ type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage }) & {
   readonly ip: string;
   readonly protocol: string;
+  readonly body?: unknown;
   readonly rawBody?: Buffer;
 };
 
@@ -67,7 +71,7 @@ export function authRequest(request: AdapterRequest, response: AdapterResponse):
 function build(
   raw: IncomingMessage,
   response: ServerResponse,
-  { ip, protocol, rawBody }: AdapterRequest,
+  { ip, protocol, body, rawBody }: AdapterRequest,
 ): AuthRequest {
   const header = (name: string): string | undefined => {
     const values = raw.headersDistinct[name.toLowerCase()];
@@ -87,7 +91,13 @@ function build(
     headers: raw.headers,
     header,
     lines: (name) => raw.headersDistinct[name.toLowerCase()] ?? [],
-    ...(rawBody && { rawBody }),
+    get rawBody() {
+      const framed =
+        raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length']) > 0;
+      if (framed && !rawBody && body !== undefined && body !== null)
+        throw new Error('A method needs the bytes of bodies: create the application with `rawBody: true`.');
+      return rawBody;
+    },
     ip,
     socket: raw.socket,
     secure: protocol === 'https',

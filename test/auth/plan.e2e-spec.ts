@@ -327,6 +327,28 @@ describe('which credential is looked at', () => {
     expect(() => build('http://evil.test/me', 'a')).toThrow(refused('invalid_target'));
   });
 
+  it('a body whose bytes the application did not keep is a fault, and not an empty body', () => {
+    const bytesOf = (headers: Record<string, string>, more: { body?: unknown; rawBody?: Buffer }) => {
+      const raw = Object.assign(new IncomingMessage(new Socket()), {
+        url: '/',
+        headers,
+        headersDistinct: { host: ['a'] },
+      });
+      return authRequest({ raw, ip: '::1', protocol: 'http', ...more }, new ServerResponse(raw)).rawBody;
+    };
+    const kept = Buffer.from('{}');
+    const framings: Record<string, string>[] = [
+      { 'content-length': '2' },
+      { 'transfer-encoding': 'chunked' },
+    ];
+    for (const framing of framings) {
+      expect(bytesOf(framing, { body: {}, rawBody: kept })).toBe(kept);
+      expect(() => bytesOf(framing, { body: {} })).toThrow('`rawBody: true`');
+      expect(bytesOf(framing, {})).toBeUndefined();
+    }
+    expect(bytesOf({}, { body: {} })).toBeUndefined();
+  });
+
   it('a broken database is not a wrong password: 500, and not a word of it', async () => {
     const { status, headers, body } = await ask('/bare', { 'X-Red': 'broken' });
     expect([status, body.code, headers.get('www-authenticate')]).toEqual([500, 'internal_error', null]);
