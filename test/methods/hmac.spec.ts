@@ -207,7 +207,7 @@ describe('hmac: the query', () => {
             : `%${part.charCodeAt(0).toString(16).padStart(2, '0')}`,
         )
         .split('&')
-        .reverse();
+        .toReversed();
     const inOrder = (parameters: readonly string[]) => {
       const seen: Record<string, string[]> = Object.create(null);
       for (const each of parameters) (seen[nameOf(each)] ??= []).push(each);
