@@ -1,0 +1,97 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { z } from 'zod';
+import { AuditLog } from '../../audit/index.js';
+import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
+import { SecretBox } from '../../crypto/index.js';
+import { Credentials, NEW_CREDENTIAL, ROTATION } from '../../users/index.js';
+import { HmacKey } from './hmac.entity.js';
+import { newKeyId, newSecret } from './hmac.js';
+
+const NewKey = z.strictObject(NEW_CREDENTIAL);
+
+/** What may be told of a key: all but its secret. */
+const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: HmacKey) => ({
+  id,
+  name,
+  scopes,
+  createdAt,
+  expiresAt,
+  lastUsedAt,
+  previousUntil,
+});
+
+@Controller()
+@SelfService()
+export class HmacController {
+  private readonly keys: Credentials<HmacKey>;
+
+  constructor(
+    dataSource: DataSource,
+    audit: AuditLog,
+    private readonly box: SecretBox,
+  ) {
+    this.keys = new Credentials(dataSource, audit, HmacKey, 'hmac-key');
+  }
+
+  @Get('demo/hmac')
+  @Authenticate('hmac')
+  demo(@Caller() caller: Principal): Principal {
+    return caller;
+  }
+
+  @Post('hmac-keys')
+  async issue(
+    @Caller() caller: Principal,
+    @Body({ schema: NewKey }) { name, scopes, expiresAt }: z.output<typeof NewKey>,
+  ) {
+    const [id, secret] = [newKeyId(), newSecret()];
+    const row = Object.assign(new HmacKey(), {
+      id,
+      userId: caller.id,
+      name,
+      sealed: this.box.seal(secret, id),
+      previousSealed: null,
+      previousUntil: null,
+      scopes: this.keys.scopesFor(caller, scopes),
+      createdAt: new Date(),
+      expiresAt: expiresAt ?? null,
+      lastUsedAt: null,
+      revokedAt: null,
+    });
+    return { ...view(await this.keys.add(caller, row)), secret };
+  }
+
+  @Get('hmac-keys')
+  async list(@Caller() caller: Principal) {
+    return { items: (await this.keys.list(caller)).map(view) };
+  }
+
+  /** A new secret for the same key. The old one stays good for a while; one that was older still ends now. */
+  @Post('hmac-keys/:id/rotate')
+  async rotate(
+    @Caller() caller: Principal,
+    @Param('id') id: string,
+    @Body({ schema: ROTATION }) { overlapSeconds }: z.output<typeof ROTATION>,
+  ) {
+    const { sealed, ...key } = await this.keys.find(caller, id);
+    const secret = newSecret();
+    const row = await this.keys.rotate(
+      caller,
+      { ...key, sealed },
+      { sealed },
+      {
+        sealed: this.box.seal(secret, id),
+        previousSealed: sealed,
+        previousUntil: new Date(Date.now() + overlapSeconds * 1000),
+      },
+    );
+    return { ...view(row), secret };
+  }
+
+  @Delete('hmac-keys/:id')
+  @HttpCode(204)
+  revoke(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+    return this.keys.revoke(caller, id);
+  }
+}

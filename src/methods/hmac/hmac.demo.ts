@@ -1,0 +1,31 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { SecretBox } from '../../crypto/index.js';
+import { Demo } from '../../database/index.js';
+import { HmacKey } from './hmac.entity.js';
+
+/** The machine's key in the demo; it has no ceiling but the machine's role. */
+export const DEMO_KEY = {
+  id: 'DemoHmacMachine0',
+  secret: 'atlas_hmac_PublishedSoNeverUsedOutsideOfTheDemo0000001',
+};
+
+@Injectable()
+export class HmacDemo implements OnApplicationBootstrap {
+  constructor(
+    private readonly demo: Demo,
+    private readonly box: SecretBox,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { id, secret } = DEMO_KEY;
+    await this.demo.once('hmac-keys', async (manager) => {
+      await manager.insert(HmacKey, {
+        id,
+        userId: 'acme-machine',
+        name: 'nightly import',
+        sealed: this.box.seal(secret, id),
+        createdAt: new Date(),
+      });
+    });
+  }
+}

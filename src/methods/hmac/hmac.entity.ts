@@ -1,0 +1,48 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { INSTANT } from '../../database/index.js';
+import { User } from '../../users/index.js';
+
+@Entity('hmac_keys')
+export class HmacKey {
+  @PrimaryColumn({ type: 'varchar', length: 16 })
+  id!: string;
+
+  @Index()
+  @Column({ type: 'varchar', length: 36 })
+  userId!: string;
+
+  @ManyToOne(() => User, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'userId' })
+  user!: User;
+
+  @Column({ type: 'varchar', length: 100 })
+  name!: string;
+
+  /** The secret in the secret box: a signature is checked with what made it, so a hash would not do. */
+  @Column({ type: 'text' })
+  sealed!: string;
+
+  /** The secret before the last rotation, good until `previousUntil`. */
+  @Column({ type: 'text', nullable: true })
+  previousSealed!: string | null;
+
+  @Column({ type: INSTANT, nullable: true })
+  previousUntil!: Date | null;
+
+  /** Null: no ceiling but the owner's roles. */
+  @Column({ type: 'simple-json', nullable: true })
+  scopes!: string[] | null;
+
+  @Column({ type: INSTANT })
+  createdAt!: Date;
+
+  @Column({ type: INSTANT, nullable: true })
+  expiresAt!: Date | null;
+
+  /** To the minute. */
+  @Column({ type: INSTANT, nullable: true })
+  lastUsedAt!: Date | null;
+
+  @Column({ type: INSTANT, nullable: true })
+  revokedAt!: Date | null;
+}

@@ -1,0 +1,585 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { AuditEvent } from '../../src/audit/index.js';
+import type { AuthRequest } from '../../src/auth/index.js';
+import { Settings } from '../../src/config/index.js';
+import { OneTime, UsedOnce } from '../../src/crypto/index.js';
+import { LastSeen } from '../../src/database/index.js';
+import { withHmac } from '../../src/methods/hmac/hmac.client.js';
+import { DEMO_KEY } from '../../src/methods/hmac/hmac.demo.js';
+import { HmacKey } from '../../src/methods/hmac/hmac.entity.js';
+import { formatAuthorization, macOf, newKeyId, textOf, type Signed } from '../../src/methods/hmac/hmac.js';
+import { HmacStrategy } from '../../src/methods/hmac/hmac.strategy.js';
+import { Tenant, User } from '../../src/users/index.js';
+import { as, boot, client, type Booted } from '../app.js';
+import { satisfiesTheContract } from '../method.contract.js';
+import { startProcesses } from '../processes.js';
+import { race } from '../race.js';
+import { contract } from './hmac.contract.js';
+
+satisfiesTheContract(contract);
+
+const AUDIENCE = 'https://api.atlas.test';
+const DEMO = '/demo/hmac';
+const JSON_TYPE = ['content-type', 'application/json'] as const;
+const now = (seconds = 0) => (Math.floor(Date.now() / 1000) + seconds).toString();
+const newNonce = () => randomBytes(16).toString('base64url');
+
+interface Key {
+  readonly id: string;
+  readonly secret: string;
+}
+
+/** The credential of a request as our client makes it, but for what a test has otherwise. */
+function credential({ secret = DEMO_KEY.secret, ...changes }: Partial<Signed & Key> = {}): string {
+  const signed: Signed = {
+    id: DEMO_KEY.id,
+    timestamp: now(),
+    nonce: newNonce(),
+    audience: AUDIENCE,
+    method: 'GET',
+    authority: 'localhost',
+    target: DEMO,
+    fields: [],
+    ...changes,
+  };
+  const headers = signed.fields.map(([name]) => name);
+  return formatAuthorization({ ...signed, headers, signature: macOf(secret, textOf(signed)) });
+}
+
+describe('hmac', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ env: { PUBLIC_URL: AUDIENCE } })));
+  afterAll(() => booted.close());
+
+  /** As bob, signed in by some other method, without a ceiling. */
+  const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
+  const issue = async (body: object = {}, who = bob()) => {
+    const answer = await who.post('/hmac-keys', { name: 'test', ...body });
+    expect(answer.status).toBe(201);
+    return answer.body as Key;
+  };
+  /** Sends a request with a key, as its owner does. */
+  const by = async (key: Key, path = DEMO, init?: RequestInit) => {
+    const sign = withHmac({ ...key, audience: AUDIENCE });
+    const answer = await fetch(await sign(new Request(booted.origin + path, init)));
+    const text = await answer.text();
+    return { status: answer.status, body: text && JSON.parse(text) };
+  };
+  const works = async (key: Key) => (await by(key)).status === 200;
+  const row = (id: string) => booted.db.manager.findOneByOrFail(HmacKey, { id });
+  const update = (id: string, changes: Partial<HmacKey>) =>
+    booted.db.manager.update(HmacKey, { id }, changes);
+
+  /** Sends the bytes of a request, and says what came back: the status, the code or whom it was taken for, the challenge. */
+  const send = async (
+    authorization: string,
+    start = `GET ${DEMO}`,
+    lines: readonly string[] = [],
+    body = '',
+  ) => {
+    const { raw } = client(booted.origin);
+    const host = lines.some((line) => line.startsWith('Host:')) ? [] : ['Host: localhost'];
+    const header = [`Authorization: ${authorization}`, 'Connection: close', ...host, ...lines];
+    const answer = await raw(`${start} HTTP/1.1`, ...header, '', body);
+    return {
+      status: Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]),
+      said: /"(?:code|id)":"([^"]*)"/.exec(answer)?.[1],
+      challenge: /^www-authenticate: (.*)\r$/im.exec(answer)?.[1],
+    };
+  };
+  const good = expect.objectContaining({ status: 200, said: 'acme-machine' }) as unknown;
+  const refused = {
+    status: 401,
+    said: 'invalid_hmac',
+    challenge: `HMAC-SHA256 realm="auth-atlas", audience="${AUDIENCE}", error="invalid_hmac"`,
+  };
+
+  it('is shown once, when it is made', async () => {
+    const { body } = await bob().post('/hmac-keys', { name: 'import', scopes: ['documents:read'] });
+    expect(body).toMatchObject({ name: 'import', scopes: ['documents:read'], expiresAt: null });
+    expect(await by(body)).toMatchObject({ status: 200, body: { id: 'bob', scopes: ['documents:read'] } });
+    const list = await bob().get('/hmac-keys');
+    expect(list.body.items).toContainEqual(expect.objectContaining({ id: body.id, name: 'import' }));
+    expect(JSON.stringify(list.body)).not.toContain('atlas_hmac_');
+  });
+
+  it('signs what is sent: a query, a body, and the fields that say how they are meant', async () => {
+    const key = await issue();
+    expect((await by(key, '/documents?status=draft&limit=1&sort=title')).status).toBe(200);
+    const headers = { 'Content-Type': 'application/json' };
+    const made = await by(key, '/documents', { method: 'POST', headers, body: '{"title":"signed"}' });
+    expect(made).toMatchObject({ status: 201, body: { title: 'signed', ownerId: 'bob' } });
+    const changed = await by(key, `/documents/${made.body.id}`, {
+      method: 'PATCH',
+      headers: { ...headers, 'If-Match': '"1"' },
+      body: '{"title":"sïgned"}',
+    });
+    expect(changed).toMatchObject({ status: 200, body: { title: 'sïgned' } });
+    expect((await by({ ...key, secret: 'another' })).body.code).toBe('invalid_hmac');
+  });
+
+  it('a caller may sign more fields, and each must arrive as it was signed', async () => {
+    const signed = () =>
+      credential({
+        fields: [
+          ['x-purpose', 'nightly: run'],
+          ['host', 'localhost'],
+        ],
+      });
+    expect(await send(signed(), undefined, ['X-Purpose:   nightly: run '])).toEqual(good);
+    expect(await send(signed(), undefined, ['X-Purpose: nightly:run'])).toEqual(refused);
+    expect(await send(signed())).toEqual(refused);
+    expect(await send(signed(), undefined, ['X-Purpose: nightly', 'X-Purpose: run'])).toMatchObject({
+      status: 400,
+      said: 'duplicate_header',
+    });
+  });
+
+  it('is good by a clock that is up to five minutes early or late', async () => {
+    for (const timestamp of [now(-290), now(290)])
+      expect(await send(credential({ timestamp }))).toEqual(good);
+    for (const timestamp of [now(-310), now(310), '0000000000', '9999999999'])
+      expect(await send(credential({ timestamp }))).toEqual(refused);
+  });
+
+  it('remembers when it was last used, to the minute', async () => {
+    const key = await issue();
+    await by(key);
+    await booted.app.get(LastSeen).flush();
+    expect((await row(key.id)).lastUsedAt).toBeInstanceOf(Date);
+  });
+
+  it('is in the audit log from its first day to its last', async () => {
+    const { id } = await issue();
+    await bob().post(`/hmac-keys/${id}/rotate`);
+    expect((await bob().send('DELETE', `/hmac-keys/${id}`)).status).toBe(204);
+    const events = await booted.db.manager.find(AuditEvent, {
+      where: { target: `hmac-key:${id}` },
+      order: { seq: 'ASC' },
+    });
+    expect(events.map(({ event, userId, details }) => [event, userId, details])).toEqual([
+      ['authn_token_created', 'bob', {}],
+      ['authn_token_created', 'bob', { rotated: true }],
+      ['authn_token_revoked', 'bob', {}],
+    ]);
+  });
+
+  describe('the client on the page, which is a shell, curl and openssl', () => {
+    const [, client = ''] = /^```sh\n(hmac\(\) \{\n[\s\S]*?\n\})\n```/m.exec(
+      readFileSync('docs/methods/hmac.md', 'utf8'),
+    )!;
+    const shell = async ({ id, secret }: Key, ...args: readonly string[]) => {
+      const env = { PATH: process.env['PATH'], audience: AUDIENCE, key_id: id, key_secret: secret };
+      const script = ['-euo', 'pipefail', '-c', `${client}\nhmac "$@"`, 'hmac', ...args];
+      return JSON.parse((await promisify(execFile)('bash', script, { env })).stdout);
+    };
+
+    it('makes what the server takes: with a query, with bodies of any bytes', async () => {
+      const { origin } = booted;
+      expect(await shell(DEMO_KEY, 'GET', origin + DEMO)).toMatchObject({ id: 'acme-machine' });
+      const query = '?limit=1&sort=-title&status=draft';
+      expect(await shell(DEMO_KEY, 'GET', `${origin}/documents${query}`)).toHaveProperty('items');
+      for (const title of ['plain', 'zwölf €', `a\\n"b`, "%41 $(id) `id` 'x'", '@/etc/passwd'])
+        expect(
+          await shell(DEMO_KEY, 'POST', `${origin}/documents`, JSON.stringify({ title }, null, 2)),
+        ).toMatchObject({ title });
+    });
+
+    it('and what it makes for another is refused', async () => {
+      const { secret } = await issue();
+      const answer = await shell({ ...DEMO_KEY, secret }, 'GET', booted.origin + DEMO);
+      expect(answer).toMatchObject({ status: 401, code: 'invalid_hmac' });
+    });
+  });
+
+  describe('attacks', () => {
+    it('HMAC-01: a request sent again is refused, however it is written', async () => {
+      const target = `${DEMO}?a=1&b=~`;
+      const sent = credential({ target });
+      expect(await send(sent, `GET ${target}`)).toEqual(good);
+      expect(await send(sent, `GET ${target}`)).toEqual(refused);
+      expect(await send(sent, `GET ${DEMO}?b=%7e&a=1`)).toEqual(refused);
+      expect(await send(sent.replace('HMAC', 'hmac'), `GET ${target}`)).toEqual(refused);
+    });
+
+    it('HMAC-01: of one request that is sent to two processes at once, one goes through', async () => {
+      const processes = await startProcesses(2);
+      const audience = processes.app.get(Settings).publicUrl;
+      const use = async (origin: string, authorization: string) => {
+        const lines = ['Host: localhost', 'Connection: close', `Authorization: ${authorization}`, ''];
+        return (await client(origin).raw(`GET ${DEMO} HTTP/1.1`, ...lines)).startsWith('HTTP/1.1 200 ');
+      };
+      const make = () => Promise.resolve(credential({ audience }));
+      try {
+        expect(await race({ origins: processes.origins, rounds: 50, parallel: 10, make, use })).toEqual([]);
+      } finally {
+        await processes.stop();
+      }
+    });
+
+    it('a nonce is remembered for longer than its request is good, by any clock, and then forgotten', async () => {
+      await booted.db.manager.clear(UsedOnce);
+      const timestamp = now(200);
+      expect(await send(credential({ timestamp }))).toEqual(good);
+      const [used] = await booted.db.manager.find(UsedOnce);
+      expect(`${used!.until}`).toBe(`${Number(timestamp) + 600}`);
+      await booted.app.get(OneTime).sweep();
+      expect(await booted.db.manager.count(UsedOnce)).toBe(1);
+      await booted.db.manager.update(UsedOnce, { digest: used!.digest }, { until: Number(now(-2)) });
+      await booted.app.get(OneTime).sweep();
+      expect(await booted.db.manager.count(UsedOnce)).toBe(0);
+    });
+
+    it('HMAC-04: where nonces cannot be remembered, nobody comes in', async () => {
+      const sent = credential();
+      await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
+      const answer = await send(sent);
+      await booted.db.query('ALTER TABLE used_once_away RENAME TO used_once');
+      expect(answer).toMatchObject({ status: 503, said: 'service_unavailable' });
+      expect(await send(sent)).toEqual(good);
+    });
+
+    it('HMAC-05: a nonce belongs to its key, and only who can sign uses it', async () => {
+      const [key, nonce] = [await issue(), newNonce()];
+      expect(await send(credential({ ...key, nonce }))).toMatchObject({ status: 200, said: 'bob' });
+      expect(await send(credential({ nonce, secret: key.secret }))).toEqual(refused);
+      expect(await send(credential({ nonce }))).toEqual(good);
+      const disabled = await issue({}, client(booted.origin, as({ id: 'dave', roles: ['auditor'] })));
+      const again = credential({ ...disabled, nonce });
+      for (const disabledAt of [new Date(), null]) {
+        await booted.db.manager.update(User, { id: 'dave' }, { disabledAt });
+        expect((await send(again)).status).toBe(disabledAt ? 401 : 200);
+      }
+    });
+
+    it('HMAC-07: a body that differs in one byte, or is read otherwise, is refused, and nothing is made', async () => {
+      const body = '{"title":"tampered"}';
+      const post = (sent: string, type = 'application/json') =>
+        send(
+          credential({ method: 'POST', target: '/documents', body: Buffer.from(body), fields: [JSON_TYPE] }),
+          'POST /documents',
+          [`Content-Type: ${type}`, `Content-Length: ${Buffer.byteLength(sent)}`],
+          sent,
+        );
+      for (const changed of [
+        '{"title":"Tampered"}',
+        `${body}\n`,
+        '{"title": "tampered"}',
+        '{"title":"\\u0074ampered"}',
+        '{"title":"tampered","notes":"x"}',
+        '',
+      ])
+        expect([changed, await post(changed)]).toEqual([changed, refused]);
+      expect(await post(body, 'application/json; charset=utf-8')).toEqual(refused);
+      const machines = async () =>
+        (await by(DEMO_KEY, '/documents?limit=100')).body.items as { title: string }[];
+      const made = async () => (await machines()).filter(({ title }) => /tampered/i.test(title)).length;
+      expect(await made()).toBe(0);
+      expect((await post(body)).status).toBe(201);
+      expect(await made()).toBe(1);
+    });
+
+    it('HMAC-08: no body, a length of 0 and an empty chunk are the same', async () => {
+      const typed = () => credential({ method: 'GET', fields: [JSON_TYPE] });
+      const type = 'Content-Type: application/json';
+      expect(await send(credential())).toEqual(good);
+      expect(await send(credential(), undefined, ['Content-Length: 0'])).toEqual(good);
+      expect(await send(typed(), undefined, [type])).toEqual(good);
+      expect(await send(typed(), undefined, [type, 'Content-Length: 0'])).toEqual(good);
+      expect(await send(typed(), undefined, [type, 'Transfer-Encoding: chunked'], '0\r\n\r\n')).toEqual(good);
+      // And a body that somebody adds to a request without one is not read.
+      expect(await send(typed(), undefined, [type, 'Content-Length: 2'], '{}')).toEqual(refused);
+      expect(await send(credential(), undefined, [type, 'Content-Length: 2'], '{}')).toEqual(refused);
+    });
+
+    it('HMAC-09: chunks of any size, with extensions and trailers, are the bytes that they hold', async () => {
+      const body = Buffer.from('{"title":"chunked"}');
+      const post = (chunks: readonly string[], trailers: readonly string[] = []) =>
+        send(
+          credential({ method: 'POST', target: '/documents', body, fields: [JSON_TYPE] }),
+          'POST /documents',
+          ['Content-Type: application/json', 'Transfer-Encoding: chunked'],
+          [...chunks, '0', ...trailers, '', ''].join('\r\n'),
+        );
+      expect((await post(['13', '{"title":"chunked"}'])).status).toBe(201);
+      expect((await post(['1', '{', '12', '"title":"chunked"}'])).status).toBe(201);
+      expect((await post(['13;a=b', '{"title":"chunked"}'])).status).toBe(201);
+      const trailers = ['Content-Type: text/plain', 'Authorization: HMAC-SHA256 x', 'If-Match: *'];
+      expect((await post(['13', '{"title":"chunked"}'], trailers)).status).toBe(201);
+      expect(await post(['13', '{"title":"chUnked"}'])).toEqual(refused);
+    });
+
+    it('in an application that keeps no raw bodies, a body is a fault of the application, and not an empty one', async () => {
+      const sent: Record<string, string> = { authorization: credential() };
+      const request = {
+        method: 'GET',
+        target: DEMO,
+        authority: 'localhost',
+        headers: { 'content-length': '2' },
+      };
+      const asked = { ...request, header: (name: string) => sent[name.toLowerCase()] } as AuthRequest;
+      await expect(booted.app.get(HmacStrategy, { strict: false }).validate(asked)).rejects.toThrow(
+        'rawBody: true',
+      );
+    });
+
+    it('HMAC-11: the method is the one that was signed, and nothing overrides it', async () => {
+      const { id, secret } = await issue();
+      const target = `/hmac-keys/${id}`;
+      expect(await send(credential({ id, secret, target }), `DELETE ${target}`)).toEqual(refused);
+      expect((await send(credential({ id, secret }), `HEAD ${DEMO}`)).status).toBe(401);
+      expect(await send(credential(), `GET ${DEMO}?_method=DELETE`)).toEqual(refused);
+      const override = [
+        'X-HTTP-Method-Override: DELETE',
+        'X-HTTP-Method: DELETE',
+        'X-Method-Override: DELETE',
+      ];
+      expect(await send(credential({ id, secret, target }), `GET ${target}`, override)).toMatchObject({
+        status: 404,
+      });
+      expect(await works({ id, secret })).toBe(true);
+    });
+
+    it('HMAC-13: a query is the one that was signed, or the same in another spelling', async () => {
+      const same = [
+        ['a=1&b=2', 'b=2&a=1'],
+        ['a=%7E', 'a=~'],
+        ['a=%7E', 'a=%7e'],
+        ['a=%C3%A9', 'a=%c3%a9'],
+        ['a[]=1&a[]=2', 'a%5B%5D=1&a%5b%5d=2'],
+        ['a=1&b=x&a=2', 'b=x&a=1&a=2'],
+        ['a=/?:', 'a=%2F%3F%3A'],
+      ];
+      const different = [
+        ['a=1&a=2', 'a=2&a=1'],
+        ['a=1&a=2', 'a=1'],
+        ['a=1', 'a=1&a=1'],
+        ['a=', 'a'],
+        ['a', 'a&'],
+        ['', 'a'],
+        ['a=b=c', 'a=b%3Dc'],
+        ['a=b&c=d', 'a=b%26c=d'],
+        ['a=1+2', 'a=1%202'],
+        ['a=1+2', 'a=1%2B2'],
+        ['a=1%202', 'a=1%2B2'],
+        ['a[]=1', 'a=1'],
+        ['a=%25%34%31', 'a=A'],
+        ['a=1;b=2', 'a=1&b=2'],
+      ];
+      const ask = ([signed, sent]: string[]) =>
+        send(credential({ target: `${DEMO}?${signed}` }), `GET ${DEMO}?${sent}`);
+      for (const pair of same) expect([pair, await ask(pair)]).toEqual([pair, good]);
+      for (const pair of different) expect([pair, await ask(pair)]).toEqual([pair, refused]);
+      expect(await send(credential(), `GET ${DEMO}?`)).toEqual(refused);
+      for (const bytes of ['%FF', '%C3', '%', '%zz', '%00'])
+        expect(await ask([`a=${bytes}`, `a=${bytes}`])).toMatchObject({
+          status: 400,
+          said: 'invalid_target',
+        });
+    });
+
+    it('HMAC-13: a path is the one that was signed, and has one spelling', async () => {
+      expect(await send(credential(), 'GET /me')).toEqual(refused);
+      expect(await send(credential(), 'GET /me?/demo/hmac')).toEqual(refused);
+      expect(await send(credential(), 'GET /demo/%68mac')).toMatchObject({
+        status: 400,
+        said: 'invalid_target',
+      });
+      for (const path of ['/demo//hmac', '/demo/hmac/', '/demo/HMAC', '/demo/./hmac'])
+        expect([path, (await send(credential(), `GET ${path}`)).status]).toEqual([path, 404]);
+    });
+
+    it('HMAC-16: fields that say how the rest is meant are signed where they are sent', async () => {
+      for (const [line, field] of [
+        ['Content-Type: application/json', JSON_TYPE],
+        ['If-Match: "1"', ['if-match', '"1"']],
+      ] as const) {
+        expect(await send(credential(), undefined, [line])).toEqual(refused);
+        const signed = credential({ fields: [field] });
+        expect(await send(signed.replace(`headers="${field[0]}"`, 'headers=""'), undefined, [line])).toEqual(
+          refused,
+        );
+        expect(await send(signed)).toEqual(refused);
+        expect(await send(signed, undefined, [line])).toEqual(good);
+      }
+      // The time and the host are signed in any case: no list can leave them out.
+      const sent = credential();
+      const [, timestamp = ''] = /timestamp="(\d+)"/.exec(sent)!;
+      expect(await send(sent.replace(timestamp, `${Number(timestamp) + 1}`))).toEqual(refused);
+    });
+
+    it('each part of the credential is signed: none can be put in the place of another', async () => {
+      const [one, other] = [credential(), credential({ nonce: newNonce(), timestamp: now(-1) })];
+      const part = (name: string, text: string) => new RegExp(`${name}="[^"]*"`).exec(text)![0];
+      for (const name of ['timestamp', 'nonce', 'signature'])
+        expect(await send(one.replace(part(name, one), part(name, other)))).toEqual(refused);
+      const { id } = await issue();
+      expect(await send(one.replace(DEMO_KEY.id, id))).toEqual(refused);
+      for (const names of ['constructor', 'authorization', 'x-absent', 'tostring'])
+        expect(await send(one.replace('headers=""', `headers="${names}"`))).toEqual(refused);
+      expect(await send(one)).toEqual(good);
+    });
+
+    it('HMAC-20: a signature that is cut, longer, or spelt otherwise is refused, and breaks nothing', async () => {
+      const sent = credential();
+      const [, right = ''] = /signature="(\w+)"/.exec(sent)!;
+      for (const wrong of [
+        '',
+        right.slice(0, 2),
+        right.slice(0, 62),
+        right.slice(0, 63),
+        `${right}0`,
+        right + right,
+        right.toUpperCase(),
+        Buffer.from(right, 'hex').toString('base64'),
+        Buffer.from(right).toString('base64'),
+        `0x${right.slice(2)}`,
+        `${right.slice(0, 63)}g`,
+        '0'.repeat(64),
+        'f'.repeat(8_000),
+      ])
+        expect([wrong, await send(sent.replace(right, wrong))]).toEqual([wrong, refused]);
+      expect(await send(sent)).toEqual(good);
+    });
+
+    it('a field that could be read in two ways is not read', async () => {
+      const sent = credential();
+      for (const text of [
+        sent.replace(', nonce', ', nonce="aaaaaaaaaaaaaaaa", nonce'),
+        sent.replace('id=', 'x="1", id='),
+        sent.replace(/(timestamp="\d+"), (nonce="[^"]+")/, '$2, $1'),
+        sent.replace(/timestamp="(\d+)"/, 'timestamp=$1'),
+        sent.replace(/timestamp="(\d+)"/, 'timestamp="+$1"'),
+        sent.replace(/timestamp="(\d+)"/, 'timestamp="$1.0"'),
+        sent.replace('nonce=', 'Nonce='),
+        sent.replace('nonce="', 'nonce="\\'),
+        sent.replace(', nonce', ',nonce'),
+        sent.replace('HMAC-SHA256 ', 'HMAC-SHA256  '),
+        sent.replace('HMAC-SHA256 ', 'HMAC-SHA256\t'),
+        `${sent},`,
+        `${sent}, x="1"`,
+        sent.replace(/"/g, "'"),
+        sent.replace(/nonce="[^"]+"/, 'nonce="short"'),
+        sent.replace(/nonce="[^"]+"/, `nonce="${'a'.repeat(65)}"`),
+      ])
+        expect([text, await send(text)]).toEqual([text, refused]);
+      expect(await send(sent)).toEqual(good);
+    });
+
+    it('HMAC-22: an unknown key and a wrong signature look alike', async () => {
+      const unknown = await send(credential({ id: newKeyId() }));
+      expect(await send(credential({ secret: 'wrong' }))).toEqual(unknown);
+      expect(unknown).toEqual(refused);
+    });
+
+    it('HMAC-23: a request for another host is refused, whoever signed it', async () => {
+      expect(await send(credential(), undefined, ['Host: other.test'])).toEqual(refused);
+      expect(await send(credential({ authority: 'localhost:80' }))).toEqual(refused);
+      const production = await boot({
+        env: { NODE_ENV: 'production', PUBLIC_URL: AUDIENCE, APP_SECRET: randomBytes(32).toString('hex') },
+      });
+      await production.db.manager.insert(Tenant, { id: 'acme', name: 'Acme' });
+      const account = {
+        id: 'bob',
+        tenantId: 'acme',
+        username: 'bob',
+        kind: 'user',
+        roles: ['editor'],
+      } as const;
+      await production.db.manager.insert(User, { ...account, roles: ['editor'], disabledAt: null, epoch: 0 });
+      const { sign } = await contract.issue(production, 'bob');
+      const ask = async (authority: string) => {
+        const { headers } = await sign(new Request(`https://${authority}${DEMO}`));
+        const lines = [
+          `Host: ${authority}`,
+          `Authorization: ${headers.get('Authorization')}`,
+          'Connection: close',
+          '',
+        ];
+        return (await client(production.origin).raw(`GET ${DEMO} HTTP/1.1`, ...lines)).slice(9, 12);
+      };
+      expect([await ask('api.atlas.test'), await ask('evil.test')]).toEqual(['200', '401']);
+      await production.close();
+    });
+
+    it('HMAC-24: a request for another server (staging, a partner) is refused, although the key is known', async () => {
+      expect(booted.app.get(Settings).publicUrl).toBe(AUDIENCE);
+      for (const audience of ['https://staging.atlas.test', 'http://api.atlas.test', `${AUDIENCE}/`, ''])
+        expect(await send(credential({ audience }))).toEqual(refused);
+    });
+
+    it('HMAC-25: after a rotation both secrets are good until the old one ends, and never three', async () => {
+      const first = await issue();
+      const second = (await bob().post(`/hmac-keys/${first.id}/rotate`)).body as Key;
+      expect(second.id).toBe(first.id);
+      expect([await works(first), await works(second)]).toEqual([true, true]);
+      const nonce = newNonce();
+      expect((await send(credential({ ...first, nonce }))).status).toBe(200);
+      expect(await send(credential({ ...second, nonce }))).toEqual(refused);
+      await update(first.id, { previousUntil: new Date() });
+      expect([await works(first), await works(second)]).toEqual([false, true]);
+      const third = (await bob().post(`/hmac-keys/${first.id}/rotate`)).body as Key;
+      const fourth = (await bob().post(`/hmac-keys/${first.id}/rotate`, { overlapSeconds: 0 })).body as Key;
+      expect(await Promise.all([first, second, third, fourth].map(works))).toEqual([
+        false,
+        false,
+        false,
+        true,
+      ]);
+    });
+
+    it('of several rotations at the same time, each answered 201 was the last word once', async () => {
+      const key = await issue();
+      const answers = await Promise.all([1, 2, 3, 4].map(() => bob().post(`/hmac-keys/${key.id}/rotate`)));
+      const won = answers.filter(({ status }) => status === 201).map(({ body }) => body as Key);
+      for (const { status, body } of answers.filter((each) => each.status !== 201))
+        expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
+      const alive = await Promise.all([key, ...won].map(works));
+      expect(alive.filter(Boolean)).toHaveLength(2);
+    });
+
+    it('neither the API nor the database gives a secret back, and sealed for one row it opens in no other', async () => {
+      const [key, other] = [await issue(), await issue()];
+      const dump = JSON.stringify(await booted.db.query('SELECT * FROM hmac_keys'));
+      expect(dump).toContain(key.id);
+      expect(dump).not.toContain('atlas_hmac_');
+      expect((await by(key, `/hmac-keys/${key.id}`)).status).toBe(404);
+      await update(other.id, { sealed: (await row(key.id)).sealed });
+      expect((await by({ id: other.id, secret: key.secret })).status).toBe(500);
+    });
+
+    it('a limited key makes, rotates and ends none that is wider, and one with an end manages none', async () => {
+      const wide = await issue();
+      const narrow = await issue({ scopes: ['documents:read'] });
+      const ending = await issue({ expiresAt: new Date(Date.now() + 3_600_000).toISOString() });
+      const headers = { 'Content-Type': 'application/json' };
+      const make = (key: Key, body: object) =>
+        by(key, '/hmac-keys', { method: 'POST', headers, body: JSON.stringify({ name: 'x', ...body }) });
+      const before = await row(wide.id);
+      for (const answer of [
+        await make(narrow, { scopes: ['documents:write'] }),
+        await make(ending, {}),
+        await by(narrow, `/hmac-keys/${wide.id}/rotate`, { method: 'POST' }),
+        await by(narrow, `/hmac-keys/${wide.id}`, { method: 'DELETE' }),
+        await by(ending, `/hmac-keys/${wide.id}/rotate`, { method: 'POST' }),
+      ])
+        expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+      expect(await row(wide.id)).toEqual(before);
+      expect((await make(narrow, {})).body).toMatchObject({ scopes: ['documents:read'] });
+    });
+
+    it("nobody can list, rotate or end another account's key; it does not even exist", async () => {
+      const key = await issue();
+      const before = await row(key.id);
+      const mallory = client(booted.origin, as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }));
+      expect((await mallory.post(`/hmac-keys/${key.id}/rotate`)).body.code).toBe('not_found');
+      expect((await mallory.send('DELETE', `/hmac-keys/${key.id}`)).body.code).toBe('not_found');
+      expect(JSON.stringify((await mallory.get('/hmac-keys')).body)).not.toContain(key.id);
+      expect(await row(key.id)).toEqual(before);
+    });
+  });
+});
