@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import { parseDictionary, type InnerList } from 'structured-headers';
 import { publicKeyOf, sign, verify } from '../../src/methods/http-signature/http-signature.algorithms.js';
@@ -518,7 +518,7 @@ function plain(_: string, value: unknown): unknown {
   if (value instanceof Map) return [...(value as Map<unknown, unknown>)];
   if (value instanceof ArrayBuffer) return { bytes: [...new Uint8Array(value)] };
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? { [value.constructor.name]: String(value) }
+    ? { [value.constructor.name]: `${value as Date}` }
     : value;
 }
 

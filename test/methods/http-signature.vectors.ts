@@ -305,7 +305,7 @@ export const TRANSFORM_SIGNATURE =
   'ZT1kooQsEHpZ0I1IjCqtQppOmIqlJPeo7DHR3SoMn0s5JZ1eRGS0A+vyYP9t/LXlh5QMFFQ6cpLt2m0pmj3NDA==';
 const HOST = ['Host', 'example.org'] as const;
 const DATE = ['Date', 'Fri, 15 Jul 2022 14:24:55 GMT'] as const;
-const JSON_ = ['Accept', 'application/json'] as const;
+const AS_JSON = ['Accept', 'application/json'] as const;
 const ANY = ['Accept', '*/*'] as const;
 const DEMO = 'GET /demo?name1=Value1&Name2=value2';
 export const TRANSFORMED: readonly {
@@ -313,10 +313,16 @@ export const TRANSFORMED: readonly {
   readonly message: RequestMessage;
   readonly valid: boolean;
 }[] = [
-  { name: 'as it was signed', message: request(DEMO, [HOST, DATE, JSON_, ANY]), valid: true },
+  { name: 'as it was signed', message: request(DEMO, [HOST, DATE, AS_JSON, ANY]), valid: true },
   {
     name: 'with a field and a query parameter more',
-    message: request(`${DEMO}&param=added`, [HOST, DATE, JSON_, ANY, ['Accept-Language', 'en-US,en;q=0.5']]),
+    message: request(`${DEMO}&param=added`, [
+      HOST,
+      DATE,
+      AS_JSON,
+      ANY,
+      ['Accept-Language', 'en-US,en;q=0.5'],
+    ]),
     valid: true,
   },
   {
@@ -328,15 +334,19 @@ export const TRANSFORMED: readonly {
     ]),
     valid: true,
   },
-  { name: 'with the fields in another order', message: request(DEMO, [JSON_, ANY, DATE, HOST]), valid: true },
+  {
+    name: 'with the fields in another order',
+    message: request(DEMO, [AS_JSON, ANY, DATE, HOST]),
+    valid: true,
+  },
   {
     name: 'with another method and authority',
-    message: request('POST /demo?name1=Value1&Name2=value2', [['Host', 'example.com'], DATE, JSON_, ANY]),
+    message: request('POST /demo?name1=Value1&Name2=value2', [['Host', 'example.com'], DATE, AS_JSON, ANY]),
     valid: false,
   },
   {
     name: 'with the lines of Accept in another order',
-    message: request(DEMO, [HOST, DATE, ANY, JSON_]),
+    message: request(DEMO, [HOST, DATE, ANY, AS_JSON]),
     valid: false,
   },
 ];

@@ -26,12 +26,12 @@ export interface RequestMessage {
   /** Path and query as they stand in the first line. */
   readonly target: string;
   /** The values of all lines of a field. */
-  lines(name: string): readonly string[];
+  readonly lines: (name: string) => readonly string[];
 }
 
 export interface ResponseMessage {
   readonly status: number;
-  lines(name: string): readonly string[];
+  readonly lines: (name: string) => readonly string[];
   /** What it answers, for components with the parameter `req` (section 2.4). */
   readonly request: RequestMessage;
 }
@@ -113,7 +113,7 @@ function derived(name: string, parameters: Parameters, message: Message): string
   }
   const derive = OF_REQUEST[name];
   if (!derive) throw new SignatureError('a request has no such component');
-  return derive(message, String(parameters.get('name') ?? ''));
+  return derive(message, (parameters.get('name') ?? '') as string);
 }
 
 /** Section 2.1. A structured field is written anew, so that space which a proxy has changed does no harm. */
@@ -121,7 +121,7 @@ function field(name: string, parameters: Parameters, message: Message): string {
   const values = message.lines(name).map((value) => value.trim());
   if (!values.length) throw new SignatureError('a field that is covered is absent');
   if (parameters.has('name')) throw new SignatureError('a field has a parameter of a derived component');
-  const key = parameters.get('key');
+  const key = parameters.get('key') as string | undefined;
   const structured = parameters.has('sf') || key !== undefined;
   if (parameters.has('bs') && structured) throw new SignatureError('bs goes with neither sf nor key');
   if (parameters.has('bs'))
@@ -129,7 +129,7 @@ function field(name: string, parameters: Parameters, message: Message): string {
   const text = values.join(', ');
   if (!structured) return text;
   try {
-    return key === undefined ? rewritten(text, TYPES[name]) : memberOf(text, TYPES[name], String(key));
+    return key === undefined ? rewritten(text, TYPES[name]) : memberOf(text, TYPES[name], key);
   } catch (error) {
     throw error instanceof SignatureError ? error : new SignatureError('a field is not what sf says it is');
   }

@@ -151,8 +151,8 @@ export function refuseUncovered({ input: [items] }: Signed, required: readonly s
     throw new SignatureError('it does not cover all that it must');
 }
 
-/** `@method` as it stands in the list, `"@method"`; what has parameters stands there as it is written: `"@method";req`. */
-const identifierOf = (component: string) => (component.startsWith('"') ? component : `"${component}"`);
+/** `@method` as it stands in the list, `"@method"`; what has parameters is written as it stands there: `"@method";req`. */
+export const identifierOf = (component: string) => (component.startsWith('"') ? component : `"${component}"`);
 
 function secondsIn(value: BareItem | undefined): number | undefined {
   if (value === undefined) return undefined;
