@@ -5,3 +5,4 @@ export * as httpSignature from './http-signature/index.js';
 export * as jwt from './jwt/index.js';
 export * as password from './password/index.js';
 export * as session from './session/index.js';
+export * as sigv4 from './sigv4/index.js';

@@ -1,0 +1,61 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { z } from 'zod';
+import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
+import { NEW_CREDENTIAL, ROTATION } from '../../users/index.js';
+import { AccessKeys } from './access-keys.js';
+import type { AccessKey } from './sigv4.entity.js';
+
+const NewKey = z.strictObject(NEW_CREDENTIAL);
+
+/** What may be told of a key: all but its secret. */
+const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: AccessKey) => ({
+  id,
+  name,
+  scopes,
+  createdAt,
+  expiresAt,
+  lastUsedAt,
+  previousUntil,
+});
+
+@Controller()
+@SelfService()
+export class SigV4Controller {
+  constructor(private readonly keys: AccessKeys) {}
+
+  @Get('demo/sigv4')
+  @Authenticate('sigv4')
+  demo(@Caller() caller: Principal): Principal {
+    return caller;
+  }
+
+  @Post('access-keys')
+  async issue(
+    @Caller() caller: Principal,
+    @Body({ schema: NewKey }) { name, ...limits }: z.output<typeof NewKey>,
+  ) {
+    const { row, secret } = await this.keys.issue(caller, name, limits);
+    return { ...view(row), secret };
+  }
+
+  @Get('access-keys')
+  async list(@Caller() caller: Principal) {
+    return { items: (await this.keys.list(caller)).map(view) };
+  }
+
+  @Post('access-keys/:id/rotate')
+  async rotate(
+    @Caller() caller: Principal,
+    @Param('id') id: string,
+    @Body({ schema: ROTATION }) { overlapSeconds }: z.output<typeof ROTATION>,
+  ) {
+    const { row, secret } = await this.keys.rotate(caller, id, overlapSeconds);
+    return { ...view(row), secret };
+  }
+
+  @Delete('access-keys/:id')
+  @HttpCode(204)
+  revoke(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+    return this.keys.revoke(caller, id);
+  }
+}

@@ -1,0 +1,13 @@
+import { Module } from '@nestjs/common';
+import { CryptoModule } from '../../crypto/index.js';
+import { AccessKeys } from './access-keys.js';
+import { SigV4Controller } from './sigv4.controller.js';
+import { SigV4Demo } from './sigv4.demo.js';
+import { SigV4Strategy } from './sigv4.strategy.js';
+
+@Module({
+  imports: [CryptoModule],
+  controllers: [SigV4Controller],
+  providers: [SigV4Strategy, AccessKeys, SigV4Demo],
+})
+export class SigV4Module {}

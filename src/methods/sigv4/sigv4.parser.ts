@@ -1,0 +1,117 @@
+import { ALGORITHM, TERMINATOR, type Parameter, type Scope } from './sigv4.js';
+
+/** What a request says of its signature, wherever it says it. */
+export interface Claim {
+  readonly keyId: string;
+  readonly scope: Scope;
+  /** As it was signed, `20260807T101500Z`. */
+  readonly time: string;
+  readonly at: Date;
+  /** Seconds from `at` on; of a presigned URL only. */
+  readonly lifetime?: number;
+  /** In lower case and in order, each once. */
+  readonly signedHeaders: readonly string[];
+  /** 64 hexadecimal digits, in lower case. */
+  readonly signature: string;
+}
+
+/** The longest that a presigned URL may be good, as with AWS: a week. */
+const LONGEST_S = 7 * 86_400;
+/** More than any route takes, and than which frameworks read no more. */
+const MOST_PARAMETERS = 100;
+
+const SCHEME = /^AWS4-HMAC-SHA256(?=[\s,]|$)/i;
+const HEADER = /^ +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([^,\s]+)$/;
+const CREDENTIAL = /^([A-Z2-7]{20})\/(\d{8})\/([\w-]+)\/([\w-]+)\/([\w-]+)$/;
+const PRESIGNED = /[?&]X-Amz-(?:Algorithm|Credential|Signature)=/i;
+const FIELD_NAME = /^[!#$%&'*+.^`|~\w-]+$/;
+const TIME = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/;
+
+/** Is this SigV4, well-formed or not? The scheme's name has no case (RFC 9110, section 11.1). */
+export const speaksSigV4 = (authorization: string): boolean => SCHEME.test(authorization);
+
+/** Does the URL say that it was signed? */
+export const isPresigned = (target: string): boolean => PRESIGNED.test(target);
+
+/** What stands in the Authorization field, with the time that stands in `X-Amz-Date`; undefined where any of it is malformed. */
+export function parseHeader(authorization: string, time: string | undefined): Claim | undefined {
+  const [, credential, signedHeaders, signature] = HEADER.exec(authorization.replace(SCHEME, '')) ?? [];
+  return claimOf({ credential, signedHeaders, signature, time });
+}
+
+/** What stands in the query of a presigned URL; undefined where any of it is malformed. */
+export function parsePresigned(query: readonly Parameter[]): Claim | undefined {
+  const of = (name: string) => parameterOf(query, name);
+  const expires = of('X-Amz-Expires') ?? '';
+  const lifetime = /^[1-9]\d{0,5}$/.test(expires) ? Number(expires) : Infinity;
+  if (of('X-Amz-Algorithm') !== ALGORITHM || lifetime > LONGEST_S) return undefined;
+  const claim = claimOf({
+    credential: of('X-Amz-Credential'),
+    signedHeaders: of('X-Amz-SignedHeaders'),
+    signature: of('X-Amz-Signature'),
+    time: of('X-Amz-Date'),
+  });
+  return claim && { ...claim, lifetime };
+}
+
+/** Signers move headers into the query, so these names have no case. */
+export const isNamed =
+  (name: string) =>
+  ([each]: Parameter): boolean =>
+    each.toLowerCase() === name.toLowerCase();
+
+export const parameterOf = (query: readonly Parameter[], name: string): string | undefined =>
+  query.find(isNamed(name))?.[1];
+
+/**
+ * The parameters of a target's query, read as the routes read them: `+` is a space. Undefined where there are more than
+ * a hundred, or some are not UTF-8.
+ */
+export function parseQuery(query: string): Parameter[] | undefined {
+  const parts = query.split('&').filter((part) => part !== '');
+  if (parts.length > MOST_PARAMETERS) return undefined;
+  try {
+    return parts.map((part): Parameter => {
+      const [name = '', ...value] = part.replaceAll('+', ' ').split('=');
+      return [decodeURIComponent(name), decodeURIComponent(value.join('='))];
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** The canonical form sorts what one name has several times, so the signature does not say in which order that came. */
+export const repeatsAName = (query: readonly Parameter[]): boolean =>
+  new Set(query.map(([name]) => (/^x-amz-/i.test(name) ? name.toLowerCase() : name))).size < query.length;
+
+/** `/documents?limit=2` in its two parts. */
+export function splitTarget(target: string): { path: string; query: string } {
+  const [path = '', ...query] = target.split('?');
+  return { path, query: query.join('?') };
+}
+
+function claimOf(parts: {
+  readonly credential: string | undefined;
+  readonly signedHeaders: string | undefined;
+  readonly signature: string | undefined;
+  readonly time: string | undefined;
+}): Claim | undefined {
+  const { signature = '', time = '' } = parts;
+  const [, keyId, day, region, service, terminator] = CREDENTIAL.exec(parts.credential ?? '') ?? [];
+  const signedHeaders = (parts.signedHeaders ?? '').split(';');
+  const at = momentOf(time);
+  const wellFormed =
+    /^[0-9a-f]{64}$/.test(signature) &&
+    signedHeaders.every((name, i) => FIELD_NAME.test(name) && (i === 0 || signedHeaders[i - 1]! < name)) &&
+    signedHeaders.every((name) => name === name.toLowerCase());
+  if (!keyId || !day || !region || !service || terminator !== TERMINATOR || !at || !wellFormed)
+    return undefined;
+  return { keyId, scope: { day, region, service }, time, at, signedHeaders, signature };
+}
+
+/** A moment that is in the calendar: not the 30th of February. */
+function momentOf(time: string): Date | undefined {
+  const iso = time.replace(TIME, '$1-$2-$3T$4:$5:$6.000Z');
+  const moment = new Date(iso);
+  return iso !== time && !Number.isNaN(moment.getTime()) && moment.toISOString() === iso ? moment : undefined;
+}

@@ -1,0 +1,632 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { AuditEvent } from '../../src/audit/index.js';
+import { Settings } from '../../src/config/index.js';
+import { LastSeen } from '../../src/database/index.js';
+import { Document } from '../../src/documents/index.js';
+import { accessKeyBox } from '../../src/methods/sigv4/access-keys.js';
+import { presign, withSigV4, type KeyPair } from '../../src/methods/sigv4/sigv4.client.js';
+import { DEMO_KEY } from '../../src/methods/sigv4/sigv4.demo.js';
+import { AccessKey } from '../../src/methods/sigv4/sigv4.entity.js';
+import {
+  newKeyId,
+  newSecret,
+  scopeText,
+  sha256,
+  signatureOf,
+  stringToSign,
+  timeText,
+} from '../../src/methods/sigv4/sigv4.js';
+import { Tenant, User } from '../../src/users/index.js';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { satisfiesTheContract } from '../method.contract.js';
+import { contract } from './sigv4.contract.js';
+import { forge, type Message } from './sigv4.forge.js';
+import { curl, presignWithSmithy, signWithAws4, signWithSmithy } from './sigv4.signers.js';
+
+satisfiesTheContract(contract);
+
+const CHALLENGE =
+  'AWS4-HMAC-SHA256 realm="auth-atlas", region="atlas-1", service="auth-atlas", error="invalid_sigv4"';
+const JSON_TYPE = { 'content-type': 'application/json' };
+const DEMO = '/demo/sigv4';
+
+describe('sigv4', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot()));
+  afterAll(() => booted.close());
+
+  /** As bob, signed in by some other method, without a ceiling. */
+  const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
+  const issue = async (body: object = {}, who = bob()): Promise<KeyPair> => {
+    const answer = await who.post('/access-keys', { name: 'test', ...body });
+    expect(answer.status).toBe(201);
+    return answer.body as KeyPair;
+  };
+  const row = (id: string) => booted.db.manager.findOneByOrFail(AccessKey, { id });
+  const update = (id: string, changes: Partial<AccessKey>) =>
+    booted.db.manager.update(AccessKey, { id }, changes);
+  const documents = () => booted.db.manager.count(Document);
+
+  const send = async ({ method = 'GET', target = DEMO, headers = {}, body }: Message) => {
+    const response = await fetch(booted.origin + target, {
+      method,
+      headers,
+      ...(body !== undefined && { body }),
+    });
+    const answer = (await response.json()) as Answer['body'];
+    return { status: response.status, challenge: response.headers.get('www-authenticate'), body: answer };
+  };
+  const sendWith = async (key: KeyPair, path: string, init?: RequestInit) =>
+    fetch(await withSigV4(key)(new Request(booted.origin + path, init)));
+  const works = async (key: KeyPair) => (await sendWith(key, DEMO)).status === 200;
+  const refused = async (message: Message) => {
+    const { status, challenge, body } = await send(message);
+    expect({ message, status, code: body.code, challenge }).toEqual({
+      message,
+      status: 401,
+      code: 'invalid_sigv4',
+      challenge: CHALLENGE,
+    });
+  };
+
+  let signed: ReturnType<typeof forge>['signed'];
+  let presigned: ReturnType<typeof forge>['presigned'];
+  beforeAll(() => void ({ signed, presigned } = forge(booted.origin, DEMO)));
+  const minutes = (count: number) => new Date(Date.now() + count * 60_000);
+
+  describe('an access key', () => {
+    it('is shown once, when it is made, and can do what it was made for', async () => {
+      const answer = await bob().post('/access-keys', { name: 'sync', scopes: ['documents:read'] });
+      const { secret, ...shown } = answer.body;
+      expect(shown).toMatchObject({ name: 'sync', scopes: ['documents:read'], expiresAt: null });
+      expect([shown.id, secret]).toEqual([
+        expect.stringMatching(/^ATLA[A-Z2-7]{16}$/),
+        expect.stringMatching(/^[A-Za-z0-9+/]{40}$/),
+      ]);
+      const listed = await bob().get('/access-keys');
+      expect(listed.body.items).toContainEqual(shown);
+      expect(JSON.stringify(listed.body)).not.toContain(secret);
+      const title = { method: 'POST', headers: JSON_TYPE, body: '{"title":"x"}' };
+      expect((await sendWith(answer.body, '/documents')).status).toBe(200);
+      expect((await sendWith(answer.body, '/documents', title)).status).toBe(403);
+      expect((await sendWith(await issue(), '/documents', title)).status).toBe(201);
+    });
+
+    it('says when it was last used', async () => {
+      const key = await issue();
+      await works(key);
+      await booted.app.get(LastSeen).flush();
+      expect((await row(key.id)).lastUsedAt).toBeInstanceOf(Date);
+    });
+
+    it('has two secrets during a rotation, and never three', async () => {
+      const first = await issue();
+      const rotate = async (body?: object) =>
+        (await bob().post(`/access-keys/${first.id}/rotate`, body)).body as KeyPair;
+      const second = await rotate();
+      expect([second.id, await works(first), await works(second)]).toEqual([first.id, true, true]);
+      const third = await rotate();
+      expect(await Promise.all([first, second, third].map(works))).toEqual([false, true, true]);
+      await update(first.id, { previousUntil: new Date() });
+      expect(await Promise.all([second, third].map(works))).toEqual([false, true]);
+      const last = await rotate({ overlapSeconds: 0 });
+      expect(await Promise.all([third, last].map(works))).toEqual([false, true]);
+    });
+
+    it('of several rotations at the same time, each that was answered 201 was the last word once', async () => {
+      const key = await issue();
+      const answers = await Promise.all([1, 2, 3].map(() => bob().post(`/access-keys/${key.id}/rotate`)));
+      const won = answers.filter(({ status }) => status === 201).map(({ body }) => body as KeyPair);
+      expect((await Promise.all([key, ...won].map(works))).filter(Boolean)).toHaveLength(2);
+      for (const { status, body } of answers.filter((each) => each.status !== 201))
+        expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
+    });
+
+    it('is in the audit log from its first day to its last', async () => {
+      const { id } = await issue();
+      await bob().post(`/access-keys/${id}/rotate`);
+      expect((await bob().send('DELETE', `/access-keys/${id}`)).status).toBe(204);
+      expect((await bob().send('DELETE', `/access-keys/${id}`)).status).toBe(404);
+      const where = { target: `access-key:${id}` };
+      const events = await booted.db.manager.find(AuditEvent, { where, order: { seq: 'ASC' } });
+      expect(events.map(({ event, userId, details }) => [event, userId, details])).toEqual([
+        ['authn_token_created', 'bob', {}],
+        ['authn_token_created', 'bob', { rotated: true }],
+        ['authn_token_revoked', 'bob', {}],
+      ]);
+    });
+  });
+
+  describe('what stock signers send is good:', () => {
+    const withQuery = `${DEMO}?b=2&a=1&c=x%20y%2Bz&a.b=%C3%A9`;
+    const spaced = '/documents/no%20such%20document';
+    const drafts = () => ({ method: 'POST', headers: JSON_TYPE, body: `{"title":"é ${newKeyId()}"}` });
+
+    it("the SDK's own signer, in a header, with and without the hash of the body", async () => {
+      for (const applyChecksum of [true, false]) {
+        for (const target of [DEMO, withQuery, spaced]) {
+          const headers = await signWithSmithy(
+            DEMO_KEY,
+            booted.origin + target,
+            { method: 'GET' },
+            { applyChecksum },
+          );
+          expect('x-amz-content-sha256' in headers).toBe(applyChecksum);
+          expect((await send({ target, headers })).status).toBe(target === spaced ? 404 : 200);
+        }
+        const draft = drafts();
+        const headers = await signWithSmithy(DEMO_KEY, `${booted.origin}/documents`, draft, {
+          applyChecksum,
+        });
+        expect((await send({ ...draft, target: '/documents', headers })).status).toBe(201);
+      }
+    });
+
+    it("the SDK's own signer, in a URL", async () => {
+      for (const target of [DEMO, withQuery, spaced]) {
+        const url = await presignWithSmithy(DEMO_KEY, booted.origin + target, { method: 'GET' }, 60);
+        expect((await send({ target: url.slice(booted.origin.length) })).status).toBe(
+          target === spaced ? 404 : 200,
+        );
+      }
+    });
+
+    it('aws4, in a header and in a URL', async () => {
+      for (const target of [DEMO, withQuery, spaced])
+        for (const inQuery of [false, true]) {
+          const address = new URL(booted.origin + target);
+          if (inQuery) address.search += `${address.search && '&'}X-Amz-Expires=60`;
+          const { url, headers } = signWithAws4(DEMO_KEY, address.href, { method: 'GET' }, inQuery);
+          const answer = await send({
+            target: url.slice(booted.origin.length),
+            ...(!inQuery && { headers }),
+          });
+          expect(answer.status).toBe(target === spaced ? 404 : 200);
+        }
+      const draft = drafts();
+      const { headers } = signWithAws4(DEMO_KEY, `${booted.origin}/documents`, draft);
+      expect((await send({ ...draft, target: '/documents', headers })).status).toBe(201);
+    });
+
+    it('curl, with what it is given: headers, a body, a query that is sorted already', async () => {
+      const url = (path: string) => booted.origin + path;
+      expect(await curl(DEMO_KEY, url(`${DEMO}?a=1&b=2`))).toMatch(/"id":"acme-machine".* 200$/);
+      const json = ['-H', 'Content-Type: application/json', '-d'];
+      const created = await curl(DEMO_KEY, url('/documents'), ...json, '{"title":"by curl"}');
+      expect(created).toMatch(/ 201$/);
+      const { id } = JSON.parse(created.replace(/ 201$/, '')) as { id: string };
+      const patch = ['-X', 'PATCH', '-H', 'If-Match: "1"', ...json, '{"title":"again"}'];
+      expect(await curl(DEMO_KEY, url(`/documents/${id}`), ...patch)).toMatch(/"title":"again".* 200$/);
+    });
+
+    it('our own client, whatever the path and the query', async () => {
+      for (const target of [withQuery, spaced, `${DEMO}?%F0%9F%98%80=*`]) {
+        const expected = target === spaced ? 404 : 200;
+        expect((await sendWith(DEMO_KEY, target)).status).toBe(expected);
+        expect((await fetch(presign(DEMO_KEY, booted.origin + target))).status).toBe(expected);
+      }
+    });
+  });
+
+  describe('a presigned URL', () => {
+    it('is good until it ends, as often as one likes, without any header', async () => {
+      const url = presign(DEMO_KEY, `${booted.origin}/documents/bob-published-internal`, {
+        expiresIn: 604_800,
+      });
+      for (let i = 0; i < 2; i++) expect((await fetch(url)).status).toBe(200);
+      expect((await send(presigned({ at: minutes(-59), expires: '3600' }))).status).toBe(200);
+    });
+
+    it('is for one method, one path and one query', async () => {
+      const one = '/documents/bob-published-internal';
+      const { target } = presigned({ target: `${one}?a=1` });
+      expect((await send({ target })).status).toBe(200);
+      await refused({ target: target.replace('a=1', 'a=2') });
+      await refused({ target: target.replace(one, '/documents/bob-published-public') });
+      await refused({ target, method: 'DELETE' });
+    });
+
+    it('may carry the hash of its body, and only the right one', async () => {
+      const empty = sha256('');
+      for (const name of ['X-Amz-Content-Sha256', 'x-amz-content-sha256'])
+        expect((await send(presigned({ more: [[name, empty]] }))).status).toBe(200);
+      await refused(presigned({ more: [['X-Amz-Content-Sha256', sha256('a')]] }));
+    });
+
+    it('is good on routes that take any query; the others say which parameters they do not know', async () => {
+      const url = presign(DEMO_KEY, `${booted.origin}/documents?limit=1`);
+      const { status, body } = await send({ target: url.slice(booted.origin.length) });
+      expect([status, body.code]).toEqual([400, 'invalid_query']);
+    });
+
+    it('is a bearer of what it was made for: it reaches nothing secret, and makes no credential', async () => {
+      const { body } = await send(presigned());
+      expect(body.proofs).toMatchObject([{ method: 'sigv4', bound: false, confined: true }]);
+      const alice = await issue({}, client(booted.origin, as({ id: 'alice', roles: ['admin'] })));
+      const secret = `${booted.origin}/documents/alice-draft-secret`;
+      expect((await fetch(presign(alice, secret))).status).toBe(404);
+      expect((await sendWith(alice, '/documents/alice-draft-secret')).status).toBe(200);
+      const before = await row(DEMO_KEY.id);
+      const url = presign(DEMO_KEY, `${booted.origin}/access-keys/${DEMO_KEY.id}/rotate`, { method: 'POST' });
+      const answer = await fetch(url, { method: 'POST' });
+      expect([answer.status, await answer.json()]).toEqual([
+        403,
+        expect.objectContaining({ code: 'beyond_your_credential' }),
+      ]);
+      expect((await row(DEMO_KEY.id)).sealed).toBe(before.sealed);
+    });
+  });
+
+  describe('attacks', () => {
+    it('SIGV4-06: a presigned URL that has ended, begins later, or would live too long', async () => {
+      for (const expires of ['0', '-1', '604801', '1e3', '060', ' 60', '6.0', '', '9'.repeat(400)])
+        await refused(presigned({ expires }));
+      await refused(presigned({ at: minutes(-1), expires: '59' }));
+      await refused(presigned({ at: minutes(6), expires: '3600' }));
+      await refused(presigned({ at: minutes(-7 * 24 * 60), expires: '604800' }));
+      const { target } = presigned();
+      await refused({ target: target.replace('Expires=60', 'Expires=600') });
+      await refused({ target: target.replace('&X-Amz-Expires=60', '') });
+    });
+
+    it('SIGV4-07: a signature in the header and one in the URL', async () => {
+      const { target } = presigned();
+      for (const both of [
+        signed({ target }),
+        { ...signed(), target },
+        { ...signed(), target: `${DEMO}?x-amz-signature=` },
+      ]) {
+        const { status, body } = await send(both);
+        expect([status, body.code]).toEqual([400, 'ambiguous_credentials']);
+      }
+    });
+
+    it('SIGV4-10: a signed header that is not there, and the host not signed', async () => {
+      const signedHeaders = ['host', 'x-amz-date', 'x-not-there'];
+      await refused(signed({ signedHeaders }));
+      await refused(presigned({ signedHeaders: ['host', 'x-not-there'] }));
+      await refused(signed({ signedHeaders: ['x-amz-date'] }));
+      await refused(presigned({ headers: { 'x-a': 'a' }, signedHeaders: ['x-a'] }));
+      for (const name of ['constructor', '__proto__', 'tostring'])
+        await refused(signed({ signedHeaders: [name, 'host', 'x-amz-date'].sort() }));
+    });
+
+    it('what decides on what a request does, and is not signed', async () => {
+      const date = ['host', 'x-amz-date'];
+      await refused(signed({ signedHeaders: ['host'] }));
+      await refused(signed({ headers: { 'x-amz-meta-a': 'b' }, signedHeaders: date }));
+      const before = await documents();
+      await refused(
+        signed({
+          method: 'POST',
+          target: '/documents',
+          headers: JSON_TYPE,
+          body: '{"title":"x"}',
+          signedHeaders: date,
+        }),
+      );
+      await refused(
+        signed({
+          method: 'PATCH',
+          target: '/documents/x',
+          headers: { 'if-match': '"1"' },
+          signedHeaders: date,
+        }),
+      );
+      const { target } = presigned();
+      await refused({ target, headers: { 'x-amz-meta-a': 'b' } });
+      expect(await documents()).toBe(before);
+      expect((await send(signed({ headers: { 'x-a': 'b' }, signedHeaders: date }))).status).toBe(200);
+    });
+
+    it('SIGV4-11: a session token, which this server never gave: signed, added or dropped', async () => {
+      const token = { 'x-amz-security-token': 'AQoDYXdzEPT' };
+      await refused(signed({ headers: token }));
+      const { headers } = signed();
+      await refused({ headers: { ...headers, ...token } });
+      const dropped = signed({ headers: token }).headers!;
+      const { 'x-amz-security-token': _, ...without } = dropped;
+      await refused({ headers: without });
+      for (const name of ['X-Amz-Security-Token', 'x-amz-security-token'])
+        await refused(presigned({ more: [[name, 'AQoDYXdzEPT']] }));
+      const { target } = presigned();
+      await refused({ target: `${target}&X-Amz-Security-Token=AQoDYXdzEPT` });
+    });
+
+    it('SIGV4-12: a query that the signer did not sort, as curl 7 does not: it signed something else', async () => {
+      const time = timeText(new Date());
+      const scope = { day: time.slice(0, 8), region: 'atlas-1', service: 'auth-atlas' };
+      const { host } = new URL(booted.origin);
+      const sign = (query: string) => {
+        const rest = [`host:${host}`, `x-amz-date:${time}`, '', 'host;x-amz-date', sha256('')];
+        const toSign = stringToSign(time, scope, ['GET', DEMO, query, ...rest].join('\n'));
+        const credential = `${DEMO_KEY.id}/${scopeText(scope)}`;
+        const signature = signatureOf(DEMO_KEY.secret, scope, toSign);
+        const authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=host;x-amz-date, Signature=${signature}`;
+        return { 'x-amz-date': time, authorization };
+      };
+      expect((await send({ target: `${DEMO}?b=2&a=1`, headers: sign('a=1&b=2') })).status).toBe(200);
+      await refused({ target: `${DEMO}?b=2&a=1`, headers: sign('b=2&a=1') });
+
+      const ask = (query: string) => curl(DEMO_KEY, `${booted.origin}${DEMO}?${query}`);
+      expect(await ask('a=1&b=2')).toMatch(/ 200$/);
+      // Later ones sort.
+      const old = /^curl 7/.test(await curl(DEMO_KEY, '--version'));
+      expect(await ask('b=2&a=1')).toMatch(old ? /"invalid_sigv4".* 401$/ : / (?:200|401)$/);
+    });
+
+    it('SIGV4-15: a path that some signers normalise is signed here as it travels, and encoded once more', async () => {
+      const { host } = new URL(booted.origin);
+      /** Sends the path as it is written here, which fetch would not. */
+      const raw = (target: string, { headers = {} }: Message) => {
+        const lines = Object.entries({ host, ...headers }).map(([name, value]) => `${name}: ${value}`);
+        return client(booted.origin).raw(`GET ${target} HTTP/1.1`, 'Connection: close', ...lines, '');
+      };
+      for (const [travels, normal] of [
+        ['/documents/.', '/documents'],
+        ['/documents/..', '/'],
+      ] as const) {
+        expect(await raw(travels, signed({ target: travels }))).toMatch(/^HTTP\/1\.1 404 /);
+        expect(await raw(travels, signed({ target: normal }))).toMatch(/^HTTP\/1\.1 401 .*"invalid_sigv4"/s);
+      }
+      for (const [travels, once] of [
+        ['/documents/a%20b', '/documents/a b'],
+        ['/documents/a%C3%A9', '/documents/aé'],
+      ] as const) {
+        expect((await send(signed({ target: travels }))).status).toBe(404);
+        await refused({ ...signed({ target: once }), target: travels });
+      }
+      for (const another of ['/demo/sig%764', '/demo/sigv%34'])
+        expect(await raw(another, signed())).toMatch(/^HTTP\/1\.1 400 .*"invalid_target"/s);
+      for (const another of [`${DEMO}/`, `/${DEMO}`, '/DEMO/sigv4', '/demo/./sigv4'])
+        expect(await raw(another, signed())).toMatch(/^HTTP\/1\.1 404 /);
+    });
+
+    it('SIGV4-17: the same signed request again, where it changes something', async () => {
+      const draft = { method: 'POST', target: '/documents', headers: JSON_TYPE, body: '{"title":"once"}' };
+      const before = await documents();
+      const once = signed({ ...draft, headers: { ...JSON_TYPE, 'amz-sdk-invocation-id': newKeyId() } });
+      expect((await send(once)).status).toBe(201);
+      await refused(once);
+      await refused({ ...once, headers: { ...once.headers, 'x-unsigned': 'other' } });
+      const atOnce = signed({ ...draft, headers: { ...JSON_TYPE, 'amz-sdk-invocation-id': newKeyId() } });
+      const answers = await Promise.all([1, 2, 3, 4, 5].map(() => send(atOnce)));
+      expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+      expect(answers.filter(({ body }) => body.code === 'invalid_sigv4')).toHaveLength(4);
+      expect(await documents()).toBe(before + 2);
+    });
+
+    it('SIGV4-17: the same presigned URL again, where it changes something', async () => {
+      const { body } = await bob().post('/documents', { title: 'to be deleted' });
+      const key = await issue();
+      const wrong = { 'if-match': '"7"' };
+      const message = presigned({ key, method: 'DELETE', target: `/documents/${body.id}`, headers: wrong });
+      expect((await send(message)).status).toBe(412);
+      await refused(message);
+    });
+
+    it('a refused request does not use up the good one', async () => {
+      const draft = { method: 'POST', target: '/documents', headers: JSON_TYPE, body: '{"title":"good"}' };
+      const good = signed({ ...draft, headers: { ...JSON_TYPE, 'amz-sdk-invocation-id': newKeyId() } });
+      await refused({ ...good, body: '{"title":"evil"}' });
+      expect((await send(good)).status).toBe(201);
+    });
+
+    it('any part of the request changed: method, path, query, a signed header, the body', async () => {
+      const target = '/documents?limit=1';
+      const of = signed({ target, headers: { 'x-a': 'a' } });
+      expect((await send(of)).status).toBe(200);
+      await refused({ ...of, method: 'POST' });
+      await refused({ ...of, target: '/documents?limit=2' });
+      await refused({ ...of, target: '/documents?limit=1&ownerId=bob' });
+      await refused({ ...of, target: '/documents' });
+      await refused({ ...of, headers: { ...of.headers, 'x-a': 'b' } });
+      const plus = signed({ target: `${DEMO}?a=b%2Bc` });
+      expect((await send(plus)).status).toBe(200);
+      await refused({ ...plus, target: `${DEMO}?a=b+c` });
+      const before = await documents();
+      const draft = signed({
+        method: 'POST',
+        target: '/documents',
+        headers: JSON_TYPE,
+        body: '{"title":"x"}',
+      });
+      await refused({ ...draft, body: '{"title":"y"}' });
+      await refused({ ...draft, body: '{"title":"x"} ' });
+      expect(await documents()).toBe(before);
+    });
+
+    it('a body that was not signed, or of which another hash was', async () => {
+      const draft = { method: 'POST', target: '/documents', body: '{"title":"x"}' };
+      const before = await documents();
+      for (const hash of [
+        'UNSIGNED-PAYLOAD',
+        'STREAMING-AWS4-HMAC-SHA256-PAYLOAD',
+        'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+        sha256(''),
+        sha256(draft.body).toUpperCase(),
+      ]) {
+        const headers = { ...JSON_TYPE, 'x-amz-content-sha256': hash };
+        await refused(signed({ ...draft, headers, payloadHash: hash }));
+        await refused(signed({ ...draft, headers }));
+        await refused(
+          presigned({
+            payloadHash: hash,
+            more: [['X-Amz-Content-Sha256', hash]],
+            ...draft,
+            headers: JSON_TYPE,
+          }),
+        );
+      }
+      expect(await documents()).toBe(before);
+    });
+
+    it('a signature for another day, region or service, and one made with a clock that is wrong', async () => {
+      const day = timeText(minutes(-24 * 60)).slice(0, 8);
+      for (const odd of [{ day }, { region: 'us-east-1' }, { service: 's3' }, { at: minutes(6) }]) {
+        await refused(signed(odd));
+        await refused(presigned(odd));
+      }
+      await refused(signed({ at: minutes(-5.1) }));
+      for (const at of [minutes(-4.5), minutes(4.5)]) expect((await send(signed({ at }))).status).toBe(200);
+      const { headers } = signed();
+      await refused({ headers: { ...headers, 'x-amz-date': timeText(minutes(-1)) } });
+    });
+
+    it('an unknown key, a wrong secret, and the secret of another key', async () => {
+      const [one, other] = [await issue(), await issue()];
+      await refused(signed({ key: { id: newKeyId(), secret: newSecret() } }));
+      await refused(signed({ key: { id: one.id, secret: other.secret } }));
+      await refused(presigned({ key: { id: one.id, secret: `${one.secret}x` } }));
+      // The database opens a secret for the row that it belongs to, and for no other.
+      await update(one.id, { sealed: (await row(other.id)).sealed });
+      expect((await send(signed({ key: { id: one.id, secret: other.secret } }))).status).toBe(500);
+    });
+
+    it('a request for another server: in production only the host of PUBLIC_URL is this one', async () => {
+      const env = {
+        NODE_ENV: 'production',
+        APP_SECRET: 'k'.repeat(40),
+        PUBLIC_URL: 'https://api.atlas.test',
+      };
+      const api = await boot({ env, logTo: { write: () => {} } });
+      await api.db.manager.insert(Tenant, { id: 'acme', name: 'Acme' });
+      const account = {
+        id: 'bob',
+        tenantId: 'acme',
+        username: 'bob',
+        kind: 'user',
+        roles: [],
+        epoch: 0,
+      } as const;
+      await api.db.manager.insert(User, { ...account, roles: [], disabledAt: null });
+      const key = { id: newKeyId(), secret: newSecret() };
+      const sealed = accessKeyBox(api.app.get(Settings)).seal(key.secret, key.id);
+      await api.db.manager.insert(AccessKey, {
+        id: key.id,
+        userId: 'bob',
+        name: 'x',
+        sealed,
+        createdAt: new Date(),
+      });
+      const ask = async (host: string) => {
+        const lines = Object.entries({ host, ...signed({ key, host }).headers }).map(
+          ([name, value]) => `${name}: ${value}`,
+        );
+        return client(api.origin).raw(`GET ${DEMO} HTTP/1.1`, 'Connection: close', ...lines, '');
+      };
+      expect(await ask('api.atlas.test')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await ask('staging.atlas.test')).toMatch(/^HTTP\/1\.1 401 [\s\S]*"invalid_sigv4"/);
+      await api.close();
+    });
+
+    it('a parameter that came twice: the signature sorts its values, and so does not say which came first', async () => {
+      for (const message of [
+        signed({ target: '/documents?limit=1&limit=2' }),
+        signed({ target: `${DEMO}?a=1&%61=2` }),
+        presigned({ target: `${DEMO}?a=1&a=1` }),
+        presigned({ more: [['x-amz-expires', '600']] }),
+        { target: `${presigned().target}&X-Amz-Date=20260101T000000Z` },
+      ]) {
+        const { status, body } = await send(message);
+        expect([status, body.code]).toEqual([400, 'duplicate_parameter']);
+      }
+    });
+
+    it('nonsense of every kind: refused, and never a fault of the server', async () => {
+      const { target } = presigned();
+      const bent = (name: string, value: string) => ({
+        target: target.replace(new RegExp(`(${name}=)[^&]*`), `$1${value}`),
+      });
+      for (const message of [
+        bent('Algorithm', 'AWS4-HMAC-SHA1'),
+        bent('Algorithm', 'AWS4-ECDSA-P256-SHA256'),
+        bent('Credential', DEMO_KEY.id),
+        bent('Credential', `${DEMO_KEY.id}%2F20260230%2Fatlas-1%2Fauth-atlas%2Faws4_request`),
+        bent('Date', '20260230T000000Z'),
+        bent('SignedHeaders', ''),
+        bent('SignedHeaders', 'host%3Bhost'),
+        bent('SignedHeaders', 'Host'),
+        bent('SignedHeaders', 'host%0A'),
+        bent('Signature', ''),
+        bent('Signature', 'G'.repeat(64)),
+        bent('Signature', `${'0'.repeat(62)}%C3%A9`),
+        { target: `${DEMO}?X-Amz-Signature=` },
+        { target: `${DEMO}?${'a&'.repeat(101)}X-Amz-Signature=` },
+        { target: `${DEMO}?x-amz-algorithm=&x-amz-credential=` },
+        { ...signed(), target: `${DEMO}?${Array.from({ length: 101 }, (_, i) => `a${i}`).join('&')}` },
+        { headers: { authorization: `AWS4-HMAC-SHA256 ${'Credential='.repeat(1_000)}` } },
+        { headers: { authorization: `AWS4-HMAC-SHA256${' '.repeat(8_000)}x` } },
+        { headers: { authorization: 'aws4-hmac-sha256, Basic eDp5' } },
+      ])
+        await refused(message);
+    });
+
+    it('a second credential beside the signature', async () => {
+      const basic = { Authorization: 'Basic Ym9iOmNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGU=' };
+      for (const message of [
+        { target: presigned({ target: '/me' }).target, headers: basic },
+        { target: presigned({ target: '/me' }).target, headers: { Authorization: 'Bearer x' } },
+        { target: presigned().target, headers: { Authorization: 'Bearer x' } },
+      ]) {
+        const { status, body } = await send(message);
+        expect([status, body.code]).toEqual([400, 'ambiguous_credentials']);
+      }
+    });
+
+    it('reading a secret out of the database', async () => {
+      const { id, secret } = await issue();
+      const dump = JSON.stringify(await booted.db.query('SELECT * FROM access_keys'));
+      expect([dump.includes(id), dump.includes(secret), dump.includes(DEMO_KEY.secret)]).toEqual([
+        true,
+        false,
+        false,
+      ]);
+    });
+
+    it("listing, rotating or ending another account's key: it does not even exist", async () => {
+      const { id } = await issue();
+      const before = await row(id);
+      for (const other of [
+        as({ id: 'carol' }),
+        as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }),
+      ]) {
+        const who = client(booted.origin, other);
+        expect((await who.post(`/access-keys/${id}/rotate`)).body.code).toBe('not_found');
+        expect((await who.send('DELETE', `/access-keys/${id}`)).body.code).toBe('not_found');
+        expect(JSON.stringify((await who.get('/access-keys')).body)).not.toContain(id);
+      }
+      expect(await row(id)).toEqual(before);
+    });
+
+    it('a key that makes, rotates or ends what reaches further than itself', async () => {
+      const wide = await issue();
+      const narrow = await issue({ scopes: ['documents:read'] });
+      const ending = await issue({ expiresAt: minutes(60).toISOString() });
+      const before = await booted.db.manager.count(AccessKey);
+      const post = (key: KeyPair, path: string, body: object) =>
+        sendWith(key, path, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(body) });
+      const made = { name: 'x', scopes: ['documents:read', 'documents:write'] };
+      for (const answer of [
+        await post(narrow, '/access-keys', made),
+        await post(ending, '/access-keys', made),
+        await post(narrow, `/access-keys/${wide.id}/rotate`, {}),
+        await sendWith(narrow, `/access-keys/${wide.id}`, { method: 'DELETE' }),
+      ])
+        expect([answer.status, await answer.json()]).toEqual([
+          403,
+          expect.objectContaining({ code: 'beyond_your_credential' }),
+        ]);
+      expect(await booted.db.manager.count(AccessKey)).toBe(before);
+      const child = (await (await post(narrow, '/access-keys', { name: 'x' })).json()) as KeyPair;
+      expect((await row(child.id)).scopes).toEqual(['documents:read']);
+    });
+
+    it('a body with fields that are not the caller’s to set', async () => {
+      for (const body of [{ userId: 'alice' }, { sealed: 'x' }, { id: DEMO_KEY.id }, { secret: 'x' }]) {
+        const answer = await bob().post('/access-keys', { name: 'x', ...body });
+        expect([answer.status, answer.body.errors[0].field]).toEqual([422, Object.keys(body)[0]]);
+      }
+    });
+  });
+});
