@@ -65,15 +65,23 @@ export function answerDigest(
   const cnonce = chosen.cnonce ?? randomBytes(18).toString('base64url');
   const ha1 = ha1Of(algorithm, username, realm, password);
   const response = responseOf(ha1, { algorithm, nonce, uri, qop, nc, cnonce }, method, body);
-  const quoted = { username, realm, nonce, uri, cnonce, response };
-  if (userhash) quoted.username = userhashOf(algorithm, username, realm);
+  const quoted = { realm, nonce, uri, cnonce, response };
   return `Digest ${[
-    ...Object.entries(quoted).map(([name, value]) => `${name}="${value.replace(/["\\]/g, '\\$&')}"`),
+    userhash ? `username="${userhashOf(algorithm, username, realm)}", userhash=true` : written(username),
+    ...Object.entries(quoted).map(([name, value]) => `${name}=${quote(value)}`),
     `algorithm=${algorithm}`,
     `qop=${qop}`,
     `nc=${nc}`,
-    ...(userhash ? ['userhash=true'] : []),
   ].join(', ')}`;
+}
+
+const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
+
+/** As a quoted-string, or where that cannot hold it, as RFC 8187 writes text. */
+function written(username: string): string {
+  if (/^[\x20-\x7e]+$/.test(username)) return `username=${quote(username)}`;
+  const hex = (character: string) => `%${character.charCodeAt(0).toString(16)}`;
+  return `username*=UTF-8''${encodeURIComponent(username).replace(/['()*]/g, hex)}`;
 }
 
 /**

@@ -30,6 +30,7 @@ const EMPTY = Buffer.alloc(0);
 @Injectable()
 export class DigestStrategy extends PassportStrategy(Strategy, 'digest') implements AuthStrategy {
   readonly challenge: Challenge;
+  /** Who reads an answer cannot send it again, and can try passwords against it at home. */
   readonly revealing = true;
   private readonly config: DigestConfig;
   private readonly nonces: Nonces;
