@@ -83,10 +83,15 @@ export class Attempts extends HourlySweep {
     if (full) throw new TooManyAttempts(full.msBeforeNext);
   }
 
+  /** The password was right, and nobody was let in: that was no guess, and no sign-in. */
+  async takeBack(attempt: Attempt): Promise<void> {
+    await inOneTurn(this.dataSource, () => this.reward(attempt));
+  }
+
   /** The password was right: takes the count back, and remembers the address, at most once a day. */
   async succeeded(attempt: Attempt, userId: string, address: string): Promise<void> {
     await inOneTurn(this.dataSource, async (manager) => {
-      for (const [counter, key] of this.counters(attempt)) await counter.reward(key);
+      await this.reward(attempt);
       const known = await manager.findOneBy(KnownAddress, { userId, address });
       if (!known || known.seenAt.getTime() < Date.now() - DAY)
         await manager.upsert(KnownAddress, { userId, address, seenAt: new Date() }, ['userId', 'address']);
@@ -99,6 +104,10 @@ export class Attempts extends HourlySweep {
       await manager.sql`DELETE FROM login_failures WHERE expire < ${Date.now()}`;
       await manager.delete(KnownAddress, { seenAt: LessThan(new Date(Date.now() - KNOWN_FOR)) });
     });
+  }
+
+  private async reward(attempt: Attempt): Promise<void> {
+    for (const [counter, key] of this.counters(attempt)) await counter.reward(key);
   }
 
   private counters({ address, account }: Attempt) {

@@ -8,5 +8,6 @@ export * from './password.entity.js';
 export * from './password-policy.js';
 export * from './passwords.js';
 export * from './passwords.module.js';
+export * from './proofs.js';
 export * from './refusals.js';
 export * from './set-password.js';

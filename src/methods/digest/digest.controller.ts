@@ -1,0 +1,50 @@
+import { Body, Controller, Delete, Get, HttpCode, Put } from '@nestjs/common';
+import { z } from 'zod';
+import {
+  Authenticate,
+  Caller,
+  Incoming,
+  SelfService,
+  type AuthRequest,
+  type Principal,
+} from '../../auth/index.js';
+import { DigestEnrolment } from './digest.enrolment.js';
+import type { DigestCredential } from './digest.entity.js';
+
+/** Far above what any password may have. */
+const Enable = z.strictObject({ password: z.string().max(1024) });
+
+const view = (row: DigestCredential | null) =>
+  row ? { enabled: true, enabledAt: row.enabledAt } : { enabled: false };
+
+@Controller()
+@SelfService()
+export class DigestController {
+  constructor(private readonly enrolment: DigestEnrolment) {}
+
+  @Get('demo/digest')
+  @Authenticate('digest')
+  demo(@Caller() caller: Principal): Principal {
+    return caller;
+  }
+
+  @Get('digest')
+  async show(@Caller() caller: Principal) {
+    return view(await this.enrolment.find(caller));
+  }
+
+  @Put('digest')
+  async enable(
+    @Caller() caller: Principal,
+    @Incoming() request: AuthRequest,
+    @Body({ schema: Enable }) { password }: z.output<typeof Enable>,
+  ) {
+    return view(await this.enrolment.enable(caller, password, request.ip));
+  }
+
+  @Delete('digest')
+  @HttpCode(204)
+  disable(@Caller() caller: Principal): Promise<void> {
+    return this.enrolment.disable(caller);
+  }
+}

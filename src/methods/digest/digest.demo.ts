@@ -1,0 +1,22 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { DEMO_PASSWORD, Demo } from '../../database/index.js';
+import { Password } from '../../passwords/index.js';
+import { DigestCredential } from './digest.entity.js';
+import { DigestSecrets } from './digest.secrets.js';
+
+/** Bob signs in by Digest in the demo. */
+@Injectable()
+export class DigestDemo implements OnApplicationBootstrap {
+  constructor(
+    private readonly demo: Demo,
+    private readonly secrets: DigestSecrets,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.demo.once('digest', async (manager) => {
+      const { changedAt } = await manager.findOneByOrFail(Password, { userId: 'bob' });
+      const bob = { id: 'bob', username: 'bob' };
+      await manager.insert(DigestCredential, this.secrets.make(bob, DEMO_PASSWORD, changedAt));
+    });
+  }
+}

@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import { Attempts, Proofs, networkOf } from '../../passwords/index.js';
+import { usernameOf } from '../../users/index.js';
+import type { DigestAccount } from './digest.accounts.js';
+
+/** What came of holding an answer against an account; a right one that cannot be used came too late, or again. */
+export type Outcome = 'good' | 'right' | 'wrong';
+
+/** Who answers wrongly guesses a password: it counts together with all other guesses at the account. */
+@Injectable()
+export class DigestGuesses {
+  private readonly proofs = new Proofs();
+
+  constructor(private readonly attempts: Attempts) {}
+
+  /**
+   * Settles before the caller learns of the outcome. Who has given a good answer from the same address in the last five
+   * minutes has nothing to settle, so that not every request pays for counting.
+   *
+   * @param username as it was sent
+   * @throws TooManyAttempts after too many failures for the account or from the address, whatever the outcome
+   */
+  async settle(
+    outcome: Outcome,
+    username: string,
+    { user, sealed }: DigestAccount,
+    ip: string,
+  ): Promise<void> {
+    const address = networkOf(ip);
+    const name = user?.username ?? usernameOf(username) ?? username;
+    const count = async () => {
+      const attempt = await this.attempts.of(name, user?.id ?? '', address);
+      await this.attempts.refuseIfFull(attempt);
+      await this.attempts.count(attempt);
+      if (outcome === 'right') await this.attempts.takeBack(attempt);
+      if (outcome === 'good') await this.attempts.succeeded(attempt, user?.id ?? '', address);
+    };
+    if (outcome === 'good') await this.proofs.once([sealed, address], count);
+    else await count();
+  }
+}

@@ -1,0 +1,25 @@
+import { Module } from '@nestjs/common';
+import { PasswordsModule } from '../../passwords/index.js';
+import { DigestAccounts } from './digest.accounts.js';
+import { DigestController } from './digest.controller.js';
+import { DigestCounts } from './digest.counts.js';
+import { DigestDemo } from './digest.demo.js';
+import { DigestEnrolment } from './digest.enrolment.js';
+import { DigestGuesses } from './digest.guesses.js';
+import { DigestSecrets } from './digest.secrets.js';
+import { DigestStrategy } from './digest.strategy.js';
+
+@Module({
+  imports: [PasswordsModule],
+  controllers: [DigestController],
+  providers: [
+    DigestStrategy,
+    DigestSecrets,
+    DigestAccounts,
+    DigestCounts,
+    DigestGuesses,
+    DigestEnrolment,
+    DigestDemo,
+  ],
+})
+export class DigestModule {}

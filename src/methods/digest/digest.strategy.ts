@@ -1,0 +1,123 @@
+import { BadRequestException, Injectable } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import { Strategy } from 'passport-custom';
+import {
+  BadCredential,
+  Challenge,
+  type AuthRequest,
+  type AuthStrategy,
+  type Principal,
+} from '../../auth/index.js';
+import { Settings } from '../../config/index.js';
+import { principalOf, type User } from '../../users/index.js';
+import { DigestAccounts } from './digest.accounts.js';
+import { REALM, digestConfig, type DigestConfig } from './digest.config.js';
+import { DigestCounts } from './digest.counts.js';
+import { DigestGuesses } from './digest.guesses.js';
+import { formatInfo, responseOf, sameHash, type Algorithm } from './digest.js';
+import { Nonces, type Nonce } from './digest.nonce.js';
+import { MalformedDigest, parseDigest, speaksDigest, type DigestAnswer } from './digest.parser.js';
+
+/** One code for every wrong answer, whatever is wrong with it; the log has the reason. */
+const CODE = 'invalid_digest';
+/** A 400, says RFC 7616, section 3.4: this may be an answer that was taken from another request. */
+const ELSEWHERE = {
+  code: 'digest_uri_mismatch',
+  detail: 'The uri of the Digest answer is not the target of this request.',
+};
+const EMPTY = Buffer.alloc(0);
+
+@Injectable()
+export class DigestStrategy extends PassportStrategy(Strategy, 'digest') implements AuthStrategy {
+  readonly challenge: Challenge;
+  /** Who reads an answer cannot send it again, and can try passwords against it at home. */
+  readonly revealing = true;
+  private readonly config: DigestConfig;
+  private readonly nonces: Nonces;
+
+  constructor(
+    settings: Settings,
+    private readonly accounts: DigestAccounts,
+    private readonly counts: DigestCounts,
+    private readonly guesses: DigestGuesses,
+  ) {
+    super();
+    this.config = digestConfig(settings);
+    this.nonces = new Nonces(settings, REALM);
+    this.challenge = this.ask(this.config.algorithms[0]!, {});
+  }
+
+  /** One for each algorithm, the best one first: a client takes the first that it knows. */
+  challenges(): [Challenge, ...Challenge[]] {
+    const nonce = this.nonces.fresh();
+    const [first, ...others] = this.config.algorithms.map((each) => this.ask(each, { nonce }));
+    return [first!, ...others];
+  }
+
+  claims(request: AuthRequest): boolean {
+    return speaksDigest(request.header('Authorization') ?? '');
+  }
+
+  async validate(request: AuthRequest): Promise<Principal> {
+    const answer = this.read(request);
+    const nonce = this.nonces.read(answer.nonce);
+    if (!nonce) throw refused('the nonce is not one of ours');
+    if (answer.uri !== request.target) throw new BadRequestException(ELSEWHERE);
+    const account = await this.accounts.find(answer);
+    const { ha1, user, flaw } = account;
+    // Always computed and compared, also where no answer is good.
+    const expected = responseOf(ha1, answer, request.method, request.rawBody ?? EMPTY);
+    const right = sameHash(answer.response, expected) && !flaw;
+    const good = right && !nonce.old && (await this.counts.use(nonce, answer.nc));
+    const outcome = good ? 'good' : right ? 'right' : 'wrong';
+    await this.guesses.settle(outcome, answer.username, account, request.ip);
+    if (!right || !user) throw refused(flaw ?? `wrong answer for the account ${user?.id}`, user);
+    if (!good) throw refused('the nonce is old, or its count was used', user, { stale: 'true' });
+    this.confirm(request, answer, nonce, ha1);
+    return principalOf(user, { method: 'digest', at: new Date(), amr: ['pwd'], bound: false }, (reason) =>
+      refused(reason),
+    );
+  }
+
+  /** The cheap checks, before anything is looked up. */
+  private read(request: AuthRequest): DigestAnswer {
+    const answer = parsed(request.header('Authorization') ?? '');
+    if (!this.config.algorithms.includes(answer.algorithm) || !this.config.qops.includes(answer.qop))
+      throw refused('the algorithm or the qop was not offered');
+    if (answer.realm !== REALM) throw refused('the realm is another one');
+    return answer;
+  }
+
+  /** Shows the caller that this server knows the password too, and where the answer is covered, that it is as it was sent. */
+  private confirm(request: AuthRequest, answer: DigestAnswer, nonce: Nonce, ha1: string): void {
+    const next = nonce.waning ? this.nonces.fresh() : undefined;
+    const info = (body: Buffer) => formatInfo(answer, responseOf(ha1, answer, '', body), next);
+    if (answer.qop === 'auth') request.setHeader('Authentication-Info', info(EMPTY));
+    else request.onAnswer(({ body }) => ({ 'Authentication-Info': info(body) }));
+  }
+
+  private ask(algorithm: Algorithm, nonce: { nonce?: string }): Challenge {
+    const params = {
+      realm: REALM,
+      qop: this.config.qops.join(', '),
+      algorithm,
+      ...nonce,
+      charset: 'UTF-8',
+      ...(algorithm !== 'MD5' && { userhash: 'true' }),
+    };
+    return new Challenge('Digest', params, { tokens: ['algorithm', 'charset', 'userhash', 'stale'] });
+  }
+}
+
+function parsed(authorization: string): DigestAnswer {
+  try {
+    return parseDigest(authorization);
+  } catch (error) {
+    throw error instanceof MalformedDigest ? refused(error.message) : error;
+  }
+}
+
+function refused(reason: string, user?: User, params: Record<string, string> = {}): BadCredential {
+  const refusal = new BadCredential(CODE, reason, params);
+  return user ? refusal.about(user) : refusal;
+}

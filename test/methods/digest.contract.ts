@@ -1,0 +1,55 @@
+import { Settings } from '../../src/config/index.js';
+import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { answerDigest, withDigest } from '../../src/methods/digest/digest.client.js';
+import { DigestCredential } from '../../src/methods/digest/digest.entity.js';
+import { DigestGuard } from '../../src/methods/digest/digest.guard.js';
+import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
+import { Hashing, Password } from '../../src/passwords/index.js';
+import type { Contract } from '../method.contract.js';
+
+/** An answer to a nonce that no server has made. */
+const forged = answerDigest(
+  'bob',
+  DEMO_PASSWORD,
+  {
+    algorithm: 'SHA-256',
+    realm: 'auth-atlas',
+    nonce: `01234567.${'A'.repeat(64)}`,
+    qops: ['auth'],
+    userhash: false,
+    stale: false,
+  },
+  { method: 'GET', uri: '/demo/digest' },
+);
+
+const challenge = (algorithm: string) =>
+  `Digest realm="auth-atlas", qop="auth, auth-int", algorithm=${algorithm}, nonce="…", charset=UTF-8, userhash=true`;
+
+export const contract: Contract = {
+  name: 'digest',
+  challenge: `${challenge('SHA-256')}, ${challenge('SHA-512-256')}`,
+  code: 'invalid_digest',
+  guard: DigestGuard,
+  once: true,
+  header: 'Authorization',
+  empty: { Authorization: 'Digest' },
+  malformed: [
+    { Authorization: 'Digest bob' },
+    { Authorization: 'Digest username="bob"' },
+    { Authorization: `${forged}, nc=00000002` },
+    { Authorization: forged.replace('"', '') },
+  ],
+  unknown: { Authorization: forged },
+  issue: async ({ db, app }, userId) => {
+    const changedAt = new Date();
+    const hash = await new Hashing().hash(DEMO_PASSWORD);
+    await db.manager.save(Password, { userId, hash, changedAt });
+    const user = { id: userId, username: userId };
+    const row = new DigestSecrets(app.get(Settings)).make(user, DEMO_PASSWORD, changedAt);
+    await db.manager.upsert(DigestCredential, row, ['userId']);
+    return {
+      sign: withDigest(userId, DEMO_PASSWORD),
+      revoke: async () => void (await db.manager.delete(DigestCredential, { userId })),
+    };
+  },
+};
