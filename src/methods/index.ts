@@ -3,3 +3,4 @@ export * as basic from './basic/index.js';
 export * as jwt from './jwt/index.js';
 export * as password from './password/index.js';
 export * as session from './session/index.js';
+export * as webhook from './webhook/index.js';
