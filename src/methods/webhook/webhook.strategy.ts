@@ -1,4 +1,4 @@
-import { BadRequestException, Injectable } from '@nestjs/common';
+import { BadRequestException, ForbiddenException, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
@@ -34,6 +34,9 @@ import {
 const CODE = 'invalid_webhook';
 /** The one address of a source's messages. */
 const INBOUND = /^\/webhooks\/(\w{1,36})(?:\?|$)/;
+const SOURCE = /^\w{1,36}$/;
+/** What a source without scopes may ask: who it is. */
+const WHO = ['/me', '/demo/webhook'];
 
 const COLUMNS = ['secret', 'previousSecret', 'previousUntil'] as const;
 
@@ -92,6 +95,11 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
     const until = new Date((timestamp + 2 * TOLERANCE_SECONDS) * 1000);
     if (!(await this.oneTime.use(`webhook attempt of ${source.id}`, `${id}.${timestamp}`, until)))
       throw refused(`the source ${source.id} sent this before`).about(account);
+    if (principal.scopes?.length === 0 && !INBOUND.test(request.target) && !WHO.includes(request.target))
+      throw new ForbiddenException({
+        code: 'forbidden',
+        detail: 'A source without scopes delivers messages, and nothing else.',
+      });
     this.lastSeen.touch(WebhookSource, 'lastUsedAt', source.id, instantOrNull(source.lastUsedAt));
     return principal;
   }
@@ -118,7 +126,7 @@ function sourceOf(request: AuthRequest, id: string): string {
       detail: 'The path and Webhook-Source name different sources.',
     });
   const source = addressed ?? named;
-  if (source === undefined) throw refused('names no source');
+  if (source === undefined || !SOURCE.test(source)) throw refused('names no source');
   const meant = namesRequest(id, request.method, request.target) ?? addressed !== undefined;
   if (!meant) throw refused('signed for another request');
   return source;
