@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Put } from '@nestjs/common';
 import * as fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { AuditEvent } from '../../src/audit/index.js';
+import { SelfService } from '../../src/auth/index.js';
 import { LastSeen } from '../../src/database/index.js';
 import { Document } from '../../src/documents/index.js';
 import { signedEvent, withWebhook } from '../../src/methods/webhook/webhook.client.js';
@@ -44,9 +46,19 @@ function attempt(secret: string, { id = newMessageId(), timestamp = String(now()
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature };
 }
 
+/** A route that somebody adds one day beside the one for messages. */
+@Controller()
+class Beside {
+  @Put('webhooks/:source')
+  @SelfService()
+  put() {
+    return { reached: true };
+  }
+}
+
 describe('webhook', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot()));
+  beforeAll(async () => (booted = await boot({ also: [Beside] })));
   afterAll(() => booted.close());
 
   interface Issued {
@@ -141,6 +153,8 @@ describe('webhook', () => {
   });
 
   describe('the other way round, a document event', () => {
+    const servers: Server[] = [];
+    afterAll(() => servers.forEach((server) => server.close()));
     /** A receiver of somebody else's, which knows the standard and nothing of this project. */
     const receiver = async (secret: string) => {
       const events: unknown[] = [];
@@ -152,15 +166,16 @@ describe('webhook', () => {
           (error: unknown) => response.writeHead(error instanceof WebhookVerificationError ? 401 : 500).end(),
         );
       }).listen(0, '127.0.0.1');
+      servers.push(server);
       await once(server, 'listening');
       const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
       const send = async (init: RequestInit) => (await fetch(url, { method: 'POST', ...init })).status;
-      return { events, send, close: () => server.close() };
+      return { events, send };
     };
 
     it('is verified by the reference implementation, in a process of its receiver', async () => {
       const secret = newSecret();
-      const { events, send, close } = await receiver(secret);
+      const { events, send } = await receiver(secret);
       const data = (await bob().get('/documents/bob-draft-public')).body as object;
       const event = { type: 'document.updated', timestamp: new Date().toISOString(), data };
       expect(await send(signedEvent(secret, event))).toBe(204);
@@ -168,16 +183,14 @@ describe('webhook', () => {
       const { headers, body } = signedEvent(secret, event);
       expect(await send({ headers, body: `${body} ` })).toBe(401);
       expect(events).toEqual([{ ...event, data: expect.objectContaining({ id: 'bob-draft-public' }) }]);
-      close();
     });
 
     it('is signed with both secrets while the receiver changes from one to the other', async () => {
       const [before, after] = [newSecret(), newSecret()];
       const event = { type: 'document.deleted', timestamp: new Date().toISOString(), data: {} };
       for (const secret of [before, after]) {
-        const { send, close } = await receiver(secret);
+        const { send } = await receiver(secret);
         expect(await send(signedEvent([after, before], event))).toBe(204);
-        close();
       }
       expect(() => signedEvent('whsec_short', event)).toThrow('24 to 64 bytes');
     });
@@ -373,7 +386,7 @@ describe('webhook', () => {
       JSON.stringify([
         await booted.db.manager.find(Document, { order: { id: 'ASC' } }),
         await booted.db.query('SELECT id, secret, "revokedAt" FROM webhook_sources ORDER BY id'),
-        await booted.db.query('SELECT * FROM webhook_messages ORDER BY id'),
+        await booted.db.query('SELECT * FROM webhook_messages ORDER BY id, "sourceId"'),
         await booted.db.query('SELECT * FROM api_keys ORDER BY id'),
       ]);
 
@@ -402,6 +415,7 @@ describe('webhook', () => {
       const { id, secret } = await issue();
       const good = String(now());
       for (const timestamp of [
+        '',
         '0',
         `-${good}`,
         `+${good}`,
@@ -417,8 +431,10 @@ describe('webhook', () => {
         'NaN',
         new Date().toISOString(),
       ])
-        refused(await deliver(id, attempt(secret, { timestamp })));
-      refused(await deliver(id, { ...attempt(secret, { timestamp: '' }), 'webhook-timestamp': '' }));
+        for (const signed of [timestamp, good])
+          refused(
+            await deliver(id, { ...attempt(secret, { timestamp: signed }), 'webhook-timestamp': timestamp }),
+          );
       for (const timestamp of [`${good}\n`, ` ${good}`, `${good} `, '１７００００００００', '٣'])
         expect(parse('id', timestamp, 'v1,x')).toBeUndefined();
     });
@@ -498,6 +514,9 @@ describe('webhook', () => {
         { id: 'nobody', secret: mine.secret },
       ])
         refused(await deliver(id, attempt(secret)));
+      // Nor does its owner deliver anything, signed in by another method.
+      const { status, body } = await bob().post(`/webhooks/${mine.id}`, EVENT);
+      expect([status, body.code]).toEqual([401, 'unauthenticated']);
       expect(await Promise.all([mine, theirs].map(({ id }) => processed(id)))).toEqual([0, 0]);
     });
 
@@ -589,6 +608,7 @@ describe('webhook', () => {
         ['POST', '/auth/logout'],
         ['PATCH', '/documents/bob-draft-public'],
         ['DELETE', `/webhook-sources/${source.id}`],
+        ['PUT', `/webhooks/${source.id}`],
       ] as const)
         refused(await client(booted.origin).send(method, path, { body, headers }));
       const { 'Webhook-Source': _, ...unnamed } = headers;

@@ -34,7 +34,6 @@ import {
 const CODE = 'invalid_webhook';
 /** The one address of a source's messages. */
 const INBOUND = /^\/webhooks\/(\w{1,36})(?:\?|$)/;
-const SOURCE = /^\w{1,36}$/;
 /** What a source without scopes may ask: who it is. */
 const WHO = ['/me', '/demo/webhook'];
 
@@ -83,7 +82,8 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
     const { id, timestamp, signatures } = attempt;
     if (!isCurrent(timestamp)) throw refused('its timestamp is too old or too new');
     const body = bodyOf(request);
-    const source = await this.find(sourceOf(request, id));
+    const { sourceId, isMessage } = signerOf(request, id);
+    const source = await this.find(sourceId);
     const signed = isSignedBy(this.keysOf(source), { id, timestamp, body }, signatures);
     if (!source || !signed) throw refused('unknown source or wrong signature');
     const account = accountOfLive(source, refused);
@@ -95,7 +95,7 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
     const until = new Date((timestamp + 2 * TOLERANCE_SECONDS) * 1000);
     if (!(await this.oneTime.use(`webhook attempt of ${source.id}`, `${id}.${timestamp}`, until)))
       throw refused(`the source ${source.id} sent this before`).about(account);
-    if (principal.scopes?.length === 0 && !INBOUND.test(request.target) && !WHO.includes(request.target))
+    if (principal.scopes?.length === 0 && !isMessage && !WHO.includes(request.target))
       throw new ForbiddenException({
         code: 'forbidden',
         detail: 'A source without scopes delivers messages, and nothing else.',
@@ -117,7 +117,7 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
  * Whose signature it is to be, and whether it is meant for this request at all: a message for its source's own address,
  * anything else for the request that its id names.
  */
-function sourceOf(request: AuthRequest, id: string): string {
+function signerOf(request: AuthRequest, id: string): { sourceId: string; isMessage: boolean } {
   const named = request.header('Webhook-Source');
   const [, addressed] = (request.method === 'POST' && INBOUND.exec(request.target)) || [];
   if (named !== undefined && addressed !== undefined && named !== addressed)
@@ -125,11 +125,12 @@ function sourceOf(request: AuthRequest, id: string): string {
       code: 'ambiguous_credentials',
       detail: 'The path and Webhook-Source name different sources.',
     });
-  const source = addressed ?? named;
-  if (source === undefined || !SOURCE.test(source)) throw refused('names no source');
-  const meant = namesRequest(id, request.method, request.target) ?? addressed !== undefined;
-  if (!meant) throw refused('signed for another request');
-  return source;
+  const sourceId = addressed ?? named;
+  if (sourceId === undefined) throw refused('names no source');
+  const isMessage = addressed !== undefined;
+  if (!(namesRequest(id, request.method, request.target) ?? isMessage))
+    throw refused('signed for another request');
+  return { sourceId, isMessage };
 }
 
 /** The bytes that were signed. */
