@@ -8,10 +8,11 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { AuditEvent } from '../../src/audit/index.js';
-import { SelfService } from '../../src/auth/index.js';
+import { SelfService, type AuthRequest, type Principal } from '../../src/auth/index.js';
 import { LastSeen } from '../../src/database/index.js';
 import { Document } from '../../src/documents/index.js';
 import { signedEvent, withWebhook } from '../../src/methods/webhook/webhook.client.js';
+import { WebhookController } from '../../src/methods/webhook/webhook.controller.js';
 import { DEMO_SOURCE } from '../../src/methods/webhook/webhook.demo.js';
 import { WebhookMessage, WebhookSource } from '../../src/methods/webhook/webhook.entity.js';
 import { WebhookInbox } from '../../src/methods/webhook/webhook.inbox.js';
@@ -652,6 +653,24 @@ describe('webhook', () => {
         expect([status, body.code]).toEqual([400, 'ambiguous_credentials']);
       }
       expect(await Promise.all([one, other].map(({ id }) => processed(id)))).toEqual([0, 0]);
+    });
+
+    it("WEBHOOK-14: nor does a router that is less exact lead a source to another's address", async () => {
+      const [one, other] = [await issue(), await issue()];
+      const proof = {
+        method: 'webhook',
+        credentialId: one.id,
+        at: new Date(),
+        amr: [],
+        bound: true,
+      } as const;
+      const sender: Principal = { id: 'bob', kind: 'user', tenantId: 'acme', roles: [], proofs: [proof] };
+      const request = { header: () => 'msg_1', rawBody: Buffer.from(BODY) } as unknown as AuthRequest;
+      const receive = (source: string) =>
+        booted.app.get(WebhookController).receive(sender, request, source, EVENT);
+      await expect(receive(other.id)).rejects.toThrow('Not Found');
+      expect(await receive(one.id)).toMatchObject({ id: 'msg_1', duplicate: false });
+      expect(await Promise.all([one, other].map(({ id }) => processed(id)))).toEqual([1, 0]);
     });
 
     it('WEBHOOK-15: a field that comes twice is refused, and so is another credential beside it', async () => {

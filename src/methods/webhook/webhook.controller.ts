@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import {
   Authenticate,
@@ -49,17 +49,20 @@ export class WebhookController {
     return caller;
   }
 
-  /** The address that a sender is given. Its last segment names the source, so the strategy has looked at it. */
+  /** The address that a sender is given: its last segment names the source. */
   @Post('webhooks/:source')
   @HttpCode(200)
   @Authenticate('webhook')
   async receive(
     @Caller() sender: Principal,
     @Incoming() request: AuthRequest,
+    @Param('source') source: string,
     @Body({ schema: Event }) { type }: z.output<typeof Event>,
   ) {
+    // A router that knows one path by several spellings could lead a source to another's address.
+    if (sender.proofs[0].credentialId !== source) throw new NotFoundException();
     const id = request.header('webhook-id')!;
-    const first = await this.inbox.accept(sender, sender.proofs[0].credentialId!, id, request.rawBody!);
+    const first = await this.inbox.accept(sender, source, id, request.rawBody!);
     return { id, type, duplicate: !first };
   }
 
