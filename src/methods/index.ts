@@ -7,3 +7,4 @@ export * as jwt from './jwt/index.js';
 export * as password from './password/index.js';
 export * as session from './session/index.js';
 export * as sigv4 from './sigv4/index.js';
+export * as webhook from './webhook/index.js';

@@ -1,0 +1,22 @@
+import type { AuthMethod } from '../../auth/index.js';
+import { WebhookMessage, WebhookSource } from './webhook.entity.js';
+import { Webhooks1700000404000 } from './webhook.migration.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    webhook: true;
+  }
+}
+
+export const name = 'webhook';
+export { WebhookModule as module } from './webhook.module.js';
+export { WebhookStrategy as strategy } from './webhook.strategy.js';
+export const entities = [WebhookSource, WebhookMessage];
+export const migrations = [Webhooks1700000404000];
+export const openapi: AuthMethod['openapi'] = {
+  type: 'apiKey',
+  in: 'header',
+  name: 'webhook-signature',
+  description:
+    'Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature`; `Webhook-Source` names the signer',
+};

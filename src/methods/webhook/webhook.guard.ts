@@ -1,0 +1,8 @@
+import { Injectable } from '@nestjs/common';
+import { MethodGuard } from '../../auth/index.js';
+
+/** `@UseGuards(WebhookGuard)`: this route takes what a source has signed and nothing else. */
+@Injectable()
+export class WebhookGuard extends MethodGuard {
+  protected readonly method = 'webhook';
+}

@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { CryptoModule } from '../../crypto/index.js';
+import { WebhookController } from './webhook.controller.js';
+import { WebhookDemo } from './webhook.demo.js';
+import { WebhookInbox } from './webhook.inbox.js';
+import { WebhookSources } from './webhook.sources.js';
+import { WebhookStrategy } from './webhook.strategy.js';
+
+@Module({
+  imports: [CryptoModule],
+  controllers: [WebhookController],
+  providers: [WebhookStrategy, WebhookSources, WebhookInbox, WebhookDemo],
+})
+export class WebhookModule {}

@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { Settings } from '../../src/config/index.js';
+import { SecretBox } from '../../src/crypto/index.js';
+import { withWebhook } from '../../src/methods/webhook/webhook.client.js';
+import { WebhookSource } from '../../src/methods/webhook/webhook.entity.js';
+import { WebhookGuard } from '../../src/methods/webhook/webhook.guard.js';
+import { keyOf, newMessageId, newRequestId, newSecret, sign } from '../../src/methods/webhook/webhook.js';
+import type { Contract } from '../method.contract.js';
+
+const attempt = {
+  id: newRequestId('GET', '/demo/webhook'),
+  timestamp: Math.floor(Date.now() / 1000),
+  body: Buffer.alloc(0),
+};
+const nobodys = {
+  'Webhook-Source': 'src_nobody',
+  'webhook-id': attempt.id,
+  'webhook-timestamp': String(attempt.timestamp),
+  'webhook-signature': sign(keyOf(newSecret())!, attempt),
+};
+
+export const contract: Contract = {
+  name: 'webhook',
+  challenge: 'Webhook realm="auth-atlas"',
+  code: 'invalid_webhook',
+  guard: WebhookGuard,
+  bound: true,
+  once: true,
+  header: 'webhook-signature',
+  empty: { ...nobodys, 'webhook-signature': '' },
+  malformed: [
+    { 'webhook-signature': nobodys['webhook-signature'] },
+    { ...nobodys, 'webhook-signature': 'v1' },
+    { ...nobodys, 'webhook-signature': 'v1,' },
+    { ...nobodys, 'webhook-id': 'a.b' },
+    { ...nobodys, 'webhook-id': newMessageId() },
+    { ...nobodys, 'webhook-timestamp': 'now' },
+    { ...nobodys, 'Webhook-Source': '' },
+  ],
+  unknown: nobodys,
+  issue: async ({ app, db }, userId) => {
+    const [id, secret] = [`src_${randomBytes(12).toString('hex')}`, newSecret()];
+    const box = new SecretBox(app.get(Settings), 'webhook');
+    await db.manager.insert(WebhookSource, {
+      id,
+      userId,
+      name: 'contract',
+      secret: box.seal(secret, id),
+      scopes: null,
+      createdAt: new Date(),
+    });
+    const change = async (changes: Partial<WebhookSource>) =>
+      void (await db.manager.update(WebhookSource, { id }, changes));
+    return {
+      sign: withWebhook({ source: id, secret }),
+      revoke: () => change({ revokedAt: new Date() }),
+      expire: () => change({ expiresAt: new Date() }),
+    };
+  },
+};

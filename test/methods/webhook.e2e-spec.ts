@@ -1,0 +1,870 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Put } from '@nestjs/common';
+import * as fc from 'fast-check';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { Webhook, WebhookVerificationError } from 'standardwebhooks';
+import { AuditEvent } from '../../src/audit/index.js';
+import { SelfService, type AuthRequest, type Principal } from '../../src/auth/index.js';
+import { LastSeen } from '../../src/database/index.js';
+import { Document } from '../../src/documents/index.js';
+import { signedEvent, withWebhook } from '../../src/methods/webhook/webhook.client.js';
+import { WebhookController } from '../../src/methods/webhook/webhook.controller.js';
+import { DEMO_SOURCE } from '../../src/methods/webhook/webhook.demo.js';
+import { WebhookMessage, WebhookSource } from '../../src/methods/webhook/webhook.entity.js';
+import { WebhookInbox } from '../../src/methods/webhook/webhook.inbox.js';
+import {
+  TOLERANCE_SECONDS,
+  isCurrent,
+  isSignedBy,
+  keyOf,
+  namesRequest,
+  newMessageId,
+  newRequestId,
+  newSecret,
+  parse,
+  sign,
+} from '../../src/methods/webhook/webhook.js';
+import { User } from '../../src/users/index.js';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { satisfiesTheContract } from '../method.contract.js';
+import { startProcesses, type Processes } from '../processes.js';
+import { race } from '../race.js';
+import { contract } from './webhook.contract.js';
+
+satisfiesTheContract(contract);
+
+const EVENT = { type: 'contact.created', timestamp: '2022-11-03T20:26:10.344522Z', data: { id: '1f81eb52' } };
+const BODY = JSON.stringify(EVENT);
+const now = () => Math.floor(Date.now() / 1000);
+
+/** The fields of an attempt, of which each may be as one likes. */
+function attempt(secret: string, { id = newMessageId(), timestamp = String(now()), body = BODY } = {}) {
+  const signature = sign(keyOf(secret)!, { id, timestamp: timestamp as never, body: Buffer.from(body) });
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature };
+}
+
+/** A route that somebody adds one day beside the one for messages. */
+@Controller()
+class Beside {
+  @Put('webhooks/:source')
+  @SelfService()
+  put() {
+    return { reached: true };
+  }
+}
+
+describe('webhook', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ also: [Beside] })));
+  afterAll(() => booted.close());
+
+  interface Issued {
+    readonly id: string;
+    readonly secret: string;
+  }
+  /** As bob, signed in by some other method, without a ceiling. */
+  const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
+  const issue = async (body: object = {}, who = bob()) => {
+    const answer = await who.post('/webhook-sources', { name: 'test', ...body });
+    expect(answer.status).toBe(201);
+    return answer.body as Issued;
+  };
+  const deliver = (id: string, headers: Record<string, string>, body: string = BODY) =>
+    client(booted.origin).send('POST', `/webhooks/${id}`, { body, headers });
+  /** A request to some other route, signed for it. */
+  const ask = async ({ id, secret }: Issued, method: string, path: string, body?: string) => {
+    const request = new Request(booted.origin + path, { method, ...(body !== undefined && { body }) });
+    const { headers } = await withWebhook({ source: id, secret })(request);
+    return Object.fromEntries([...headers].filter(([name]) => name.startsWith('webhook-')));
+  };
+  const refused = ({ status, body, headers }: Answer) =>
+    expect([status, body.code, headers.get('www-authenticate')]).toEqual([
+      401,
+      'invalid_webhook',
+      'Webhook realm="auth-atlas", error="invalid_webhook"',
+    ]);
+  const taken = ({ status, body }: Answer, duplicate = false) =>
+    expect([status, body]).toEqual([200, { id: expect.any(String), type: 'contact.created', duplicate }]);
+  const row = (id: string) => booted.db.manager.findOneByOrFail(WebhookSource, { id });
+  const update = (id: string, changes: Partial<WebhookSource>) =>
+    booted.db.manager.update(WebhookSource, { id }, changes);
+  const eventsOf = (id: string) =>
+    booted.db.manager.find(AuditEvent, { where: { target: `webhook-source:${id}` }, order: { seq: 'ASC' } });
+  const processed = async (id: string) =>
+    (await eventsOf(id)).filter(({ event }) => event === 'sensitive_create').length;
+
+  it('a source is made with an address for its sender, and a secret that is shown once', async () => {
+    const { status, body } = await bob().post('/webhook-sources', { name: 'address book' });
+    expect([status, body]).toEqual([
+      201,
+      {
+        id: expect.stringMatching(/^src_[0-9a-f]{24}$/),
+        name: 'address book',
+        url: expect.stringContaining(`/webhooks/${body.id}`),
+        scopes: [],
+        createdAt: expect.any(String),
+        expiresAt: null,
+        lastUsedAt: null,
+        previousUntil: null,
+        secret: expect.stringMatching(/^whsec_.{44}$/),
+      },
+    ]);
+    const { secret, ...rest } = body;
+    const list = (await bob().get('/webhook-sources')).body.items;
+    expect(list).toContainEqual(rest);
+    expect(JSON.stringify(list)).not.toContain(secret);
+  });
+
+  it('signs as the standard says', () => {
+    const key = keyOf('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')!;
+    const message = {
+      id: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+      timestamp: 1614265330,
+      body: Buffer.from('{"test": 2432232314}'),
+    };
+    const signature = 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=';
+    expect(sign(key, message)).toBe(signature);
+    expect(isSignedBy([key], message, [signature])).toBe(true);
+  });
+
+  it('takes what the reference implementation of the standard has signed, and writes down that it came', async () => {
+    const { id, secret } = await issue();
+    const at = new Date();
+    const headers = {
+      'webhook-id': 'msg_2KWPBgLlAfxdpx2AI54pPJ85f4W',
+      'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+      'webhook-signature': new Webhook(secret).sign('msg_2KWPBgLlAfxdpx2AI54pPJ85f4W', at, BODY),
+    };
+    const { status, body } = await deliver(id, headers);
+    expect([status, body]).toEqual([
+      200,
+      { id: 'msg_2KWPBgLlAfxdpx2AI54pPJ85f4W', type: 'contact.created', duplicate: false },
+    ]);
+    expect((await eventsOf(id)).at(-1)).toMatchObject({
+      event: 'sensitive_create',
+      userId: 'bob',
+      method: 'webhook',
+      credentialId: id,
+      details: { message: expect.stringMatching(/^.{43}$/), body: expect.stringMatching(/^.{43}$/) },
+    });
+  });
+
+  describe('the other way round, a document event', () => {
+    const servers: Server[] = [];
+    afterAll(() => servers.forEach((server) => server.close()));
+    /** A receiver of somebody else's, which knows the standard and nothing of this project. */
+    const receiver = async (secret: string) => {
+      const events: unknown[] = [];
+      const server = createServer((request, response) => {
+        const verify = async (headers: IncomingHttpHeaders) =>
+          new Webhook(secret).verify(await buffer(request), headers as Record<string, string>);
+        verify(request.headers).then(
+          (event) => response.writeHead(204).end(void events.push(event)),
+          (error: unknown) => response.writeHead(error instanceof WebhookVerificationError ? 401 : 500).end(),
+        );
+      }).listen(0, '127.0.0.1');
+      servers.push(server);
+      await once(server, 'listening');
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+      const send = async (init: RequestInit) => (await fetch(url, { method: 'POST', ...init })).status;
+      return { events, send };
+    };
+
+    it('is verified by the reference implementation, in a process of its receiver', async () => {
+      const secret = newSecret();
+      const { events, send } = await receiver(secret);
+      const data = (await bob().get('/documents/bob-draft-public')).body as object;
+      const event = { type: 'document.updated', timestamp: new Date().toISOString(), data };
+      expect(await send(signedEvent(secret, event))).toBe(204);
+      expect(await send(signedEvent(newSecret(), event))).toBe(401);
+      const { headers, body } = signedEvent(secret, event);
+      expect(await send({ headers, body: `${body} ` })).toBe(401);
+      expect(events).toEqual([{ ...event, data: expect.objectContaining({ id: 'bob-draft-public' }) }]);
+    });
+
+    it('is signed with both secrets while the receiver changes from one to the other', async () => {
+      const [before, after] = [newSecret(), newSecret()];
+      const event = { type: 'document.deleted', timestamp: new Date().toISOString(), data: {} };
+      for (const secret of [before, after]) {
+        const { send } = await receiver(secret);
+        expect(await send(signedEvent([after, before], event))).toBe(204);
+      }
+      expect(() => signedEvent('whsec_short', event)).toThrow('24 to 64 bytes');
+    });
+  });
+
+  it('signs requests to other routes too, each under an id that names the request', async () => {
+    const scopes = ['documents:read', 'documents:write'];
+    const source = await issue({ scopes });
+    const path = '/documents';
+    const body = JSON.stringify({ title: 'by a signature' });
+    const headers = await ask(source, 'POST', path, body);
+    const answer = await client(booted.origin).send('POST', path, { body, headers });
+    expect([answer.status, answer.body.ownerId]).toEqual([201, 'bob']);
+    const id = newRequestId('GET', '/me');
+    const at = new Date();
+    const reference = {
+      'Webhook-Source': source.id,
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+      'webhook-signature': new Webhook(source.secret).sign(id, at, ''),
+    };
+    expect((await client(booted.origin).get('/me', reference)).body).toMatchObject({
+      id: 'bob',
+      scopes,
+      proofs: [{ method: 'webhook', credentialId: source.id, amr: ['pop'], bound: true, confined: true }],
+    });
+  });
+
+  describe('a message', () => {
+    it('that is sent again proves itself, and is processed once', async () => {
+      const { id, secret } = await issue();
+      const message = newMessageId();
+      const at = (seconds: number) =>
+        deliver(id, attempt(secret, { id: message, timestamp: String(now() + seconds) }));
+      taken(await at(-5));
+      taken(await at(0), true);
+      taken(await at(5), true);
+      expect(await processed(id)).toBe(1);
+    });
+
+    it('of the same id from two senders is two messages', async () => {
+      const [one, other] = [await issue(), await issue()];
+      for (const { id, secret } of [one, other])
+        taken(await deliver(id, attempt(secret, { id: 'order-17' })));
+    });
+
+    it('that could not be processed is processed when it is sent again', async () => {
+      const { id, secret } = await issue();
+      const message = newMessageId();
+      const at = (seconds: number) =>
+        deliver(id, attempt(secret, { id: message, timestamp: String(now() + seconds) }));
+      await booted.db.query('ALTER TABLE audit_events RENAME TO audit_events_away');
+      const failed = await at(0);
+      await booted.db.query('ALTER TABLE audit_events_away RENAME TO audit_events');
+      expect(failed.status).toBe(500);
+      taken(await at(1));
+      taken(await at(2), true);
+    });
+
+    it('is refused where nobody can say whether it came before, and is good when somebody can', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
+      const failed = await deliver(id, headers);
+      await booted.db.query('ALTER TABLE used_once_away RENAME TO used_once');
+      expect(failed.status).toBe(503);
+      taken(await deliver(id, headers));
+    });
+
+    it('is remembered for a week', async () => {
+      const { id, secret } = await issue();
+      taken(await deliver(id, attempt(secret)));
+      const messages = () => booted.db.manager.findBy(WebhookMessage, { sourceId: id });
+      const inbox = booted.app.get(WebhookInbox);
+      await inbox.sweep();
+      const [message] = await messages();
+      expect(Number(message?.until) - now() - 7 * 86_400).toBeLessThanOrEqual(0);
+      expect(Number(message?.until) - now() - 7 * 86_400).toBeGreaterThan(-60);
+      await booted.db.manager.update(WebhookMessage, { sourceId: id }, { until: now() - 1 });
+      await inbox.sweep();
+      expect(await messages()).toEqual([]);
+    });
+
+    it('may hold more than the standard asks for, and that must be there', async () => {
+      const { id, secret } = await issue();
+      const send = (event: object) => {
+        const body = JSON.stringify(event);
+        return deliver(id, attempt(secret, { body }), body);
+      };
+      taken(await send({ ...EVENT, version: 2, data: { deep: [{ er: null }] } }));
+      for (const [wrong, field] of [
+        [{ ...EVENT, type: 'contact..created' }, 'type'],
+        [{ ...EVENT, type: 'contact created' }, 'type'],
+        [{ ...EVENT, type: 'x'.repeat(129) }, 'type'],
+        [{ ...EVENT, timestamp: 'yesterday' }, 'timestamp'],
+        [{ ...EVENT, data: 'text' }, 'data'],
+        [{ type: 'contact.created', timestamp: EVENT.timestamp }, 'data'],
+        [[EVENT], 'body'],
+      ] as const) {
+        const { status, body } = await send(wrong);
+        expect([status, body.code, body.errors[0].field]).toEqual([422, 'invalid_body', field]);
+      }
+      expect(await processed(id)).toBe(1);
+    });
+  });
+
+  it('remembers when its sender was last heard, and is in the audit log from its first day to its last', async () => {
+    const { id, secret } = await issue();
+    taken(await deliver(id, attempt(secret)));
+    await booted.app.get(LastSeen).flush();
+    expect((await row(id)).lastUsedAt).toBeInstanceOf(Date);
+    await bob().post(`/webhook-sources/${id}/rotate`);
+    expect((await bob().send('DELETE', `/webhook-sources/${id}`)).status).toBe(204);
+    expect((await eventsOf(id)).map(({ event, details }) => [event, details])).toEqual([
+      ['authn_token_created', {}],
+      ['sensitive_create', expect.anything()],
+      ['authn_token_created', { rotated: true }],
+      ['authn_token_revoked', {}],
+    ]);
+  });
+
+  describe('rotation', () => {
+    const rotate = async (id: string, body?: object) => {
+      const answer = await bob().post(`/webhook-sources/${id}/rotate`, body);
+      expect(answer.status).toBe(201);
+      return answer.body as Issued;
+    };
+    const works = async (id: string, secret: string) => (await deliver(id, attempt(secret))).status === 200;
+
+    it('leaves the old secret good for the overlap, and not longer', async () => {
+      const old = await issue();
+      const { secret } = await rotate(old.id);
+      expect([await works(old.id, old.secret), await works(old.id, secret)]).toEqual([true, true]);
+      await update(old.id, { previousUntil: new Date() });
+      expect([await works(old.id, old.secret), await works(old.id, secret)]).toEqual([false, true]);
+    });
+
+    it('with no overlap ends the old secret at once, and twice leaves two, never three', async () => {
+      const { id, secret } = await issue();
+      const second = (await rotate(id, { overlapSeconds: 0 })).secret;
+      expect([await works(id, secret), await works(id, second)]).toEqual([false, true]);
+      const third = (await rotate(id)).secret;
+      const fourth = (await rotate(id)).secret;
+      expect(await Promise.all([second, third, fourth].map((each) => works(id, each)))).toEqual([
+        false,
+        true,
+        true,
+      ]);
+    });
+
+    it('goes unnoticed by a sender that signs with both, whichever of the two is known here', async () => {
+      const [known, other] = [await issue(), newSecret()];
+      for (const secrets of [
+        [known.secret, other],
+        [other, known.secret],
+      ]) {
+        const { headers, body } = signedEvent(secrets, EVENT);
+        taken(await deliver(known.id, headers, body));
+      }
+    });
+
+    it('takes the secret that a sender has made itself, and no text that is none', async () => {
+      const own = newSecret();
+      const { id, secret } = await issue({ secret: own });
+      expect([secret, await works(id, own)]).toEqual([own, true]);
+      const next = `whsec_${randomBytes(24).toString('base64')}`;
+      expect((await rotate(id, { secret: next, overlapSeconds: 0 })).secret).toBe(next);
+      expect([await works(id, own), await works(id, next)]).toEqual([false, true]);
+      for (const wrong of [
+        '',
+        'whsec_',
+        next.slice('whsec_'.length),
+        next.replace('whsec_', 'WHSEC_'),
+        `${next}=`,
+        `${next} `,
+        `whsec_${randomBytes(23).toString('base64')}`,
+        `whsec_${randomBytes(65).toString('base64')}`,
+        `whsec_${randomBytes(32).toString('hex')}!`,
+        `whsec_${Buffer.alloc(32, 0xff).toString('base64url')}`,
+      ])
+        for (const path of ['/webhook-sources', `/webhook-sources/${id}/rotate`]) {
+          const { status, body } = await bob().post(path, {
+            ...(path === '/webhook-sources' && { name: 'x' }),
+            secret: wrong,
+          });
+          expect([status, body.errors[0].field]).toEqual([422, 'secret']);
+        }
+    });
+  });
+
+  describe('attacks', () => {
+    const everything = async () =>
+      JSON.stringify([
+        await booted.db.manager.find(Document, { order: { id: 'ASC' } }),
+        await booted.db.query('SELECT id, secret, "revokedAt" FROM webhook_sources ORDER BY id'),
+        await booted.db.query('SELECT * FROM webhook_messages ORDER BY id, "sourceId"'),
+        await booted.db.query('SELECT * FROM api_keys ORDER BY id'),
+      ]);
+
+    it('WEBHOOK-01: an exact copy is refused, at the same address and with other signatures beside it', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      taken(await deliver(id, headers));
+      refused(await deliver(id, headers));
+      refused(await deliver(id, { ...headers, 'webhook-signature': `v1,x ${headers['webhook-signature']}` }));
+      refused(await deliver(id, { ...headers, 'Webhook-Source': id }));
+      expect(await processed(id)).toBe(1);
+    });
+
+    it('WEBHOOK-02: more than five minutes old, or ahead, is refused', async () => {
+      const { id, secret } = await issue();
+      for (const seconds of [-TOLERANCE_SECONDS + 30, TOLERANCE_SECONDS - 30])
+        taken(await deliver(id, attempt(secret, { timestamp: String(now() + seconds) })));
+      for (const seconds of [-TOLERANCE_SECONDS - 1, TOLERANCE_SECONDS + 30, -86_400, 86_400])
+        refused(await deliver(id, attempt(secret, { timestamp: String(now() + seconds) })));
+      const at = 1_700_000_000;
+      const seen = [-301, -300, 300, 301].map((offset) => isCurrent(at + offset, at * 1000));
+      expect(seen).toEqual([false, true, true, false]);
+    });
+
+    it('WEBHOOK-03: a timestamp is whole seconds, written in one way', async () => {
+      const { id, secret } = await issue();
+      const good = String(now());
+      for (const timestamp of [
+        '',
+        '0',
+        `-${good}`,
+        `+${good}`,
+        `0${good}`,
+        `${good}.0`,
+        `${good}e0`,
+        `0x${now().toString(16)}`,
+        `${good},${good}`,
+        `${good}abc`,
+        `${good}000`,
+        '9'.repeat(400),
+        'Infinity',
+        'NaN',
+        new Date().toISOString(),
+      ])
+        for (const signed of [timestamp, good])
+          refused(
+            await deliver(id, { ...attempt(secret, { timestamp: signed }), 'webhook-timestamp': timestamp }),
+          );
+      for (const timestamp of [`${good}\n`, ` ${good}`, `${good} `, '１７００００００００', '٣'])
+        expect(parse('id', timestamp, 'v1,x')).toBeUndefined();
+    });
+
+    it('WEBHOOK-04: an id in which the timestamp or the body could begin is refused, well signed as it is', async () => {
+      const { id, secret } = await issue();
+      const timestamp = String(now());
+      for (const message of ['', '.', 'msg.1', `msg.${timestamp}`, 'a b', 'é', 'x'.repeat(257)])
+        refused(await deliver(id, attempt(secret, { id: message, timestamp })));
+      for (const message of ['a\n', '\0', 'a\tb', '\x7f', '\u2024', '\ufeff'])
+        expect(parse(message, timestamp, 'v1,x')).toBeUndefined();
+      // What was signed as the message `a` with the body `1.{…}` is not the message `a.<timestamp>` with `{…}`.
+      const { 'webhook-signature': signature } = attempt(secret, {
+        id: 'a',
+        timestamp,
+        body: `${timestamp}.${BODY}`,
+      });
+      refused(
+        await deliver(id, {
+          'webhook-id': `a.${timestamp}`,
+          'webhook-timestamp': timestamp,
+          'webhook-signature': signature,
+        }),
+      );
+      taken(await deliver(id, attempt(secret, { id: `~!"/,${'x'.repeat(251)}` })));
+    });
+
+    it('WEBHOOK-05: not a byte of the body may change, nor its white space', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      for (const body of [
+        BODY.replace('1f81eb52', '1f81eb53'),
+        JSON.stringify(EVENT, null, 2),
+        ` ${BODY}`,
+        `${BODY}\n`,
+        JSON.stringify({ data: EVENT.data, type: EVENT.type, timestamp: EVENT.timestamp }),
+        BODY.replace('contact', '\\u0063ontact'),
+      ]) {
+        expect(JSON.parse(body)).toBeDefined();
+        refused(await deliver(id, headers, body));
+      }
+      const { status } = await fetch(`${booted.origin}/webhooks/${id}`, { method: 'POST', headers });
+      expect(status).toBe(401);
+      taken(await deliver(id, headers));
+    });
+
+    it('WEBHOOK-06: a body of no bytes is no event, and one that is put to it is not signed', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret, { body: '' });
+      refused(await deliver(id, headers));
+      const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+      const chunked = await client(booted.origin).raw(
+        `POST /webhooks/${id} HTTP/1.1`,
+        'Host: localhost',
+        'Connection: close',
+        'Content-Type: application/json',
+        'Transfer-Encoding: chunked',
+        ...fields,
+        '',
+        '0',
+        '',
+      );
+      expect(chunked).toMatch(/^HTTP\/1\.1 401 .*"invalid_webhook"/s);
+      const empty = await fetch(`${booted.origin}/webhooks/${id}`, { method: 'POST', headers });
+      expect([empty.status, ((await empty.json()) as { code: string }).code]).toEqual([422, 'invalid_body']);
+      expect(await processed(id)).toBe(0);
+    });
+
+    it("WEBHOOK-07: another source's secret proves nothing, of this account or of another tenant", async () => {
+      const mallory = client(booted.origin, as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }));
+      const [mine, other, theirs] = [await issue(), await issue(), await issue({}, mallory)];
+      for (const { id, secret } of [
+        { id: mine.id, secret: other.secret },
+        { id: theirs.id, secret: mine.secret },
+        { id: mine.id, secret: theirs.secret },
+        { id: 'src_nobody', secret: mine.secret },
+        { id: 'nobody', secret: mine.secret },
+      ])
+        refused(await deliver(id, attempt(secret)));
+      // Nor does its owner deliver anything, signed in by another method.
+      const { status, body } = await bob().post(`/webhooks/${mine.id}`, EVENT);
+      expect([status, body.code]).toEqual([401, 'unauthenticated']);
+      expect(await Promise.all([mine, theirs].map(({ id }) => processed(id)))).toEqual([0, 0]);
+    });
+
+    it('WEBHOOK-08: only the version that is known counts', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      const good = headers['webhook-signature'];
+      for (const signature of [
+        good.replace('v1,', 'v1a,'),
+        good.replace('v1,', 'v2,'),
+        good.replace('v1,', 'V1,'),
+        good.replace('v1,', 'v1=,'),
+        good.replace('v1,', 'v1, '),
+        good.replace('v1,', ''),
+        good.replace('v1,', ','),
+        `v0,${good}`,
+        'v1',
+        'v1,',
+      ])
+        refused(await deliver(id, { ...headers, 'webhook-signature': signature }));
+      taken(await deliver(id, { ...headers, 'webhook-signature': `v1a,hnO3f9T8Ytu9== v9 ${good}` }));
+    });
+
+    it('WEBHOOK-09: ten signatures are looked at, and more are none', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      const others = (count: number) =>
+        Array.from({ length: count }, () => attempt(newSecret())['webhook-signature']);
+      const among = (count: number) =>
+        deliver(id, {
+          ...headers,
+          'webhook-signature': [headers['webhook-signature'], ...others(count)].join(' '),
+        });
+      for (const count of [10, 250]) refused(await among(count));
+      refused(await deliver(id, { ...headers, 'webhook-signature': ' '.repeat(15) + 'v1' }));
+      taken(await among(9));
+    });
+
+    it('WEBHOOK-10: a signature is base64 in its one form, and of its one length', async () => {
+      const { id, secret } = await issue();
+      let headers = attempt(secret);
+      while (!/[+/]/.test(headers['webhook-signature'])) headers = attempt(secret);
+      const good = headers['webhook-signature'];
+      const bytes = Buffer.from(good.slice(3), 'base64');
+      // The last letter holds two bits that no byte needs.
+      const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+      const loose = `v1,${good.slice(3, -2)}${letters[letters.indexOf(good.at(-2)!) + 1]}=`;
+      expect(Buffer.from(loose.slice(3), 'base64')).toEqual(bytes);
+      for (const signature of [
+        loose,
+        good.slice(0, -1),
+        `${good}=`,
+        `${good}A`,
+        `v1,${bytes.toString('base64url')}=`,
+        `v1,${bytes.toString('hex')}`,
+        `v1,${bytes.subarray(0, 31).toString('base64')}`,
+        `v1,${bytes.subarray(0, 1).toString('base64')}`,
+        `v1,${Buffer.concat([bytes, bytes]).toString('base64')}`,
+        `v1,${Buffer.alloc(32).toString('base64')}`,
+        `"${good}"`,
+      ])
+        refused(await deliver(id, { ...headers, 'webhook-signature': signature }));
+      taken(await deliver(id, headers));
+    });
+
+    it('WEBHOOK-11: after its revocation or its end a source delivers nothing', async () => {
+      const revoked = await issue();
+      await bob().send('DELETE', `/webhook-sources/${revoked.id}`);
+      refused(await deliver(revoked.id, attempt(revoked.secret)));
+      const expired = await issue({ expiresAt: new Date(Date.now() + 60_000).toISOString() });
+      taken(await deliver(expired.id, attempt(expired.secret)));
+      await update(expired.id, { expiresAt: new Date() });
+      refused(await deliver(expired.id, attempt(expired.secret)));
+      expect((await bob().post(`/webhook-sources/${revoked.id}/rotate`)).status).toBe(404);
+    });
+
+    it('WEBHOOK-12: a captured delivery opens nothing but its own address', async () => {
+      const source = await issue({ scopes: ['documents:read', 'documents:write', 'documents:delete'] });
+      const other = await issue();
+      // As bad as it can be: the sender lets its customers choose the whole body.
+      const body = JSON.stringify({ title: 'planted', name: 'planted', ...EVENT });
+      const headers = { ...attempt(source.secret, { body }), 'Webhook-Source': source.id };
+      const before = await everything();
+      for (const [method, path] of [
+        ['POST', '/documents'],
+        ['POST', '/api-keys'],
+        ['POST', '/webhook-sources'],
+        ['POST', `/webhook-sources/${source.id}/rotate`],
+        ['POST', '/auth/logout'],
+        ['PATCH', '/documents/bob-draft-public'],
+        ['DELETE', `/webhook-sources/${source.id}`],
+        ['PUT', `/webhooks/${source.id}`],
+      ] as const)
+        refused(await client(booted.origin).send(method, path, { body, headers }));
+      const { 'Webhook-Source': _, ...unnamed } = headers;
+      refused(await deliver(other.id, unnamed, body));
+      const empty = { ...attempt(source.secret, { body: '' }), 'Webhook-Source': source.id };
+      for (const path of ['/me', '/demo/webhook', '/documents'])
+        refused(await client(booted.origin).get(path, empty));
+      expect(await everything()).toBe(before);
+      // Nobody has used it up, either.
+      taken(await deliver(source.id, headers, body));
+    });
+
+    it('WEBHOOK-13: a captured request is good for its method, its path and its query, and no message', async () => {
+      const source = await issue({ scopes: ['documents:read', 'documents:write'] });
+      const headers = await ask(source, 'GET', '/documents?limit=1');
+      const before = await everything();
+      for (const [method, path] of [
+        ['GET', '/documents'],
+        ['GET', '/documents?limit=10'],
+        ['GET', '/documents?limit=1&'],
+        ['GET', '/me'],
+        ['HEAD', '/documents?limit=1'],
+        ['DELETE', '/documents/bob-draft-public'],
+      ] as const)
+        expect((await client(booted.origin).send(method, path, { headers })).status).toBe(401);
+      const posted = await ask(source, 'POST', '/documents', BODY);
+      refused(await deliver(source.id, posted));
+      expect(await everything()).toBe(before);
+      expect((await client(booted.origin).get('/documents?limit=1', headers)).status).toBe(200);
+      // A request can be one to deliver a message; it names its address.
+      taken(await deliver(source.id, await ask(source, 'POST', `/webhooks/${source.id}`, BODY)));
+    });
+
+    it('WEBHOOK-14: path and header that name two sources are refused, whichever of them signed', async () => {
+      const [one, other] = [await issue(), await issue()];
+      for (const { secret } of [one, other]) {
+        const { status, body } = await deliver(one.id, {
+          ...attempt(secret),
+          'Webhook-Source': other.id,
+        });
+        expect([status, body.code]).toEqual([400, 'ambiguous_credentials']);
+      }
+      expect(await Promise.all([one, other].map(({ id }) => processed(id)))).toEqual([0, 0]);
+    });
+
+    it("WEBHOOK-14: nor does a router that is less exact lead a source to another's address", async () => {
+      const [one, other] = [await issue(), await issue()];
+      const proof = {
+        method: 'webhook',
+        credentialId: one.id,
+        at: new Date(),
+        amr: [],
+        bound: true,
+      } as const;
+      const sender: Principal = { id: 'bob', kind: 'user', tenantId: 'acme', roles: [], proofs: [proof] };
+      const request = { header: () => 'msg_1', rawBody: Buffer.from(BODY) } as unknown as AuthRequest;
+      const receive = (source: string) =>
+        booted.app.get(WebhookController).receive(sender, request, source, EVENT);
+      await expect(receive(other.id)).rejects.toThrow('Not Found');
+      expect(await receive(one.id)).toMatchObject({ id: 'msg_1', duplicate: false });
+      expect(await Promise.all([one, other].map(({ id }) => processed(id)))).toEqual([1, 0]);
+    });
+
+    it('WEBHOOK-15: a field that comes twice is refused, and so is another credential beside it', async () => {
+      const { id, secret } = await issue();
+      const fields = { ...attempt(secret), 'Webhook-Source': id };
+      for (const twice of Object.keys(fields)) {
+        const lines = Object.entries(fields).flatMap(([name, value]) =>
+          Array.from({ length: name === twice ? 2 : 1 }, () => `${name}: ${value}`),
+        );
+        const answer = await client(booted.origin).raw(
+          `POST /webhooks/${id} HTTP/1.1`,
+          'Host: localhost',
+          'Connection: close',
+          'Content-Type: application/json',
+          `Content-Length: ${BODY.length}`,
+          ...lines,
+          '',
+          BODY,
+        );
+        expect(answer).toMatch(/^HTTP\/1\.1 400 .*"duplicate_header"/s);
+      }
+      for (const more of [as({ id: 'bob' }), { Authorization: 'Bearer x' }]) {
+        const { status, body } = await deliver(id, { ...fields, ...more });
+        expect([status, body.code]).toEqual([400, 'ambiguous_credentials']);
+      }
+      taken(await deliver(id, fields));
+    });
+
+    it("WEBHOOK-16: a sender's secret opens no document, and makes and ends no credentials", async () => {
+      const plain = await issue();
+      const wide = await issue({ scopes: ['documents:read', 'documents:write'] });
+      const before = await everything();
+      const status = async (source: Issued, method: string, path: string, body?: object) => {
+        const text = body && JSON.stringify(body);
+        const headers = await ask(source, method, path, text);
+        return (await client(booted.origin).send(method, path, { ...(text && { body: text }), headers }))
+          .status;
+      };
+      for (const path of ['/me', '/demo/webhook']) expect(await status(plain, 'GET', path)).toBe(200);
+      for (const [method, path, body] of [
+        ['GET', '/documents'],
+        ['POST', '/documents', { title: 'x' }],
+        ['GET', '/webhook-sources'],
+        ['POST', '/api-keys', { name: 'x', scopes: [] }],
+        ['DELETE', '/sessions'],
+        ['GET', '/me?x=1'],
+      ] as const)
+        expect(await status(plain, method, path, body)).toBe(403);
+      for (const source of [plain, wide]) {
+        expect(await status(source, 'POST', '/webhook-sources', { name: 'x', scopes: [] })).toBe(403);
+        expect(await status(source, 'POST', `/webhook-sources/${source.id}/rotate`)).toBe(403);
+        expect(await status(source, 'DELETE', `/webhook-sources/${source.id}`)).toBe(403);
+      }
+      expect(await everything()).toBe(before);
+    });
+
+    it('WEBHOOK-17: an unknown source, a wrong secret and a replay look alike', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      taken(await deliver(id, headers));
+      const seen = ({ status, headers, body }: Answer) => [
+        status,
+        headers.get('www-authenticate'),
+        { ...body, requestId: '' },
+      ];
+      const replayed = seen(await deliver(id, headers));
+      expect(replayed).toEqual(seen(await deliver('src_nobody', headers)));
+      expect(replayed).toEqual(seen(await deliver(id, attempt(newSecret()))));
+    });
+
+    it('WEBHOOK-18: what is refused uses nothing up, so nobody spoils a message that he only saw', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      refused(
+        await deliver(id, { ...headers, 'webhook-signature': attempt(newSecret())['webhook-signature'] }),
+      );
+      refused(await deliver(id, headers, `${BODY} `));
+      await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: new Date() });
+      refused(await deliver(id, headers));
+      await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: null });
+      taken(await deliver(id, headers));
+    });
+
+    it("WEBHOOK-19: nobody can list, rotate or revoke another account's source; it does not even exist", async () => {
+      const { id, secret } = await issue();
+      const before = await row(id);
+      for (const other of [
+        as({ id: 'carol', roles: ['viewer'] }),
+        as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }),
+      ]) {
+        const who = client(booted.origin, other);
+        expect((await who.post(`/webhook-sources/${id}/rotate`)).body.code).toBe('not_found');
+        expect((await who.send('DELETE', `/webhook-sources/${id}`)).body.code).toBe('not_found');
+        expect(JSON.stringify((await who.get('/webhook-sources')).body)).not.toContain(id);
+      }
+      const narrow = client(booted.origin, as({ id: 'bob', scopes: ['documents:read'] }));
+      const wide = await issue({ scopes: ['documents:write'] });
+      expect((await narrow.send('DELETE', `/webhook-sources/${wide.id}`)).body.code).toBe(
+        'beyond_your_credential',
+      );
+      expect((await narrow.post('/webhook-sources', { name: 'x', scopes: ['documents:write'] })).status).toBe(
+        403,
+      );
+      expect(await row(id)).toEqual(before);
+      taken(await deliver(id, attempt(secret)));
+    });
+
+    it('WEBHOOK-20: the database holds no secret, and a sealed one opens in no other row', async () => {
+      const [mine, other] = [await issue(), await issue()];
+      await bob().post(`/webhook-sources/${mine.id}/rotate`);
+      const dump = JSON.stringify(await booted.db.query('SELECT * FROM webhook_sources'));
+      expect(dump).toContain(mine.id);
+      for (const { secret } of [mine, other, DEMO_SOURCE]) expect(dump).not.toContain(secret.slice(6));
+      await update(other.id, { secret: (await row(mine.id)).secret });
+      expect((await deliver(other.id, attempt(mine.secret))).status).toBe(500);
+      expect(await processed(other.id)).toBe(0);
+    });
+
+    it('WEBHOOK-21: no fields make it throw, and no two attempts or requests are signed alike', () => {
+      const key = keyOf(newSecret())!;
+      const runs = { numRuns: 10_000 };
+      const text = fc.string({ unit: 'binary', maxLength: 300 });
+      fc.assert(
+        fc.property(fc.option(text, { nil: undefined }), text, text, (id, timestamp, signature) => {
+          const parsed = parse(id, timestamp, signature);
+          if (!parsed) return;
+          expect(String(parsed.timestamp)).toBe(timestamp);
+          expect(isSignedBy([key], { ...parsed, id: id!, body: Buffer.from('x') }, parsed.signatures)).toBe(
+            false,
+          );
+        }),
+        runs,
+      );
+      // Few letters, so that parts of one could well be parts of another.
+      const part = fc.string({ unit: fc.constantFrom('1', '2', '-'), minLength: 1, maxLength: 4 });
+      const some = fc.record({
+        id: part,
+        timestamp: fc.integer({ min: 1, max: 30 }),
+        body: fc.string({ unit: fc.constantFrom('1', '2', '.'), maxLength: 6 }),
+      });
+      const signed = ({ id, timestamp, body }: { id: string; timestamp: number; body: string }) =>
+        sign(key, { id, timestamp, body: Buffer.from(body) });
+      fc.assert(
+        fc.property(some, some, (one, other) => {
+          const same = one.id === other.id && one.timestamp === other.timestamp && one.body === other.body;
+          expect(signed(one) === signed(other)).toBe(same);
+        }),
+        runs,
+      );
+      const request = fc.tuple(
+        fc.constantFrom('GET', 'GE', 'POST'),
+        fc.string({ unit: fc.constantFrom('/', 'T', '?', 'a') }).map((rest) => `/${rest}`),
+      );
+      fc.assert(
+        fc.property(request, request, (one, other) => {
+          const same = one[0] === other[0] && one[1] === other[1];
+          expect(namesRequest(newRequestId(...one), ...other)).toBe(same);
+        }),
+        runs,
+      );
+    });
+
+    describe('on two servers at once', () => {
+      let processes: Processes;
+      beforeAll(async () => (processes = await startProcesses(2)));
+      afterAll(() => processes.stop());
+      const use = async (origin: string, headers: Record<string, string>) =>
+        await client(origin).send('POST', `/webhooks/${DEMO_SOURCE.source}`, { body: BODY, headers });
+
+      it('WEBHOOK-22: of copies of one attempt one is taken', async () => {
+        const unfair = await race({
+          origins: processes.origins,
+          parallel: 6,
+          make: async () => attempt(DEMO_SOURCE.secret),
+          use: async (origin, headers) => (await use(origin, headers)).status === 200,
+        });
+        expect(unfair).toEqual([]);
+      }, 120_000);
+
+      it('WEBHOOK-23: of attempts to deliver one message all are answered, and one is the first', async () => {
+        let seconds = 0;
+        const unfair = await race({
+          origins: processes.origins,
+          parallel: 6,
+          make: async () => newMessageId(),
+          use: async (origin, id) => {
+            const timestamp = String(now() - (seconds++ % 6));
+            const { status, body } = await use(origin, attempt(DEMO_SOURCE.secret, { id, timestamp }));
+            expect(status).toBe(200);
+            return !body.duplicate;
+          },
+        });
+        expect(unfair).toEqual([]);
+      }, 120_000);
+    });
+  });
+});
