@@ -54,6 +54,7 @@ const OPEN = [
 /** Open to everybody where the method is installed: what comes before a credential is there. */
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
+  mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
   password: ['POST /auth/login'],
 };
 
