@@ -61,7 +61,7 @@ export class MtlsController {
 }
 
 /** What a caller must know before it can connect. */
-@Controller('mtls')
+@Controller()
 @Public()
 export class MtlsPublicController {
   constructor(
@@ -70,18 +70,18 @@ export class MtlsPublicController {
     private readonly revocations: Revocations,
   ) {}
 
-  @Get()
+  @Get('mtls')
   where() {
     return { url: this.listener.url, ca: '/mtls/ca.pem', crl: '/mtls/crl.pem' };
   }
 
-  @Get('ca.pem')
+  @Get('mtls/ca.pem')
   @Header('Content-Type', PEM)
   ca(): string {
     return this.authority.certificate.toString();
   }
 
-  @Get('crl.pem')
+  @Get('mtls/crl.pem')
   @Header('Content-Type', PEM)
   crl(): string {
     return this.revocations.crl;
