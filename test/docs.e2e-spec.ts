@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { METHODS } from '../src/app.module.js';
 import { boot, type Booted } from './app.js';
 
-/** The address in the documentation, which stands for the address of the server under test. */
+/** The addresses in the documentation, which stand for those of the server under test. */
 const DOCUMENTED = 'http://localhost:3000';
+const DOCUMENTED_TLS = 'https://localhost:3443';
 
 const HEADINGS = [
   'What it proves',
@@ -59,12 +62,30 @@ function promised({ output = '', language }: Example): RegExp {
 const compact = (json: string) =>
   json.replace(/("(?:[^"\\]|\\.)*")|\s+/g, (_, text: string | undefined) => text ?? '');
 
-/** Runs the examples of a page one after the other in one shell, as a reader does who pastes them. */
-function run(examples: readonly Example[], origin: string): Promise<string[]> {
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/**
+ * Runs the examples of a page one after the other in one shell, as a reader does who pastes them.
+ * @param addresses what stands in the page, and in its place the server's own
+ */
+function run(
+  examples: readonly Example[],
+  addresses: readonly (readonly [documented: string, real: string])[],
+): Promise<string[]> {
   const mark = '=-=-= end of an example =-=-=';
-  const script = examples.map(
-    ({ commands }) => `${commands.replaceAll(DOCUMENTED, origin)}\necho\necho '${mark}'`,
-  );
+  const toReal = (text: string) =>
+    addresses.reduce((changed, [documented, real]) => changed.replaceAll(documented, real), text);
+  const toDocumented = (text: string) =>
+    addresses.reduce((changed, [documented, real]) => changed.replaceAll(real, documented), text);
+  const script = examples.map(({ commands }) => `${toReal(commands)}\necho\necho '${mark}'`);
   return new Promise((resolve, reject) => {
     const shell = spawn('bash', ['-euo', 'pipefail', '-c', script.join('\n')], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -77,9 +98,7 @@ function run(examples: readonly Example[], origin: string): Promise<string[]> {
       if (code !== 0) reject(new Error(`A command of the page failed (${code}):\n${errors}\n${output}`));
       else
         resolve(
-          output
-            .replaceAll('\r\n', '\n')
-            .replaceAll(origin, DOCUMENTED)
+          toDocumented(output.replaceAll('\r\n', '\n'))
             .split(mark)
             .slice(0, -1)
             .map((each) => each.trim()),
@@ -94,11 +113,19 @@ describe('the documentation is true', () => {
       const examples = examplesOf(page);
       if (examples.length) {
         let booted: Booted;
-        beforeAll(async () => (booted = await boot({ methods: METHODS, env: { PUBLIC_URL: DOCUMENTED } })));
+        let tlsPort: number;
+        beforeAll(async () => {
+          tlsPort = await freePort();
+          const env = { PUBLIC_URL: DOCUMENTED, TLS_PORT: String(tlsPort) };
+          booted = await boot({ methods: METHODS, env });
+        });
         afterAll(() => booted.close());
 
         it(`its ${examples.length} examples run, and print what it says`, async () => {
-          const outputs = await run(examples, booted.origin);
+          const outputs = await run(examples, [
+            [DOCUMENTED, booted.origin],
+            [DOCUMENTED_TLS, `https://localhost:${tlsPort}`],
+          ]);
           examples.forEach((example, i) => {
             if (example.output === undefined) return;
             expect({ commands: example.commands, output: outputs[i] }).toEqual({

@@ -55,6 +55,7 @@ const OPEN = [
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   'http-signature': ['GET /.well-known/http-message-signatures-directory'],
   jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
+  mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
   password: ['POST /auth/login'],
 };
 

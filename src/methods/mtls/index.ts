@@ -1,0 +1,17 @@
+import type { AuthMethod } from '../../auth/index.js';
+import { CertificateAuthority, ClientCertificate } from './mtls.entity.js';
+import { Mtls1700000405000 } from './mtls.migration.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    mtls: true;
+  }
+}
+
+export const name = 'mtls';
+export { MtlsModule as module } from './mtls.module.js';
+export { MtlsStrategy as strategy } from './mtls.strategy.js';
+export const entities = [ClientCertificate, CertificateAuthority];
+export const migrations = [Mtls1700000405000];
+/** OpenAPI 3.1 has a type for it; Nest's own type for the document has not. */
+export const openapi = { type: 'mutualTLS' } as unknown as AuthMethod['openapi'];

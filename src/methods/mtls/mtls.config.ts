@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { Settings } from '../../config/index.js';
+
+const schema = z
+  .object({
+    TLS_PORT: z
+      .string()
+      .regex(/^\d{1,5}$/, 'must be a port number')
+      .transform(Number)
+      .refine((port) => port <= 65_535, 'must be a port number')
+      .default(3443),
+    TLS_CERT_FILE: z.string().optional(),
+    TLS_KEY_FILE: z.string().optional(),
+  })
+  .refine(({ TLS_CERT_FILE: cert, TLS_KEY_FILE: key }) => Boolean(cert) === Boolean(key), {
+    path: ['TLS_KEY_FILE'],
+    error: 'must be set together with TLS_CERT_FILE, or neither',
+  });
+
+export interface MtlsConfig {
+  /** Where it listens for TLS; 0 for any port that is free. */
+  readonly port: number;
+  /** The server's own certificate, with its chain, and its key: PEM. Absent where the CA here issues one. */
+  readonly files: { readonly cert: string; readonly key: string } | undefined;
+}
+
+/** @throws BadSettings */
+export function mtlsConfig(settings: Settings): MtlsConfig {
+  const { TLS_PORT: port, TLS_CERT_FILE: cert, TLS_KEY_FILE: key } = settings.section(schema);
+  return { port, files: cert && key ? { cert, key } : undefined };
+}

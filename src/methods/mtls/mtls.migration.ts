@@ -1,0 +1,49 @@
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { INSTANT } from '../../database/index.js';
+
+export class Mtls1700000405000 implements MigrationInterface {
+  name = 'Mtls1700000405000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'client_certificates',
+        columns: [
+          { name: 'id', type: 'varchar', length: '32', isPrimary: true },
+          { name: 'userId', type: 'varchar', length: '36' },
+          { name: 'name', type: 'varchar', length: '100' },
+          { name: 'fingerprint', type: 'varchar', length: '64' },
+          { name: 'scopes', type: 'text', isNullable: true },
+          { name: 'createdAt', type: INSTANT },
+          { name: 'expiresAt', type: INSTANT },
+          { name: 'lastUsedAt', type: INSTANT, isNullable: true },
+          { name: 'revokedAt', type: INSTANT, isNullable: true },
+        ],
+        indices: [{ columnNames: ['userId'] }, { columnNames: ['revokedAt'] }],
+        foreignKeys: [
+          {
+            columnNames: ['userId'],
+            referencedTableName: 'users',
+            referencedColumnNames: ['id'],
+            onDelete: 'CASCADE',
+          },
+        ],
+      }),
+    );
+    await runner.createTable(
+      new Table({
+        name: 'certificate_authorities',
+        columns: [
+          { name: 'name', type: 'varchar', length: '16', isPrimary: true },
+          { name: 'certificate', type: 'text' },
+          { name: 'sealed', type: 'text' },
+        ],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('certificate_authorities');
+    await runner.dropTable('client_certificates');
+  }
+}

@@ -1,0 +1,27 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { Certificates } from './certificates.js';
+import { Authority } from './mtls.authority.js';
+import { MtlsController, MtlsPublicController } from './mtls.controller.js';
+import { MtlsHostGuard } from './mtls.host.guard.js';
+import { MtlsListener } from './mtls.listener.js';
+import { Revocations } from './mtls.revocations.js';
+import { ServerCertificate } from './mtls.server-certificate.js';
+import { MtlsStrategy } from './mtls.strategy.js';
+import { MtlsSweep } from './mtls.sweep.js';
+
+@Module({
+  controllers: [MtlsController, MtlsPublicController],
+  providers: [
+    Authority,
+    Revocations,
+    ServerCertificate,
+    MtlsListener,
+    Certificates,
+    MtlsStrategy,
+    MtlsSweep,
+    // On every route of the application: which method is used makes no difference to whom the client has connected.
+    { provide: APP_GUARD, useClass: MtlsHostGuard },
+  ],
+})
+export class MtlsModule {}

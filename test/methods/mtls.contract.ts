@@ -1,0 +1,88 @@
+import { X509Certificate } from 'node:crypto';
+import { Authority } from '../../src/methods/mtls/mtls.authority.js';
+import { withCertificate } from '../../src/methods/mtls/mtls.client.js';
+import { ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
+import { MtlsGuard } from '../../src/methods/mtls/mtls.guard.js';
+import { formatClientCert, nameOf } from '../../src/methods/mtls/mtls.js';
+import {
+  issue,
+  newAuthority,
+  newKeyPair,
+  newSerial,
+  openAuthority,
+  pemOf,
+} from '../../src/methods/mtls/mtls.x509.js';
+import { LIFETIME } from '../../src/methods/mtls/certificates.js';
+import { User } from '../../src/users/index.js';
+import type { Contract, Running } from '../method.contract.js';
+
+/** Bob's certificate, of a CA of somebody else's. */
+async function forged(): Promise<string> {
+  const { certificate, privateKey } = await newAuthority(new Date());
+  const names = [nameOf({ tenantId: 'acme', kind: 'user', id: 'bob' })];
+  const pem = await issue(openAuthority(certificate, privateKey), {
+    serial: newSerial(),
+    publicKey: newKeyPair().publicKey,
+    usage: 'clientAuth',
+    names,
+    notBefore: new Date(),
+    notAfter: new Date(Date.now() + LIFETIME),
+  });
+  return formatClientCert(new X509Certificate(pem));
+}
+
+const somebodys = await forged();
+const field = (value: string) => ({ 'Client-Cert': value });
+
+/** The same request, to the TLS listener of the server that it was meant for. */
+async function overTls(request: Request): Promise<Request> {
+  const { origin, pathname, search } = new URL(request.url);
+  const { url } = (await (await fetch(`${origin}/mtls`)).json()) as { url: string };
+  return new Request(url + pathname + search, request);
+}
+
+/** A certificate of a demo account, as its holder has it, made without the server. */
+export async function newCertificate({ db, app }: Pick<Running, 'db' | 'app'>, userId: string) {
+  const { publicKey, privateKey } = newKeyPair();
+  const authority = app.get(Authority);
+  const account = await db.manager.findOneByOrFail(User, { id: userId });
+  const { certificate: cert, ...row } = await authority.issueToClient(
+    account,
+    publicKey,
+    new Date(Date.now() + LIFETIME),
+  );
+  await db.manager.insert(ClientCertificate, { ...row, userId, name: 'contract', scopes: null });
+  return { id: row.id, cert, key: pemOf(privateKey), ca: authority.certificate.toString() };
+}
+
+export const contract: Contract = {
+  name: 'mtls',
+  challenge: 'TLS-Client-Certificate realm="auth-atlas"',
+  code: 'invalid_certificate',
+  guard: MtlsGuard,
+  bound: true,
+  env: { TRUST_PROXY: '127.0.0.1' },
+  header: 'Client-Cert',
+  empty: field(''),
+  malformed: [
+    field('::'),
+    field(':AAAA:'),
+    field(somebodys.slice(1)),
+    field(somebodys.slice(1, -1)),
+    field(`${somebodys};x=1`),
+    field(`${somebodys}, ${somebodys}`),
+    field(`:${Buffer.from('-----BEGIN CERTIFICATE-----').toString('base64')}:`),
+  ],
+  unknown: field(somebodys),
+  issue: async (running, userId) => {
+    const { id, ...identity } = await newCertificate(running, userId);
+    const change = async (changes: Partial<ClientCertificate>) =>
+      void (await running.db.manager.update(ClientCertificate, { id }, changes));
+    return {
+      sign: overTls,
+      fetch: withCertificate(identity),
+      revoke: () => change({ revokedAt: new Date() }),
+      expire: () => change({ expiresAt: new Date() }),
+    };
+  },
+};
