@@ -326,6 +326,19 @@ describe('api-key', () => {
       expect(await row(id)).toEqual({ ...before, lastUsedAt: expect.any(Date) });
     });
 
+    it("another method's credential that ends, or works from some addresses only, mints no key", async () => {
+      const proof = {
+        method: 'test' as const,
+        at: new Date(),
+        amr: [],
+        bound: true,
+        confined: true as const,
+      };
+      const confined = client(booted.origin, as({ id: 'bob', proofs: [proof] }));
+      const { status, body } = await confined.post('/api-keys', { name: 'x' });
+      expect([status, body.code]).toEqual([403, 'beyond_your_credential']);
+    });
+
     it('a key cannot mint a key beyond itself: not in scopes, not in time, not in addresses', async () => {
       const soon = new Date(Date.now() + 3_600_000).toISOString();
       const limited = await issue({

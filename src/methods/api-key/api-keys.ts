@@ -129,6 +129,8 @@ export class ApiKeys {
 function refuseBeyond(caller: Principal, parent: ApiKey | null, key: Limits): void {
   const within =
     withinScopes(caller.scopes, key.scopes ?? undefined) &&
+    // How far another method's credential is confined, a key cannot hold to.
+    !caller.proofs.some(({ method, confined }) => confined && method !== 'api-key') &&
     (!parent?.expiresAt || (key.expiresAt !== null && key.expiresAt <= parent.expiresAt)) &&
     (!parent?.allowedIps ||
       key.allowedIps?.every((inner) => parent.allowedIps?.some((outer) => containsRange(outer, inner))));
