@@ -133,6 +133,9 @@ describe('hmac', () => {
     expect(await send(signed(), undefined, ['X-Purpose:   nightly: run '])).toEqual(good);
     expect(await send(signed(), undefined, ['X-Purpose: nightly:run'])).toEqual(refused);
     expect(await send(signed())).toEqual(refused);
+    // What is absent is not the same as what is empty.
+    expect(await send(credential({ fields: [['x-purpose', '']] }))).toEqual(refused);
+    expect(await send(credential({ fields: [['x-purpose', '']] }), undefined, ['X-Purpose:'])).toEqual(good);
     expect(await send(signed(), undefined, ['X-Purpose: nightly', 'X-Purpose: run'])).toMatchObject({
       status: 400,
       said: 'duplicate_header',
