@@ -171,7 +171,8 @@ describe('http-signature', () => {
       ['rsa-pss-sha512', rsa],
     ] as const)('of %s signs once its owner has proved to have its private half', async (algorithm, pair) => {
       const jwk = pair.publicKey.export({ format: 'jwk' });
-      const { id, challenge, ...registered } = await register(jwk);
+      // With what Web Crypto writes into a JWK.
+      const { id, challenge, ...registered } = await register({ ...jwk, key_ops: ['verify'], ext: true });
       expect(registered).toMatchObject({ algorithm, jwk, provedAt: null, scopes: null });
       const signer = { keyid: id, key: pair.privateKey };
       refused(await call(signer));
@@ -249,6 +250,11 @@ describe('http-signature', () => {
         'jwk.crv',
       ],
       ['not on its curve', { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' }, 'jwk'],
+      [
+        'one by which everybody can sign',
+        { kty: 'OKP', crv: 'Ed25519', x: Buffer.of(1, ...Buffer.alloc(31)).toString('base64url') },
+        'jwk',
+      ],
       ['a shared secret', { kty: 'oct', k: 'c2VjcmV0' }, 'jwk.kty'],
       ['nothing', {}, 'jwk.kty'],
     ])('that is %s is not taken in', async (_, jwk, field) => {
