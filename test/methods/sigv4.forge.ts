@@ -31,6 +31,7 @@ export interface Odd extends Message {
   readonly payloadHash?: string;
   /** Of a presigned URL. */
   readonly expires?: string;
+  readonly algorithm?: string;
   readonly more?: readonly Parameter[];
 }
 
@@ -76,7 +77,7 @@ export function forge(origin: string, target: string) {
       const { credential, time, signedHeaders } = sign(odd, [], headers);
       const query: Parameter[] = [
         ...queryOf(odd),
-        ['X-Amz-Algorithm', 'AWS4-HMAC-SHA256'],
+        ['X-Amz-Algorithm', odd.algorithm ?? 'AWS4-HMAC-SHA256'],
         ['X-Amz-Credential', credential],
         ['X-Amz-Date', time],
         ['X-Amz-Expires', odd.expires ?? '60'],

@@ -334,6 +334,21 @@ describe('whatever is sent', () => {
     );
   });
 
+  it('a time is one that the calendar has', () => {
+    expect(parseHeader(header, '20240229T235959Z')?.at).toEqual(new Date('2024-02-29T23:59:59Z'));
+    for (const time of [
+      ...['20230229T000000Z', '20230230T000000Z', '20231301T000000Z', '20230101T240000Z', '20230101T236000Z'],
+      ...[
+        '20230101T235960Z',
+        '2023-01-01T00:00:00Z',
+        '20230101T000000',
+        '20230101T000000z',
+        ' 20230101T000000Z',
+      ],
+    ])
+      expect(parseHeader(header, time)).toBeUndefined();
+  });
+
   it('a query is read whole or not at all', () => {
     expect(parseQuery('a=%E0%A4')).toBeUndefined();
     expect(parseQuery('a=1&'.repeat(100))).toHaveLength(100);
