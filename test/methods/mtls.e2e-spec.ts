@@ -1,4 +1,687 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { X509Certificate, generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ConnectionOptions } from 'node:tls';
+import { Controller, Get } from '@nestjs/common';
+import { AuditEvent } from '../../src/audit/index.js';
+import { Public } from '../../src/auth/index.js';
+import { Settings } from '../../src/config/index.js';
+import { LastSeen } from '../../src/database/index.js';
+import { LIFETIME } from '../../src/methods/mtls/certificates.js';
+import { Authority } from '../../src/methods/mtls/mtls.authority.js';
+import { withCertificate } from '../../src/methods/mtls/mtls.client.js';
+import { CertificateAuthority, ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
+import { MtlsListener } from '../../src/methods/mtls/mtls.listener.js';
+import { MtlsSweep } from '../../src/methods/mtls/mtls.sweep.js';
+import { newSerial } from '../../src/methods/mtls/mtls.x509.js';
+import { as, boot, client, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { contract } from './mtls.contract.js';
+import { contract, newCertificate } from './mtls.contract.js';
+import { BOB, forge, putOnRecord, stealAuthority, type Oddities } from './mtls.forge.js';
+import { Wire } from './mtls.wire.js';
 
 satisfiesTheContract(contract);
+
+const DAY = 24 * 60 * 60_000;
+const POP = expect.objectContaining({ method: 'mtls', amr: ['pop'], bound: true }) as unknown;
+
+/** Says when it is asked for, and answers when it is told to. */
+const slow = { asked: () => {}, answer: Promise.resolve() };
+
+@Controller()
+class Slow {
+  @Get('slow')
+  @Public()
+  async get() {
+    slow.asked();
+    await slow.answer;
+    return { id: 'slow' };
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'atlas-mtls-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const file = (name: string, text = '') => {
+  writeFileSync(join(folder, name), text);
+  return join(folder, name);
+};
+const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' }).toString();
+
+/** A request for a certificate, made as a caller makes one: with OpenSSL. */
+function newRequest(
+  kind: readonly string[] = ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  ...more: string[]
+) {
+  const key = join(folder, 'client.key');
+  const args = ['req', '-new', '-newkey', ...kind, '-nodes', '-keyout', key, '-subj', '/CN=whoever'];
+  return { csr: openssl(...args, ...more), key: openssl('pkey', '-in', key) };
+}
+
+const portOf = async ({ origin }: Booted) =>
+  Number(new URL((await client(origin).get('/mtls')).body.url as string).port);
+
+describe('mtls', () => {
+  let booted: Booted;
+  let port: number;
+  let log = '';
+  const logTo = { write: (line: string) => void (log += line) };
+  beforeAll(async () => {
+    booted = await boot({ logTo });
+    port = await portOf(booted);
+  });
+  afterAll(() => booted.close());
+
+  /** As bob, signed in by some other method, without a ceiling. */
+  const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
+  const ca = () => booted.app.get(Authority).certificate.toString();
+  const open = (options: ConnectionOptions = {}) => Wire.open(port, { ca: ca(), ...options });
+  const issue = async (body: object = {}, who = bob()) => {
+    const { csr, key } = newRequest();
+    const answer = await who.post('/certificates', { name: 'test', csr, ...body });
+    expect(answer.status).toBe(201);
+    return { id: answer.body.id as string, cert: answer.body.certificate as string, key };
+  };
+  const update = (id: string, changes: Partial<ClientCertificate>) =>
+    booted.db.manager.update(ClientCertificate, { id }, changes);
+  /** What a caller with this certificate and key is told, on a connection of its own; undefined where that is ended. */
+  const ask = async (identity: ConnectionOptions, path = '/demo/mtls', ...headers: string[]) => {
+    const wire = await open(identity).catch((error: NodeJS.ErrnoException) => {
+      // In TLS 1.2 the server's end may come first.
+      if (error.code !== 'ECONNRESET') throw error;
+    });
+    const said = await wire?.get(path, ...headers);
+    wire?.close();
+    return said && { status: said.status, ...(said.body.code && { code: said.body.code }) };
+  };
+  const REFUSED = { status: 401, code: 'invalid_certificate' };
+
+  it('says where it listens, and hands out its CA and its list of those that are revoked', async () => {
+    const { get } = client(booted.origin);
+    const { body } = await get('/mtls');
+    expect(body).toEqual({ url: `https://localhost:${port}`, ca: '/mtls/ca.pem', crl: '/mtls/crl.pem' });
+    expect((await get(body.ca)).body).toBe(ca());
+    const crl = await get(body.crl);
+    expect(crl.headers.get('content-type')).toMatch(/^application\/x-pem-file/);
+    const files = [file('ca.pem', ca()), file('crl.pem', crl.body)];
+    expect(openssl('crl', '-in', files[1]!, '-CAfile', files[0]!, '-noout', '-text')).toMatch(/CRL Number/);
+  });
+
+  it('signs in whoever shows a certificate that was issued for a request, and proves that it has the key', async () => {
+    const { csr, key } = newRequest();
+    const { status, body } = await bob().post('/certificates', {
+      name: 'laptop',
+      csr,
+      scopes: ['documents:read'],
+    });
+    expect(status).toBe(201);
+    expect(body).toMatchObject({ name: 'laptop', scopes: ['documents:read'], lastUsedAt: null });
+    const send = withCertificate({ cert: body.certificate, key, ca: ca() });
+    const url = `https://localhost:${port}`;
+    const me = await send(new Request(`${url}/demo/mtls`));
+    expect(await me.json()).toMatchObject({ id: 'bob', scopes: ['documents:read'], proofs: [POP] });
+    const init = { method: 'POST', body: '{"title":"no"}', headers: { 'Content-Type': 'application/json' } };
+    expect((await send(new Request(`${url}/documents`, init))).status).toBe(403);
+    const { items } = (await bob().get('/certificates')).body;
+    expect(items).toContainEqual(expect.objectContaining({ id: body.id, name: 'laptop' }));
+  });
+
+  it.each([
+    ['P-384', ['ec', '-pkeyopt', 'ec_paramgen_curve:P-384']],
+    ['Ed25519', ['ed25519']],
+    ['RSA of 2048 bits', ['rsa:2048']],
+  ])('takes a key on %s', async (_, kind) => {
+    const { csr, key } = newRequest(kind);
+    const { body } = await bob().post('/certificates', { name: 'test', csr });
+    expect(await ask({ cert: body.certificate, key })).toEqual({ status: 200 });
+  });
+
+  it('without a certificate TLS goes on, and other methods sign in', async () => {
+    const wire = await open();
+    expect(
+      (await wire.get('/me', 'Authorization: Basic Ym9iOmNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGU='))?.body,
+    ).toMatchObject({ id: 'bob' });
+    wire.close();
+  });
+
+  it('is ambient: it yields to a credential that is sent on purpose', async () => {
+    const identity = await issue();
+    const wire = await open(identity);
+    const header = Object.entries(as({ id: 'carol' })).map(([name, value]) => `${name}: ${value}`);
+    expect((await wire.get('/me', ...header))?.body).toMatchObject({ id: 'carol' });
+    expect((await wire.get('/me'))?.body).toMatchObject({ id: 'bob', proofs: [POP] });
+    wire.close();
+  });
+
+  it('was proved when the connection was made, however long it is kept', async () => {
+    const wire = await open(await issue());
+    const at = async () =>
+      ((await wire.get('/demo/mtls'))?.body as unknown as { proofs: [{ at: string }] }).proofs[0].at;
+    expect(await at()).toBe(await at());
+    wire.close();
+  });
+
+  it('lives for 90 days at most, and for less where it is asked to', async () => {
+    const within = (expiresAt: Date) =>
+      bob().post('/certificates', { name: 'x', csr: newRequest().csr, expiresAt: expiresAt.toISOString() });
+    const { body: longest } = await bob().post('/certificates', { name: 'x', csr: newRequest().csr });
+    expect(Date.parse(longest.expiresAt) - Date.now()).toBeGreaterThan(LIFETIME - 60_000);
+    const tomorrow = new Date(Math.floor((Date.now() + DAY) / 1000) * 1000);
+    const { body: short } = await within(new Date(tomorrow.getTime() + 999));
+    expect(short.expiresAt).toBe(tomorrow.toISOString());
+    expect(new Date(new X509Certificate(short.certificate).validTo)).toEqual(tomorrow);
+    const { status, body } = await within(new Date(Date.now() + LIFETIME + DAY));
+    expect([status, body.errors]).toEqual([
+      422,
+      [{ field: 'expiresAt', message: expect.stringContaining('within 90 days') }],
+    ]);
+  });
+
+  it('renews itself where it lives as long as any, and makes nothing where its end was chosen', async () => {
+    const renew = async (body: object) => {
+      const identity = await issue(body);
+      const init = {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ name: 'next', csr: newRequest().csr }),
+      };
+      const request = new Request(`https://localhost:${port}/certificates`, init);
+      return (await withCertificate({ ...identity, ca: ca() })(request)).status;
+    };
+    expect(await renew({})).toBe(201);
+    expect(await renew({ expiresAt: new Date(Date.now() + DAY).toISOString() })).toBe(403);
+  });
+
+  it('remembers when it was last used', async () => {
+    const { id, ...identity } = await issue();
+    await ask(identity);
+    await booted.app.get(LastSeen).flush();
+    const row = await booted.db.manager.findOneByOrFail(ClientCertificate, { id });
+    expect(row.lastUsedAt).toBeInstanceOf(Date);
+  });
+
+  it('is in the audit log from its first day to its last', async () => {
+    const { id } = await issue();
+    await bob().send('DELETE', `/certificates/${id}`);
+    const events = await booted.db.manager.find(AuditEvent, {
+      where: { target: `certificate:${id}` },
+      order: { seq: 'ASC' },
+    });
+    expect(events.map(({ event }) => event)).toEqual(['authn_token_created', 'authn_token_revoked']);
+  });
+
+  it('goes from the database a day after it has expired', async () => {
+    const [over, expired] = [await issue(), await issue()];
+    await update(over.id, { expiresAt: new Date(Date.now() - DAY - 1000) });
+    await update(expired.id, { expiresAt: new Date(Date.now() - 1000) });
+    await booted.app.get(MtlsSweep).sweep();
+    const exists = ({ id }: { id: string }) => booted.db.manager.existsBy(ClientCertificate, { id });
+    expect([await exists(over), await exists(expired)]).toEqual([false, true]);
+  });
+
+  it("the server's certificate is renewed at half its time, and no connection is lost", async () => {
+    const own = await boot();
+    const ownPort = await portOf(own);
+    // What is renewed ahead of its time is not valid yet: this client takes it all the same.
+    const opened: Wire[] = [];
+    for (const days of [0, 3, 4]) {
+      await own.app.get(MtlsListener).refresh(Date.now() + days * DAY);
+      opened.push(await Wire.open(ownPort, { rejectUnauthorized: false }));
+    }
+    const serials = opened.map(({ socket }) => socket.getPeerX509Certificate()!.serialNumber);
+    expect(serials.map((serial) => serials.indexOf(serial))).toEqual([0, 0, 2]);
+    for (const each of opened) expect(await each.get('/health/live')).toMatchObject({ status: 200 });
+    await own.close();
+  });
+
+  it('an answer that is under way when the application closes is still given', async () => {
+    const own = await boot({ also: [Slow] });
+    const wire = await Wire.open(await portOf(own), { ca: own.app.get(Authority).certificate.toString() });
+    let answer = () => {};
+    slow.answer = new Promise((resolve) => (answer = resolve));
+    const asked = new Promise<void>((resolve) => (slow.asked = resolve));
+    const said = wire.get('/slow');
+    await asked;
+    const closed = own.close();
+    await expect(Wire.open(new URL(own.origin).port as never, {})).rejects.toThrow();
+    answer();
+    expect(await said).toMatchObject({ status: 200, body: { id: 'slow' } });
+    await closed;
+  });
+
+  describe('the CA', () => {
+    it('is one, whoever makes it first', async () => {
+      const { db, app } = booted;
+      const [before] = await db.manager.find(CertificateAuthority);
+      await db.manager.clear(CertificateAuthority);
+      const both = [new Authority(db, app.get(Settings)), new Authority(db, app.get(Settings))];
+      await Promise.all(both.map((each) => each.onModuleInit()));
+      expect(both[0]!.certificate.raw).toEqual(both[1]!.certificate.raw);
+      expect(both[0]!.certificate.toString()).not.toBe(before!.certificate);
+      await db.manager.clear(CertificateAuthority);
+      await db.manager.insert(CertificateAuthority, before!);
+    });
+
+    it('keeps its key sealed, and seals it anew while APP_SECRET is being changed', async () => {
+      const { db } = booted;
+      const [before] = await db.manager.find(CertificateAuthority);
+      expect(JSON.stringify(before)).not.toContain('PRIVATE KEY');
+      const [old, next] = [booted.app.get(Settings).appSecret, 'another-secret-of-enough-characters'];
+      const start = (env: Record<string, string>) => new Authority(db, Settings.from(env)).onModuleInit();
+      await start({ APP_SECRET: next, APP_SECRET_PREVIOUS: old });
+      await start({ APP_SECRET: next });
+      await expect(start({ APP_SECRET: old })).rejects.toThrow('no longer set');
+      await db.manager.update(CertificateAuthority, { name: 'mtls' }, { sealed: before!.sealed });
+    });
+  });
+
+  describe('a certificate of your own', () => {
+    const pairOf = async (subject: string) => {
+      const { cert, key } = await forge(undefined, {
+        subject,
+        usages: ['serverAuth'],
+        names: [{ type: 'dns', value: 'localhost' }],
+      });
+      return { cert, key };
+    };
+
+    it('is read again when it changes; a broken one is logged, and the one before stays', async () => {
+      const [first, second] = [await pairOf('CN=first'), await pairOf('CN=second')];
+      let lines = '';
+      const own = await boot({
+        env: { TLS_CERT_FILE: file('own.crt', first.cert), TLS_KEY_FILE: file('own.key', first.key) },
+        logTo: { write: (line) => void (lines += line) },
+      });
+      const listener = own.app.get(MtlsListener);
+      const ownPort = await portOf(own);
+      const shown = async () => {
+        const wire = await Wire.open(ownPort, { rejectUnauthorized: false });
+        const { subject } = wire.socket.getPeerX509Certificate()!;
+        wire.close();
+        return subject;
+      };
+      expect(await shown()).toBe('CN=first');
+      file('own.crt', second.cert);
+      await listener.refresh();
+      expect(await shown()).toBe('CN=first');
+      expect(lines).toMatch(/TLS_CERT_FILE and TLS_KEY_FILE hold no certificate with its key/);
+      expect(lines).not.toContain('PRIVATE');
+      file('own.key', second.key);
+      await listener.refresh();
+      expect(await shown()).toBe('CN=second');
+      await own.close();
+    });
+
+    it.each([
+      ['only one of the two files', { TLS_CERT_FILE: '/a.pem' }, /^- TLS_KEY_FILE must be set together/m],
+      [
+        'files that are not there',
+        { TLS_CERT_FILE: '/a', TLS_KEY_FILE: '/b' },
+        /^TLS_CERT_FILE and .* ENOENT/,
+      ],
+      ['a port that is none', { TLS_PORT: '70000' }, /TLS_PORT must be a port number/],
+    ])('%s: the application does not start, and says why', async (_, env, reason) => {
+      await expect(boot({ env: env as never, logTo })).rejects.toThrow(reason);
+    });
+
+    it('a port that is taken stops the start', async () => {
+      const other = createServer().listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      const { port: taken } = other.address() as AddressInfo;
+      await expect(boot({ env: { TLS_PORT: String(taken) }, logTo })).rejects.toThrow(
+        `address already in use 127.0.0.1:${taken}`,
+      );
+      other.close();
+    });
+  });
+
+  describe('attacks', () => {
+    it('MTLS-01: of a CA that calls itself as ours: the connection ends before HTTP, and the application sees nothing', async () => {
+      const ours = booted.app.get(Authority).certificate;
+      const other = await forge(undefined, {
+        subject: ours.subject.replaceAll('\n', ', '),
+        serial: ours.serialNumber.toLowerCase(),
+        isCa: true,
+      });
+      const identity = await forge(other.signer);
+      await putOnRecord(booted, identity);
+      expect(new X509Certificate(identity.cert).issuer).toBe(ours.subject);
+      log = '';
+      expect(await ask(identity)).toBeUndefined();
+      expect(log).toContain('certificate refused');
+      expect(log).not.toContain('/demo/mtls');
+    });
+
+    it('MTLS-02: no certificate: 401 with the challenge', async () => {
+      const wire = await open();
+      const said = await wire.get('/demo/mtls');
+      expect(said).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
+      expect(said?.head).toMatch(/^www-authenticate: TLS-Client-Certificate realm="auth-atlas"\r$/im);
+      wire.close();
+    });
+
+    it.each<[string, Oddities]>([
+      ['expired', { from: new Date(Date.now() - 2 * DAY), until: new Date(Date.now() - DAY) }],
+      ['not yet valid', { from: new Date(Date.now() + DAY) }],
+      ['for servers only', { usages: ['serverAuth'] }],
+    ])('%s: the connection ends before HTTP', async (_, odd) => {
+      const identity = await forge(await stealAuthority(booted), odd);
+      await putOnRecord(booted, identity);
+      expect(await ask(identity)).toBeUndefined();
+    });
+
+    it('MTLS-05: without an extended key usage, which TLS lets pass: refused', async () => {
+      const identity = await forge(await stealAuthority(booted), { usages: [] });
+      await putOnRecord(booted, identity);
+      expect(await ask(identity)).toEqual(REFUSED);
+    });
+
+    it('MTLS-06: the certificate of a CA, which TLS lets pass: refused', async () => {
+      const identity = await forge(await stealAuthority(booted), { isCa: true });
+      await putOnRecord(booted, identity);
+      expect(await ask(identity)).toEqual(REFUSED);
+    });
+
+    it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+      'MTLS-08: %s: a session from before the revocation is not resumed after it',
+      async (version) => {
+        const { id, ...identity } = await issue();
+        const options = { ...identity, minVersion: version, maxVersion: version };
+        const sessions: Buffer[] = [];
+        const first = await open(options);
+        first.socket.on('session', (session) => sessions.push(session));
+        expect(await first.get('/demo/mtls')).toMatchObject({ status: 200 });
+        sessions.push(first.socket.getSession() ?? Buffer.alloc(0));
+        first.close();
+        for (const session of sessions) {
+          const again = await open({ ...options, session });
+          expect(again.socket.isSessionReused()).toBe(false);
+          expect(await again.get('/demo/mtls')).toMatchObject({ status: 200 });
+          again.close();
+        }
+        await bob().send('DELETE', `/certificates/${id}`);
+        for (const session of sessions) expect(await ask({ ...options, session })).toBeUndefined();
+        expect(await ask(options)).toBeUndefined();
+      },
+    );
+
+    it('MTLS-10: on a connection that is kept alive, the next request after the revocation is refused', async () => {
+      const { id, ...identity } = await issue();
+      const wire = await open(identity);
+      expect(await wire.get('/demo/mtls')).toMatchObject({ status: 200 });
+      expect((await bob().send('DELETE', `/certificates/${id}`)).status).toBe(204);
+      expect(await wire.get('/demo/mtls')).toMatchObject({
+        status: 401,
+        body: { code: 'invalid_certificate' },
+      });
+      wire.close();
+    });
+
+    it('what another process has revoked is refused at once, and its connections within a minute', async () => {
+      const { id, ...identity } = await issue();
+      await update(id, { revokedAt: new Date() });
+      expect(await ask(identity)).toEqual(REFUSED);
+      await booted.app.get(MtlsListener).refresh();
+      expect(await ask(identity)).toBeUndefined();
+      const list = file('crl.pem', (await client(booted.origin).get('/mtls/crl.pem')).body);
+      expect(openssl('crl', '-in', list, '-noout', '-text')).toContain(id.toUpperCase());
+    });
+
+    it('MTLS-11: nothing that a request for a certificate says of its owner is in the certificate', async () => {
+      const alice = BOB.replace('bob', 'alice');
+      const names = `subjectAltName=URI:${alice},email:alice@acme.test,DNS:localhost`;
+      const { csr } = newRequest(
+        undefined,
+        '-subj',
+        '/CN=alice/O=acme',
+        '-addext',
+        names,
+        '-addext',
+        'basicConstraints=CA:TRUE',
+      );
+      const { body } = await bob().post('/certificates', { name: 'spoof', csr });
+      const certificate = new X509Certificate(body.certificate);
+      expect(certificate.subjectAltName).toBe(`URI:${BOB}`);
+      expect(certificate.subject).toBe(`O=Auth Atlas\nCN=${body.id}`);
+      expect([certificate.ca, certificate.keyUsage]).toEqual([false, ['1.3.6.1.5.5.7.3.2']]);
+    });
+
+    it('MTLS-12: an issuer below our CA issues nothing that is good here', async () => {
+      const between = await forge(await stealAuthority(booted), { subject: 'CN=between', isCa: true });
+      const good = await issue();
+      const forged = await forge(between.signer, { serial: good.id });
+      const cert = forged.cert + between.cert;
+      expect(await ask({ cert, key: forged.key })).toBeUndefined();
+      expect(await ask(good)).toEqual({ status: 200 });
+    });
+
+    it('MTLS-14: who is not a trusted proxy may say what certificate it likes: nobody listens', async () => {
+      const { field, cert } = await forge(await stealAuthority(booted));
+      const text = encodeURIComponent(cert);
+      for (const headers of <Record<string, string>[]>[
+        { 'Client-Cert': field },
+        { 'Client-Cert': field, 'X-Forwarded-For': '127.0.0.1' },
+        { 'X-Client-Cert': text, 'X-SSL-Client-Verify': 'SUCCESS', 'X-SSL-Client-S-DN': 'CN=bob' },
+        { 'X-SSL-Client-Cert': text, 'X-Forwarded-Client-Cert': `Cert="${text}"`, 'SSL-Client-Cert': text },
+      ]) {
+        const { status, body } = await client(booted.origin).get('/demo/mtls', headers);
+        expect([status, body.code]).toEqual([401, 'unauthenticated']);
+      }
+    });
+
+    it('MTLS-20: a long chain ends the connection, and costs no more than its first 100 kB', async () => {
+      const links = [await forge(undefined, { subject: 'CN=0', isCa: true })];
+      for (let i = 1; i < 100; i++)
+        links.unshift(await forge(links[0]!.signer, { subject: `CN=${i}`, isCa: true }));
+      const deep = await forge(links[0]!.signer);
+      const long = await forge(links[0]!.signer, { padding: 200_000 });
+      for (const { cert, key } of [deep, long]) {
+        const chain = [cert, ...links.map((link) => link.cert)].join('');
+        const said = await ask({ cert: chain, key }).catch(() => undefined);
+        expect(said).toBeUndefined();
+      }
+      expect(await ask(await issue())).toEqual({ status: 200 });
+    });
+
+    it('MTLS-22: Host is the name that the connection was made for, or 421', async () => {
+      const identity = await issue();
+      const of = (servername: string, host: string, path?: string) =>
+        ask({ ...identity, servername, checkServerIdentity: () => undefined }, path, `Host: ${host}`);
+      for (const [sni, host] of [
+        ['localhost', 'localhost'],
+        ['localhost', `LOCALHOST:${port}`],
+        ['', `127.0.0.1:${port}`],
+        ['', `[::1]:${port}`],
+      ] as const)
+        expect([sni, host, await of(sni, host)]).toEqual([sni, host, { status: 200 }]);
+      for (const [sni, host] of [
+        ['localhost', 'other.test'],
+        ['localhost', '127.0.0.1'],
+        ['localhost', 'localhost.'],
+        ['localhost', 'localhost@other.test'],
+        ['other.test', 'localhost'],
+        ['other.test', 'other.test'],
+        ['', 'localhost'],
+        ['', '10.0.0.1'],
+      ] as const)
+        for (const path of ['/demo/mtls', '/health/live'])
+          expect([sni, host, await of(sni, host, path)]).toEqual([
+            sni,
+            host,
+            { status: 421, code: 'misdirected_request' },
+          ]);
+    });
+
+    it('a page of another site does not make a browser ask with its certificate', async () => {
+      const identity = await issue();
+      const from = (site: string) => ask(identity, '/demo/mtls', `Sec-Fetch-Site: ${site}`);
+      for (const site of ['cross-site', 'same-site', 'anything'])
+        expect(await from(site)).toEqual({ status: 401, code: 'unauthenticated' });
+      for (const site of ['same-origin', 'none']) expect(await from(site)).toEqual({ status: 200 });
+    });
+
+    it('neither old TLS, nor a cipher without authentication, nor a second handshake', async () => {
+      const identity = await issue();
+      const old = {
+        ...identity,
+        minVersion: 'TLSv1',
+        maxVersion: 'TLSv1.1',
+        ciphers: 'ALL:@SECLEVEL=0',
+      } as const;
+      await expect(open(old)).rejects.toThrow(/alert protocol version|unsupported protocol/);
+      const cbc = {
+        ...identity,
+        maxVersion: 'TLSv1.2',
+        ciphers: 'ECDHE-ECDSA-AES128-SHA:AES128-GCM-SHA256',
+      } as const;
+      await expect(open(cbc)).rejects.toThrow(/handshake failure/);
+      const wire = await open({ ...identity, maxVersion: 'TLSv1.2' });
+      wire.socket.renegotiate({}, () => {});
+      const [refusal] = (await once(wire.socket, 'error')) as [Error];
+      expect(refusal.message).toMatch(/no renegotiation/);
+      wire.close();
+    });
+
+    it.each<[string, string[], ...string[]]>([
+      ['RSA of 1024 bits', ['rsa:1024']],
+      ['RSA with the exponent 3', ['rsa:2048', '-pkeyopt', 'rsa_keygen_pubexp:3']],
+      ['a curve that is not one of the two', ['ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1']],
+      ['a signature over SHA-1', ['rsa:2048'], '-sha1'],
+    ])('a request with %s is refused', async (_, kind, ...more) => {
+      const { csr } = newRequest(kind, ...more);
+      const { status, body } = await bob().post('/certificates', { name: 'weak', csr });
+      expect([status, body.code]).toEqual([422, 'invalid_csr']);
+    });
+
+    it('a request that is not signed with its own key is refused', async () => {
+      const [mine, yours] = [newRequest().csr, newRequest().csr].map((pem) =>
+        Buffer.from(pem.replace(/-----.*-----/g, ''), 'base64'),
+      );
+      const key = (der: Buffer) => der.indexOf(Buffer.from('2a8648ce3d030107', 'hex')) + 8;
+      const spliced = Buffer.concat([
+        mine!.subarray(0, key(mine!)),
+        yours!.subarray(key(yours!), key(yours!) + 68),
+        mine!.subarray(key(mine!) + 68),
+      ]);
+      const csr = `-----BEGIN CERTIFICATE REQUEST-----\n${spliced.toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`;
+      const before = await booted.db.manager.count(ClientCertificate);
+      const { status, body } = await bob().post('/certificates', { name: 'stolen key', csr });
+      expect([status, body.code]).toEqual([422, 'invalid_csr']);
+      expect(body.detail).toContain('signed with its own key');
+      expect(await booted.db.manager.count(ClientCertificate)).toBe(before);
+    });
+
+    it('nobody ends or sees the certificates of others', async () => {
+      const { id } = await issue();
+      const carol = client(booted.origin, as({ id: 'carol', roles: ['viewer'] }));
+      expect((await carol.send('DELETE', `/certificates/${id}`)).status).toBe(404);
+      expect(JSON.stringify((await carol.get('/certificates')).body)).not.toContain(id);
+    });
+
+    it('the list of the revoked does not grow without end: an account has 1,000 on it at most', async () => {
+      const dave = client(booted.origin, as({ id: 'dave' }));
+      const common = {
+        userId: 'dave',
+        name: 'x',
+        fingerprint: '',
+        scopes: null,
+        createdAt: new Date(),
+        revokedAt: new Date(),
+      };
+      const rows = Array.from({ length: 1_000 }, () => ({
+        ...common,
+        id: newSerial(),
+        expiresAt: new Date(Date.now() + DAY),
+      }));
+      await booted.db.manager.insert(ClientCertificate, rows);
+      const { status, body } = await dave.post('/certificates', { name: 'x', csr: newRequest().csr });
+      expect([status, body.code]).toEqual([409, 'too_many_credentials']);
+      await update(rows[0]!.id, { expiresAt: new Date() });
+      await issue({}, dave);
+      await booted.db.manager.delete(ClientCertificate, { userId: 'dave' });
+    });
+  });
+});
+
+describe('mtls behind a proxy that ends TLS (RFC 9440)', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' } })));
+  afterAll(() => booted.close());
+
+  const ask = async (field: string) => {
+    const { status, body } = await client(booted.origin).get('/demo/mtls', { 'Client-Cert': field });
+    return { status, code: body.code };
+  };
+  const GOOD = { status: 200, code: undefined };
+  const REFUSED = { status: 401, code: 'invalid_certificate' };
+
+  it('a certificate of ours that is on record signs in', async () => {
+    const good = await forge(await stealAuthority(booted));
+    expect(await ask(good.field)).toEqual(REFUSED);
+    await putOnRecord(booted, good);
+    for (let i = 0; i < 2; i++) expect(await ask(good.field)).toEqual(GOOD);
+    await booted.db.manager.update(ClientCertificate, { id: good.id }, { revokedAt: new Date() });
+    expect(await ask(good.field)).toEqual(REFUSED);
+  });
+
+  describe('attacks', () => {
+    const url = (value: string) => ({ type: 'url', value }) as const;
+    it.each<[string, Oddities]>([
+      ['expired', { from: new Date(Date.now() - 2 * DAY), until: new Date(Date.now() - DAY) }],
+      ['not yet valid', { from: new Date(Date.now() + DAY) }],
+      ['without an extended key usage (MTLS-05)', { usages: [] }],
+      ['for servers only', { usages: ['serverAuth'] }],
+      ['of a CA (MTLS-06)', { isCa: true }],
+      ['with RSA of 1024 bits', { keys: generateKeyPairSync('rsa', { modulusLength: 1024 }) }],
+      ['on another curve', { keys: generateKeyPairSync('ec', { namedCurve: 'secp256k1' }) }],
+      ['without a name (MTLS-11)', { names: [] }],
+      ['with two names (MTLS-11)', { names: [url(BOB), url(BOB.replace('bob', 'alice'))] }],
+      ['with the same name twice', { names: [url(BOB), url(BOB)] }],
+      ['with a host name beside it', { names: [url(BOB), { type: 'dns', value: 'localhost' }] }],
+      ['with NUL in its name (MTLS-11)', { names: [url(`${BOB}\0.test`)] }],
+      ['with a wildcard (MTLS-11)', { names: [url('spiffe://acme.auth-atlas/user/*')] }],
+      ['with two names written as one', { names: [url(`${BOB}, URI:${BOB}`)] }],
+      ['with its name as a host (MTLS-11)', { names: [{ type: 'dns', value: BOB }] }],
+      ['with its name in the subject alone (MTLS-11)', { names: [], subject: 'CN=bob' }],
+      ['that names another account', { names: [url(BOB.replace('bob', 'carol'))] }],
+      ['that names another tenant', { names: [url(BOB.replace('acme', 'globex'))] }],
+    ])('%s: refused, although it is of our CA and on record', async (_, odd) => {
+      const odds = await forge(await stealAuthority(booted), odd);
+      await putOnRecord(booted, odds);
+      expect(await ask(odds.field)).toEqual(REFUSED);
+    });
+
+    it('MTLS-01, MTLS-12: of another issuer, although it is on record', async () => {
+      const ours = booted.app.get(Authority).certificate;
+      const same = { subject: ours.subject.replaceAll('\n', ', '), isCa: true };
+      const below = await forge(await stealAuthority(booted), { subject: 'CN=between', isCa: true });
+      for (const { signer } of [await forge(undefined, same), below]) {
+        const forged = await forge(signer);
+        await putOnRecord(booted, forged);
+        expect(await ask(forged.field)).toEqual(REFUSED);
+      }
+    });
+
+    it('another certificate with the serial of one on record is refused', async () => {
+      const authority = await stealAuthority(booted);
+      const good = await forge(authority);
+      await putOnRecord(booted, good);
+      const twin = await forge(authority, { serial: good.id });
+      expect([await ask(good.field), await ask(twin.field)]).toEqual([GOOD, REFUSED]);
+    });
+
+    it("the proxy's own certificate and the one that it hands on are one too many", async () => {
+      const { id: _, ca, ...identity } = await newCertificate(booted, 'acme-machine');
+      const good = await forge(await stealAuthority(booted));
+      await putOnRecord(booted, good);
+      const wire = await Wire.open(await portOf(booted), { ...identity, ca });
+      const said = await wire.get('/demo/mtls', `Client-Cert: ${good.field}`);
+      expect(said).toMatchObject({ status: 400, body: { code: 'ambiguous_credentials' } });
+      wire.close();
+    });
+  });
+});

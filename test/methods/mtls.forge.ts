@@ -1,0 +1,106 @@
+import 'reflect-metadata';
+import * as x509 from '@peculiar/x509';
+import { X509Certificate, createHash, webcrypto, type KeyObject } from 'node:crypto';
+import { Settings } from '../../src/config/index.js';
+import { SecretBox } from '../../src/crypto/index.js';
+import { LIFETIME } from '../../src/methods/mtls/certificates.js';
+import { CertificateAuthority, ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
+import { formatClientCert, nameOf } from '../../src/methods/mtls/mtls.js';
+import {
+  newKeyPair,
+  newSerial,
+  openAuthority,
+  pemOf,
+  type Signer,
+} from '../../src/methods/mtls/mtls.x509.js';
+import type { Running } from '../method.contract.js';
+
+const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+export const BOB = nameOf({ tenantId: 'acme', kind: 'user', id: 'bob' });
+
+/** What a certificate has that differs from a good one of bob's. */
+export interface Oddities {
+  readonly subject?: string;
+  readonly serial?: string;
+  readonly keys?: { publicKey: KeyObject; privateKey: KeyObject };
+  readonly isCa?: boolean;
+  readonly usages?: readonly (keyof typeof x509.ExtendedKeyUsage)[];
+  readonly names?: x509.JsonGeneralNames;
+  readonly from?: Date;
+  readonly until?: Date;
+  /** Makes it longer by so many bytes. */
+  readonly padding?: number;
+}
+
+/** As its holder has it, in PEM, and as the field of a proxy. */
+export interface Forged {
+  readonly id: string;
+  readonly cert: string;
+  readonly key: string;
+  readonly field: string;
+  readonly signer: Signer;
+}
+
+/** The key of the application's own CA: what only the CA should have. */
+export async function stealAuthority({ app, db }: Pick<Running, 'app' | 'db'>): Promise<Signer> {
+  const [row] = await db.manager.find(CertificateAuthority);
+  return openAuthority(
+    row!.certificate,
+    new SecretBox(app.get(Settings), 'mtls authority').open(row!.sealed, 'mtls'),
+  );
+}
+
+/** Writes whatever certificate is asked for, as no CA should. Without a `signer` it signs itself. */
+export async function forge(signer: Signer | undefined, odd: Oddities = {}): Promise<Forged> {
+  const { publicKey, privateKey } = odd.keys ?? newKeyPair();
+  const issuer = signer && new x509.X509Certificate(signer.certificate.raw);
+  const subject = odd.subject ?? 'CN=bob';
+  const id = odd.serial ?? newSerial();
+  const signingKey = await webcrypto.subtle.importKey(
+    'pkcs8',
+    (signer?.privateKey ?? privateKey).export({ format: 'der', type: 'pkcs8' }),
+    ES256,
+    false,
+    ['sign'],
+  );
+  const { usages = ['clientAuth'], names = [{ type: 'url', value: BOB }] } = odd;
+  const made = await x509.X509CertificateGenerator.create({
+    serialNumber: id,
+    subject,
+    issuer: issuer?.subjectName ?? subject,
+    notBefore: odd.from ?? new Date(Date.now() - 60_000),
+    notAfter: odd.until ?? new Date(Date.now() + LIFETIME),
+    publicKey: publicKey.export({ format: 'der', type: 'spki' }),
+    signingKey,
+    signingAlgorithm: ES256,
+    extensions: [
+      new x509.BasicConstraintsExtension(odd.isCa ?? false, undefined, true),
+      ...(usages.length
+        ? [new x509.ExtendedKeyUsageExtension(usages.map((usage) => x509.ExtendedKeyUsage[usage]))]
+        : []),
+      ...(names.length ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+      ...(odd.padding ? [new x509.Extension('1.2.3.4', false, new Uint8Array(odd.padding))] : []),
+    ],
+  });
+  const certificate = new X509Certificate(Buffer.from(made.rawData));
+  return {
+    id,
+    cert: certificate.toString(),
+    key: pemOf(privateKey),
+    field: formatClientCert(certificate),
+    signer: { certificate, privateKey },
+  };
+}
+
+/** Puts a certificate on record as bob's, so that all that is odd about it is in itself. */
+export async function putOnRecord({ db }: Pick<Running, 'db'>, { id, cert }: Forged, userId = 'bob') {
+  await db.manager.insert(ClientCertificate, {
+    id,
+    userId,
+    name: 'odd',
+    fingerprint: createHash('sha256').update(new X509Certificate(cert).raw).digest('hex'),
+    scopes: null,
+    createdAt: new Date(),
+    expiresAt: new Date(Date.now() + LIFETIME),
+  });
+}

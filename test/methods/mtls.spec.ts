@@ -1,0 +1,202 @@
+import 'reflect-metadata';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import * as x509 from '@peculiar/x509';
+import * as fc from 'fast-check';
+import { X509Certificate, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import {
+  UnfitCertificate,
+  formatClientCert,
+  isStrong,
+  nameOf,
+  parseClientCert,
+  readCertificate,
+} from '../../src/methods/mtls/mtls.js';
+import {
+  UnfitRequest,
+  newAuthority,
+  newKeyPair,
+  newSerial,
+  openAuthority,
+  readRequest,
+  writeCrl,
+  type Signer,
+} from '../../src/methods/mtls/mtls.x509.js';
+import { BOB, forge } from './mtls.forge.js';
+
+const RUNS = { numRuns: 10_000 };
+let ca: Signer;
+let good: X509Certificate;
+beforeAll(async () => {
+  const { certificate, privateKey } = await newAuthority(new Date());
+  ca = openAuthority(certificate, privateKey);
+  good = new X509Certificate((await forge(ca)).cert);
+});
+
+/** Some bytes of something good, changed: most are neither noise nor good. */
+const spoilt = (bytes: Buffer) =>
+  fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }).map((changes) => {
+    const copy = Buffer.from(bytes);
+    for (const [at, byte] of changes) copy[at] = byte;
+    return copy;
+  });
+
+describe('Client-Cert', () => {
+  it('holds a certificate, and has one text for it', () => {
+    expect(parseClientCert(formatClientCert(good))?.raw).toEqual(good.raw);
+  });
+
+  it('RFC 9440, appendix A: the example is read', () => {
+    const example =
+      ':MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaWF0ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnXXfaUgmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHSMEGDAWgBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRjQGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5XarmPk0wmuydBVoU4hBVZ1yhk=:';
+    expect(parseClientCert(example)?.subject).toBe('CN=BC');
+  });
+
+  it('anything else is nothing, and nothing throws', () => {
+    const field = formatClientCert(good);
+    const anything = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 200 }),
+      fc.base64String({ maxLength: 200 }).map((text) => `:${text}:`),
+      fc.uint8Array({ maxLength: 500 }).map((bytes) => `:${Buffer.from(bytes).toString('base64')}:`),
+      spoilt(good.raw).map((bytes) => `:${bytes.toString('base64')}:`),
+      fc.string({ maxLength: 3 }).map((text) => field + text),
+      fc.string({ maxLength: 3 }).map((text) => text + field),
+    );
+    fc.assert(
+      fc.property(anything, (text) => {
+        const read = parseClientCert(text);
+        return !read || formatClientCert(read) === text;
+      }),
+      RUNS,
+    );
+  });
+
+  it.each([
+    ['bytes after the certificate', () => Buffer.concat([good.raw, Buffer.from([0])])],
+    ['PEM in the bytes', () => Buffer.from(good.toString())],
+    ['two certificates', () => Buffer.concat([good.raw, good.raw])],
+  ])('%s: nothing', (_, bytes) => {
+    expect(parseClientCert(`:${bytes().toString('base64')}:`)).toBeUndefined();
+  });
+
+  it('is not read where it is longer than any certificate', () => {
+    expect(parseClientCert(`:${'A'.repeat(1_000_000)}:`)).toBeUndefined();
+  });
+});
+
+describe('a certificate', () => {
+  it('says its serial, its fingerprint, its time and one name', () => {
+    expect(readCertificate(good, ca.certificate)).toEqual({
+      serial: good.serialNumber.toLowerCase(),
+      fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
+      name: BOB,
+      notBefore: new Date(good.validFrom),
+      notAfter: new Date(good.validTo),
+    });
+  });
+
+  it('of which any byte was changed is unfit, or the same', () => {
+    fc.assert(
+      fc.property(spoilt(good.raw), (bytes) => {
+        const changed = parseClientCert(`:${bytes.toString('base64')}:`);
+        if (!changed || changed.raw.equals(good.raw)) return true;
+        try {
+          readCertificate(changed, ca.certificate);
+          return false;
+        } catch (error) {
+          return error instanceof UnfitCertificate;
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  it('no two accounts have the same name in theirs', () => {
+    const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 36 });
+    const account = fc.record({ tenantId: text, id: text, kind: fc.constantFrom('user', 'client') });
+    fc.assert(
+      fc.property(account, account, (one, other) => {
+        const same = one.tenantId === other.tenantId && one.id === other.id && one.kind === other.kind;
+        return (nameOf(one) === nameOf(other)) === same;
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('a key', () => {
+  const rsa = (bits: number, e = 'AQAB') => {
+    const n = randomBytes(bits / 8);
+    n[0]! |= 0x80;
+    return createPublicKey({ key: { kty: 'RSA', n: n.toString('base64url'), e }, format: 'jwk' });
+  };
+  const ec = (namedCurve: string) => generateKeyPairSync('ec', { namedCurve }).publicKey;
+
+  it('is strong on RSA with 2048 to 4096 bits and a usual exponent, on P-256, P-384 and Ed25519', () => {
+    const keys = [rsa(2048), rsa(4096), ec('P-256'), ec('P-384'), generateKeyPairSync('ed25519').publicKey];
+    expect(keys.map(isStrong)).toEqual(keys.map(() => true));
+  });
+
+  it('is not strong on anything else', () => {
+    const keys = [
+      ...[rsa(1024), rsa(2040), rsa(4104), rsa(16_384), rsa(2048, 'AQ'), rsa(2048, 'Aw')],
+      ...[ec('P-521'), ec('secp256k1'), ec('P-224')],
+      generateKeyPairSync('x25519').publicKey,
+      generateKeyPairSync('ed448').publicKey,
+      generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey,
+      generateKeyPairSync('dsa', { modulusLength: 2048, divisorLength: 256 }).publicKey,
+    ];
+    expect(keys.map(isStrong)).toEqual(keys.map(() => false));
+  });
+});
+
+describe('a request for a certificate', () => {
+  const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const newRequest = async () => {
+    const keys = await crypto.subtle.generateKey(ES256, false, ['sign', 'verify']);
+    return x509.Pkcs10CertificateRequestGenerator.create({ name: 'CN=x', keys, signingAlgorithm: ES256 });
+  };
+  const pem = (bytes: Buffer) => x509.PemConverter.encode(Uint8Array.from(bytes), 'CERTIFICATE REQUEST');
+
+  it('of which any byte was changed gets no other key in, and noise none; nothing else is thrown', async () => {
+    const der = Buffer.from((await newRequest()).rawData);
+    const key = await readRequest(pem(der));
+    const anything = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 200 }),
+      fc.uint8Array({ maxLength: 300 }).map((bytes) => pem(Buffer.from(bytes))),
+      spoilt(der).map(pem),
+    );
+    const property = fc.asyncProperty(anything, (text) =>
+      readRequest(text).then(
+        (read) => read.equals(key),
+        (error) => error instanceof UnfitRequest,
+      ),
+    );
+    await fc.assert(property, RUNS);
+  });
+
+  it('that is nested as deep as it is long is unfit like any other', async () => {
+    for (const unit of ['3080', 'a080', '30820000', '2480'])
+      await expect(readRequest(pem(Buffer.from(unit.repeat(3_000), 'hex')))).rejects.toThrow(UnfitRequest);
+  });
+
+  it('is a request: a certificate or a key is none', async () => {
+    const { publicKey } = newKeyPair();
+    for (const text of [good.toString(), publicKey.export({ format: 'pem', type: 'spki' }).toString()])
+      await expect(readRequest(text)).rejects.toThrow(UnfitRequest);
+  });
+});
+
+describe('a list of those that are revoked', () => {
+  it('is what another library reads, signed by the CA, however many are on it', async () => {
+    const revoked = Array.from({ length: 1_000 }, () => ({ serial: newSerial(), at: new Date(0) }));
+    for (const some of [[], revoked.slice(0, 1), revoked]) {
+      const [from, until] = [new Date('2030-01-01T00:00:00Z'), new Date('2051-01-01T00:00:00Z')];
+      const crl = new x509.X509Crl(await writeCrl(ca, some, from, until));
+      expect([crl.thisUpdate, crl.nextUpdate]).toEqual([from, until]);
+      expect(crl.issuer).toBe(new x509.X509Certificate(ca.certificate.raw).subject);
+      expect(crl.entries.map(({ serialNumber }) => serialNumber)).toEqual(some.map(({ serial }) => serial));
+      const publicKey = new x509.PublicKey(new x509.X509Certificate(ca.certificate.raw).publicKey.rawData);
+      expect(await crl.verify({ publicKey })).toBe(true);
+    }
+  });
+});

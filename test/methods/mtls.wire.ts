@@ -1,0 +1,56 @@
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+
+export interface Said {
+  readonly status: number;
+  readonly head: string;
+  readonly body: { code?: string; id?: string };
+}
+
+/** A TLS connection, with HTTP/1.1 on it by hand. */
+export class Wire {
+  private text = '';
+  private closed = false;
+  private wake = () => {};
+
+  private constructor(readonly socket: TLSSocket) {
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => {
+      this.text += chunk;
+      this.wake();
+    });
+    socket.on('close', () => {
+      this.closed = true;
+      this.wake();
+    });
+  }
+
+  /** @returns once the client's side of the handshake is done; the server may have its own opinion yet */
+  static open(port: number, options: ConnectionOptions): Promise<Wire> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ...options });
+      const wire = new Wire(socket);
+      socket.once('secureConnect', () => resolve(wire));
+      socket.on('error', reject);
+    });
+  }
+
+  /** @returns the answer; undefined where the server closed the connection instead */
+  async get(path: string, ...headers: readonly string[]): Promise<Said | undefined> {
+    const host = headers.some((header) => /^host:/i.test(header)) ? [] : ['Host: localhost'];
+    this.socket.write([`GET ${path} HTTP/1.1`, ...host, ...headers, '', ''].join('\r\n'));
+    for (;;) {
+      const [, head = '', rest] = /^([\s\S]*?\r\n)\r\n([\s\S]*)$/.exec(this.text) ?? [];
+      const length = Number(/^content-length: (\d+)/im.exec(head)?.[1]);
+      if (rest !== undefined && Buffer.byteLength(rest) >= length) {
+        this.text = rest.slice(length);
+        return { status: Number(head.split(' ')[1]), head, body: JSON.parse(rest) as Said['body'] };
+      }
+      if (this.closed) return undefined;
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}
