@@ -47,7 +47,7 @@ export class AppModule {
         PasswordsModule,
         AuthModule.forRoot(methods, { httpsOnly: settings.production }),
         AccessModule.forRoot(policy),
-        PlatformModule.forRoot(settings),
+        PlatformModule.forRoot(settings, methods),
         DocumentsModule,
       ],
       // In this order, in one module: who is calling, then whether they may; each after what is counted of it.
