@@ -205,7 +205,7 @@ describe('hmac', () => {
       const sent = credential({ target });
       expect(await send(sent, `GET ${target}`)).toEqual(good);
       expect(await send(sent, `GET ${target}`)).toEqual(refused);
-      expect(await send(sent, `GET ${DEMO}?b=%7e&a=1`)).toEqual(refused);
+      expect(await send(sent, `GET ${DEMO}?a=1&b=%7e`)).toEqual(refused);
       expect(await send(sent.replace('HMAC', 'hmac'), `GET ${target}`)).toEqual(refused);
     });
 
@@ -349,15 +349,14 @@ describe('hmac', () => {
 
     it('HMAC-13: a query is the one that was signed, or the same in another spelling', async () => {
       const same = [
-        ['a=1&b=2', 'b=2&a=1'],
         ['a=%7E', 'a=~'],
         ['a=%7E', 'a=%7e'],
         ['a=%C3%A9', 'a=%c3%a9'],
         ['a[]=1&a[]=2', 'a%5B%5D=1&a%5b%5d=2'],
-        ['a=1&b=x&a=2', 'b=x&a=1&a=2'],
         ['a=/?:', 'a=%2F%3F%3A'],
       ];
       const different = [
+        ['a=1&b=2', 'b=2&a=1'],
         ['a=1&a=2', 'a=2&a=1'],
         ['a=1&a=2', 'a=1'],
         ['a=1', 'a=1&a=1'],
@@ -466,10 +465,13 @@ describe('hmac', () => {
         `${sent},`,
         `${sent}, x="1"`,
         sent.replace(/"/g, "'"),
-        sent.replace(/nonce="[^"]+"/, 'nonce="short"'),
-        sent.replace(/nonce="[^"]+"/, `nonce="${'a'.repeat(65)}"`),
       ])
         expect([text, await send(text)]).toEqual([text, refused]);
+      // Signed by who may sign, and yet not of the form.
+      for (const timestamp of ['', 'NaN', ' ', `${now()}.0`, `+${now()}`, `0${now()}`, 'Infinity'])
+        expect([timestamp, await send(credential({ timestamp }))]).toEqual([timestamp, refused]);
+      for (const nonce of ['', 'fifteen-letters', 'a'.repeat(65), `${newNonce()} `, `${newNonce()}%41`])
+        expect([nonce, await send(credential({ nonce }))]).toEqual([nonce, refused]);
       expect(await send(sent)).toEqual(good);
     });
 
@@ -543,6 +545,8 @@ describe('hmac', () => {
         expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
       const alive = await Promise.all([key, ...won].map(works));
       expect(alive.filter(Boolean)).toHaveLength(2);
+      // Only the first of them can have left the secret of before.
+      expect(alive[0]).toBe(won.length === 1);
     });
 
     it('neither the API nor the database gives a secret back, and sealed for one row it opens in no other', async () => {
