@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { DEMO_KEY } from '../../src/methods/hmac/hmac.demo.js';
 import { HmacKey } from '../../src/methods/hmac/hmac.entity.js';
 import { formatAuthorization, macOf, newKeyId, textOf, type Signed } from '../../src/methods/hmac/hmac.js';
 import { HmacStrategy } from '../../src/methods/hmac/hmac.strategy.js';
-import { Tenant, User } from '../../src/users/index.js';
+import { Credentials, Tenant, User } from '../../src/users/index.js';
 import { as, boot, client, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../processes.js';
@@ -205,7 +205,7 @@ describe('hmac', () => {
       const sent = credential({ target });
       expect(await send(sent, `GET ${target}`)).toEqual(good);
       expect(await send(sent, `GET ${target}`)).toEqual(refused);
-      expect(await send(sent, `GET ${DEMO}?b=%7e&a=1`)).toEqual(refused);
+      expect(await send(sent, `GET ${DEMO}?a=1&b=%7e`)).toEqual(refused);
       expect(await send(sent.replace('HMAC', 'hmac'), `GET ${target}`)).toEqual(refused);
     });
 
@@ -349,15 +349,14 @@ describe('hmac', () => {
 
     it('HMAC-13: a query is the one that was signed, or the same in another spelling', async () => {
       const same = [
-        ['a=1&b=2', 'b=2&a=1'],
         ['a=%7E', 'a=~'],
         ['a=%7E', 'a=%7e'],
         ['a=%C3%A9', 'a=%c3%a9'],
         ['a[]=1&a[]=2', 'a%5B%5D=1&a%5b%5d=2'],
-        ['a=1&b=x&a=2', 'b=x&a=1&a=2'],
         ['a=/?:', 'a=%2F%3F%3A'],
       ];
       const different = [
+        ['a=1&b=2', 'b=2&a=1'],
         ['a=1&a=2', 'a=2&a=1'],
         ['a=1&a=2', 'a=1'],
         ['a=1', 'a=1&a=1'],
@@ -466,10 +465,13 @@ describe('hmac', () => {
         `${sent},`,
         `${sent}, x="1"`,
         sent.replace(/"/g, "'"),
-        sent.replace(/nonce="[^"]+"/, 'nonce="short"'),
-        sent.replace(/nonce="[^"]+"/, `nonce="${'a'.repeat(65)}"`),
       ])
         expect([text, await send(text)]).toEqual([text, refused]);
+      // Signed by who may sign, and yet not of the form.
+      for (const timestamp of ['', 'NaN', ' ', `${now()}.0`, `+${now()}`, `0${now()}`, 'Infinity'])
+        expect([timestamp, await send(credential({ timestamp }))]).toEqual([timestamp, refused]);
+      for (const nonce of ['', 'fifteen-letters', 'a'.repeat(65), `${newNonce()} `, `${newNonce()}%41`])
+        expect([nonce, await send(credential({ nonce }))]).toEqual([nonce, refused]);
       expect(await send(sent)).toEqual(good);
     });
 
@@ -535,14 +537,19 @@ describe('hmac', () => {
       ]);
     });
 
-    it('of several rotations at the same time, each answered 201 was the last word once', async () => {
-      const key = await issue();
-      const answers = await Promise.all([1, 2, 3, 4].map(() => bob().post(`/hmac-keys/${key.id}/rotate`)));
-      const won = answers.filter(({ status }) => status === 201).map(({ body }) => body as Key);
-      for (const { status, body } of answers.filter((each) => each.status !== 201))
+    it('a rotation of a key that was rotated or revoked since it was looked at changes nothing', async () => {
+      for (const changes of [{ sealed: 'another' }, { revokedAt: new Date() }]) {
+        const { id } = await issue();
+        const before = await row(id);
+        const spy = jest.spyOn(Credentials.prototype, 'find').mockImplementationOnce(async () => {
+          await update(id, changes);
+          return before;
+        });
+        const { status, body } = await bob().post(`/hmac-keys/${id}/rotate`);
+        spy.mockRestore();
         expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
-      const alive = await Promise.all([key, ...won].map(works));
-      expect(alive.filter(Boolean)).toHaveLength(2);
+        expect(await row(id)).toEqual({ ...before, ...changes });
+      }
     });
 
     it('neither the API nor the database gives a secret back, and sealed for one row it opens in no other', async () => {

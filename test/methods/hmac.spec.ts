@@ -153,15 +153,13 @@ describe('hmac: the query', () => {
   it.each([
     ['/x', '/x'],
     ['/x?', '/x?'],
-    ['/x?b=2&a=1', '/x?a=1&b=2'],
-    ['/x?a=2&b&a=1', '/x?a=2&a=1&b'],
-    ['/x?a-b=1&a=2&aa=3&A=4', '/x?A=4&a=2&a-b=1&aa=3'],
+    ['/x?b=2&a=1&b=1', '/x?b=2&a=1&b=1'],
     ['/x?a=%7e%7E~', '/x?a=~~~'],
     ['/x?%61[]=%c3%A9', '/x?a%5B%5D=%C3%A9'],
     ['/x?a=1+2%202%2b3', '/x?a=1+2%202%2B3'],
     ['/x?a=b=c%3D%26', '/x?a=b=c%3D%26'],
     ['/x?a=/?:@!$\'()*,;"<>', '/x?a=%2F%3F%3A%40%21%24%27%28%29%2A%2C%3B%22%3C%3E'],
-    ['/x?&&b&=&a', '/x?&&=&a&b'],
+    ['/x?&&b&=&a', '/x?&&b&=&a'],
     ['/%7Ex/%2e?a=%7E', '/%7Ex/%2e?a=~'],
     ['/x?b=%7e&a=%', '/x?b=%7e&a=%'],
     ['/x?a=\xff', '/x?a=\xff'],
@@ -179,44 +177,27 @@ describe('hmac: the query', () => {
   });
   const wellFormed = query.filter((text) => !/%(?![\da-f]{2})/i.test(text));
 
-  /** What this application reads, and what a browser does. An object has no order, but the values of a name have one. */
-  const read = (text: string) => ({ ...parse(text) });
-  const readByBrowser = (text: string) => {
-    const params = new URLSearchParams(text);
-    return Object.fromEntries([...params.keys()].map((name) => [name, params.getAll(name)]));
-  };
-
   it('is spelt anew without a change in what anybody reads', () => {
     fc.assert(
       fc.property(query, (text) => {
         const canonical = canonicalTarget(`/?${text}`).slice(2);
-        expect(read(canonical)).toEqual(read(text));
-        expect(readByBrowser(canonical)).toEqual(readByBrowser(text));
+        expect({ ...parse(canonical) }).toEqual({ ...parse(text) });
+        expect([...new URLSearchParams(canonical)]).toEqual([...new URLSearchParams(text)]);
         expect(canonicalTarget(`/?${canonical}`).slice(2)).toBe(canonical);
       }),
       RUNS,
     );
   });
 
-  it('is one text, whatever lies between has done to its spelling and the order of its names', () => {
+  it('is one text, in whatever way what lies between has spelt it', () => {
+    const encode = (part: string) => `%${part.charCodeAt(0).toString(16).padStart(2, '0')}`;
     const respelt = (text: string) =>
-      text
-        .replace(/%..|[^&=+%]/g, (part) =>
-          part.length > 1
-            ? part.toLowerCase().replace('%7e', '~')
-            : `%${part.charCodeAt(0).toString(16).padStart(2, '0')}`,
-        )
-        .split('&')
-        .toReversed();
-    const inOrder = (parameters: readonly string[]) => {
-      const seen: Record<string, string[]> = Object.create(null);
-      for (const each of parameters) (seen[nameOf(each)] ??= []).push(each);
-      return parameters.map((each) => seen[nameOf(each)]!.pop());
-    };
-    const nameOf = (parameter: string) => canonicalTarget(`/?${parameter.split('=')[0]}`);
+      text.replace(/%..|[^&=+]/g, (part) =>
+        part.length > 1 ? part.toLowerCase().replace('%7e', '~') : encode(part),
+      );
     fc.assert(
       fc.property(wellFormed, (text) => {
-        expect(canonicalTarget(`/?${inOrder(respelt(text)).join('&')}`)).toBe(canonicalTarget(`/?${text}`));
+        expect(canonicalTarget(`/?${respelt(text)}`)).toBe(canonicalTarget(`/?${text}`));
       }),
       RUNS,
     );
@@ -268,6 +249,20 @@ describe('hmac: the Authorization field', () => {
       }),
       { numRuns: 20_000 },
     );
+  });
+
+  it('with a signature of another form is not read', () => {
+    const [sent] = fc.sample(good, 1) as [Authorization];
+    for (const signature of [
+      '',
+      'ab',
+      'a'.repeat(63),
+      'a'.repeat(65),
+      'A'.repeat(64),
+      'g'.repeat(64),
+      `${'a'.repeat(64)}\n`,
+    ])
+      expect(parseAuthorization(formatAuthorization({ ...sent, signature }))).toBeUndefined();
   });
 
   it('of names without end is not read, and takes no time without end', () => {

@@ -95,31 +95,22 @@ export function textOf(signed: Signed): string {
 }
 
 /**
- * A request target, with its query as whatever lies between may spell it: parameters in the order of their names'
- * bytes, those of one name as they came; unreserved characters (RFC 3986, section 2.3) as they are, all others
- * percent-encoded in upper case. `&`, `=` and `+` stay what they were, encoded or not, because readers differ on them.
- * The path stays as it is, and so does a query with a percent sign that encodes nothing.
+ * A request target, with its query in one of the ways that it can be spelt: unreserved characters (RFC 3986, section
+ * 2.3) as they are, all others percent-encoded in upper case. `&`, `=` and `+` stay what they were, encoded or not,
+ * because readers differ on them, and parameters stay where they were. The path stays as it is, and so does a query
+ * with a percent sign that encodes nothing.
  */
 export function canonicalTarget(target: string): string {
   const start = target.indexOf('?') + 1;
-  if (!start) return target;
   const query = target.slice(start);
-  if (/%(?![\da-f]{2})/i.test(query)) return target;
-  const spelt = query.replace(/%..|[^\w.~&=+\x80-\uffff-]/g, spell);
-  return target.slice(0, start) + (spelt.includes('&') ? sorted(spelt) : spelt);
+  if (!start || /%(?![\da-f]{2})/i.test(query)) return target;
+  return target.slice(0, start) + query.replace(/%..|[^\w.~&=+\x80-\uffff-]/g, spell);
 }
 
 function spell(part: string): string {
   if (part.length === 1) return `%${part.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
   const character = String.fromCharCode(parseInt(part.slice(1), 16));
   return /[\w.~-]/.test(character) ? character : part.toUpperCase();
-}
-
-function sorted(query: string): string {
-  const named = query.split('&').map((parameter) => ({ parameter, name: parameter.split('=', 1)[0]! }));
-  // JavaScript's sort is stable: parameters of one name keep their order, which may mean something.
-  named.sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
-  return named.map(({ parameter }) => parameter).join('&');
 }
 
 /** The signature of a text: lower-case hexadecimal. */
