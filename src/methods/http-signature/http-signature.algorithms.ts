@@ -1,0 +1,86 @@
+/** The algorithms (RFC 9421, section 3.3) and the keys that they take. Which one is meant says the key, never the message. */
+import {
+  constants,
+  createHmac,
+  createPublicKey,
+  sign as signWith,
+  timingSafeEqual,
+  verify as verifyWith,
+  type JsonWebKey,
+  type KeyObject,
+  type SigningOptions,
+} from 'node:crypto';
+
+interface Scheme {
+  readonly hash: string | undefined;
+  readonly options: SigningOptions;
+  /** How many bytes a signature has; where it is not said, as many as the key's modulus. */
+  readonly length?: number;
+}
+
+/** ECDSA's two numbers one after the other: DER, in which one signature can be written in many ways, has another length. */
+const RAW: SigningOptions = { dsaEncoding: 'ieee-p1363' };
+
+const SCHEMES = {
+  ed25519: { hash: undefined, options: {}, length: 64 },
+  'ecdsa-p256-sha256': { hash: 'sha256', options: RAW, length: 64 },
+  'ecdsa-p384-sha384': { hash: 'sha384', options: RAW, length: 96 },
+  'rsa-pss-sha512': {
+    hash: 'sha512',
+    options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 64 },
+  },
+  'rsa-v1_5-sha256': { hash: 'sha256', options: { padding: constants.RSA_PKCS1_PADDING } },
+  'hmac-sha256': { hash: 'sha256', options: {}, length: 32 },
+} satisfies Record<string, Scheme>;
+
+export type Algorithm = keyof typeof SCHEMES;
+
+/** @param data the signature base, which is ASCII */
+export function sign(algorithm: Algorithm, key: KeyObject, data: string): Buffer {
+  const { hash, options }: Scheme = SCHEMES[algorithm];
+  if (algorithm === 'hmac-sha256') return createHmac('sha256', key).update(data).digest();
+  return signWith(hash, Buffer.from(data), { key, ...options });
+}
+
+export function verify(algorithm: Algorithm, key: KeyObject, data: string, signature: Buffer): boolean {
+  const { hash, options, length }: Scheme = SCHEMES[algorithm];
+  if (length !== undefined && signature.length !== length) return false;
+  if (algorithm === 'hmac-sha256') return timingSafeEqual(sign(algorithm, key, data), signature);
+  return verifyWith(hash, Buffer.from(data), { key, ...options }, signature);
+}
+
+/** The shortest modulus that is good enough, and the longest: what takes a key of any length takes any time. */
+const [SHORTEST, LONGEST] = [2048, 4096];
+
+/**
+ * The one algorithm that a key is for; undefined where it is none of ours, or too weak. A key for `rsa-v1_5-sha256` does
+ * not exist: RSA keys are for PSS.
+ */
+export function algorithmOf(key: KeyObject): Algorithm | undefined {
+  const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  switch (key.asymmetricKeyType) {
+    case 'ed25519':
+      return 'ed25519';
+    case 'ec':
+      if (namedCurve === 'prime256v1') return 'ecdsa-p256-sha256';
+      return namedCurve === 'secp384r1' ? 'ecdsa-p384-sha384' : undefined;
+    case 'rsa':
+      // With the exponent 1 everybody can sign; other small ones leave no room for a mistake in the padding.
+      return modulusLength >= SHORTEST && modulusLength <= LONGEST && publicExponent >= 65_537n
+        ? 'rsa-pss-sha512'
+        : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** A public key that may sign requests, from a JWK (RFC 7517); undefined where it is no key, or none that is good enough. */
+export function publicKeyOf(jwk: JsonWebKey): { key: KeyObject; algorithm: Algorithm } | undefined {
+  try {
+    const key = createPublicKey({ key: jwk, format: 'jwk' });
+    const algorithm = algorithmOf(key);
+    return algorithm && { key, algorithm };
+  } catch {
+    return undefined;
+  }
+}

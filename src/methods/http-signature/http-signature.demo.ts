@@ -1,0 +1,33 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Demo } from '../../database/index.js';
+import { SignatureKey } from './http-signature.entity.js';
+
+/** The machine's key in the demo. Its private half is published on the method's page, so that anybody can sign with it. */
+export const DEMO_KEY_ID = 'demo-key-of-acme-machine';
+const PUBLIC = { kty: 'OKP', crv: 'Ed25519', x: 'v8CyWqEXtI2f2eo2tBSJ3Amk6Ej72pg6_6Ud4V9KyvM' };
+
+@Injectable()
+export class HttpSignatureDemo implements OnApplicationBootstrap {
+  constructor(private readonly demo: Demo) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.demo.once('signature-keys', async (manager) => {
+      const now = new Date();
+      await manager.insert(SignatureKey, {
+        id: DEMO_KEY_ID,
+        userId: 'acme-machine',
+        name: 'nightly report',
+        algorithm: 'ed25519',
+        publicJwk: PUBLIC,
+        challenge: '',
+        challengeUntil: now,
+        provedAt: now,
+        scopes: ['documents:read', 'documents:write'],
+        createdAt: now,
+        expiresAt: null,
+        lastUsedAt: null,
+        revokedAt: null,
+      });
+    });
+  }
+}

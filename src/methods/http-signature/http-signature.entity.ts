@@ -1,0 +1,58 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { INSTANT } from '../../database/index.js';
+import { User } from '../../users/index.js';
+import type { Algorithm } from './http-signature.algorithms.js';
+
+/** A public key that signs an account's requests once its owner has proved to have the private one. */
+@Entity('signature_keys')
+export class SignatureKey {
+  /** The `keyid` of its signatures. */
+  @PrimaryColumn({ type: 'varchar', length: 36 })
+  id!: string;
+
+  @Index()
+  @Column({ type: 'varchar', length: 36 })
+  userId!: string;
+
+  @ManyToOne(() => User, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'userId' })
+  user!: User;
+
+  @Column({ type: 'varchar', length: 100 })
+  name!: string;
+
+  @Column({ type: 'varchar', length: 32 })
+  algorithm!: Algorithm;
+
+  /** Never another one under the same id: the server remembers it. */
+  @Column({ type: 'simple-json' })
+  publicJwk!: Readonly<Record<string, string>>;
+
+  /** The text whose signature proves that the owner has the private key. */
+  @Column({ type: 'varchar', length: 500 })
+  challenge!: string;
+
+  @Column({ type: INSTANT })
+  challengeUntil!: Date;
+
+  /** Null: it signs nothing yet. */
+  @Column({ type: INSTANT, nullable: true })
+  provedAt!: Date | null;
+
+  /** Null: no ceiling but the owner's roles. */
+  @Column({ type: 'simple-json', nullable: true })
+  scopes!: string[] | null;
+
+  @Column({ type: INSTANT })
+  createdAt!: Date;
+
+  @Column({ type: INSTANT, nullable: true })
+  expiresAt!: Date | null;
+
+  /** To the minute. */
+  @Column({ type: INSTANT, nullable: true })
+  lastUsedAt!: Date | null;
+
+  @Column({ type: INSTANT, nullable: true })
+  revokedAt!: Date | null;
+}

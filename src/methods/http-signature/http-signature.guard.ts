@@ -1,0 +1,8 @@
+import { Injectable } from '@nestjs/common';
+import { MethodGuard } from '../../auth/index.js';
+
+/** `@UseGuards(HttpSignatureGuard)`: this route takes signed requests and nothing else. */
+@Injectable()
+export class HttpSignatureGuard extends MethodGuard {
+  protected readonly method = 'http-signature';
+}

@@ -1,0 +1,72 @@
+import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import { isInnerList } from 'structured-headers';
+import { DataSource } from 'typeorm';
+import { authRequestOf, type Answer, type AuthRequest } from '../../auth/index.js';
+import { SigningKeys } from '../../crypto/index.js';
+import { contentDigest } from './http-signature.digest.js';
+import { SignatureError, TAG, readDictionary } from './http-signature.js';
+import { coveredOfAnswer, signatureFields, type Signer } from './http-signature.signer.js';
+
+/** What `Accept-Signature` asks for (RFC 9421, section 5.1). */
+interface Wish {
+  readonly label: string;
+  readonly nonce?: string;
+}
+
+/**
+ * Signs the answer where the request asks for it, whatever has proved the request. What the guards refuse is not signed:
+ * nobody who is not let in makes this server compute.
+ */
+@Injectable()
+export class AnswerSigner implements NestInterceptor {
+  constructor(
+    private readonly keys: SigningKeys,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<ReturnType<CallHandler['handle']>> {
+    const request = authRequestOf(context);
+    const wish = wishOf(request.lines('Accept-Signature'));
+    if (wish) {
+      const { kid, key } = await this.keys.active(this.dataSource.manager);
+      const signer: Signer = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
+      request.onAnswer((answer) => fieldsOf(answer, request, signer, wish));
+    }
+    return next.handle();
+  }
+}
+
+function fieldsOf(answer: Answer, request: AuthRequest, signer: Signer, wish: Wish): Record<string, string> {
+  const body = request.method === 'HEAD' ? Buffer.alloc(0) : answer.body;
+  const digest = { 'Content-Digest': contentDigest(body) };
+  const message = {
+    status: answer.status,
+    lines: (name: string) => {
+      const value = name.toLowerCase() === 'content-digest' ? digest['Content-Digest'] : answer.header(name);
+      return value === undefined ? [] : [value];
+    },
+    request,
+  };
+  try {
+    return { ...digest, ...signatureFields(message, coveredOfAnswer(message), signer, wish) };
+  } catch (error) {
+    // Of this request something cannot be signed. The answer is complete, and goes out without.
+    if (error instanceof SignatureError) return {};
+    throw error;
+  }
+}
+
+/** A wish that is not understood is not one: the field is no credential. */
+function wishOf(lines: readonly string[]): Wish | undefined {
+  try {
+    for (const [label, member] of readDictionary(lines)) {
+      const [, parameters] = member;
+      if (!isInnerList(member) || parameters.get('tag') !== TAG) continue;
+      const nonce = parameters.get('nonce');
+      return { label, ...(typeof nonce === 'string' && { nonce }) };
+    }
+  } catch (error) {
+    if (!(error instanceof SignatureError)) throw error;
+  }
+  return undefined;
+}

@@ -1,0 +1,22 @@
+import { Module } from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { CryptoModule } from '../../crypto/index.js';
+import { HttpSignatureController, HttpSignatureDirectoryController } from './http-signature.controller.js';
+import { HttpSignatureDemo } from './http-signature.demo.js';
+import { SignatureKey } from './http-signature.entity.js';
+import { AnswerSigner } from './http-signature.interceptor.js';
+import { HttpSignatureStrategy } from './http-signature.strategy.js';
+import { SignatureKeys } from './signature-keys.js';
+
+@Module({
+  imports: [CryptoModule, TypeOrmModule.forFeature([SignatureKey])],
+  controllers: [HttpSignatureController, HttpSignatureDirectoryController],
+  providers: [
+    HttpSignatureStrategy,
+    SignatureKeys,
+    HttpSignatureDemo,
+    { provide: APP_INTERCEPTOR, useClass: AnswerSigner },
+  ],
+})
+export class HttpSignatureModule {}

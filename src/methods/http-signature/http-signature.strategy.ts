@@ -1,0 +1,153 @@
+import { BadRequestException, Injectable } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import { LRUCache } from 'lru-cache';
+import { generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { Strategy } from 'passport-custom';
+import { DataSource } from 'typeorm';
+import { BadCredential, type AuthRequest, type AuthStrategy, type Principal } from '../../auth/index.js';
+import { Settings } from '../../config/index.js';
+import { OneTime } from '../../crypto/index.js';
+import { LastSeen, instantOrNull } from '../../database/index.js';
+import {
+  accountOfLive,
+  credentialFinder,
+  principalOf,
+  scopesOf,
+  type CredentialRow,
+} from '../../users/index.js';
+import { publicKeyOf, verify, type Algorithm } from './http-signature.algorithms.js';
+import { signatureBase } from './http-signature.base.js';
+import { CODE, challengeFor, remember } from './http-signature.coverage.js';
+import { refuseWrongDigest } from './http-signature.digest.js';
+import { SignatureKey } from './http-signature.entity.js';
+import {
+  COVERED,
+  COVERED_BODY,
+  SKEW,
+  SignatureError,
+  TAG,
+  ourSignature,
+  readSignatures,
+  refuseUncovered,
+  type OurSignature,
+} from './http-signature.js';
+
+const COLUMNS = ['algorithm', 'publicJwk', 'provedAt'] as const;
+
+interface Row extends CredentialRow {
+  readonly algorithm: Algorithm;
+  readonly publicJwk: string;
+  readonly provedAt: Date | string | null;
+}
+
+const REMEMBERED = 10_000;
+
+@Injectable()
+export class HttpSignatureStrategy
+  extends PassportStrategy(Strategy, 'http-signature')
+  implements AuthStrategy
+{
+  readonly challenge = challengeFor([...COVERED, COVERED_BODY]);
+  private readonly find: (id: string) => Promise<Row | undefined>;
+  /** A key never changes under its id. Whether it may be used is in its row, which every request reads. */
+  private readonly keys = new LRUCache<string, KeyObject>({ max: REMEMBERED });
+  /** Verifies in place of a key that nobody has, so that asking for one takes as long. */
+  private readonly nobodys = generateKeyPairSync('ed25519').publicKey;
+
+  constructor(
+    dataSource: DataSource,
+    private readonly settings: Settings,
+    private readonly oneTime: OneTime,
+    private readonly lastSeen: LastSeen,
+  ) {
+    super();
+    this.find = credentialFinder<Row>(dataSource, 'signature_keys', COLUMNS);
+  }
+
+  /** Signatures, unless all are marked as another application's: a proxy's are none of ours. */
+  claims(request: AuthRequest): boolean {
+    const inputs = request.lines('Signature-Input').join();
+    if (!inputs) return request.lines('Signature-Input').length + request.lines('Signature').length > 0;
+    const tags = inputs.match(/; *tag="[^"]*"/g) ?? [];
+    return !tags.length || tags.some((tag) => tag.endsWith(`"${TAG}"`));
+  }
+
+  async validate(request: AuthRequest): Promise<Principal> {
+    const now = new Date();
+    const { signed, base } = this.read(request, now);
+    const row = await this.find(signed.keyid);
+    const verified = verify(row?.algorithm ?? 'ed25519', this.keyOf(row), base, signed.signature);
+    if (!row || !verified) throw refused('unknown key or wrong signature');
+    const account = accountOfLive(row, refused);
+    if (!row.provedAt) throw refused(`the key ${row.id} was never proved`).about(account);
+    if (signed.alg !== undefined && signed.alg !== row.algorithm)
+      throw refused(`the key ${row.id} is for another algorithm`).about(account);
+    this.refuseOtherBody(request);
+    const proof = {
+      method: 'http-signature',
+      credentialId: row.id,
+      at: now,
+      amr: ['pop'],
+      bound: true,
+      ...(row.expiresAt && ({ confined: true } as const)),
+    } as const;
+    const principal = principalOf(account, proof, refused, scopesOf(row));
+    // Last of all: nobody but the key's owner can use a nonce up.
+    const until = new Date((signed.created + SKEW + 1) * 1000);
+    if (!(await this.oneTime.use(`http-signature nonce of ${row.id}`, signed.nonce!, until)))
+      throw refused(`a nonce of the key ${row.id} came twice`).about(account);
+    remember(request, signed);
+    this.lastSeen.touch(SignatureKey, 'lastUsedAt', row.id, instantOrNull(row.lastUsedAt));
+    return principal;
+  }
+
+  /** All that can be said without the key. */
+  private read(request: AuthRequest, now: Date): { signed: OurSignature; base: string } {
+    return refusing(() => {
+      const all = readSignatures(request.lines('Signature-Input'), request.lines('Signature'));
+      const signed = ourSignature(all, Math.floor(now.getTime() / 1000));
+      if (signed.nonce === undefined) throw new SignatureError('the nonce is missing');
+      refuseUncovered(signed, hasBody(request) ? [...COVERED, COVERED_BODY] : COVERED);
+      if (!this.settings.answersTo(request.authority)) throw new SignatureError('it is for another host');
+      return { signed, base: signatureBase(signed.input, request) };
+    });
+  }
+
+  private keyOf(row: Row | undefined): KeyObject {
+    if (!row) return this.nobodys;
+    let key = this.keys.get(row.id);
+    if (!key) {
+      key = publicKeyOf(JSON.parse(row.publicJwk) as JsonWebKey)!.key;
+      this.keys.set(row.id, key);
+    }
+    return key;
+  }
+
+  private refuseOtherBody(request: AuthRequest): void {
+    const digests = request.lines('Content-Digest');
+    if (hasBody(request) || digests.length)
+      refusing(() => refuseWrongDigest(digests, request.rawBody ?? Buffer.alloc(0)));
+  }
+}
+
+/**
+ * By the framing (RFC 9112, section 6.3), not by `rawBody`: where an application does not keep the bytes, no body is let
+ * in, rather than any.
+ */
+const hasBody = ({ headers }: AuthRequest): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
+function refusing<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof SignatureError)) throw error;
+    if (!error.twice) throw refused(error.message);
+    throw new BadRequestException({
+      code: 'duplicate_header',
+      detail: 'A signature, or another member of a field, came twice under the same name.',
+    });
+  }
+}
+
+const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });

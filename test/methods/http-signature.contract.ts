@@ -1,0 +1,71 @@
+import { generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { withHttpSignature } from '../../src/methods/http-signature/http-signature.client.js';
+import { SignatureKey } from '../../src/methods/http-signature/http-signature.entity.js';
+import { HttpSignatureGuard } from '../../src/methods/http-signature/http-signature.guard.js';
+import { publicKeyOf } from '../../src/methods/http-signature/http-signature.algorithms.js';
+import type { Contract, Running } from '../method.contract.js';
+
+/** A proved key of an account, made with the database alone. */
+export async function keyFor(
+  { db }: Pick<Running, 'db'>,
+  userId: string,
+  pair: { publicKey: KeyObject; privateKey: KeyObject } = generateKeyPairSync('ed25519'),
+  changes: Partial<SignatureKey> = {},
+): Promise<{ keyid: string; key: KeyObject }> {
+  const now = new Date();
+  const id = randomUUID();
+  const publicJwk = pair.publicKey.export({ format: 'jwk' }) as Record<string, string>;
+  await db.manager.insert(SignatureKey, {
+    id,
+    userId,
+    name: 'test',
+    algorithm: publicKeyOf(publicJwk)!.algorithm,
+    publicJwk,
+    challenge: '',
+    challengeUntil: now,
+    provedAt: now,
+    scopes: null,
+    createdAt: now,
+    expiresAt: null,
+    lastUsedAt: null,
+    revokedAt: null,
+    ...changes,
+  });
+  return { keyid: id, key: pair.privateKey };
+}
+
+const input = (parameters: string) => `sig=("@method" "@authority" "@path" "@query")${parameters}`;
+const now = Math.floor(Date.now() / 1000);
+const parameters = `;created=${now};keyid="${randomUUID()}";nonce="n";tag="auth-atlas"`;
+const Signature = `sig=:${'A'.repeat(86)}==:`;
+
+export const contract: Contract = {
+  name: 'http-signature',
+  challenge: 'Signature realm="auth-atlas"',
+  code: 'invalid_http_signature',
+  guard: HttpSignatureGuard,
+  bound: true,
+  once: true,
+  header: 'Signature-Input',
+  empty: { 'Signature-Input': '', Signature: '' },
+  malformed: [
+    { Signature },
+    { 'Signature-Input': input(parameters) },
+    { 'Signature-Input': input('').replace('sig=', ''), Signature },
+    { 'Signature-Input': input(parameters), Signature: 'sig="AA=="' },
+    { 'Signature-Input': input(parameters), Signature: 'other=:AA==:' },
+    { 'Signature-Input': input(''), Signature },
+    { 'Signature-Input': input(`${parameters};created=1`), Signature },
+  ],
+  unknown: { 'Signature-Input': input(parameters), Signature },
+  issue: async (running, userId) => {
+    const { keyid, key } = await keyFor(running, userId);
+    const change = async (changes: Partial<SignatureKey>) =>
+      void (await running.db.manager.update(SignatureKey, { id: keyid }, changes));
+    return {
+      sign: withHttpSignature({ keyid, key }),
+      revoke: () => change({ revokedAt: new Date() }),
+      expire: () => change({ expiresAt: new Date() }),
+    };
+  },
+};
