@@ -1,4 +1,932 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get, Param, Post, UseGuards } from '@nestjs/common';
+import { createSigner, createVerifier, httpbis } from 'http-message-signatures';
+import {
+  createHash,
+  createPublicKey,
+  createSign,
+  generateKeyPairSync,
+  randomUUID,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto';
+import { AuditEvent } from '../../src/audit/index.js';
+import { Authenticate, Caller, Public, SelfService, type Principal } from '../../src/auth/index.js';
+import { UsedOnce } from '../../src/crypto/index.js';
+import { LastSeen } from '../../src/database/index.js';
+import { sign, type Algorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
+import {
+  answerKeys,
+  askForSignature,
+  refuseUnsigned,
+  withHttpSignature,
+} from '../../src/methods/http-signature/http-signature.client.js';
+import { mustCover } from '../../src/methods/http-signature/http-signature.coverage.js';
+import { DEMO_KEY_ID } from '../../src/methods/http-signature/http-signature.demo.js';
+import { contentDigest } from '../../src/methods/http-signature/http-signature.digest.js';
+import { SignatureKey } from '../../src/methods/http-signature/http-signature.entity.js';
+import { SignatureError } from '../../src/methods/http-signature/http-signature.js';
+import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
+import { Tenant, User } from '../../src/users/index.js';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { contract } from './http-signature.contract.js';
+import { startProcesses } from '../processes.js';
+import { contract, keyFor } from './http-signature.contract.js';
 
 satisfiesTheContract(contract);
+
+@Controller('signed')
+@SelfService()
+class Signed {
+  @Get('conditional')
+  @Authenticate('http-signature')
+  @UseGuards(mustCover('if-match'))
+  conditional(@Caller() caller: Principal) {
+    return { id: caller.id };
+  }
+
+  @Get('open')
+  @Public()
+  @UseGuards(mustCover('if-match'))
+  open() {
+    return {};
+  }
+
+  @Get(':id')
+  show(@Param('id') id: string) {
+    return { id };
+  }
+
+  @Post()
+  keep(@Caller() caller: Principal) {
+    return { id: caller.id };
+  }
+}
+
+interface Signer {
+  readonly keyid: string;
+  readonly key: KeyObject;
+}
+
+const DEMO = '/demo/http-signature';
+const CODE = 'invalid_http_signature';
+const ED25519_BYTES = 64;
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const nowInSeconds = () => Math.floor(Date.now() / 1000);
+
+describe('http-signature', () => {
+  let booted: Booted;
+  let host: string;
+  let machine: Signer;
+  beforeAll(async () => {
+    booted = await boot({ also: [Signed], env: { TRUST_PROXY: '127.0.0.1' } });
+    host = new URL(booted.origin).host;
+    machine = await keyFor(booted, 'acme-machine');
+  });
+  afterAll(() => booted.close());
+
+  /** As bob, signed in by some other method, without a ceiling. */
+  const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
+  const row = (id: string) => booted.db.manager.findOneByOrFail(SignatureKey, { id });
+  const update = (id: string, changes: Partial<SignatureKey>) =>
+    booted.db.manager.update(SignatureKey, { id }, changes);
+  const request = (path: string, init?: RequestInit) => new Request(booted.origin + path, init);
+  const json = (body: string) => ({ method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+  const answerTo = async (signed: Request): Promise<Answer> => {
+    const response = await fetch(signed);
+    return { status: response.status, headers: response.headers, body: await response.json() };
+  };
+  const call = async (signer: Signer, path = DEMO, init?: RequestInit) =>
+    answerTo(await withHttpSignature(signer)(request(path, init)));
+  const works = async (signer: Signer) => (await call(signer)).status === 200;
+  const nonces = () => booted.db.manager.count(UsedOnce);
+
+  /** A 401 as every wrong signature gets it, with nothing used up. */
+  const refused = (answer: Answer) => {
+    expect([answer.status, answer.body.code]).toEqual([401, CODE]);
+    expect(answer.headers.get('www-authenticate')).toBe(`Signature realm="auth-atlas", error="${CODE}"`);
+    expect(answer.headers.get('accept-signature')).toBe(
+      'sig=("@method" "@authority" "@path" "@query" "content-digest");created;tag="auth-atlas"',
+    );
+  };
+
+  type Covered = readonly (readonly [identifier: string, value: string])[];
+  const essentials = (path = DEMO, method = 'GET'): Covered => [
+    ['"@method"', method],
+    ['"@authority"', host],
+    ['"@path"', path],
+    ['"@query"', '?'],
+  ];
+  const parametersOf = ({ keyid }: Signer, changes: Record<string, string | undefined> = {}) => {
+    const all = {
+      created: String(nowInSeconds()),
+      keyid: `"${keyid}"`,
+      nonce: `"${randomUUID()}"`,
+      tag: '"auth-atlas"',
+      ...changes,
+    };
+    return Object.entries(all)
+      .flatMap(([name, value]) => (value === undefined ? [] : [`;${name}=${value}`]))
+      .join('');
+  };
+  /** The two fields, made here by hand: an attacker keeps to no rule, not even to those of the signature base. */
+  const craft = (
+    signer: Signer,
+    {
+      covered = essentials(),
+      changes = {},
+      label = 'sig',
+      algorithm = 'ed25519',
+    }: {
+      covered?: Covered;
+      changes?: Record<string, string | undefined>;
+      label?: string;
+      algorithm?: Algorithm;
+    } = {},
+  ) => {
+    const input = `(${covered.map(([identifier]) => identifier).join(' ')})${parametersOf(signer, changes)}`;
+    const lines = covered.map(([identifier, value]) => `${identifier}: ${value}\n`).join('');
+    const signature = sign(algorithm, signer.key, `${lines}"@signature-params": ${input}`);
+    return {
+      'Signature-Input': `${label}=${input}`,
+      Signature: `${label}=:${signature.toString('base64')}:`,
+    };
+  };
+  const send = (headers: Record<string, string>, path = DEMO) => client(booted.origin).get(path, headers);
+
+  describe('a key', () => {
+    const register = async (jwk: JsonWebKey, more: object = {}, who = bob()) => {
+      const answer = await who.post('/signature-keys', { name: 'test', jwk, ...more });
+      expect(answer.status).toBe(201);
+      return answer.body as { id: string; challenge: string; algorithm: Algorithm };
+    };
+    const prove = (id: string, signature: Buffer, who = bob()) =>
+      who.post(`/signature-keys/${id}/proof`, { signature: signature.toString('base64') });
+
+    it.each([
+      ['ed25519', generateKeyPairSync('ed25519')],
+      ['ecdsa-p256-sha256', p256],
+      ['ecdsa-p384-sha384', generateKeyPairSync('ec', { namedCurve: 'P-384' })],
+      ['rsa-pss-sha512', rsa],
+    ] as const)('of %s signs once its owner has proved to have its private half', async (algorithm, pair) => {
+      const jwk = pair.publicKey.export({ format: 'jwk' });
+      const { id, challenge, ...registered } = await register(jwk);
+      expect(registered).toMatchObject({ algorithm, jwk, provedAt: null, scopes: null });
+      const signer = { keyid: id, key: pair.privateKey };
+      refused(await call(signer));
+      const proved = await prove(id, sign(algorithm, pair.privateKey, challenge));
+      expect(proved.status).toBe(200);
+      expect(proved.body).toMatchObject({ id, provedAt: expect.any(String) });
+      expect((await call(signer)).body).toMatchObject({
+        id: 'bob',
+        proofs: [{ method: 'http-signature', credentialId: id, amr: ['pop'], bound: true }],
+      });
+    });
+
+    it('is listed, with all that is known of it, and ends at once', async () => {
+      const signer = await keyFor(booted, 'bob');
+      const { body } = await bob().get('/signature-keys');
+      expect(body.items).toContainEqual(
+        expect.objectContaining({
+          id: signer.keyid,
+          name: 'test',
+          jwk: createPublicKey(signer.key).export({ format: 'jwk' }),
+        }),
+      );
+      expect(await works(signer)).toBe(true);
+      expect((await bob().send('DELETE', `/signature-keys/${signer.keyid}`)).status).toBe(204);
+      refused(await call(signer));
+      expect((await bob().send('DELETE', `/signature-keys/${signer.keyid}`)).status).toBe(404);
+    });
+
+    it('may do no more than its scopes, and makes no key beyond itself', async () => {
+      const reader = await keyFor(booted, 'bob', undefined, { scopes: ['documents:read'] });
+      expect((await call(reader, '/documents')).status).toBe(200);
+      expect((await call(reader, '/documents', json('{"title":"x"}'))).status).toBe(403);
+      const jwk = createPublicKey(reader.key).export({ format: 'jwk' });
+      const ask = async (signer: Signer, body: object) =>
+        (await call(signer, '/signature-keys', json(JSON.stringify({ name: 'x', jwk, ...body })))).body;
+      expect(await ask(reader, {})).toMatchObject({ scopes: ['documents:read'] });
+      expect(await ask(reader, { scopes: ['audit:read'] })).toMatchObject({ code: 'beyond_your_credential' });
+      const ending = await keyFor(booted, 'bob', undefined, { expiresAt: new Date(Date.now() + 3_600_000) });
+      expect(await ask(ending, {})).toMatchObject({ code: 'beyond_your_credential' });
+    });
+
+    it('is in the audit log from its first day to its last', async () => {
+      const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+      const { id, challenge } = await register(publicKey.export({ format: 'jwk' }));
+      await prove(id, sign('ed25519', privateKey, challenge));
+      await bob().send('DELETE', `/signature-keys/${id}`);
+      const events = await booted.db.manager.find(AuditEvent, {
+        where: { target: `signature-key:${id}` },
+        order: { seq: 'ASC' },
+      });
+      expect(events.map(({ event, userId, details }) => [event, userId, details])).toEqual([
+        ['authn_token_created', 'bob', {}],
+        ['authn_token_created', 'bob', { proved: true }],
+        ['authn_token_revoked', 'bob', {}],
+      ]);
+    });
+
+    it('remembers when it was last used', async () => {
+      const signer = await keyFor(booted, 'bob');
+      await call(signer);
+      await booted.app.get(LastSeen).flush();
+      expect((await row(signer.keyid)).lastUsedAt).toBeInstanceOf(Date);
+    });
+
+    it.each([
+      ['private', { ...p256.privateKey.export({ format: 'jwk' }) }, 'jwk.d'],
+      [
+        'of an RSA pair that is too short',
+        generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' }),
+        'jwk',
+      ],
+      [
+        'of another curve',
+        generateKeyPairSync('ec', { namedCurve: 'P-521' }).publicKey.export({ format: 'jwk' }),
+        'jwk.crv',
+      ],
+      ['not on its curve', { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' }, 'jwk'],
+      ['a shared secret', { kty: 'oct', k: 'c2VjcmV0' }, 'jwk.kty'],
+      ['nothing', {}, 'jwk.kty'],
+    ])('that is %s is not taken in', async (_, jwk, field) => {
+      const before = await booted.db.manager.count(SignatureKey);
+      const { status, body } = await bob().post('/signature-keys', { name: 'x', jwk });
+      expect([status, body.code, body.errors[0].field]).toEqual([422, 'invalid_body', field]);
+      expect(await booted.db.manager.count(SignatureKey)).toBe(before);
+    });
+
+    it("cannot be another's: whoever lacks the private half proves nothing, and a proof is for one key and one account", async () => {
+      const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+      const jwk = publicKey.export({ format: 'jwk' });
+      const [first, second] = [await register(jwk), await register(jwk)];
+      expect(first.challenge).toMatch(`requests to http://localhost:0 for bob of acme: key ${first.id}, `);
+      for (const signature of [
+        sign('ed25519', generateKeyPairSync('ed25519').privateKey, first.challenge),
+        sign('ed25519', privateKey, second.challenge),
+        sign('ed25519', privateKey, ''),
+        Buffer.alloc(ED25519_BYTES),
+        Buffer.alloc(1),
+      ]) {
+        const { status, body } = await prove(first.id, signature);
+        expect([status, body.code]).toEqual([403, 'wrong_key_proof']);
+      }
+      const good = sign('ed25519', privateKey, first.challenge);
+      const carol = client(booted.origin, as({ id: 'carol' }));
+      expect((await prove(first.id, good, carol)).body.code).toBe('not_found');
+      expect((await row(first.id)).provedAt).toBe(null);
+      expect((await prove(first.id, good)).status).toBe(200);
+      expect((await prove(first.id, good)).body.code).toBe('key_proof_over');
+    });
+
+    it('cannot be proved when its time is over, nor twice at once, nor when it has ended', async () => {
+      const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+      const jwk = publicKey.export({ format: 'jwk' });
+      const late = await register(jwk);
+      await update(late.id, { challengeUntil: new Date() });
+      const proof = (of: { id: string; challenge: string }) =>
+        prove(of.id, sign('ed25519', privateKey, of.challenge));
+      expect((await proof(late)).body.code).toBe('key_proof_over');
+      const twice = await register(jwk);
+      const statuses = await Promise.all([1, 2, 3].map(async () => (await proof(twice)).status));
+      expect(statuses.toSorted((a, b) => a - b)).toEqual([200, 409, 409]);
+      const ended = await register(jwk);
+      await update(ended.id, { revokedAt: new Date() });
+      expect((await proof(ended)).status).toBe(404);
+    });
+  });
+
+  it('signs a body, and the query', async () => {
+    const created = await call(machine, '/documents', json('{"title":"signed"}'));
+    expect([created.status, created.body]).toMatchObject([201, { title: 'signed', ownerId: 'acme-machine' }]);
+    const found = await call(machine, '/documents?limit=1');
+    expect([found.status, found.body.items.length]).toEqual([200, 1]);
+  });
+
+  it('the demo has a key', async () => {
+    expect(await row(DEMO_KEY_ID)).toMatchObject({ userId: 'acme-machine', algorithm: 'ed25519' });
+  });
+
+  it('a signature of a proxy, marked as its own, is none of ours: neither beside ours nor alone', async () => {
+    const foreign = craft(await keyFor(booted, 'bob'), { label: 'proxy', changes: { tag: '"proxy"' } });
+    const own = craft(machine);
+    const both = {
+      'Signature-Input': `${foreign['Signature-Input']}, ${own['Signature-Input']}`,
+      Signature: `${foreign.Signature}, ${own.Signature}`,
+    };
+    expect((await send(both)).body).toMatchObject({ id: 'acme-machine' });
+    expect((await send(foreign)).body.code).toBe('unauthenticated');
+    expect((await client(booted.origin, as({ id: 'bob' })).get('/me', foreign)).body.id).toBe('bob');
+  });
+
+  it('a route may ask that more is covered, and says so', async () => {
+    const path = '/signed/conditional';
+    const headers = { 'If-Match': '"1"' };
+    const covering = await withHttpSignature(machine, ['if-match'])(request(path, { headers }));
+    expect((await answerTo(covering)).body).toEqual({ id: 'acme-machine' });
+    for (const answer of [
+      await call(machine, path, { headers }),
+      await client(booted.origin).get('/signed/open'),
+    ]) {
+      expect([answer.status, answer.body.code]).toEqual([401, CODE]);
+      expect(answer.headers.get('accept-signature')).toMatch('"content-digest" "if-match");created');
+    }
+  });
+
+  describe('with a library that is not ours', () => {
+    const theirs = (signer: Signer, algorithm = 'ed25519') =>
+      createSigner(signer.key, algorithm, signer.keyid);
+    const config = (signer: Signer, fields: string[], algorithm?: string) => ({
+      key: theirs(signer, algorithm),
+      fields,
+      params: ['created', 'keyid', 'alg', 'nonce', 'tag', 'expires'],
+      paramValues: { nonce: randomUUID(), tag: 'auth-atlas' },
+    });
+    const minimum = ['@method', '@authority', '@path', '@query'];
+
+    it.each([
+      ['ed25519', undefined],
+      ['ecdsa-p256-sha256', p256],
+      ['ecdsa-p384-sha384', generateKeyPairSync('ec', { namedCurve: 'P-384' })],
+    ])('what it signs with %s is accepted here', async (algorithm, pair) => {
+      const signer = await keyFor(booted, 'bob', pair);
+      const message = { method: 'GET', url: booted.origin + DEMO, headers: {} };
+      const { headers } = await httpbis.signMessage(config(signer, minimum, algorithm), message);
+      expect((await send(headers as Record<string, string>)).body.id).toBe('bob');
+    });
+
+    it('what it signs with rsa-pss-sha512 has a longer salt than the 64 bytes of section 3.3.1, unless it is told', async () => {
+      const signer = await keyFor(booted, 'bob', rsa);
+      const message = { method: 'GET', url: booted.origin + DEMO, headers: {} };
+      const algorithm = 'rsa-pss-sha512';
+      const longer = await httpbis.signMessage(config(signer, minimum, algorithm), message);
+      refused(await send(longer.headers));
+      const key = {
+        ...theirs(signer, algorithm),
+        sign: async (data: Buffer) => sign(algorithm, signer.key, data.toString()),
+      };
+      const told = await httpbis.signMessage({ ...config(signer, minimum), key }, message);
+      expect((await send(told.headers as Record<string, string>)).body.id).toBe('bob');
+    });
+
+    it('a body with a digest of its own making is accepted here', async () => {
+      const body = '{"title":"by a library"}';
+      const digest = `sha-512=:${createHash('sha512').update(body).digest('base64')}:`;
+      const message = {
+        method: 'POST',
+        url: `${booted.origin}/documents`,
+        headers: { 'content-type': 'application/json', 'content-digest': digest },
+      };
+      const fields = [...minimum, 'content-digest', 'content-type'];
+      const { headers } = await httpbis.signMessage(config(machine, fields), message);
+      const answer = await fetch(message.url, {
+        method: 'POST',
+        body,
+        headers: headers as Record<string, string>,
+      });
+      expect(answer.status).toBe(201);
+    });
+
+    it('it verifies what our client signs, and what our server does', async () => {
+      const sent = await withHttpSignature(machine)(askForSignature(request('/signed/1?a=1', json('{}'))));
+      const message = { method: 'POST', url: sent.url, headers: Object.fromEntries(sent.headers) };
+      const keyLookup = async () => ({ verify: createVerifier(createPublicKey(machine.key), 'ed25519') });
+      expect(await httpbis.verifyMessage({ keyLookup, requiredFields: minimum }, message)).toBe(true);
+      const asked = await withHttpSignature(machine)(askForSignature(request('/signed/1?a=1')));
+      const response = await fetch(asked.clone());
+      const keys = await answerKeys(booted.origin);
+      const answer = { status: response.status, headers: Object.fromEntries(response.headers) };
+      const of = { method: 'GET', url: asked.url, headers: Object.fromEntries(asked.headers) };
+      const serverKey = async ({ keyid }: { keyid?: string }) => ({
+        verify: createVerifier(keys.get(keyid!)!, 'ecdsa-p256-sha256'),
+      });
+      expect(await httpbis.verifyMessage({ keyLookup: serverKey }, answer, of)).toBe(true);
+    });
+  });
+
+  describe('an answer that is signed', () => {
+    let keys: ReadonlyMap<string, KeyObject>;
+    beforeAll(async () => (keys = await answerKeys(booted.origin)));
+
+    const ask = async (path: string, init?: RequestInit) => {
+      const sent = await withHttpSignature(machine)(askForSignature(request(path, init)));
+      return { sent, response: await fetch(sent.clone()) };
+    };
+    const altered = (response: Response, body: string | undefined, init: ResponseInit = {}) =>
+      new Response(body, { status: response.status, headers: response.headers, ...init });
+
+    it('is believed, whatever it says', async () => {
+      for (const [path, init, status] of [
+        ['/signed/1', {}, 200],
+        ['/documents?limit=2', {}, 200],
+        ['/documents', json('{"title":"x"}'), 201],
+        ['/documents/none', {}, 404],
+        ['/signed/1', { method: 'HEAD' }, 200],
+      ] as const) {
+        const { sent, response } = await ask(path, init);
+        expect([path, response.status]).toEqual([path, status]);
+        await refuseUnsigned(response, sent, keys);
+        expect(response.headers.get('signature-input')).toMatch(
+          /^answer=\("@status" "content-digest" "content-type" "@method";req .*"signature";req\);created=/,
+        );
+      }
+    });
+
+    it('may have no body, and may answer a request that is not signed', async () => {
+      const { keyid } = await keyFor(booted, 'acme-machine');
+      const { sent, response } = await ask(`/signature-keys/${keyid}`, { method: 'DELETE' });
+      expect(response.status).toBe(204);
+      await refuseUnsigned(response, sent, keys);
+      const open = askForSignature(request('/methods'));
+      await refuseUnsigned(await fetch(open.clone()), open, keys);
+    });
+
+    it('is not believed where a byte, the status or the request is another, or it is not signed', async () => {
+      const { sent, response } = await ask('/signed/1');
+      const body = await response.clone().text();
+      const refusal = async (answer: Response, to = sent, by = keys) => {
+        await expect(refuseUnsigned(answer, to, by)).rejects.toBeInstanceOf(SignatureError);
+      };
+      await refuseUnsigned(altered(response, body), sent, keys);
+      await refusal(altered(response, body.replace('1', '2')));
+      await refusal(altered(response, body, { status: 201 }));
+      const headers = new Headers(response.headers);
+      headers.set('Content-Type', 'text/html');
+      await refusal(altered(response, body, { headers }));
+      for (const name of ['Signature', 'Signature-Input', 'Content-Digest']) {
+        const without = new Headers(response.headers);
+        without.delete(name);
+        await refusal(altered(response, body, { headers: without }));
+      }
+      await refusal(response, (await ask('/signed/1')).sent);
+      await refusal(response, new Request(sent, { method: 'DELETE' }));
+      await refusal(response, new Request(sent.url.replace('/1', '/2'), sent));
+      await refusal(response, new Request(`${sent.url}?a`, sent));
+      await refusal(response, askForSignature(new Request(sent)));
+      await refusal(response, sent, new Map());
+      await refusal(response, sent, new Map([...keys].map(([kid]) => [kid, p256.publicKey])));
+    });
+
+    it('is not made for whoever was not let in, nor on a wish that nobody can read', async () => {
+      const wish = { 'Accept-Signature': 'a=();tag="auth-atlas"' };
+      const closed = await client(booted.origin).get('/me', wish);
+      expect([closed.status, closed.headers.get('signature')]).toEqual([401, null]);
+      for (const value of ['', 'a', 'a=(', 'a=()', 'a=1;tag="auth-atlas"', 'a=();tag="auth-atlas", a=()']) {
+        const answer = await client(booted.origin).get('/methods', { 'Accept-Signature': value });
+        expect([answer.status, answer.headers.get('signature')]).toEqual([200, null]);
+      }
+      const signed = await client(booted.origin).get('/methods', wish);
+      expect(signed.headers.get('signature-input')).toMatch(/^a=\(/);
+      const odd = await client(booted.origin).get('/methods', { ...wish, Signature: 'caf\u00e9' });
+      expect([odd.status, odd.headers.get('signature')]).toEqual([200, null]);
+    });
+
+    it('the keys are published without their private halves', async () => {
+      const { status, body, headers } = await client(booted.origin).get(
+        '/.well-known/http-message-signatures-directory',
+      );
+      expect([status, headers.get('cache-control')]).toEqual([200, 'public, max-age=300']);
+      expect(body.keys[0]).toEqual({
+        kty: 'EC',
+        crv: 'P-256',
+        x: expect.any(String),
+        y: expect.any(String),
+        kid: expect.any(String),
+        alg: 'ES256',
+        use: 'sig',
+      });
+    });
+  });
+
+  describe('attacks', () => {
+    /** What must be refused, and leave no trace. */
+    const expectRefused = async (...all: readonly Record<string, string>[]) => {
+      const before = await nonces();
+      for (const headers of all) refused(await send(headers));
+      expect(await nonces()).toBe(before);
+    };
+
+    it('is accepted as the attacker makes it, where it keeps to the rules', async () => {
+      expect((await send(craft(machine))).body.id).toBe('acme-machine');
+    });
+
+    it('SIG-04: only what was created in these minutes, and has not expired', async () => {
+      const now = nowInSeconds();
+      await expectRefused(
+        ...[
+          { created: undefined },
+          { created: String(now - 302) },
+          { created: String(now + 302) },
+          { expires: String(now) },
+          { expires: String(now - 60), created: String(now - 30) },
+          { created: `"${now}"` },
+        ].map((changes) => craft(machine, { changes })),
+      );
+      const good = { created: String(now - 290), expires: String(now + 60) };
+      expect((await send(craft(machine, { changes: good }))).status).toBe(200);
+    });
+
+    it('SIG-05: a nonce is good once, and there must be one', async () => {
+      await expectRefused(craft(machine, { changes: { nonce: undefined } }));
+      const nonce = `"${randomUUID()}"`;
+      expect((await send(craft(machine, { changes: { nonce } }))).status).toBe(200);
+      await expectRefused(
+        craft(machine, { changes: { nonce } }),
+        craft(machine, { changes: { nonce, expires: '9999999999' } }),
+      );
+      // Another key's nonces are its own, and nobody else can use them up.
+      const other = await keyFor(booted, 'bob');
+      expect((await send(craft(other, { changes: { nonce } }))).status).toBe(200);
+    });
+
+    it('SIG-05: of the same request sent to two processes at once, one is good', async () => {
+      const processes = await startProcesses(2);
+      const signer = await keyFor(processes, 'bob');
+      const covered: Covered = essentials().map(([name, value]) => [
+        name,
+        name === '"@authority"' ? 'atlas.test' : value,
+      ]);
+      for (let round = 0; round < 5; round++) {
+        const fields = Object.entries(craft(signer, { covered })).map(([name, value]) => `${name}: ${value}`);
+        const lines = [`GET ${DEMO} HTTP/1.1`, 'Host: atlas.test', 'Connection: close', ...fields, ''];
+        const answers = await Promise.all(
+          [...processes.origins, ...processes.origins].map((origin) => client(origin).raw(...lines)),
+        );
+        expect(answers.map((answer) => answer.slice(9, 12)).toSorted()).toEqual(['200', '401', '401', '401']);
+      }
+      await processes.stop();
+    });
+
+    it('SIG-07: an unknown key and a wrong signature look alike, whatever the id is', async () => {
+      const seen = ({ status, headers, body }: Answer) => [
+        status,
+        headers.get('www-authenticate'),
+        { ...body, requestId: '' },
+      ];
+      const forged = await send(craft({ ...machine, key: generateKeyPairSync('ed25519').privateKey }));
+      refused(forged);
+      for (const keyid of [randomUUID(), '../../etc/passwd', "' OR 1=1 --", 'constructor', 'x'.repeat(255)])
+        expect(seen(await send(craft({ ...machine, keyid })))).toEqual(seen(forged));
+      await expectRefused(craft(machine, { changes: { keyid: undefined } }));
+    });
+
+    it("SIG-07: another tenant's key is that tenant's, and signs for no one else", async () => {
+      const mallory = await keyFor(booted, 'mallory');
+      expect((await send(craft(mallory))).body).toMatchObject({ id: 'mallory', tenantId: 'globex' });
+      await expectRefused(craft({ keyid: machine.keyid, key: mallory.key }));
+    });
+
+    it('SIG-08: labels mean nothing, and of two signatures with our tag none is believed', async () => {
+      const [own, other] = [craft(machine), craft(await keyFor(booted, 'bob'), { label: 'b' })];
+      const join = (name: 'Signature' | 'Signature-Input', ...all: (typeof own)[]) =>
+        all.map((each) => each[name]).join(', ');
+      await expectRefused(
+        { 'Signature-Input': join('Signature-Input', own, other), Signature: join('Signature', own, other) },
+        // Swapped labels: bob's signature under the machine's parameters, and the other way round.
+        {
+          'Signature-Input': own['Signature-Input'],
+          Signature: other.Signature.replace('b=', 'sig='),
+        },
+      );
+      const elsewhere = craft(machine, { label: 'expected-by-nobody' });
+      expect((await send(elsewhere)).status).toBe(200);
+    });
+
+    it('SIG-08: two with the same label are ambiguous, in one line or in two', async () => {
+      const [own, other] = [craft(machine), craft(machine)];
+      for (const headers of [
+        { ...own, 'Signature-Input': `${own['Signature-Input']}, ${other['Signature-Input']}` },
+        { ...own, Signature: `${own.Signature}, ${other.Signature}` },
+      ]) {
+        const answer = await send(headers);
+        expect([answer.status, answer.body.code]).toEqual([400, 'duplicate_header']);
+      }
+    });
+
+    it('SIG-09: a tag that is not ours proves nothing here', async () => {
+      for (const tag of [undefined, 'auth-atlas', ':YXV0aC1hdGxhcw==:'])
+        refused(await send(craft(machine, { changes: { tag } })));
+      const answer = await send(craft(machine, { changes: { tag: '"auth-atlas2"' } }));
+      expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated']);
+    });
+
+    it('SIG-10: neither field stands without the other, nor under another label', async () => {
+      const { Signature, 'Signature-Input': input } = craft(machine);
+      await expectRefused(
+        { Signature },
+        { 'Signature-Input': input },
+        { 'Signature-Input': input, Signature: Signature.replace('sig=', 'sig1=') },
+        { 'Signature-Input': `${input}, x=()`, Signature },
+        { 'Signature-Input': input, Signature: `${Signature}, x=:AA==:` },
+      );
+    });
+
+    describe('the body', () => {
+      const body = '{"title":"signed"}';
+      const post = (headers: Record<string, string>, sent = body) =>
+        client(booted.origin).send('POST', '/documents', { body: sent, headers });
+      const covering = (digest: string) =>
+        craft(machine, { covered: [...essentials('/documents', 'POST'), ['"content-digest"', digest]] });
+      const documents = () => booted.db.query('SELECT count(*) AS n FROM documents');
+
+      it('SIG-11: needs a digest that binds and is right, and all of them are', async () => {
+        const before = [await documents(), await nonces()];
+        const wrong = contentDigest(Buffer.from('{}'));
+        const good = contentDigest(Buffer.from(body));
+        const md5 = `md5=:${createHash('md5').update(body).digest('base64')}:`;
+        const sha1 = `sha=:${createHash('sha1').update(body).digest('base64')}:`;
+        const wrong512 = `sha-512=:${createHash('sha512').update('{}').digest('base64')}:`;
+        for (const digest of [
+          wrong,
+          md5,
+          sha1,
+          `${good}, ${md5}`,
+          `${good}, ${wrong512}`,
+          'x=:AA==:',
+          'sha-256=:AA==:',
+          '',
+        ])
+          refused(await post({ ...covering(digest), 'Content-Digest': digest }));
+        refused(await post(craft(machine, { covered: essentials('/documents', 'POST') })));
+        refused(
+          await post({
+            ...craft(machine, { covered: essentials('/documents', 'POST') }),
+            'Content-Digest': good,
+          }),
+        );
+        refused(await post(covering(good)));
+        expect([await documents(), await nonces()]).toEqual(before);
+        expect((await post({ ...covering(good), 'Content-Digest': good })).status).toBe(201);
+      });
+
+      it('SIG-12: is the one that was signed', async () => {
+        const before = [await documents(), await nonces()];
+        const good = contentDigest(Buffer.from(body));
+        const fields = { ...covering(good), 'Content-Digest': good };
+        for (const sent of ['{"title":"changed"}', `${body} `, '{}']) refused(await post(fields, sent));
+        const other = contentDigest(Buffer.from('{"title":"changed"}'));
+        refused(await post({ ...fields, 'Content-Digest': other }, '{"title":"changed"}'));
+        expect([await documents(), await nonces()]).toEqual(before);
+        expect((await post(fields)).status).toBe(201);
+      });
+
+      it('that nobody signed is not let in with a request that had none', async () => {
+        const fields = craft(machine, { covered: essentials('/signed', 'POST') });
+        const chunked = await client(booted.origin).raw(
+          'POST /signed HTTP/1.1',
+          `Host: ${host}`,
+          'Connection: close',
+          'Content-Type: application/json',
+          'Transfer-Encoding: chunked',
+          ...Object.entries(fields).map(([name, value]) => `${name}: ${value}`),
+          '',
+          '2',
+          '{}',
+          '0',
+          '',
+        );
+        expect(chunked).toMatch(/^HTTP\/1\.1 401 [^]*"invalid_http_signature"/);
+        const none = craft(machine, { covered: essentials('/signed', 'POST') });
+        expect((await client(booted.origin).send('POST', '/signed', { headers: none })).status).toBe(201);
+      });
+
+      it('of a request without one, a digest must still be right', async () => {
+        await expectRefused({ ...craft(machine), 'Content-Digest': contentDigest(Buffer.from('x')) });
+        expect(
+          (await send({ ...craft(machine), 'Content-Digest': contentDigest(Buffer.alloc(0)) })).status,
+        ).toBe(200);
+      });
+    });
+
+    it('SIG-14: a request has no status, and nothing that nobody has defined', async () => {
+      await expectRefused(
+        ...['"@status"', '"@user"', '"@signature-params"', '"@path";x', '"@constructor"'].map((identifier) =>
+          craft(machine, { covered: [...essentials(), [identifier, '200']] }),
+        ),
+      );
+    });
+
+    it('all that must be covered is, each thing once and as it is', async () => {
+      const all = essentials();
+      await expectRefused(
+        craft(machine, { covered: [] }),
+        ...all.map((_, i) => craft(machine, { covered: all.toSpliced(i, 1) })),
+        craft(machine, { covered: [...all, all[0]!] }),
+        craft(machine, { covered: [['"@method";req', 'GET'], ...all.slice(1)] }),
+      );
+    });
+
+    it('another method, path, query, host or field is another request', async () => {
+      const before = await nonces();
+      const path = '/signature-keys';
+      const fields = craft(machine, { covered: [...essentials(path), ['"x-plan"', 'a']] });
+      const { get, post } = client(booted.origin, { ...fields, 'X-Plan': 'a' });
+      refused(await post(path));
+      refused(await get('/me'));
+      refused(await get(`${path}?a`));
+      refused(await get(path, { 'X-Plan': 'b' }));
+      const elsewhere = await client(booted.origin).raw(
+        `GET ${path} HTTP/1.1`,
+        'Host: evil.test',
+        'Connection: close',
+        'X-Plan: a',
+        ...Object.entries(fields).map(([name, value]) => `${name}: ${value}`),
+        '',
+      );
+      expect(elsewhere).toMatch(/^HTTP\/1\.1 401 /);
+      expect(await nonces()).toBe(before);
+      expect((await get(path)).status).toBe(200);
+    });
+
+    it('SIG-16: the lines of a field have an order, and no line is folded', async () => {
+      const covered: Covered = [...essentials(), ['"accept"', 'application/json, */*']];
+      const ask = (...accept: string[]) =>
+        client(booted.origin).raw(
+          `GET ${DEMO} HTTP/1.1`,
+          `Host: ${host}`,
+          'Connection: close',
+          ...Object.entries(craft(machine, { covered })).map(([name, value]) => `${name}: ${value}`),
+          ...accept,
+          '',
+        );
+      expect(await ask('Accept: application/json', 'Accept: */*')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await ask('Accept: application/json, */*')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await ask('Accept: */*', 'Accept: application/json')).toMatch(/^HTTP\/1\.1 401 /);
+      expect(await ask('Accept: application/json,', ' */*')).toMatch(/^HTTP\/1\.1 400 /);
+    });
+
+    it('SIG-17: parameters of a component are understood, or it is refused', async () => {
+      const priority = { Priority: 'u=1,   i' };
+      const covering = (identifier: string, value: string) => ({
+        ...craft(machine, { covered: [...essentials(), [identifier, value]] }),
+        ...priority,
+      });
+      for (const [identifier, value] of [
+        ['"priority"', 'u=1,   i'],
+        ['"priority";sf', 'u=1, i'],
+        ['"priority";key="u"', '1'],
+        ['"priority";bs', `:${Buffer.from('u=1,   i').toString('base64')}:`],
+      ] as const)
+        expect((await send(covering(identifier, value))).status).toBe(200);
+      await expectRefused(
+        covering('"priority";key="z"', ''),
+        covering('"priority";tr', 'u=1,   i'),
+        covering('"priority";req', 'u=1,   i'),
+        covering('"priority";bs;sf', 'u=1, i'),
+        covering('"priority";sf=?0', 'u=1,   i'),
+        covering('"priority";new', 'u=1,   i'),
+        covering('"accept-language";sf', '*'),
+        covering('"Priority"', 'u=1,   i'),
+        covering('"x-absent"', ''),
+      );
+    });
+
+    it('SIG-21: a signature has one spelling, and ECDSA is never DER', async () => {
+      const own = craft(machine);
+      const bytes = Buffer.from(own.Signature.slice(5, -1), 'base64');
+      const spelt = (text: string) => ({ ...own, Signature: `sig=:${text}:` });
+      const base64 = bytes.toString('base64');
+      await expectRefused(
+        spelt(`${base64.slice(0, 40)} ${base64.slice(40)}`),
+        spelt(base64.slice(0, -2)),
+        spelt(bytes.toString('base64url')),
+        spelt(`${base64}=`),
+        spelt(Buffer.concat([bytes, Buffer.alloc(1)]).toString('base64')),
+        spelt(bytes.subarray(1).toString('base64')),
+        spelt(''),
+      );
+      const signer = await keyFor(booted, 'bob', p256);
+      const input = `("@method" "@authority" "@path" "@query")${parametersOf(signer)}`;
+      const base = `${essentials()
+        .map(([name, value]) => `${name}: ${value}\n`)
+        .join('')}"@signature-params": ${input}`;
+      const der = createSign('sha256').update(base).sign(p256.privateKey);
+      await expectRefused({
+        'Signature-Input': `sig=${input}`,
+        Signature: `sig=:${der.toString('base64')}:`,
+      });
+    });
+
+    it('SIG-21: the other half of an ECDSA signature is as good as it, so it is the nonce that is good once', async () => {
+      const signer = await keyFor(booted, 'bob', p256);
+      const own = craft(signer, { algorithm: 'ecdsa-p256-sha256' });
+      const bytes = Buffer.from(own.Signature.slice(5, -1), 'base64');
+      const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+      const s = order - BigInt(`0x${bytes.subarray(32).toString('hex')}`);
+      const mirrored = Buffer.concat([
+        bytes.subarray(0, 32),
+        Buffer.from(s.toString(16).padStart(64, '0'), 'hex'),
+      ]);
+      const other = { ...own, Signature: `sig=:${mirrored.toString('base64')}:` };
+      expect((await send(other)).status).toBe(200);
+      await expectRefused(own, other);
+    });
+
+    it('the algorithm is the one of the key, whatever the message says', async () => {
+      await expectRefused(
+        craft(machine, { changes: { alg: '"ecdsa-p256-sha256"' } }),
+        craft(machine, { changes: { alg: '"hmac-sha256"' } }),
+        craft(machine, { changes: { alg: '"none"' } }),
+        craft(machine, { changes: { alg: '""' } }),
+      );
+      expect((await send(craft(machine, { changes: { alg: '"ed25519"' } }))).status).toBe(200);
+      // A public key is no secret, and PKCS #1 v1.5 is not what RSA keys are for.
+      const signer = await keyFor(booted, 'bob', rsa);
+      await expectRefused(
+        craft(signer, { algorithm: 'rsa-v1_5-sha256' }),
+        craft(signer, { algorithm: 'rsa-v1_5-sha256', changes: { alg: '"rsa-v1_5-sha256"' } }),
+      );
+      expect((await send(craft(signer, { algorithm: 'rsa-pss-sha512' }))).status).toBe(200);
+    });
+
+    it('SIG-24: a certificate that a proxy vouches for cannot be another', async () => {
+      const covered: Covered = [...essentials(), ['"client-cert"', ':AAAA:']];
+      expect((await send({ ...craft(machine, { covered }), 'Client-Cert': ':AAAA:' })).status).toBe(200);
+      await expectRefused(
+        { ...craft(machine, { covered }), 'Client-Cert': ':AAAB:' },
+        craft(machine, { covered }),
+      );
+    });
+
+    it('a key that was never proved signs nothing', async () => {
+      const signer = await keyFor(booted, 'bob', undefined, { provedAt: null });
+      await expectRefused(craft(signer));
+    });
+
+    it("another's keys can neither be listed nor ended", async () => {
+      const { keyid } = await keyFor(booted, 'bob');
+      for (const other of [
+        as({ id: 'carol' }),
+        as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }),
+      ]) {
+        const who = client(booted.origin, other);
+        expect((await who.send('DELETE', `/signature-keys/${keyid}`)).body.code).toBe('not_found');
+        expect(JSON.stringify((await who.get('/signature-keys')).body)).not.toContain(keyid);
+      }
+      expect((await row(keyid)).revokedAt).toBe(null);
+    });
+
+    it('nothing is let in where the database cannot say whether a nonce was used', async () => {
+      await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
+      const answer = await send(craft(machine));
+      await booted.db.query('ALTER TABLE used_once_away RENAME TO used_once');
+      expect([answer.status, answer.body.code]).toEqual([503, 'service_unavailable']);
+    });
+
+    it('an unknown key costs a verification, by a key that opens nothing', async () => {
+      const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+      const strategy = booted.app.get(HttpSignatureStrategy);
+      const before = Object.getOwnPropertyDescriptor(strategy, 'nobodys')!;
+      let verified = 0;
+      Object.defineProperty(strategy, 'nobodys', { configurable: true, get: () => (verified++, publicKey) });
+      await expectRefused(craft({ keyid: randomUUID(), key: privateKey }));
+      Object.defineProperty(strategy, 'nobodys', before);
+      expect(verified).toBe(1);
+    });
+
+    it('in production, a signature for another host is none, though the host is covered', async () => {
+      const production = await boot({
+        env: {
+          NODE_ENV: 'production',
+          APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+          PUBLIC_URL: 'https://api.atlas.test',
+        },
+        logTo: { write: () => {} },
+      });
+      const { manager } = production.db;
+      await manager.insert(Tenant, { id: 'acme', name: 'Acme' });
+      await manager.insert(User, {
+        id: 'bob',
+        tenantId: 'acme',
+        username: 'bob',
+        kind: 'user',
+        roles: ['editor'],
+        disabledAt: null,
+        epoch: 0,
+      });
+      const signer = await keyFor(production, 'bob');
+      const ask = async (authority: string) => {
+        const covered: Covered = essentials().map(([name, value]) => [
+          name,
+          name === '"@authority"' ? authority : value,
+        ]);
+        const answer = await client(production.origin).raw(
+          `GET ${DEMO} HTTP/1.1`,
+          `Host: ${authority}`,
+          'Connection: close',
+          ...Object.entries(craft(signer, { covered })).map(([name, value]) => `${name}: ${value}`),
+          '',
+        );
+        return answer.slice(9, 12);
+      };
+      expect([await ask('api.atlas.test'), await ask('evil.test'), await ask('localhost')]).toEqual([
+        '200',
+        '401',
+        '401',
+      ]);
+      await production.close();
+    });
+  });
+});

@@ -57,7 +57,7 @@ export class HttpSignatureController {
 
   @Post('signature-keys')
   async register(@Caller() caller: Principal, @Body({ schema: NewKey }) body: z.output<typeof NewKey>) {
-    const row = await this.keys.register(caller, { ...body, jwk: body.jwk as JsonWebKey });
+    const row = await this.keys.register(caller, { ...body, jwk: body.jwk });
     return { ...view(row), challenge: row.challenge, challengeUntil: row.challengeUntil };
   }
 

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { parseItem, serializeInnerList, serializeItem, type InnerList } from 'structured-headers';
+import { parseItem, serializeInnerList, type InnerList } from 'structured-headers';
 import { sign, type Algorithm } from './http-signature.algorithms.js';
 import { signatureBase, type Message, type ResponseMessage } from './http-signature.base.js';
 import { COVERED_BODY, TAG, identifierOf } from './http-signature.js';
