@@ -1,9 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { parseDictionary, type InnerList } from 'structured-headers';
 import { publicKeyOf, sign, verify } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import { signatureBase, type Message } from '../../src/methods/http-signature/http-signature.base.js';
+import { DEMO_KEY } from '../../src/methods/http-signature/http-signature.demo.js';
 import { contentDigest, refuseWrongDigest } from '../../src/methods/http-signature/http-signature.digest.js';
 import {
   COVERED,
@@ -94,6 +96,20 @@ describe('SIG-01: the vectors of RFC 9421', () => {
     expect(verify('rsa-v1_5-sha256', rfc.RSA, base, proxy!.signature)).toBe(true);
     expect(verify('rsa-pss-sha512', rfc.RSA, base, proxy!.signature)).toBe(false);
   });
+});
+
+it('the exchange that the page shows is a real one', () => {
+  const page = readFileSync('docs/methods/http-signature.md', 'utf8');
+  const [, head = '', body = ''] = /```http\n([^]*?)\n\n([^]*?)\n```/.exec(page)!;
+  const [line = '', ...fields] = head.split('\n');
+  const named = fields.map((field) => field.split(/: (.*)/).slice(0, 2) as [string, string]);
+  const message = rfc.request(line, named, false);
+  const [signed] = readSignatures(message.lines('Signature-Input'), message.lines('Signature'));
+  const base = signatureBase(signed!.input, message);
+  expect(page).toContain(`\`\`\`text\n${base}\n\`\`\``);
+  const { key } = publicKeyOf(DEMO_KEY)!;
+  expect(verify('ed25519', key, base, signed!.signature)).toBe(true);
+  refuseWrongDigest(message.lines('Content-Digest'), Buffer.from(body));
 });
 
 describe('the signature base', () => {
