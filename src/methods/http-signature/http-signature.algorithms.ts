@@ -5,11 +5,14 @@ import {
   createPublicKey,
   sign as signWith,
   timingSafeEqual,
-  verify as verifyWith,
+  verify as verifySync,
   type JsonWebKey,
   type KeyObject,
   type SigningOptions,
 } from 'node:crypto';
+import { promisify } from 'node:util';
+
+const verifyWith = promisify(verifySync);
 
 interface Scheme {
   readonly hash: string | undefined;
@@ -42,7 +45,13 @@ export function sign(algorithm: Algorithm, key: KeyObject, data: string): Buffer
   return signWith(hash, Buffer.from(data), { key, ...options });
 }
 
-export function verify(algorithm: Algorithm, key: KeyObject, data: string, signature: Buffer): boolean {
+/** On a thread of libuv's: with some keys it takes a millisecond, which others need not wait for. */
+export async function verify(
+  algorithm: Algorithm,
+  key: KeyObject,
+  data: string,
+  signature: Buffer,
+): Promise<boolean> {
   const { hash, options, length }: Scheme = SCHEMES[algorithm];
   if (length !== undefined && signature.length !== length) return false;
   if (algorithm === 'hmac-sha256') return timingSafeEqual(sign(algorithm, key, data), signature);

@@ -15,7 +15,7 @@ import {
   type Item,
   type Parameters,
 } from 'structured-headers';
-import { SignatureError } from './http-signature.js';
+import { SignatureError, identifierOf } from './http-signature.js';
 
 export interface RequestMessage {
   readonly method: string;
@@ -80,14 +80,14 @@ export function signatureBase(input: InnerList, message: Message): string {
     seen.add(identity);
     const value = valueOf(component, message);
     if (!PRINTABLE.test(value)) throw new SignatureError('a component has characters that cannot be signed');
-    return `${serializeItem(component)}: ${value}\n`;
+    return `${identifierOf(component)}: ${value}\n`;
   });
   return `${lines.join('')}"@signature-params": ${serializeInnerList(input)}`;
 }
 
 /** Two identifiers with the same parameters in another order are one (section 2). */
 const identityOf = ([name, parameters]: Item) =>
-  serializeItem([name, new Map([...parameters].sort(([a], [b]) => (a < b ? -1 : 1)))]);
+  identifierOf([name, new Map([...parameters].sort(([a], [b]) => (a < b ? -1 : 1)))]);
 
 function valueOf([name, parameters]: Item, message: Message): string {
   if (typeof name !== 'string')

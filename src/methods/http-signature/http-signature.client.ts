@@ -66,7 +66,7 @@ export async function refuseUnsigned(
   if (signed.nonce !== asked?.[1].get('nonce')) throw new SignatureError('it answers another request');
   const key = keys.get(signed.keyid);
   const algorithm = key && algorithmOf(key);
-  if (!algorithm || !verify(algorithm, key, signatureBase(signed.input, message), signed.signature))
+  if (!algorithm || !(await verify(algorithm, key, signatureBase(signed.input, message), signed.signature)))
     throw new SignatureError('unknown key or wrong signature');
   refuseWrongDigest(message.lines('Content-Digest'), await bytesOf(response));
 }

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { parseItem, serializeInnerList, type InnerList } from 'structured-headers';
 import { sign, type Algorithm } from './http-signature.algorithms.js';
 import { signatureBase, type Message, type ResponseMessage } from './http-signature.base.js';
-import { COVERED_BODY, TAG, identifierOf } from './http-signature.js';
+import { COVERED_BODY, TAG, identifierFrom } from './http-signature.js';
 
 /** What signs: a private key, and the name that the other side knows it by. */
 export interface Signer {
@@ -23,7 +23,7 @@ export function signatureFields(
   { label, nonce }: { label: string; nonce?: string | undefined },
 ): Record<string, string> {
   const input: InnerList = [
-    components.map((component) => parseItem(identifierOf(component))),
+    components.map((component) => parseItem(identifierFrom(component))),
     new Map<string, string | number>([
       ['created', Math.floor(Date.now() / 1000)],
       ['keyid', keyid],

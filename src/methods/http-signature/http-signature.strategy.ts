@@ -76,7 +76,7 @@ export class HttpSignatureStrategy
     const now = new Date();
     const { signed, base } = this.read(request, now);
     const row = await this.find(signed.keyid);
-    const verified = verify(row?.algorithm ?? 'ed25519', this.keyOf(row), base, signed.signature);
+    const verified = await verify(row?.algorithm ?? 'ed25519', this.keyOf(row), base, signed.signature);
     if (!row || !verified) throw refused('unknown key or wrong signature');
     const account = accountOfLive(row, refused);
     if (!row.provedAt) throw refused(`the key ${row.id} was never proved`).about(account);

@@ -19,6 +19,7 @@ import {
   type BareItem,
   type Dictionary,
   type InnerList,
+  type Item,
 } from 'structured-headers';
 
 /** Says for which application a signature was made (RFC 9421, section 7.2.7). Others' signatures are none of ours. */
@@ -146,13 +147,18 @@ export function ourSignature(all: readonly Signed[], now: number): OurSignature 
 
 /** @throws SignatureError where something is not covered; an identifier with parameters covers less than one without */
 export function refuseUncovered({ input: [items] }: Signed, required: readonly string[]): void {
-  const covered = new Set(items.map((item) => serializeItem(item)));
-  if (!required.every((identifier) => covered.has(identifierOf(identifier))))
+  const covered = new Set(items.map(identifierOf));
+  if (!required.every((component) => covered.has(identifierFrom(component))))
     throw new SignatureError('it does not cover all that it must');
 }
 
-/** `@method` as it stands in the list, `"@method"`; what has parameters is written as it stands there: `"@method";req`. */
-export const identifierOf = (component: string) => (component.startsWith('"') ? component : `"${component}"`);
+/** A component as it stands in the list. Most are a name and nothing else, and the way through the serializer is long. */
+export const identifierOf = (component: Item): string =>
+  component[1].size || typeof component[0] !== 'string' ? serializeItem(component) : `"${component[0]}"`;
+
+/** The same from a name, `@method`; what has parameters is written as it stands in the list: `"@method";req`. */
+export const identifierFrom = (component: string): string =>
+  component.startsWith('"') ? component : `"${component}"`;
 
 function secondsIn(value: BareItem | undefined): number | undefined {
   if (value === undefined) return undefined;

@@ -76,7 +76,8 @@ export class SignatureKeys {
     const row = await this.credentials.find(caller, id);
     const now = new Date();
     if (row.provedAt || row.challengeUntil <= now) throw over();
-    if (!verify(row.algorithm, publicKeyOf(row.publicJwk)!.key, row.challenge, signature))
+    const { key } = publicKeyOf(row.publicJwk)!;
+    if (!(await verify(row.algorithm, key, row.challenge, signature)))
       throw new ForbiddenException({
         code: 'wrong_key_proof',
         detail: 'This is not the signature of the challenge by the key that was registered.',
