@@ -249,6 +249,11 @@ describe('http-signature', () => {
         'jwk.crv',
       ],
       ['not on its curve', { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' }, 'jwk'],
+      [
+        'one by which everybody can sign',
+        { kty: 'OKP', crv: 'Ed25519', x: Buffer.of(1, ...Buffer.alloc(31)).toString('base64url') },
+        'jwk',
+      ],
       ['a shared secret', { kty: 'oct', k: 'c2VjcmV0' }, 'jwk.kty'],
       ['nothing', {}, 'jwk.kty'],
     ])('that is %s is not taken in', async (_, jwk, field) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseDictionary, type InnerList } from 'structured-headers';
 import { publicKeyOf, sign, verify } from '../../src/methods/http-signature/http-signature.algorithms.js';
@@ -609,6 +609,29 @@ describe('keys', () => {
       {},
     ];
     expect(refused.map((each) => publicKeyOf(each))).toEqual(refused.map(() => undefined));
+  });
+
+  it('by which everybody can sign are none, although OpenSSL takes them', async () => {
+    const points = [
+      ...['00', '01'].map((first) => first.padEnd(64, '0')),
+      ...['ec', 'ed', 'ee'].map((first) => `${first.padEnd(62, 'f')}7f`),
+      '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+      'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+    ].map((hex) => Buffer.from(hex, 'hex'));
+    for (const point of points)
+      for (const negative of [0, 0x80]) {
+        const bytes = Buffer.from(point);
+        bytes[31]! |= negative;
+        const jwk = { kty: 'OKP', crv: 'Ed25519', x: bytes.toString('base64url') };
+        const key = createPublicKey({ key: jwk, format: 'jwk' });
+        // Made without any key at all; each fits one text in eight, or more.
+        const forged = points.map((first) => Buffer.concat([first, Buffer.alloc(32)]));
+        const fits = async (text: string) =>
+          (await Promise.all(forged.map((each) => verify('ed25519', key, text, each)))).includes(true);
+        const texts = Array.from({ length: 100 }, (_, i) => `text ${i}`);
+        expect(await Promise.all(texts.map(fits))).toContain(true);
+        expect(publicKeyOf(jwk)).toBeUndefined();
+      }
   });
 
   it('SIG-21: a signature has the length of its algorithm, and ECDSA is never DER', async () => {

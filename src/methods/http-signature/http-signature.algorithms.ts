@@ -83,12 +83,31 @@ export function algorithmOf(key: KeyObject): Algorithm | undefined {
   }
 }
 
+/**
+ * The points of small order on Ed25519's curve, without the sign, as they may be written: for these everybody can make
+ * signatures, and OpenSSL takes them.
+ */
+const SMALL_ORDER = [
+  '00'.padEnd(64, '0'),
+  '01'.padEnd(64, '0'),
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  ...['ec', 'ed', 'ee'].map((first) => `${first.padEnd(62, 'f')}7f`),
+];
+
+function isEverybodys(key: KeyObject): boolean {
+  if (key.asymmetricKeyType !== 'ed25519') return false;
+  const point = Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url');
+  point[31]! &= 0x7f;
+  return SMALL_ORDER.includes(point.toString('hex'));
+}
+
 /** A public key that may sign requests, from a JWK (RFC 7517); undefined where it is no key, or none that is good enough. */
 export function publicKeyOf(jwk: JsonWebKey): { key: KeyObject; algorithm: Algorithm } | undefined {
   try {
     const key = createPublicKey({ key: jwk, format: 'jwk' });
     const algorithm = algorithmOf(key);
-    return algorithm && { key, algorithm };
+    return algorithm && !isEverybodys(key) ? { key, algorithm } : undefined;
   } catch {
     return undefined;
   }
