@@ -22,6 +22,8 @@ const PublicJwk = z
     kid: z.string().max(255).optional(),
     alg: z.string().max(32).optional(),
     use: z.literal('sig').optional(),
+    key_ops: z.array(z.literal('verify')).max(1).optional(),
+    ext: z.boolean().optional(),
   })
   .refine(
     (jwk) => publicKeyOf(jwk as JsonWebKey) !== undefined,

@@ -66,10 +66,10 @@ export class HttpSignatureStrategy
 
   /** Signatures, unless all are marked as another application's: a proxy's are none of ours. */
   claims(request: AuthRequest): boolean {
-    const inputs = request.lines('Signature-Input').join();
-    if (!inputs) return request.lines('Signature-Input').length + request.lines('Signature').length > 0;
-    const tags = inputs.match(/; *tag="[^"]*"/g) ?? [];
-    return !tags.length || tags.some((tag) => tag.endsWith(`"${TAG}"`));
+    const inputs = request.lines('Signature-Input');
+    const tags = inputs.join().match(/; *tag="[^"]*"/g);
+    if (tags) return tags.some((tag) => tag.endsWith(`"${TAG}"`));
+    return inputs.length + request.lines('Signature').length > 0;
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
