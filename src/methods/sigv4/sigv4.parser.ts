@@ -17,7 +17,7 @@ export interface Claim {
 
 /** The longest that a presigned URL may be good, as with AWS: a week. */
 const LONGEST_S = 7 * 86_400;
-/** More than any route takes, and than which frameworks read no more. */
+/** No route takes so many, and what is after the thousandth the routes do not read. */
 const MOST_PARAMETERS = 100;
 
 const SCHEME = /^AWS4-HMAC-SHA256(?=[\s,]|$)/i;

@@ -5,12 +5,12 @@
  *     Host: localhost:3000
  *     X-Amz-Date: 20260807T101500Z
  *     Authorization: AWS4-HMAC-SHA256 Credential=ATLA…/20260807/atlas-1/auth-atlas/aws4_request,
- *       SignedHeaders=host;x-amz-date, Signature=5fa00f…
+ *       SignedHeaders=host;x-amz-date, Signature=38fac9…
  *
  * or in a URL that was signed beforehand and is good for X-Amz-Expires seconds:
  *
  *     GET /demo/sigv4?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ATLA…%2F20260807%2Fatlas-1%2Fauth-atlas%2Faws4_request
- *       &X-Amz-Date=20260807T101500Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=5fa00f… HTTP/1.1
+ *       &X-Amz-Date=20260807T101500Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=38fac9… HTTP/1.1
  *
  * Both sides write the request down in one canonical form, and the HMAC of that is the signature. Its key is made of
  * the secret by a chain of HMACs, and is good for one day, region and service.
