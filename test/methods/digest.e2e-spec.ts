@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Body, Controller, Post } from '@nestjs/common';
 import DigestFetch from 'digest-fetch';
 import { execFile } from 'node:child_process';
@@ -19,10 +19,10 @@ import { REALM, digestConfig } from '../../src/methods/digest/digest.config.js';
 import { DigestCounts } from '../../src/methods/digest/digest.counts.js';
 import { DigestEnrolment } from '../../src/methods/digest/digest.enrolment.js';
 import { DigestCredential, DigestNonce } from '../../src/methods/digest/digest.entity.js';
-import { userhashOf } from '../../src/methods/digest/digest.js';
+import { responseOf, userhashOf } from '../../src/methods/digest/digest.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
 import { Nonces } from '../../src/methods/digest/digest.nonce.js';
-import { Hashing, KnownAddress, Password } from '../../src/passwords/index.js';
+import { Hashing, KnownAddress, Password, Passwords } from '../../src/passwords/index.js';
 import { User } from '../../src/users/index.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
@@ -293,6 +293,22 @@ describe('HTTP Digest', () => {
       throttled(await turnOn(booted, 'guessed', 'the right one of them'));
     });
 
+    it('not with a password that is replaced at the same moment', async () => {
+      await addUser(booted, 'hurried', 'the one before');
+      const passwords = booted.app.get(Passwords);
+      const prove = passwords.prove.bind(passwords);
+      jest.spyOn(passwords, 'prove').mockImplementationOnce(async (...claim) => {
+        const proved = await prove(...claim);
+        const hash = await booted.app.get(Hashing).hash('the one after');
+        await booted.db.manager.update(Password, { userId: 'hurried' }, { hash, changedAt: new Date() });
+        return proved;
+      });
+      const { status, body } = await turnOn(booted, 'hurried', 'the one before');
+      jest.restoreAllMocks();
+      expect({ status, code: body.code }).toEqual({ status: 403, code: 'wrong_password' });
+      expect(await booted.db.manager.existsBy(DigestCredential, { userId: 'hurried' })).toBe(false);
+    });
+
     it('not for a machine, which has no password', async () => {
       const machine = client(booted.origin, as({ id: 'acme-machine', kind: 'client' }));
       const { status, body } = await machine.send('PUT', '/digest', { body: { password: DEMO_PASSWORD } });
@@ -390,6 +406,10 @@ describe('HTTP Digest', () => {
       throttled(await guess('target', 'guess 10', freshAddress()));
       // Also the right one, or waiting would be the answer to wrong ones only.
       throttled(await guess('target', 'the right one of all', freshAddress()));
+      // Who has to wait is not counted any further.
+      const before = await failures();
+      throttled(await guess('target', 'guess 11', freshAddress()));
+      expect(await failures()).toEqual(before);
       // They count together with those that come another way.
       const basic = Buffer.from('target:the right one of all').toString('base64');
       throttled(await send(`Basic ${basic}`, '/me'));
@@ -424,6 +444,19 @@ describe('HTTP Digest', () => {
       for (let i = 0; i < 10; i++) refused(await guess('owner', `guess ${i}`, attacker));
       throttled(await guess('owner', 'the right one of all', attacker));
       expect((await guess('owner', 'the right one of all', home)).status).toBe(200);
+    });
+
+    it('what was seen of the owner, sent again from elsewhere, makes that no address of the owner', async () => {
+      await enrolled('seen');
+      const elsewhere = freshAddress();
+      const options = { method: 'GET', uri: DEMO };
+      const sent = answerDigest('seen', 'the right one of all', await challenge(), options);
+      expect((await send(sent)).status).toBe(200);
+      refused(await send(sent, DEMO, elsewhere), true);
+      const known = await booted.db.manager.existsBy(KnownAddress, { userId: 'seen', address: elsewhere });
+      expect(known).toBe(false);
+      for (let i = 0; i < 10; i++) refused(await guess('seen', `guess ${i}`, elsewhere));
+      throttled(await guess('seen', 'the right one of all', elsewhere));
     });
 
     it('a name that nobody has, or its hash, counts like any other', async () => {
@@ -475,12 +508,14 @@ describe('HTTP Digest', () => {
       await fails(() => send(sent), true);
       for (const count of [1, 4, 5]) await fails(() => send(bobs(challenged, { count })), true);
       expect((await send(bobs(challenged, { count: 6 }))).status).toBe(200);
+      // There is no use before the first.
+      const unused = await challenge();
+      await fails(() => send(bobs(unused, { count: 0 })));
     });
 
     it('DIGEST-01 the count cannot be raised without the password', async () => {
       const sent = bobs(await challenge());
       await fails(() => send(sent.replace('nc=00000001', 'nc=00000002')));
-      await fails(() => send(sent.replace('nc=00000001', 'nc=00000000')));
       expect((await send(sent)).status).toBe(200);
     });
 
@@ -535,6 +570,12 @@ describe('HTTP Digest', () => {
       await fails(() => send(bobs(real).replace(' algorithm=SHA-256,', '')));
       for (const name of ['SHA-256-sess', 'SHA-512-256-sess', 'sha-256', 'SHA-1', 'constructor', '""'])
         await fails(() => send(bobs(real).replace('algorithm=SHA-256', `algorithm=${name}`)));
+      // Also where it was offered once, and its hash is still kept.
+      const { changedAt } = await booted.db.manager.findOneByOrFail(Password, { userId: 'bob' });
+      const legacy = new DigestSecrets(Settings.from({ NODE_ENV: 'test', DIGEST_LEGACY_MD5: 'true' }));
+      const row = legacy.make({ id: 'bob', username: 'bob' }, DEMO_PASSWORD, changedAt);
+      await booted.db.manager.upsert(DigestCredential, row, ['userId']);
+      await fails(() => send(bobs({ ...real, algorithm: 'MD5' })));
       // By the other one that was offered, the same hash is another answer.
       await fails(() => send(bobs(real).replace('SHA-256', 'SHA-512-256')));
     });
@@ -710,6 +751,17 @@ describe('HTTP Digest', () => {
       expect((await send(hashed)).status).toBe(200);
     });
 
+    it('DIGEST-16 a disabled account looks like one that is not there, to who knows its password as well', async () => {
+      await addUser(booted, 'disabled', 'was good for long');
+      await turnOn(booted, 'disabled', 'was good for long');
+      await booted.db.manager.update(User, { id: 'disabled' }, { disabledAt: new Date() });
+      const real = await challenge();
+      for (const nonce of [real.nonce, nonces.fresh(Date.now() - 6 * MINUTE)]) {
+        const options = { method: 'GET', uri: DEMO };
+        await fails(() => send(answerDigest('disabled', 'was good for long', { ...real, nonce }, options)));
+      }
+    });
+
     it('DIGEST-19 an answer that is wrong anywhere, or of another length, is refused', async () => {
       await addUser(booted, 'exact', 'every digit counts');
       await turnOn(booted, 'exact', 'every digit counts');
@@ -797,8 +849,12 @@ describe('the settings of HTTP Digest', () => {
         return (await client(booted.origin).get(DEMO, { Authorization })).status;
       };
       expect(await by()).toBe(200);
-      // Nobody has a hash of the name by MD5, and nobody an empty one.
+      // No name is hashed by MD5, and none is found by its hash of another algorithm.
       expect(await by({ userhash: true })).toBe(401);
+      const plain = bobs(await challengeOf(booted.origin, 'MD5'));
+      const hashed = `username="${userhashOf('SHA-256', 'bob', REALM)}", userhash=true`;
+      const Authorization = plain.replace('username="bob"', hashed);
+      expect((await client(booted.origin).get(DEMO, { Authorization })).status).toBe(401);
 
       const { changedAt } = await booted.db.manager.findOneByOrFail(Password, { userId: 'bob' });
       const before = new DigestSecrets(Settings.from({ NODE_ENV: 'test' })).make(
@@ -809,6 +865,15 @@ describe('the settings of HTTP Digest', () => {
       await booted.db.manager.update(DigestCredential, { userId: 'bob' }, { sealed: before.sealed });
       expect(await by()).toBe(401);
       expect(await by({ algorithm: 'SHA-256' })).toBe(200);
+      // What is not kept is not an empty hash, which anybody could compute with.
+      const asked = await challengeOf(booted.origin, 'MD5');
+      const exchange = { ...asked, uri: DEMO, qop: 'auth', nc: '00000001', cnonce: 'c' } as const;
+      const response = responseOf('', exchange, 'GET', Buffer.alloc(0));
+      const empty = bobs(asked, { qop: 'auth', cnonce: 'c' }).replace(
+        /response="[^"]+"/,
+        `response="${response}"`,
+      );
+      expect((await client(booted.origin).get(DEMO, { Authorization: empty })).status).toBe(401);
     } finally {
       await booted.close();
     }

@@ -207,6 +207,22 @@ describe('what is read of an Authorization field', () => {
     );
   });
 
+  it('is refused where a name is no UTF-8, is both hashed and extended, or a response is of another length', () => {
+    const changed = (from: string | RegExp, to: string) => good.replace(from, to);
+    const digits = 'a'.repeat(64);
+    const response = /response="[^"]+"/;
+    for (const field of [
+      changed('"bob"', '"b\xf6b"'),
+      changed('username="bob"', "username*=UTF-8''b%f6b"),
+      changed('username="bob"', `username*=UTF-8''${digits}, userhash=true`),
+      ...[digits.slice(1), `${digits}a`, digits.slice(32), digits.toUpperCase(), ''].map((other) =>
+        changed(response, `response="${other}"`),
+      ),
+    ])
+      expect(outcome(field)).toBeUndefined();
+    expect(outcome(changed(response, `response="${digits}"`))?.response).toBe(digits);
+  });
+
   it('takes no longer than it is long: every character is looked at a few times at most', () => {
     const most = 12 * 1024 - 10;
     for (const text of [
