@@ -12,7 +12,7 @@ import {
 } from 'node:crypto';
 import { AuditEvent } from '../../src/audit/index.js';
 import { Authenticate, Caller, Public, SelfService, type Principal } from '../../src/auth/index.js';
-import { UsedOnce } from '../../src/crypto/index.js';
+import { OneTime, UsedOnce } from '../../src/crypto/index.js';
 import { LastSeen } from '../../src/database/index.js';
 import { sign, type Algorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import {
@@ -542,6 +542,9 @@ describe('http-signature', () => {
         craft(machine, { changes: { nonce } }),
         craft(machine, { changes: { nonce, expires: '9999999999' } }),
       );
+      // It is remembered for as long as a request with it would be of this time.
+      await booted.app.get(OneTime).sweep();
+      await expectRefused(craft(machine, { changes: { nonce } }));
       // Another key's nonces are its own, and nobody else can use them up.
       const other = await keyFor(booted, 'bob');
       expect((await send(craft(other, { changes: { nonce } }))).status).toBe(200);

@@ -37,8 +37,7 @@ export class AnswerSigner implements NestInterceptor {
 }
 
 function fieldsOf(answer: Answer, request: AuthRequest, signer: Signer, wish: Wish): Record<string, string> {
-  const body = request.method === 'HEAD' ? Buffer.alloc(0) : answer.body;
-  const digest = { 'Content-Digest': contentDigest(body) };
+  const digest = { 'Content-Digest': contentDigest(answer.body) };
   const message = {
     status: answer.status,
     lines: (name: string) => {
