@@ -74,9 +74,8 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
     if (!right || !user) throw refused(flaw ?? `wrong answer for the account ${user?.id}`, user);
     if (!good) throw refused('the nonce is old, or its count was used', user, { stale: 'true' });
     this.confirm(request, answer, nonce, ha1);
-    return principalOf(user, { method: 'digest', at: new Date(), amr: ['pwd'], bound: false }, (reason) =>
-      refused(reason),
-    );
+    const proof = { method: 'digest', at: new Date(), amr: ['pwd'], bound: false } as const;
+    return principalOf(user, proof, refused);
   }
 
   /** The cheap checks, before anything is looked up. */
