@@ -260,7 +260,7 @@ describe('mtls', () => {
       const [before] = await db.manager.find(CertificateAuthority);
       await db.manager.clear(CertificateAuthority);
       const both = [new Authority(db, app.get(Settings)), new Authority(db, app.get(Settings))];
-      await Promise.all(both.map((each) => each.onModuleInit()));
+      await Promise.all(both.map((each) => each.load()));
       expect(both[0]!.certificate.raw).toEqual(both[1]!.certificate.raw);
       expect(both[0]!.certificate.toString()).not.toBe(before!.certificate);
       await db.manager.clear(CertificateAuthority);
@@ -272,7 +272,7 @@ describe('mtls', () => {
       const [before] = await db.manager.find(CertificateAuthority);
       expect(JSON.stringify(before)).not.toContain('PRIVATE KEY');
       const [old, next] = [booted.app.get(Settings).appSecret, 'another-secret-of-enough-characters'];
-      const start = (env: Record<string, string>) => new Authority(db, Settings.from(env)).onModuleInit();
+      const start = (env: Record<string, string>) => new Authority(db, Settings.from(env)).load();
       await start({ APP_SECRET: next, APP_SECRET_PREVIOUS: old });
       await start({ APP_SECRET: next });
       await expect(start({ APP_SECRET: old })).rejects.toThrow('no longer set');

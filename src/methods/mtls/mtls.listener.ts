@@ -56,6 +56,7 @@ export class MtlsListener
 
   /** @throws Error where the port is taken, or there is no certificate to show */
   async onApplicationBootstrap(): Promise<void> {
+    await this.authority.load();
     await this.load(Date.now());
     const options = {
       ...this.context(),
