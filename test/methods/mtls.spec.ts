@@ -138,7 +138,15 @@ describe('a key', () => {
 
   it('is not strong on anything else', () => {
     const keys = [
-      ...[rsa(1024), rsa(2040), rsa(4104), rsa(16_384), rsa(2048, 'AQ'), rsa(2048, 'Aw')],
+      ...[
+        rsa(1024),
+        rsa(2040),
+        rsa(4104),
+        rsa(16_384),
+        rsa(2048, 'AQ'),
+        rsa(2048, 'Aw'),
+        rsa(3072, 'B'.repeat(300)),
+      ],
       ...[ec('P-521'), ec('secp256k1'), ec('P-224')],
       generateKeyPairSync('x25519').publicKey,
       generateKeyPairSync('ed448').publicKey,

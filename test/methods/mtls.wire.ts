@@ -3,7 +3,7 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 export interface Said {
   readonly status: number;
   readonly head: string;
-  readonly body: { code?: string; id?: string };
+  readonly body: { code?: string; id?: string; proofs?: [{ at: string }] };
 }
 
 /** A TLS connection, with HTTP/1.1 on it by hand. */

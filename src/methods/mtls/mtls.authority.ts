@@ -1,4 +1,4 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { Settings } from '../../config/index.js';
@@ -15,7 +15,7 @@ const BACKDATED = 5 * 60_000;
 
 /** The private CA, in the database, so that all processes have the same; its key is sealed. */
 @Injectable()
-export class Authority implements OnModuleInit {
+export class Authority {
   private signer!: Signer;
   private readonly box: SecretBox;
 
@@ -31,7 +31,11 @@ export class Authority implements OnModuleInit {
     return this.signer.certificate;
   }
 
-  async onModuleInit(): Promise<void> {
+  /**
+   * Opens the CA, or makes it. The listener does, once everything that may refuse to start has had its say.
+   * @throws Error where its key was sealed with a secret that is no longer set
+   */
+  async load(): Promise<void> {
     const { manager } = this.dataSource;
     if (!(await manager.existsBy(CertificateAuthority, { name: NAME }))) await this.make();
     const { certificate, sealed } = await manager.findOneByOrFail(CertificateAuthority, { name: NAME });

@@ -1,8 +1,9 @@
 import { HttpException, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { isIP } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { authRequestOf } from '../../auth/index.js';
 import { Settings } from '../../config/index.js';
+import { MtlsListener } from './mtls.listener.js';
 import { ServerCertificate } from './mtls.server-certificate.js';
 
 const HOST = /^(?:\[([\da-f:.]+)\]|([a-z\d.-]+))(?::\d+)?$/i;
@@ -15,16 +16,18 @@ const HOST = /^(?:\[([\da-f:.]+)\]|([a-z\d.-]+))(?::\d+)?$/i;
 @Injectable()
 export class MtlsHostGuard implements CanActivate {
   constructor(
+    private readonly listener: MtlsListener,
     private readonly certificate: ServerCertificate,
     private readonly settings: Settings,
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
     const { socket, authority } = authRequestOf(context);
-    if (!(socket instanceof TLSSocket) || this.settings.trusts(socket.remoteAddress)) return true;
+    if (!this.listener.has(socket) || this.settings.trusts(socket.remoteAddress)) return true;
     const [, address, name] = HOST.exec(authority) ?? [];
     const host = (address ?? name ?? '').toLowerCase();
-    const asked = socket.servername;
+    // A string, or false where none was named.
+    const { servername: asked } = socket as TLSSocket;
     const meant = asked ? host === asked.toLowerCase() : isIP(host) !== 0;
     if (meant && this.certificate.isFor(host)) return true;
     throw new HttpException(

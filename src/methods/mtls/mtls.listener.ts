@@ -9,7 +9,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import { Settings } from '../../config/index.js';
 import { Authority } from './mtls.authority.js';
@@ -38,10 +38,13 @@ export class MtlsListener
   implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
   private readonly logger = new Logger(MtlsListener.name);
-  private readonly connections = new Set<TLSSocket>();
+  private readonly connections = new Set<Socket>();
   private server: Server | undefined;
   private ticking: NodeJS.Timeout | undefined;
-  private loading: Promise<void> = Promise.resolve();
+  private refreshing: Promise<void> = Promise.resolve();
+  private next: Promise<void> | undefined;
+  /** Where it listens, as callers write it. */
+  url = '';
 
   constructor(
     private readonly adapter: HttpAdapterHost,
@@ -51,14 +54,9 @@ export class MtlsListener
     private readonly settings: Settings,
   ) {}
 
-  /** Where it listens, as callers write it. */
-  get url(): string {
-    const { port } = this.server!.address() as AddressInfo;
-    return `https://${new URL(this.settings.publicUrl).hostname}:${port}`;
-  }
-
   /** @throws Error where the port is taken, or there is no certificate to show */
   async onApplicationBootstrap(): Promise<void> {
+    await this.authority.load();
     await this.load(Date.now());
     const options = {
       ...this.context(),
@@ -72,19 +70,26 @@ export class MtlsListener
     this.server = createServer(options, (socket) => this.admit(socket));
     this.server.listen(mtlsConfig(this.settings).port, this.settings.host);
     await once(this.server, 'listening');
+    const { port } = this.server.address() as AddressInfo;
+    this.url = `https://${new URL(this.settings.publicUrl).hostname}:${port}`;
     this.ticking = setInterval(() => void this.refresh(), A_MINUTE).unref();
   }
 
-  /** Shows and asks for what is true now: the server's certificate, and the list of those that are revoked. */
+  /**
+   * Connections to come are made with what is true now: the server's certificate, the list of those that are revoked.
+   * A refresh that has not begun yet is enough for all who wait for one.
+   */
   refresh(now = Date.now()): Promise<void> {
-    this.loading = this.loading.then(async () => {
-      try {
-        if (await this.load(now)) this.server?.setSecureContext(this.context());
-      } catch (error) {
-        this.logger.error(error);
-      }
-    });
-    return this.loading;
+    return (this.next ??= this.refreshing.then(() => {
+      this.next = undefined;
+      // What cannot be had now (the database is down, say) stays as it is until the next minute.
+      return (this.refreshing = this.load(now).catch((error: unknown) => this.logger.error(error)));
+    }));
+  }
+
+  /** Whether a connection was made here. */
+  has(socket: Socket): boolean {
+    return this.connections.has(socket);
   }
 
   beforeApplicationShutdown(): void {
@@ -94,12 +99,17 @@ export class MtlsListener
 
   /** The HTTP server is closed by now. It does not count these connections, so it has not waited for their answers. */
   async onApplicationShutdown(): Promise<void> {
-    await Promise.all([...this.connections].map((socket) => once(socket, 'close')));
+    const ends = [...this.connections].map((socket) => new Promise((end) => socket.once('close', end)));
+    await Promise.all(ends);
   }
 
-  private async load(now: number): Promise<boolean> {
-    const changed = [await this.certificate.load(now), await this.revocations.load(now)];
-    return changed.includes(true);
+  private async load(now: number): Promise<void> {
+    try {
+      await this.certificate.load(now);
+      await this.revocations.load(now);
+    } finally {
+      this.server?.setSecureContext(this.context());
+    }
   }
 
   private context(): SecureContextOptions {

@@ -20,18 +20,17 @@ export class Revocations {
     private readonly authority: Authority,
   ) {}
 
-  /** Makes the list anew where something was revoked since, or an hour has passed. @returns whether it did */
-  async load(now: number): Promise<boolean> {
+  /** Makes the list anew where something was revoked since, or an hour has passed. */
+  async load(now: number): Promise<void> {
     const rows = await this.dataSource.manager.find(ClientCertificate, {
       select: { id: true, revokedAt: true },
       where: { revokedAt: Not(IsNull()), expiresAt: MoreThan(new Date(now)) },
       order: { id: 'ASC' },
     });
     const listed = rows.map(({ id }) => id).join();
-    if (listed === this.listed && now - this.madeAt < HOUR) return false;
+    if (listed === this.listed && now - this.madeAt < HOUR) return;
     const revoked = rows.map(({ id, revokedAt }) => ({ serial: id, at: revokedAt! }));
     this.crl = await this.authority.writeCrl(revoked, new Date(now), new Date(now + GOOD_FOR));
     [this.listed, this.madeAt] = [listed, now];
-    return true;
   }
 }

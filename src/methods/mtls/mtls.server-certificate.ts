@@ -10,7 +10,7 @@ import { newKeyPair, pemOf } from './mtls.x509.js';
 
 const LIFETIME = 7 * 24 * 60 * 60_000;
 
-/** The certificate that the server shows, and its key: PEM. */
+/** A certificate and its key: PEM. */
 interface Pair {
   readonly cert: string;
   readonly key: string;
@@ -22,7 +22,8 @@ export class ServerCertificate {
   private readonly logger = new Logger(ServerCertificate.name);
   private readonly files: MtlsConfig['files'];
   private readonly names: readonly string[];
-  private shown: Pair | undefined;
+  /** What is shown now, from the first {@link load} on. */
+  pair!: Pair;
   private parsed: X509Certificate | undefined;
 
   constructor(
@@ -34,11 +35,6 @@ export class ServerCertificate {
     this.names = [...new Set(['localhost', '127.0.0.1', '::1', host])];
   }
 
-  get pair(): Pair {
-    if (!this.shown) throw new Error('The server certificate is not loaded yet.');
-    return this.shown;
-  }
-
   /** Whether it speaks for this host name or address. */
   isFor(host: string): boolean {
     const found = isIP(host) ? this.parsed?.checkIP(host) : this.parsed?.checkHost(host);
@@ -47,34 +43,35 @@ export class ServerCertificate {
 
   /**
    * Renews what is due, or reads the files again. A pair that does not work is logged, and the one before stays.
-   * @returns whether there is another one now
-   * @throws Error where there is none at all
+   * @throws Error where there is none before
    */
-  async load(now: number): Promise<boolean> {
+  async load(now: number): Promise<void> {
+    if (!this.files) return this.renew(now);
     try {
-      const pair = this.files ? await read(this.files) : await this.current(now);
-      if (pair.cert === this.shown?.cert && pair.key === this.shown.key) return false;
-      createSecureContext(pair);
-      [this.shown, this.parsed] = [pair, new X509Certificate(pair.cert)];
-      return true;
+      const [cert, key] = await Promise.all([
+        readFile(this.files.cert, 'utf8'),
+        readFile(this.files.key, 'utf8'),
+      ]);
+      if (cert !== this.pair?.cert || key !== this.pair.key) this.take({ cert, key });
     } catch (error) {
       const reason = `TLS_CERT_FILE and TLS_KEY_FILE hold no certificate with its key: ${(error as Error).message}`;
-      if (!this.shown) throw new Error(reason, { cause: error });
+      if (!this.parsed) throw new Error(reason, { cause: error });
       this.logger.error(reason);
-      return false;
     }
   }
 
-  private async current(now: number): Promise<Pair> {
-    if (this.shown && Date.parse(this.parsed!.validTo) - now > LIFETIME / 2) return this.shown;
+  private async renew(now: number): Promise<void> {
+    if (this.parsed && Date.parse(this.parsed.validTo) - now > LIFETIME / 2) return;
     const { publicKey, privateKey } = newKeyPair();
     const [from, until] = [new Date(now), new Date(now + LIFETIME)];
     const cert = await this.authority.issueToServer(this.names, publicKey, from, until);
-    return { cert, key: pemOf(privateKey) };
+    this.take({ cert, key: pemOf(privateKey) });
   }
-}
 
-async function read(files: Pair): Promise<Pair> {
-  const [cert, key] = await Promise.all([readFile(files.cert, 'utf8'), readFile(files.key, 'utf8')]);
-  return { cert, key };
+  /** @throws Error where the two do not belong together */
+  private take(pair: Pair): void {
+    createSecureContext(pair);
+    this.parsed = new X509Certificate(pair.cert);
+    this.pair = pair;
+  }
 }

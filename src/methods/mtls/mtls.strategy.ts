@@ -30,6 +30,7 @@ import { UnfitCertificate, nameOf, parseClientCert, readCertificate, type Client
 /** One code for every wrong certificate, whatever is wrong with it; the log has the reason. */
 const CODE = 'invalid_certificate';
 const REMEMBERED = 1_000;
+const A_MINUTE = 60_000;
 
 const COLUMNS = ['fingerprint', 'createdAt'] as const;
 
@@ -68,8 +69,8 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
 
   claims(request: AuthRequest): boolean {
     return (
-      !isForeign(request) &&
-      (this.fieldOf(request) !== undefined || this.ofSocket(request.socket) !== undefined)
+      (this.fieldOf(request) !== undefined || this.ofSocket(request.socket) !== undefined) &&
+      !isForeign(request)
     );
   }
 
@@ -83,15 +84,13 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     if (!row || row.fingerprint !== client.fingerprint) throw refused('not one that is known here');
     const account = accountOfLive(row, refused);
     if (client.name !== nameOf(account)) throw refused(`${row.id} names another account`).about(account);
-    const asLongAsAny =
-      instantOf(row.expiresAt).getTime() - instantOf(row.createdAt).getTime() > LIFETIME - 1000;
     const proof = {
       method: 'mtls',
       credentialId: row.id,
       at,
       amr: ['pop'],
       bound: true,
-      ...(!asLongAsAny && ({ confined: true } as const)),
+      ...(hasChosenEnd(row) && ({ confined: true } as const)),
     } as const;
     const principal = principalOf(account, proof, refused, scopesOf(row));
     this.lastSeen.touch(ClientCertificate, 'lastUsedAt', row.id, instantOrNull(row.lastUsedAt));
@@ -146,5 +145,9 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
 /** A browser shows a certificate whoever makes it ask. What another site makes it ask for, it asks for as nobody. */
 const isForeign = (request: AuthRequest) =>
   !['same-origin', 'none', undefined].includes(request.header('Sec-Fetch-Site'));
+
+/** Whether its owner wanted it to end sooner than any other, give or take the time that issuing takes. */
+const hasChosenEnd = ({ createdAt, expiresAt }: Row) =>
+  instantOf(expiresAt).getTime() - instantOf(createdAt).getTime() < LIFETIME - A_MINUTE;
 
 const refused = (reason: string) => new BadCredential(CODE, reason);

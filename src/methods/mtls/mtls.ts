@@ -68,11 +68,16 @@ export function readCertificate(certificate: X509Certificate, issuer: X509Certif
 export const fingerprintOf = (certificate: X509Certificate) =>
   certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 
-/** RSA from 2048 bits on (and up to 4096: more only costs us), P-256, P-384, Ed25519. */
+/** RSA from 2048 bits on (and up to 4096: more only costs us), P-256, P-384, Ed25519 (FIPS 186-5). */
 export function isStrong(key: KeyObject): boolean {
   const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   if (key.asymmetricKeyType === 'rsa')
-    return modulusLength >= 2048 && modulusLength <= 4096 && publicExponent >= 65_537n;
+    return (
+      modulusLength >= 2048 &&
+      modulusLength <= 4096 &&
+      publicExponent > 2n ** 16n &&
+      publicExponent < 2n ** 256n
+    );
   return (
     key.asymmetricKeyType === 'ed25519' || (key.asymmetricKeyType === 'ec' && CURVES.includes(namedCurve))
   );
