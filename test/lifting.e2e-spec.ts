@@ -78,7 +78,7 @@ describe('a method is lifted with its folder and the kernel folders that it impo
       const env = { DATA_DIR: ':memory:', ...database.env };
       running.set(blank.name, workshop.run(blank, 'test/copies/lifted', [proves, ceremony].flat(), env));
     }
-  }, 120_000);
+  }, 300_000);
 
   it.each(METHODS)('$name: compiles in a blank application', ({ name }) => {
     expect(copies.get(name)?.complaints).toEqual([]);

@@ -33,7 +33,7 @@ describe('a method is removed by deleting its folder and its line', () => {
     }
     for await (const copy of workshop.compile())
       running.set(copy.name, workshop.run(copy, 'test/copies/removed', [copy.name]));
-  }, 120_000);
+  }, 300_000);
 
   it.each(methods)('%s: everything else compiles', (removed) => {
     expect(copies.get(removed)?.complaints).toEqual([]);

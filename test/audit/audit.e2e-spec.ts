@@ -235,6 +235,12 @@ describe('the audit log', () => {
         { Authorization: `ApiKey ${CANARY}` },
         { Authorization: `${CANARY} ${CANARY}` },
         { 'X-API-Key': CANARY },
+        { Authorization: `Digest username="${CANARY}", realm="auth-atlas", nonce="${CANARY}"` },
+        { Authorization: `HMAC-SHA256 id="${CANARY}", signature="${CANARY}"` },
+        { Authorization: `AWS4-HMAC-SHA256 Credential=${CANARY}, SignedHeaders=host, Signature=${CANARY}` },
+        { Signature: `${CANARY}=:AAAA:`, 'Signature-Input': `${CANARY}=();keyid="${CANARY}"` },
+        { 'Webhook-Id': CANARY, 'Webhook-Signature': CANARY, 'Webhook-Source': CANARY },
+        { 'Client-Cert': CANARY },
         { Cookie: `session-dev=${CANARY}; ${CANARY}=${CANARY}` },
         { 'X-Forwarded-For': CANARY },
         { 'User-Agent': CANARY, 'X-Request-Id': CANARY, Origin: `https://${CANARY}.test` },
@@ -263,12 +269,14 @@ describe('the audit log', () => {
     });
 
     it.each(contracts)('nor a good credential of $name', async ({ issue }) => {
-      const { sign } = await issue(booted, 'bob');
-      const request = await sign(new Request(`${booted.origin}/documents`, { method: 'POST', body: '{}' }));
-      request.headers.set('Content-Type', 'application/json');
-      const sent = [...request.headers.values()].flatMap((value) => value.split(/[ ;=.]/));
-      await fetch(request);
-      expect(await scan(...sent.filter((part) => part.length > 20))).toEqual([]);
+      const { sign, fetch: own = fetch } = await issue(booted, 'bob');
+      const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' };
+      const request = await sign(new Request(`${booted.origin}/documents`, init));
+      const sent = [...request.headers.values()].flatMap((value) => value.split(/[ ;=.,"/]/));
+      await own(request);
+      // Which credential it was is no secret, and stands in the log.
+      const ids = (await booted.db.manager.find(AuditEvent)).map(({ credentialId }) => credentialId);
+      expect(await scan(...sent.filter((part) => part.length > 20 && !ids.includes(part)))).toEqual([]);
     });
 
     it.each(signIns)('nor what $name as $issuer hands out', async ({ name, issuer }) => {

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { Public } from '../../src/auth/index.js';
 import { boot, client, type Booted } from '../app.js';
-import { allContracts } from '../contracts.js';
+import { allContracts, send } from '../contracts.js';
 
 const postgres = process.env['DATABASE_URL'];
 
@@ -53,8 +53,8 @@ describe('a database that is not there', () => {
   if (postgres) {
     it('RESILIENCE-01: connections that the server ends are replaced, and nobody comes in meanwhile who may not', async () => {
       const [contract] = await allContracts();
-      const { sign, revoke } = await contract!.issue(booted, 'bob');
-      const ask = async () => (await fetch(await sign(new Request(`${booted.origin}/me`)))).status;
+      const credential = await contract!.issue(booted, 'bob');
+      const ask = async () => (await send(credential, `${booted.origin}/me`)).status;
       expect(await ask()).toBe(200);
       const admin = new Client({ connectionString: postgres });
       await admin.connect();
@@ -69,7 +69,7 @@ describe('a database that is not there', () => {
         await end();
         for (const status of await asked) expect([200, 503]).toContain(status);
       }
-      await revoke();
+      await credential.revoke();
       for (const status of await Promise.all(Array.from({ length: 20 }, ask)))
         expect([401, 503]).toContain(status);
       await admin.end();

@@ -136,6 +136,12 @@ describe('the log', () => {
         { Authorization: `Bearer ${canary()}.${canary()}.${canary()}` },
         { Authorization: `ApiKey atlas_${canary()}.${canary()}` },
         { Authorization: `Digest username="${canary()}", response="${canary()}"` },
+        { Authorization: `HMAC-SHA256 id="${canary()}", signature="${canary()}"` },
+        {
+          Authorization: `AWS4-HMAC-SHA256 Credential=${canary()}, SignedHeaders=host, Signature=${canary()}`,
+        },
+        { Signature: `${canary()}=:AAAA:`, 'Signature-Input': `a=();keyid="${canary()}"` },
+        { 'Webhook-Id': canary(), 'Webhook-Signature': canary(), 'Webhook-Source': canary() },
         { Authorization: canary() },
         { Authorization: `${canary()} ${canary()}` },
         { 'X-API-Key': canary() },

@@ -6,7 +6,7 @@ import { DEMO_PASSWORD } from '../../src/database/index.js';
 import { Passwords, setPassword } from '../../src/passwords/index.js';
 import { User, changeRoles, disableAccount } from '../../src/users/index.js';
 import { boot, type Booted } from '../app.js';
-import { allContracts } from '../contracts.js';
+import { allContracts, send } from '../contracts.js';
 import type { Credential } from '../method.contract.js';
 
 const contracts = await allContracts();
@@ -22,8 +22,8 @@ describe('what the command does to an account', () => {
   });
   afterAll(() => booted.close());
 
-  const status = async ({ sign }: Credential, path = '/me') =>
-    (await fetch(await sign(new Request(booted.origin + path)))).status;
+  const status = async (credential: Credential, path = '/me') =>
+    (await send(credential, booted.origin + path)).status;
   /** The last event about an account; refused requests come in between when they like. */
   const lastEvent = () =>
     booted.db.manager.findOne(AuditEvent, { where: { target: Like('user:%') }, order: { seq: 'DESC' } });
