@@ -274,9 +274,10 @@ describe('the audit log', () => {
       const request = await sign(new Request(`${booted.origin}/documents`, init));
       const sent = [...request.headers.values()].flatMap((value) => value.split(/[ ;=.,"/]/));
       await own(request);
+      const found = await scan(...sent.filter((part) => part.length > 20));
       // Which credential it was is no secret, and stands in the log.
       const ids = (await booted.db.manager.find(AuditEvent)).map(({ credentialId }) => credentialId);
-      expect(await scan(...sent.filter((part) => part.length > 20 && !ids.includes(part)))).toEqual([]);
+      expect(found.filter((part) => !ids.includes(part))).toEqual([]);
     });
 
     it.each(signIns)('nor what $name as $issuer hands out', async ({ name, issuer }) => {
