@@ -487,20 +487,21 @@ describe('webhook', () => {
       const headers = attempt(secret, { body: '' });
       refused(await deliver(id, headers));
       const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-      const chunked = await client(booted.origin).raw(
-        `POST /webhooks/${id} HTTP/1.1`,
-        'Host: localhost',
-        'Connection: close',
-        'Content-Type: application/json',
-        'Transfer-Encoding: chunked',
-        ...fields,
-        '',
-        '0',
-        '',
+      const nothing = (...more: string[]) =>
+        client(booted.origin).raw(
+          `POST /webhooks/${id} HTTP/1.1`,
+          'Host: localhost',
+          'Connection: close',
+          'Content-Type: application/json',
+          ...fields,
+          ...more,
+          '',
+        );
+      // Nothing in chunks is nothing: it is signed, and used by this; the same without chunks comes too late.
+      expect(await nothing('Transfer-Encoding: chunked', '', '0')).toMatch(
+        /^HTTP\/1\.1 422 .*"invalid_body"/s,
       );
-      expect(chunked).toMatch(/^HTTP\/1\.1 401 .*"invalid_webhook"/s);
-      const empty = await fetch(`${booted.origin}/webhooks/${id}`, { method: 'POST', headers });
-      expect([empty.status, ((await empty.json()) as { code: string }).code]).toEqual([422, 'invalid_body']);
+      expect(await nothing('Content-Length: 0')).toMatch(/^HTTP\/1\.1 401 .*"invalid_webhook"/s);
       expect(await processed(id)).toBe(0);
     });
 
