@@ -26,6 +26,7 @@ import { DEMO_KEY_ID } from '../../src/methods/http-signature/http-signature.dem
 import { contentDigest } from '../../src/methods/http-signature/http-signature.digest.js';
 import { SignatureKey } from '../../src/methods/http-signature/http-signature.entity.js';
 import { SignatureError } from '../../src/methods/http-signature/http-signature.js';
+import { coveredOfAnswer, signatureFields } from '../../src/methods/http-signature/http-signature.signer.js';
 import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
 import { Tenant, User } from '../../src/users/index.js';
 import { as, boot, client, type Answer, type Booted } from '../app.js';
@@ -473,6 +474,32 @@ describe('http-signature', () => {
       await refusal(response, askForSignature(new Request(sent)));
       await refusal(response, sent, new Map());
       await refusal(response, sent, new Map([...keys].map(([kid]) => [kid, p256.publicKey])));
+    });
+
+    it('is not believed where its signature leaves something out, whoever has made it', async () => {
+      const sent = askForSignature(await withHttpSignature(machine)(request('/signed/1')));
+      const { pathname, host: authority } = new URL(sent.url);
+      const lines = (headers: Headers) => (name: string) =>
+        [headers.get(name)].filter((value) => value !== null);
+      const headers = new Headers({
+        'Content-Digest': contentDigest(Buffer.from('{}')),
+        'Content-Type': 'text/plain',
+      });
+      const of = { method: 'GET', secure: false, authority, target: pathname, lines: lines(sent.headers) };
+      const message = { status: 200, lines: lines(headers), request: of };
+      const signer = { keyid: 'own', key: p256.privateKey, algorithm: 'ecdsa-p256-sha256' } as const;
+      const nonce = /nonce="([^"]*)"/.exec(sent.headers.get('Accept-Signature')!)![1]!;
+      const answer = (covered: readonly string[]) => {
+        const fields = signatureFields(message, covered, signer, { label: 'answer', nonce });
+        return new Response('{}', { headers: { ...Object.fromEntries(headers), ...fields } });
+      };
+      const own = new Map([['own', p256.publicKey]]);
+      const all = coveredOfAnswer(message);
+      await refuseUnsigned(answer(all), sent, own);
+      for (let i = 0; i < all.length; i++)
+        await expect(refuseUnsigned(answer(all.toSpliced(i, 1)), sent, own)).rejects.toBeInstanceOf(
+          SignatureError,
+        );
     });
 
     it('is not made for whoever was not let in, nor on a wish that nobody can read', async () => {

@@ -75,7 +75,7 @@ export class SignatureKeys {
   async prove(caller: Principal, id: string, signature: Buffer): Promise<SignatureKey> {
     const row = await this.credentials.find(caller, id);
     const now = new Date();
-    if (row.provedAt || row.challengeUntil <= now) throw over();
+    if (row.challengeUntil <= now) throw over();
     const { key } = publicKeyOf(row.publicJwk)!;
     if (!(await verify(row.algorithm, key, row.challenge, signature)))
       throw new ForbiddenException({
@@ -83,8 +83,8 @@ export class SignatureKeys {
         detail: 'This is not the signature of the challenge by the key that was registered.',
       });
     await this.dataSource.transaction(async (manager) => {
-      const open = { id, provedAt: IsNull(), revokedAt: IsNull() };
-      const { affected } = await manager.update(SignatureKey, open, { provedAt: now });
+      const unproved = { id, provedAt: IsNull() };
+      const { affected } = await manager.update(SignatureKey, unproved, { provedAt: now });
       if (!affected) throw over();
       const details = { proved: true };
       await this.audit.append(manager, {
