@@ -81,6 +81,7 @@ export const contract: Contract = {
     return {
       sign: overTls,
       fetch: withCertificate(identity),
+      tls: identity,
       revoke: () => change({ revokedAt: new Date() }),
       expire: () => change({ expiresAt: new Date() }),
     };
