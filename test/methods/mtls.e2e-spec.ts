@@ -3,11 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
 import { Controller, Get } from '@nestjs/common';
+import { DataSource } from 'typeorm';
 import { AuditEvent } from '../../src/audit/index.js';
 import { Public } from '../../src/auth/index.js';
 import { Settings } from '../../src/config/index.js';
@@ -17,8 +20,10 @@ import { Authority } from '../../src/methods/mtls/mtls.authority.js';
 import { withCertificate } from '../../src/methods/mtls/mtls.client.js';
 import { CertificateAuthority, ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
 import { MtlsListener } from '../../src/methods/mtls/mtls.listener.js';
+import { MtlsStrategy } from '../../src/methods/mtls/mtls.strategy.js';
 import { MtlsSweep } from '../../src/methods/mtls/mtls.sweep.js';
 import { newSerial } from '../../src/methods/mtls/mtls.x509.js';
+import { User } from '../../src/users/index.js';
 import { as, boot, client, type Booted } from '../app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract, newCertificate } from './mtls.contract.js';
@@ -30,17 +35,20 @@ satisfiesTheContract(contract);
 const DAY = 24 * 60 * 60_000;
 const POP = expect.objectContaining({ method: 'mtls', amr: ['pop'], bound: true }) as unknown;
 
-/** Says when it is asked for, and answers when it is told to. */
+/** Says when it is asked for, and answers when it is told to, from the database. */
 const slow = { asked: () => {}, answer: Promise.resolve() };
 
 @Controller()
 class Slow {
+  constructor(private readonly db: DataSource) {}
+
   @Get('slow')
   @Public()
   async get() {
     slow.asked();
     await slow.answer;
-    return { id: 'slow' };
+    const { id } = await this.db.manager.findOneByOrFail(User, { id: 'bob' });
+    return { id };
   }
 }
 
@@ -241,17 +249,21 @@ describe('mtls', () => {
 
   it('an answer that is under way when the application closes is still given', async () => {
     const own = await boot({ also: [Slow] });
-    const wire = await Wire.open(await portOf(own), { ca: own.app.get(Authority).certificate.toString() });
+    const ownPort = await portOf(own);
+    const wire = await Wire.open(ownPort, { ca: own.app.get(Authority).certificate.toString() });
     let answer = () => {};
     slow.answer = new Promise((resolve) => (answer = resolve));
     const asked = new Promise<void>((resolve) => (slow.asked = resolve));
     const said = wire.get('/slow');
     await asked;
-    const closed = own.close();
-    await expect(Wire.open(new URL(own.origin).port as never, {})).rejects.toThrow();
+    const closing = own.close();
+    await once(own.app.getHttpServer() as Server, 'close');
+    // Whatever does not wait for the answer is done by now.
+    for (let turn = 0; turn < 100; turn++) await setImmediate();
+    await expect(Wire.open(ownPort, {})).rejects.toThrow('ECONNREFUSED');
     answer();
-    expect(await said).toMatchObject({ status: 200, body: { id: 'slow' } });
-    await closed;
+    expect(await said).toMatchObject({ status: 200, body: { id: 'bob' } });
+    await closing;
   });
 
   describe('the CA', () => {
@@ -488,6 +500,17 @@ describe('mtls', () => {
       }
     });
 
+    it('MTLS-14: in an application without our gate as well', async () => {
+      const { field } = await forge(await stealAuthority(booted));
+      const from = (remoteAddress: string) => ({
+        header: (name: string) => (name === 'Client-Cert' ? field : undefined),
+        socket: { remoteAddress },
+      });
+      const strategy = booted.app.get(MtlsStrategy);
+      for (const address of ['127.0.0.1', '192.0.2.1'])
+        expect(strategy.claims(from(address) as never)).toBe(false);
+    });
+
     it('MTLS-20: a long chain ends the connection, and costs no more than its first 100 kB', async () => {
       const links = [await forge(undefined, { subject: 'CN=0', isCa: true })];
       for (let i = 1; i < 100; i++)
@@ -672,9 +695,12 @@ describe('mtls behind a proxy that ends TLS (RFC 9440)', () => {
 
     it('MTLS-01, MTLS-12: of another issuer, although it is on record', async () => {
       const ours = booted.app.get(Authority).certificate;
-      const same = { subject: ours.subject.replaceAll('\n', ', '), isCa: true };
-      const below = await forge(await stealAuthority(booted), { subject: 'CN=between', isCa: true });
-      for (const { signer } of [await forge(undefined, same), below]) {
+      const authority = await stealAuthority(booted);
+      const same = await forge(undefined, { subject: ours.subject.replaceAll('\n', ', '), isCa: true });
+      const below = await forge(authority, { subject: 'CN=between', isCa: true });
+      // The last has our CA's signature, in the name of another.
+      const mixed = { certificate: below.signer.certificate, privateKey: authority.privateKey };
+      for (const signer of [same.signer, below.signer, mixed]) {
         const forged = await forge(signer);
         await putOnRecord(booted, forged);
         expect(await ask(forged.field)).toEqual(REFUSED);

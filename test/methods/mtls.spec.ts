@@ -78,7 +78,16 @@ describe('Client-Cert', () => {
     expect(parseClientCert(`:${bytes().toString('base64')}:`)).toBeUndefined();
   });
 
-  it('is not read where it is longer than any certificate', () => {
+  it('in any other base64 than the one that we write: nothing', () => {
+    const text = good.raw.toString('base64');
+    const other = text.endsWith('=') ? text.replace(/=+$/, '') : `${text}=`;
+    expect(Buffer.from(other, 'base64')).toEqual(good.raw);
+    expect(parseClientCert(`:${other}:`)).toBeUndefined();
+  });
+
+  it('is not read where it is longer than any certificate of ours', async () => {
+    const { field } = await forge(ca, { padding: 8_000 });
+    expect(parseClientCert(field)).toBeUndefined();
     expect(parseClientCert(`:${'A'.repeat(1_000_000)}:`)).toBeUndefined();
   });
 });
@@ -92,6 +101,18 @@ describe('a certificate', () => {
       notBefore: new Date(good.validFrom),
       notAfter: new Date(good.validTo),
     });
+  });
+
+  it.each([
+    'spiffe://acme.auth-atlas/user/*',
+    `${BOB}\0`,
+    `${BOB}, URI:${BOB}`,
+    `${BOB}/more`,
+    `${BOB}?x`,
+    `x${BOB}`,
+  ])('with the name %j is unfit', async (value) => {
+    const { cert } = await forge(ca, { names: [{ type: 'url', value }] });
+    expect(() => readCertificate(new X509Certificate(cert), ca.certificate)).toThrow(UnfitCertificate);
   });
 
   it('of which any byte was changed is unfit, or the same', () => {
@@ -206,5 +227,13 @@ describe('a list of those that are revoked', () => {
       const publicKey = new x509.PublicKey(new x509.X509Certificate(ca.certificate.raw).publicKey.rawData);
       expect(await crl.verify({ publicKey })).toBe(true);
     }
+  });
+
+  it('has positive numbers only, whatever their first bit', async () => {
+    const negative = { serial: 'f0'.repeat(16), at: new Date(0) };
+    const [from, until] = [new Date(0x80), new Date('2051-01-01T00:00:00Z')];
+    const crl = Buffer.from(new x509.X509Crl(await writeCrl(ca, [negative], from, until)).rawData);
+    for (const integer of [`02 11 00 ${'f0'.repeat(16)}`, '02 02 00 80'])
+      expect(crl.toString('hex')).toContain(integer.replaceAll(' ', ''));
   });
 });
