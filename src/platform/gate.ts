@@ -43,7 +43,7 @@ export function gate(
     response.setHeader('X-Request-Id', context.requestId);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
     logAtEnd(request, response, context, log);
-    if (!trusts(request.socket.remoteAddress)) dropProxysWord(request);
+    dropProxysWord(request, trusts);
 
     const enter = () => current.run(context, () => handler(request, response));
     const refuse = (error: unknown) => {
@@ -60,12 +60,16 @@ export function gate(
   };
 }
 
-/** What only a proxy may say: the certificate that the caller has shown it (RFC 9440, section 2.4). */
-function dropProxysWord({ headers, headersDistinct }: IncomingMessage): void {
-  for (const name of ['client-cert', 'client-cert-chain']) {
-    delete headers[name];
-    delete headersDistinct[name];
-  }
+/** Drops what only a proxy may say: the certificate that the caller has shown it (RFC 9440, section 2.4). */
+function dropProxysWord(
+  { headers, headersDistinct, socket }: IncomingMessage,
+  trusts: (address: string | undefined) => boolean,
+): void {
+  for (const name of ['client-cert', 'client-cert-chain'])
+    if (headers[name] !== undefined && !trusts(socket.remoteAddress)) {
+      delete headers[name];
+      delete headersDistinct[name];
+    }
 }
 
 /** A path and a query of RFC 3986's characters; a query may hold the few more that browsers leave as they are. */

@@ -504,6 +504,7 @@ describe('mtls', () => {
       const { field } = await forge(await stealAuthority(booted));
       const from = (remoteAddress: string) => ({
         header: (name: string) => (name === 'Client-Cert' ? field : undefined),
+        lines: () => [field],
         socket: { remoteAddress },
       });
       const strategy = booted.app.get(MtlsStrategy);
