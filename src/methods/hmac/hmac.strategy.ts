@@ -79,7 +79,7 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
       method: 'hmac',
       credentialId: key.id,
       at: now,
-      amr: [],
+      amr: ['pop'],
       bound: true,
       ...(key.expiresAt && ({ confined: true } as const)),
     } as const;

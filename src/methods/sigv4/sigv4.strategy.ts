@@ -114,7 +114,7 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
       method: 'sigv4',
       credentialId: key.id,
       at: now,
-      amr: [],
+      amr: presigned ? [] : ['pop'],
       // Whoever has a copy of a presigned URL can use it.
       bound: !presigned,
       ...(presigned || key.expiresAt ? ({ confined: true } as const) : {}),
