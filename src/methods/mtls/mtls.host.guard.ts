@@ -1,5 +1,5 @@
 import { HttpException, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { authRequestOf } from '../../auth/index.js';
 import { Settings } from '../../config/index.js';
@@ -15,6 +15,9 @@ const HOST = /^(?:\[([\da-f:.]+)\]|([a-z\d.-]+))(?::\d+)?$/i;
  */
 @Injectable()
 export class MtlsHostGuard implements CanActivate {
+  /** The Host that each connection has had: what was right once stays right on it. */
+  private readonly right = new WeakMap<Socket, string>();
+
   constructor(
     private readonly listener: MtlsListener,
     private readonly certificate: ServerCertificate,
@@ -23,16 +26,24 @@ export class MtlsHostGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean {
     const { socket, authority } = authRequestOf(context);
-    if (!this.listener.has(socket) || this.settings.trusts(socket.remoteAddress)) return true;
+    if (!this.listener.has(socket) || this.right.get(socket) === authority) return true;
+    if (!this.isRight(socket as TLSSocket, authority) && !this.settings.trusts(socket.remoteAddress))
+      throw new HttpException(
+        {
+          code: 'misdirected_request',
+          detail: 'Host is not the name that this TLS connection was made for.',
+        },
+        421,
+      );
+    this.right.set(socket, authority);
+    return true;
+  }
+
+  /** @param asked is a string, or false where none was named */
+  private isRight({ servername: asked }: TLSSocket, authority: string): boolean {
     const [, address, name] = HOST.exec(authority) ?? [];
     const host = (address ?? name ?? '').toLowerCase();
-    // A string, or false where none was named.
-    const { servername: asked } = socket as TLSSocket;
     const meant = asked ? host === asked.toLowerCase() : isIP(host) !== 0;
-    if (meant && this.certificate.isFor(host)) return true;
-    throw new HttpException(
-      { code: 'misdirected_request', detail: 'Host is not the name that this TLS connection was made for.' },
-      421,
-    );
+    return meant && this.certificate.isFor(host);
   }
 }

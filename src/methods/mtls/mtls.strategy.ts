@@ -110,7 +110,9 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
 
   /** What a proxy says that it was shown. Anybody could say it, so it counts from a trusted one only. */
   private fieldOf(request: AuthRequest): string | undefined {
-    return this.settings.trusts(request.socket.remoteAddress) ? request.header('Client-Cert') : undefined;
+    const said =
+      request.lines('Client-Cert').length > 0 && this.settings.trusts(request.socket.remoteAddress);
+    return said ? request.header('Client-Cert') : undefined;
   }
 
   private ofField(field: string): Shown {
