@@ -555,6 +555,15 @@ describe('mtls', () => {
           ]);
     });
 
+    it('MTLS-22: on a connection that has been used for its name, another name is 421 all the same', async () => {
+      const wire = await open(await issue());
+      const statusOf = async (host: string) => (await wire.get('/demo/mtls', `Host: ${host}`))?.status;
+      expect(await statusOf('localhost')).toBe(200);
+      expect(await statusOf('other.test')).toBe(421);
+      expect(await statusOf('localhost')).toBe(200);
+      wire.close();
+    });
+
     it('a page of another site does not make a browser ask with its certificate', async () => {
       const identity = await issue();
       const from = (site: string) => ask(identity, '/demo/mtls', `Sec-Fetch-Site: ${site}`);
@@ -665,6 +674,13 @@ describe('mtls behind a proxy that ends TLS (RFC 9440)', () => {
     for (let i = 0; i < 2; i++) expect(await ask(good.field)).toEqual(GOOD);
     await booted.db.manager.update(ClientCertificate, { id: good.id }, { revokedAt: new Date() });
     expect(await ask(good.field)).toEqual(REFUSED);
+  });
+
+  it('a proxy that comes over TLS has a connection for its own name, and its client has a Host', async () => {
+    const { id: _, ca, ...identity } = await newCertificate(booted, 'acme-machine');
+    const wire = await Wire.open(await portOf(booted), { ...identity, ca });
+    expect(await wire.get('/demo/mtls', 'Host: api.example.test')).toMatchObject({ status: 200 });
+    wire.close();
   });
 
   describe('attacks', () => {
