@@ -1,6 +1,7 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AccessModule, CanGuard } from './access/index.js';
+import { accessTokensSchema } from './access-tokens/index.js';
 import { AuditModule, auditSchema } from './audit/index.js';
 import { AuthModule, AuthenticateGuard, type AuthMethod } from './auth/index.js';
 import { ConfigModule, type Settings } from './config/index.js';
@@ -9,7 +10,7 @@ import { DatabaseModule, databaseSchema, type Schema } from './database/index.js
 import { DocumentsModule, documentsSchema } from './documents/index.js';
 import * as installed from './methods/index.js';
 import { PasswordsModule, passwordsSchema } from './passwords/index.js';
-import { AddressLimit, CredentialLimit, PlatformModule } from './platform/index.js';
+import { AddressLimit, CredentialLimit, MediaGuard, PlatformModule } from './platform/index.js';
 import { policy } from './policy.js';
 import { UsersModule, usersSchema } from './users/index.js';
 
@@ -17,7 +18,15 @@ export const METHODS: readonly AuthMethod[] = Object.values(installed);
 
 /** Every table of the application with these methods. */
 export function schemaOf(methods: readonly AuthMethod[]): Schema {
-  const own = [databaseSchema, cryptoSchema, auditSchema, usersSchema, passwordsSchema, documentsSchema];
+  const own = [
+    databaseSchema,
+    cryptoSchema,
+    auditSchema,
+    usersSchema,
+    passwordsSchema,
+    accessTokensSchema,
+    documentsSchema,
+  ];
   return {
     entities: [...own.flatMap((each) => each.entities), ...methods.flatMap((each) => each.entities ?? [])],
     migrations: [
@@ -53,6 +62,7 @@ export class AppModule {
       // In this order, in one module: who is calling, then whether they may; each after what is counted of it.
       providers: [
         { provide: APP_GUARD, useExisting: AddressLimit },
+        { provide: APP_GUARD, useExisting: MediaGuard },
         { provide: APP_GUARD, useExisting: AuthenticateGuard },
         { provide: APP_GUARD, useExisting: CredentialLimit },
         { provide: APP_GUARD, useExisting: CanGuard },

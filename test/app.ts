@@ -2,7 +2,8 @@ import type { INestApplication, Type } from '@nestjs/common';
 import { Injectable, Module } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { randomUUID } from 'node:crypto';
-import { connect, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
 import { Client } from 'pg';
 import type { DestinationStream } from 'pino';
@@ -80,9 +81,12 @@ export async function boot(
     methods?: readonly AuthMethod[];
     also?: readonly Type[];
     logTo?: DestinationStream;
+    /** Whether `PUBLIC_URL` is the very origin it listens on, for what hands out whole addresses. */
+    known?: boolean;
   } = {},
 ): Promise<Booted> {
   const database = await freshDatabase();
+  const known = options.known ? await freePort() : 0;
   const settings = Settings.from({
     NODE_ENV: 'test',
     PORT: '0',
@@ -90,6 +94,7 @@ export async function boot(
     TLS_PORT: '0',
     HTTP_ADAPTER: process.env['HTTP_ADAPTER'],
     ...UNLIMITED,
+    ...(known && { PUBLIC_URL: `http://localhost:${known}` }),
     ...database.env,
     ...options.env,
   });
@@ -104,7 +109,7 @@ export async function boot(
     await database.drop();
   };
   try {
-    await app.listen(0, '127.0.0.1');
+    await app.listen(known, '127.0.0.1');
   } catch (error) {
     await close();
     throw error;
@@ -112,10 +117,19 @@ export async function boot(
   const { port } = app.getHttpServer().address() as AddressInfo;
   return {
     app,
-    origin: `http://127.0.0.1:${port}`,
+    origin: known ? `http://localhost:${known}` : `http://127.0.0.1:${port}`,
     db: app.get(DataSource),
     close,
   };
+}
+
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((closed) => probe.close(closed));
+  return port;
 }
 
 export async function freshDatabase(): Promise<{ env: Record<string, string>; drop: () => Promise<void> }> {

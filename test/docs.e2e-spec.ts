@@ -1,11 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { METHODS } from '../src/app.module.js';
-import { boot, type Booted } from './app.js';
+import { boot, freePort, type Booted } from './app.js';
 
 /** The addresses in the documentation, which stand for those of the server under test. */
 const DOCUMENTED = 'http://localhost:3000';
@@ -62,16 +60,6 @@ function promised({ output = '', language }: Example): RegExp {
 const compact = (json: string) =>
   json.replace(/("(?:[^"\\]|\\.)*")|\s+/g, (_, text: string | undefined) => text ?? '');
 
-/** A port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /**
  * Runs the examples of a page one after the other in one shell, as a reader does who pastes them.
  * @param addresses what stands in the page, and in its place the server's own
@@ -116,8 +104,7 @@ describe('the documentation is true', () => {
         let tlsPort: number;
         beforeAll(async () => {
           tlsPort = await freePort();
-          const env = { PUBLIC_URL: DOCUMENTED, TLS_PORT: String(tlsPort) };
-          booted = await boot({ methods: METHODS, env });
+          booted = await boot({ methods: METHODS, env: { TLS_PORT: String(tlsPort) }, known: true });
         });
         afterAll(() => booted.close());
 

@@ -12,7 +12,7 @@ const LAYERS = [
   ['platform'],
   ['policy'],
   ['documents', 'methods'],
-  ['access', 'passwords'],
+  ['access', 'passwords', 'access-tokens'],
   ['users'],
   ['audit'],
   ['crypto'],
@@ -20,7 +20,7 @@ const LAYERS = [
   ['auth', 'config'],
 ];
 /** What a method may use, besides itself. */
-const FOR_METHODS = ['auth', 'users', 'passwords', 'audit', 'crypto', 'config', 'database'];
+const FOR_METHODS = ['auth', 'users', 'passwords', 'access-tokens', 'audit', 'crypto', 'config', 'database'];
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {

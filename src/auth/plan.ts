@@ -38,6 +38,13 @@ export const REVEALING = 'auth:revealing';
 /** Whoever reads a request to this route learns a secret from it (a login), so in production it is for HTTPS only. */
 export const Revealing = () => SetMetadata(REVEALING, true);
 
+/** What a body can be: `application/json`, or `application/x-www-form-urlencoded`. */
+export type Media = 'json' | 'form';
+export const TAKES = 'auth:takes';
+
+/** The route takes such bodies. Without it, a route takes JSON alone, which no page of another site can send unasked. */
+export const Takes = (...media: readonly [Media, ...Media[]]) => SetMetadata(TAKES, media);
+
 export const SELF_SERVICE = 'auth:self-service';
 
 /**

@@ -40,6 +40,16 @@ export interface Proof {
    * it makes none of their credentials.
    */
   readonly confined?: true;
+  /** The OAuth client that it was sent by, where a client calls for an account. */
+  readonly client?: string;
+  /** Who acts for the account, where that is another (`act`, RFC 8693 section 4.1). */
+  readonly act?: Actor;
+}
+
+/** Who acts; in turn for whom, where it was handed on. */
+export interface Actor {
+  readonly sub: string;
+  readonly act?: Actor;
 }
 
 /** Whether a ceiling of scopes lies wholly under another; absent means no ceiling. */

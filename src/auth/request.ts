@@ -41,10 +41,10 @@ export interface AuthRequest {
 }
 
 /** A response as Nest hands it out: Express' is Node's own, Fastify's holds it as `raw`. */
-type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
+export type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 
 /** A request as Nest hands it to guards: Express' is Node's own, Fastify's holds it as `raw`. */
-type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage }) & {
+export type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage }) & {
   readonly ip: string;
   readonly protocol: string;
   readonly body?: unknown;
@@ -104,6 +104,19 @@ function build(
     setHeader: (name, value) => void response.appendHeader(name, value),
     onAnswer: (fields) => beforeAnswer(response, fields),
   };
+}
+
+/**
+ * Node's own request and response, for a handler that answers by itself: an engine with routes of its own. Nest hands out
+ * the two by `@Req()` and `@Res()`.
+ */
+export function takeOver(
+  request: AdapterRequest,
+  response: AdapterResponse & { readonly hijack?: () => void },
+): { readonly request: IncomingMessage; readonly response: ServerResponse } {
+  if (!('raw' in response)) return { request: rawRequest(request), response };
+  response.hijack?.();
+  return { request: rawRequest(request), response: response.raw };
 }
 
 const ambiguous = (code: string, detail: string) => new BadRequestException({ code, detail });

@@ -56,15 +56,25 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
     clearInterval(this.ticking);
   }
 
+  /** The keys that are published, with their private parts; the one to sign with now comes first. */
+  async published(): Promise<{ kid: string; key: KeyObject }[]> {
+    const { kid } = await this.activeRow(this.dataSource.manager);
+    const rows = await this.publishedRows();
+    return rows
+      .sort((a, b) => Number(b.kid === kid) - Number(a.kid === kid))
+      .map((row) => ({ kid: row.kid, key: this.privateKeyOf(row) }));
+  }
+
   /** The key to sign with now. Asked of the database: another process may have rotated a moment ago. */
   async active(manager: EntityManager): Promise<{ kid: string; key: KeyObject }> {
     const row = await this.activeRow(manager);
-    let key = this.privateKeys.get(row.kid);
-    if (!key) {
-      key = createPrivateKey(this.box.open(row.sealed, row.kid));
-      this.privateKeys.set(row.kid, key);
-    }
-    return { kid: row.kid, key };
+    return { kid: row.kid, key: this.privateKeyOf(row) };
+  }
+
+  private privateKeyOf({ kid, sealed }: SigningKey): KeyObject {
+    let key = this.privateKeys.get(kid);
+    if (!key) this.privateKeys.set(kid, (key = createPrivateKey(this.box.open(sealed, kid))));
+    return key;
   }
 
   /** The public key of this id. Whether it may still be used is to be asked of its row, on every request. */
@@ -74,10 +84,7 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
 
   /** All that is published: next, active, and retired whose tokens may still live (RFC 7517, section 5). */
   async jwks(): Promise<object[]> {
-    const keys = await this.dataSource.manager.find(SigningKey, {
-      where: [{ retiredAt: IsNull() }, { retiredAt: MoreThan(new Date(Date.now() - GRACE)) }],
-      order: { generation: 'ASC' },
-    });
+    const keys = await this.publishedRows();
     return keys.map(({ kid, publicJwk }) => ({ ...publicJwk, kid, alg: 'ES256', use: 'sig' }));
   }
 
@@ -123,6 +130,13 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
     const { activeFrom, retiredAt } = await this.activeRow(this.dataSource.manager, new Date(now));
     if (retiredAt === null && activeFrom.getTime() <= now - ROTATE_AFTER) await this.rotate(now);
     await this.dataSource.manager.delete(SigningKey, { retiredAt: LessThan(new Date(now - GRACE)) });
+  }
+
+  private publishedRows(): Promise<SigningKey[]> {
+    return this.dataSource.manager.find(SigningKey, {
+      where: [{ retiredAt: IsNull() }, { retiredAt: MoreThan(new Date(Date.now() - GRACE)) }],
+      order: { generation: 'ASC' },
+    });
   }
 
   private last(manager: EntityManager): Promise<SigningKey> {

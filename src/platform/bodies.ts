@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import type { Media } from '../auth/index.js';
 
 const bodies = new WeakMap<IncomingMessage, Body>();
 
 export interface Body {
   readonly raw: Buffer;
+  readonly media: Media;
   readonly value: unknown;
 }
 

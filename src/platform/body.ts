@@ -1,6 +1,8 @@
 import { BadRequestException, PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import type { Body } from './bodies.js';
+import { parse } from 'node:querystring';
+import type { Media } from '../auth/index.js';
 import { parseJson } from './json.js';
 
 export const MAX_BODY = 256 * 1024;
@@ -10,14 +12,14 @@ export const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
 /**
- * Reads a request's body, which must be JSON.
+ * Reads a request's body, which must be JSON or a form.
  *
  * @returns undefined where the body turns out to be empty
  * @throws UnsupportedMediaTypeException, PayloadTooLargeException, BadRequestException
  */
 export async function readBody(request: IncomingMessage): Promise<Body | undefined> {
   if (Number(request.headers['content-length']) > MAX_BODY) throw new PayloadTooLargeException();
-  assertReadable(request);
+  const media = mediaOf(request);
   const chunks: Buffer[] = [];
   let size = 0;
   // Listeners rather than `for await`, which destroys the socket on the way out, and with it the answer.
@@ -32,15 +34,21 @@ export async function readBody(request: IncomingMessage): Promise<Body | undefin
     request.on('error', () => reject(new BadRequestException()));
   });
   const raw = Buffer.concat(chunks);
-  return raw.length ? { raw, value: parseJson(raw) } : undefined;
+  if (!raw.length) return undefined;
+  return { raw, media, value: media === 'json' ? parseJson(raw) : parse(raw.toString('utf8')) };
 }
 
-/** Only JSON in UTF-8 as it is: no other type, charset or compression, none of which a client of this API needs. */
-function assertReadable({ headersDistinct }: IncomingMessage): void {
+const MEDIA: Readonly<Record<Media, RegExp>> = {
+  json: /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/i,
+  form: /^application\/x-www-form-urlencoded[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/i,
+};
+
+/** Only JSON and forms in UTF-8 as they are: no other type, charset or compression, none of which a client of this API needs. */
+function mediaOf({ headersDistinct }: IncomingMessage): Media {
   const types = headersDistinct['content-type'] ?? [];
   const encodings = headersDistinct['content-encoding'] ?? [];
-  const json = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/i;
-  const readable = types.length === 1 && json.test(types[0]!);
-  if (!readable || encodings.some((encoding) => encoding.toLowerCase() !== 'identity'))
+  const media = (['json', 'form'] as const).find((each) => MEDIA[each].test(types[0] ?? ''));
+  if (!media || types.length > 1 || encodings.some((encoding) => encoding.toLowerCase() !== 'identity'))
     throw new UnsupportedMediaTypeException();
+  return media;
 }

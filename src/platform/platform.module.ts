@@ -7,6 +7,7 @@ import { AuditController } from './audit.controller.js';
 import { combinedControllers } from './combined.controller.js';
 import { HealthController } from './health.controller.js';
 import { MeController } from './me.controller.js';
+import { MediaGuard } from './media.guard.js';
 import { openApiController } from './openapi.controller.js';
 import { OpenApi } from './openapi.js';
 import { RefusalEvents } from './refusal-events.js';
@@ -28,8 +29,8 @@ export class PlatformModule {
         openApiController(settings.production),
         ...combinedControllers(methods),
       ],
-      providers: [OpenApi, RefusalEvents, RateLimits, Failures, AddressLimit, CredentialLimit],
-      exports: [AddressLimit, CredentialLimit],
+      providers: [OpenApi, RefusalEvents, RateLimits, Failures, AddressLimit, CredentialLimit, MediaGuard],
+      exports: [AddressLimit, CredentialLimit, MediaGuard],
     };
   }
 }

@@ -32,7 +32,7 @@ const FIXED: Readonly<Record<number, { code: string; detail: string }>> = {
   413: { code: 'payload_too_large', detail: 'The body may have at most 256 KiB.' },
   415: {
     code: 'unsupported_media_type',
-    detail: 'A body must be application/json in UTF-8, without a Content-Encoding.',
+    detail: 'This route takes no such body. JSON is application/json in UTF-8, without a Content-Encoding.',
   },
   417: { code: 'expectation_failed', detail: 'The only expectation that is met is 100-continue.' },
   429: { code: 'too_many_requests', detail: 'Too many requests: wait a while.' },

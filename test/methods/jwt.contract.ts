@@ -10,7 +10,8 @@ import type { Contract, Running } from '../method.contract.js';
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 const somebodys = [
   encode({ alg: 'ES256', typ: 'at+jwt', kid: 'nobody' }),
-  encode({ sub: 'bob' }),
+  // The issuer that the tests' application is.
+  encode({ iss: 'http://localhost:0', sub: 'bob' }),
   Buffer.alloc(64, 1).toString('base64url'),
 ].join('.');
 

@@ -8,9 +8,9 @@ import {
   formatClientCert,
   isStrong,
   nameOf,
-  parseClientCert,
   readCertificate,
 } from '../../src/methods/mtls/mtls.js';
+import { parseClientCert } from '../../src/auth/index.js';
 import {
   UnfitRequest,
   newAuthority,

@@ -7,6 +7,8 @@ import { DataSource } from 'typeorm';
 import {
   BadCredential,
   Challenge,
+  issuerOf,
+  tokenOf,
   type AuthRequest,
   type AuthStrategy,
   type Principal,
@@ -19,7 +21,6 @@ import { JwtKeys } from './jwt.keys.js';
 import { faultOf, readCompact, type AccessClaims } from './jwt.js';
 
 const CODE = 'invalid_token';
-const BEARER = /^Bearer +(\S+)$/i;
 const REMEMBERED = 10_000;
 
 /** A token whose signature and form are good: what never changes of it. */
@@ -54,7 +55,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
   ) {
     const found = new WeakMap<AuthRequest, KeyObject>();
     super({
-      jwtFromRequest: (request: unknown) => tokenOf(request as AuthRequest) ?? null,
+      jwtFromRequest: (request: unknown) => tokenOf(request as AuthRequest, 'Bearer') ?? null,
       secretOrKeyProvider: (request: unknown, _token: unknown, done: KeyTaker) =>
         done(null, found.get(request as AuthRequest)),
       algorithms: [keys.algorithm],
@@ -78,16 +79,16 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
 
   private readonly found: WeakMap<AuthRequest, KeyObject>;
 
-  /** A Bearer token with dots in it; others' Bearer tokens have none, or say otherwise whose they are. */
+  /** A Bearer token that names this issuer; nothing is believed of it yet. */
   claims(request: AuthRequest): boolean {
-    return tokenOf(request)?.includes('.') ?? false;
+    return issuerOf(tokenOf(request, 'Bearer') ?? '') === this.expected.iss;
   }
 
   override authenticate(incoming: unknown): void {
     const request = incoming as AuthRequest;
     // passport-jwt says why it fails; to the caller every wrong token is the same.
     this.fail = (reason: unknown) => this.error(refused(String(reason)));
-    const token = tokenOf(request) ?? '';
+    const token = tokenOf(request, 'Bearer') ?? '';
     const known = this.remembered.get(digestOf(token));
     if (known) {
       this.prove(known).then(
@@ -101,7 +102,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
 
   /** @param claims of a token whose signature, issuer, audience and time passport-jwt has found good */
   validate(request: AuthRequest, claims: AccessClaims): Promise<Principal> {
-    const token = tokenOf(request)!;
+    const token = tokenOf(request, 'Bearer')!;
     const { kid } = readCompact(token, this.keys.algorithm)!;
     const verified = { kid, claims };
     this.remembered.set(digestOf(token), verified);
@@ -148,9 +149,6 @@ function overBecause(row: Row, now: number): string | undefined {
 }
 
 type KeyTaker = (error: unknown, key?: KeyObject) => void;
-
-const tokenOf = (request: AuthRequest): string | undefined =>
-  BEARER.exec(request.header('Authorization') ?? '')?.[1];
 
 /** Not the text itself: what is remembered must not be a credential. */
 const digestOf = (token: string) => createHash('sha256').update(token).digest('base64url');

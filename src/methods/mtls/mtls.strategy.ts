@@ -9,6 +9,7 @@ import { DataSource } from 'typeorm';
 import {
   BadCredential,
   Challenge,
+  parseClientCert,
   type AuthRequest,
   type AuthStrategy,
   type Principal,
@@ -25,7 +26,7 @@ import {
 import { LIFETIME } from './certificates.js';
 import { Authority } from './mtls.authority.js';
 import { ClientCertificate } from './mtls.entity.js';
-import { UnfitCertificate, nameOf, parseClientCert, readCertificate, type Client } from './mtls.js';
+import { UnfitCertificate, nameOf, readCertificate, type Client } from './mtls.js';
 
 /** One code for every wrong certificate, whatever is wrong with it; the log has the reason. */
 const CODE = 'invalid_certificate';

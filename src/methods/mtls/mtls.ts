@@ -13,7 +13,7 @@
  * Whose certificate it is stands in one place: the only name in its subjectAltName, a URI that the CA has chosen
  * (`spiffe://acme.auth-atlas/user/bob`). The subject and its CN say nothing here.
  */
-import { X509Certificate, type KeyObject } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 
 /** What is told of a certificate that is fit to sign in with, and never changes. */
 export interface Client {
@@ -34,9 +34,6 @@ const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const CURVES = ['prime256v1', 'secp384r1'];
 /** Node writes any other kind of name, any second one, and any character that is not plain in another way. */
 const ONE_NAME = /^URI:(spiffe:\/\/[\w.%-]+\.auth-atlas\/(?:user|client)\/[\w.%-]+)$/;
-const BYTE_SEQUENCE = /^:([A-Za-z0-9+/]+={0,2}):$/;
-/** A certificate with a key of 4096 bits takes 2,000 characters. */
-const LONGEST_FIELD = 8_192;
 
 /** The name of an account in its certificates, after the manner of SPIFFE. No two accounts share one. */
 export const nameOf = (account: { tenantId: string; kind: 'user' | 'client'; id: string }) =>
@@ -81,24 +78,6 @@ export function isStrong(key: KeyObject): boolean {
   return (
     key.asymmetricKeyType === 'ed25519' || (key.asymmetricKeyType === 'ec' && CURVES.includes(namedCurve))
   );
-}
-
-/**
- * The certificate in a `Client-Cert` field: a byte sequence (RFC 8941, section 3.3.5) that holds one in DER, and
- * nothing else.
- * @returns undefined for anything else; a certificate has one text, since only the canonical base64 is taken
- */
-export function parseClientCert(field: string): X509Certificate | undefined {
-  if (field.length > LONGEST_FIELD) return undefined;
-  const [, text = ''] = BYTE_SEQUENCE.exec(field) ?? [];
-  const der = Buffer.from(text, 'base64');
-  if (!text || der.toString('base64') !== text) return undefined;
-  try {
-    const certificate = new X509Certificate(der);
-    return certificate.raw.equals(der) ? certificate : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** A certificate as a proxy hands it on. */

@@ -1,0 +1,36 @@
+import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { INSTANT } from '../database/index.js';
+
+export class AccessTokens1700000406000 implements MigrationInterface {
+  name = 'AccessTokens1700000406000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'access_tokens',
+        columns: [
+          { name: 'id', type: 'varchar', length: '43', isPrimary: true },
+          { name: 'accountId', type: 'varchar', length: '36' },
+          { name: 'clientId', type: 'varchar', length: '255' },
+          { name: 'grantId', type: 'varchar', length: '43', isNullable: true },
+          { name: 'epoch', type: 'integer' },
+          { name: 'content', type: 'text' },
+          { name: 'expiresAt', type: INSTANT },
+        ],
+        indices: ['accountId', 'clientId', 'grantId', 'expiresAt'].map((name) => ({ columnNames: [name] })),
+        foreignKeys: [
+          {
+            columnNames: ['accountId'],
+            referencedTableName: 'users',
+            referencedColumnNames: ['id'],
+            onDelete: 'CASCADE',
+          },
+        ],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('access_tokens');
+  }
+}

@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { CryptoModule } from '../crypto/index.js';
+import type { Schema } from '../database/index.js';
+import { AccessToken } from './access-token.entity.js';
+import { AccessTokens1700000406000 } from './access-tokens.migration.js';
+import { AccessTokensSweep } from './access-tokens.sweep.js';
+
+export const accessTokensSchema: Schema = {
+  entities: [AccessToken],
+  migrations: [AccessTokens1700000406000],
+};
+
+@Module({ imports: [CryptoModule], providers: [AccessTokensSweep] })
+export class AccessTokensModule {}
