@@ -1,0 +1,92 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { ClientMetadata } from 'oidc-provider';
+import { SCOPES } from '../../../auth/index.js';
+import { Demo } from '../../../database/index.js';
+import { OauthClient } from './client.entity.js';
+import { Clients } from './clients.js';
+
+const CODE = ['authorization_code', 'refresh_token'] as const;
+const everything = SCOPES.join(' ');
+
+/** The secret of a confidential client of the demo: published here, and so made in the demo only. */
+export const demoSecret = (id: string) => `${id}-demo-secret-0123456789abcdef`;
+
+const confidential = (id: string): Partial<ClientMetadata> => ({
+  token_endpoint_auth_method: 'client_secret_basic',
+  client_secret: demoSecret(id),
+});
+
+/** One client of each kind. */
+export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMetadata)[] = [
+  {
+    client_id: 'web',
+    client_name: 'Demo web application',
+    ...confidential('web'),
+    redirect_uris: ['http://localhost:4000/callback'],
+    post_logout_redirect_uris: ['http://localhost:4000/'],
+    grant_types: [...CODE],
+    resource_scopes: everything,
+  },
+  {
+    client_id: 'spa',
+    client_name: 'Demo single-page application',
+    token_endpoint_auth_method: 'none',
+    redirect_uris: ['http://localhost:5173/callback'],
+    grant_types: [...CODE],
+    resource_scopes: everything,
+  },
+  {
+    client_id: 'native',
+    client_name: 'Demo native application',
+    application_type: 'native',
+    token_endpoint_auth_method: 'none',
+    redirect_uris: ['http://127.0.0.1/callback'],
+    grant_types: [...CODE],
+    resource_scopes: everything,
+  },
+  {
+    client_id: 'machine',
+    client_name: 'Demo service',
+    accountId: 'acme-machine',
+    ...confidential('machine'),
+    redirect_uris: [],
+    response_types: [],
+    grant_types: ['client_credentials'],
+    resource_scopes: everything,
+  },
+  {
+    client_id: 'device',
+    client_name: 'Demo television',
+    token_endpoint_auth_method: 'none',
+    redirect_uris: [],
+    response_types: [],
+    grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    resource_scopes: everything,
+  },
+  {
+    client_id: 'resource-server',
+    client_name: 'Demo API that asks about tokens',
+    ...confidential('resource-server'),
+    redirect_uris: [],
+    response_types: [],
+    grant_types: [],
+  },
+];
+
+@Injectable()
+export class ClientsDemo implements OnApplicationBootstrap {
+  constructor(
+    private readonly demo: Demo,
+    private readonly clients: Clients,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await this.demo.once('oauth clients', async (manager) => {
+      const rows = DEMO_CLIENTS.map(({ accountId = null, client_id, ...metadata }) => ({
+        ...this.clients.rowOf(client_id, metadata as never),
+        accountId,
+      }));
+      await manager.insert(OauthClient, rows);
+    });
+  }
+}

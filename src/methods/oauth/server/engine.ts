@@ -1,0 +1,89 @@
+import { Injectable, Logger } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Provider, type JWK } from 'oidc-provider';
+import type { AuthRequest } from '../../../auth/index.js';
+import { Settings } from '../../../config/index.js';
+import { SigningKeys } from '../../../crypto/index.js';
+import { verifiedJwt } from './access-token-records.js';
+import { Accounts } from './accounts.js';
+import { configuration } from './configuration.js';
+import { forEngine } from './exchange.js';
+import { Storage } from './storage.js';
+import { ABOUT_TOKENS, asksAbout } from './structured.js';
+
+const A_SECOND = 1_000;
+
+interface Running {
+  readonly kids: string;
+  readonly provider: Provider;
+  readonly answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
+/** The authorization server itself: `oidc-provider`, with the keys as they are now. It keeps nothing in memory. */
+@Injectable()
+export class Engine {
+  private readonly logger = new Logger(Engine.name);
+  private running: Promise<Running> | undefined;
+  private lookedAt = 0;
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly keys: SigningKeys,
+    private readonly accounts: Accounts,
+    private readonly storage: Storage,
+  ) {}
+
+  get issuer(): string {
+    return `${this.settings.publicUrl}/oidc`;
+  }
+
+  async provider(): Promise<Provider> {
+    return (await this.current()).provider;
+  }
+
+  /** Answers by itself. @param path below `/oidc`, with the query */
+  async answer(
+    raw: IncomingMessage,
+    response: ServerResponse,
+    request: AuthRequest,
+    path: string,
+  ): Promise<void> {
+    const { answer } = await this.current();
+    const body = request.rawBody ?? Buffer.alloc(0);
+    const asked = ABOUT_TOKENS.includes(path) && (await asksAbout(body, this.keys, this.issuer));
+    const seen = forEngine(raw, request, this.settings, path, asked ? asked.body : body);
+    await verifiedJwt.run(asked ? asked.jti : '', () => answer(seen, response));
+  }
+
+  /** The engine takes its keys when it is made; so where they have changed, by whichever process, another is made. */
+  private async current(): Promise<Running> {
+    if (this.running && Date.now() - this.lookedAt < A_SECOND) return this.running;
+    this.lookedAt = Date.now();
+    const before = this.running;
+    this.running = this.make(before);
+    this.running.catch(() => (this.running = undefined));
+    return this.running;
+  }
+
+  private async make(before: Promise<Running> | undefined): Promise<Running> {
+    const keys = await this.keys.published();
+    const kids = keys.map(({ kid }) => kid).join(' ');
+    const running = await before;
+    if (running?.kids === kids) return running;
+    const jwks = {
+      keys: keys.map(({ kid, key }): JWK => ({
+        ...(key.export({ format: 'jwk' }) as JWK),
+        kid,
+        alg: 'ES256',
+        use: 'sig',
+      })),
+    };
+    const provider = new Provider(
+      this.issuer,
+      configuration(this.settings, this.accounts, this.storage, jwks),
+    );
+    provider.proxy = true;
+    provider.on('server_error', (_ctx, error) => this.logger.error(error));
+    return { kids, provider, answer: provider.callback() };
+  }
+}

@@ -1,0 +1,16 @@
+import { Injectable } from '@nestjs/common';
+import { DataSource, LessThan } from 'typeorm';
+import { HourlySweep } from '../../../database/index.js';
+import { OauthRecord } from './record.entity.js';
+
+/** Removes what has run out. */
+@Injectable()
+export class ServerSweep extends HourlySweep {
+  constructor(private readonly dataSource: DataSource) {
+    super();
+  }
+
+  async sweep(): Promise<void> {
+    await this.dataSource.manager.delete(OauthRecord, { expiresAt: LessThan(new Date()) });
+  }
+}
