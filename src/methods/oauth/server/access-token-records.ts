@@ -12,7 +12,7 @@ import { AccessToken, idOf, type AccessTokenContent } from '../../../access-toke
 import { isPostgres } from '../../../database/index.js';
 import { User } from '../../../users/index.js';
 import { OauthClient } from './client.entity.js';
-import { ENDED, digestOf } from './consents.js';
+import { ENDED, digestOf } from './endings.js';
 import { OauthRecord } from './record.entity.js';
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */

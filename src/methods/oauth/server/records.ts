@@ -2,7 +2,7 @@ import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeorm';
 import type { SecretBox } from '../../../crypto/index.js';
 import { User } from '../../../users/index.js';
-import { ENDED, digestOf, end, endConsent } from './consents.js';
+import { ENDED, digestOf, end, endConsent } from './endings.js';
 import { OauthRecord } from './record.entity.js';
 
 /** The engine's storage for one kind of record (its `Adapter` interface). */

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, IsNull, LessThan } from 'typeorm';
 import { HourlySweep } from '../../../database/index.js';
-import { ENDED } from './consents.js';
+import { ENDED } from './endings.js';
 import { OauthRecord } from './record.entity.js';
 
 /** Removes what has run out. */
