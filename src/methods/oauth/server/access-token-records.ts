@@ -1,13 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import {
-  DataSource,
-  IsNull,
-  MoreThan,
-  Not,
-  type EntityManager,
-  type QueryDeepPartialEntity,
-} from 'typeorm';
+import { DataSource, IsNull, MoreThan, Not, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import { AccessToken, idOf, type AccessTokenContent } from '../../../access-tokens/index.js';
 import { isPostgres } from '../../../database/index.js';
 import { User } from '../../../users/index.js';
