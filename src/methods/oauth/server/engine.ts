@@ -8,6 +8,7 @@ import { SigningKeys } from '../../../crypto/index.js';
 import { verifiedJwt } from './access-token-records.js';
 import { Accounts } from './accounts.js';
 import { configuration } from './configuration.js';
+import { correct } from './corrections.js';
 import { forEngine } from './exchange.js';
 import { Storage } from './storage.js';
 import { asksAbout } from './structured.js';
@@ -105,6 +106,7 @@ export class Engine {
     provider.on('server_error', (_ctx, error) => this.logger.error(error));
     // Without a listener of its own, the framework below the engine writes to the console.
     provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));
+    correct(provider);
     this.watch.over(provider);
     return { kids, provider, answer: provider.callback() };
   }
