@@ -1,12 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import { DataSource, IsNull, MoreThan, Not, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
-import { AccessToken, idOf, type AccessTokenContent } from '../../../access-tokens/index.js';
-import { isPostgres } from '../../../database/index.js';
-import { User } from '../../../users/index.js';
-import { OauthClient } from './client.entity.js';
-import { ENDED, digestOf } from './endings.js';
-import { OauthRecord } from './record.entity.js';
+import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { DataSource, MoreThan } from 'typeorm';
+import { AccessToken, idOf } from '../../../access-tokens/index.js';
+import type { Issuance } from './issuance.js';
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */
 export const verifiedJwt = new AsyncLocalStorage<string>();
@@ -16,33 +12,11 @@ export class AccessTokenRecords implements Adapter {
   constructor(
     private readonly kind: string,
     private readonly dataSource: DataSource,
+    private readonly issuance: Issuance,
   ) {}
 
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    await this.keep(idOf('opaque', id), payload, expiresIn);
-  }
-
-  /**
-   * Keeps a token under its row's name. Where the consent that it is made for has ended meanwhile, it is dead when it
-   * arrives.
-   * @param expiresIn seconds
-   * @throws UnauthorizedClient where it is for a client in its own name, and that has no account that may be used
-   */
-  async keep(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    const { clientId, grantId = null } = payload as { clientId: string; grantId?: string };
-    const { jti: _jti, clientId: _client, accountId: _account, exp: _exp, ...content } = payload;
-    await this.dataSource.transaction(async (manager) => {
-      const whose = await speaksFor(manager, payload);
-      if (!whose) return;
-      await manager.insert(AccessToken, {
-        ...whose,
-        id,
-        clientId,
-        grantId,
-        content: content as unknown as QueryDeepPartialEntity<AccessTokenContent>,
-        expiresAt: new Date(Date.now() + expiresIn * 1000),
-      });
-    });
+    await this.issuance.keep(idOf('opaque', id), payload, expiresIn);
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
@@ -78,31 +52,4 @@ export class AccessTokenRecords implements Adapter {
   private nameOf(id: string): string {
     return idOf(verifiedJwt.getStore() === id ? 'jwt' : 'opaque', id);
   }
-}
-
-/**
- * Whose token it will be, and as of when: the account that has consented, as it was then; or the client's own, as it is
- * now. The row that says so is held until the token is there: who ends it waits, and finds the token.
- * @returns undefined where the consent has ended
- */
-async function speaksFor(manager: EntityManager, { accountId, grantId, clientId }: AdapterPayload) {
-  const lock = isPostgres(manager.connection) && { lock: { mode: 'pessimistic_read' as const } };
-  if (grantId) {
-    const where = { id: digestOf('Grant', grantId), sealed: Not(ENDED) };
-    const consent = await manager.findOne(OauthRecord, { where, ...lock });
-    return consent && { accountId: consent.accountId!, epoch: consent.epoch! };
-  }
-  const account = accountId
-    ? await manager.findOne(User, { where: { id: accountId, disabledAt: IsNull() }, ...lock })
-    : await ownAccount(manager, clientId!, Boolean(lock));
-  if (!account) throw new errors.UnauthorizedClient('the client has no account of its own');
-  return { accountId: account.id, epoch: account.epoch };
-}
-
-function ownAccount(manager: EntityManager, clientId: string, locked: boolean): Promise<User | null> {
-  const query = manager
-    .createQueryBuilder(User, 'account')
-    .innerJoin(OauthClient, 'client', 'client.accountId = account.id')
-    .where('client.id = :clientId AND account.disabledAt IS NULL', { clientId });
-  return (locked ? query.setLock('pessimistic_read') : query).getOne();
 }

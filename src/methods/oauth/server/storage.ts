@@ -6,6 +6,7 @@ import { Settings } from '../../../config/index.js';
 import { OneTime, SecretBox } from '../../../crypto/index.js';
 import { AccessTokenRecords } from './access-token-records.js';
 import { Clients } from './clients.js';
+import { Issuance } from './issuance.js';
 import { Records } from './records.js';
 import { Replays } from './replays.js';
 
@@ -13,6 +14,7 @@ import { Replays } from './replays.js';
 @Injectable()
 export class Storage {
   private readonly box: SecretBox;
+  private readonly issuance: Issuance;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -21,13 +23,14 @@ export class Storage {
     settings: Settings,
   ) {
     this.box = new SecretBox(settings, 'oauth records');
+    this.issuance = new Issuance(dataSource);
   }
 
   of(kind: string): Adapter {
     if (kind === 'Client') return this.clients;
     if (kind === 'ReplayDetection') return new Replays(this.oneTime) as unknown as Adapter;
     if (kind === 'AccessToken' || kind === 'ClientCredentials')
-      return new AccessTokenRecords(kind, this.dataSource);
+      return new AccessTokenRecords(kind, this.dataSource, this.issuance);
     return new Records(kind, this.dataSource, this.box);
   }
 
@@ -39,7 +42,7 @@ export class Storage {
     const thumbprint = token['x5t#S256'];
     const content = { kind, iat, aud, scope, jkt, 'x5t#S256': thumbprint, extra, rar };
     const whose = { clientId, accountId, grantId };
-    await new AccessTokenRecords(kind, this.dataSource).keep(
+    await this.issuance.keep(
       idOf('jwt', token.jti),
       { ...content, ...whose } as never,
       (payload['exp'] as number) - iat,
