@@ -1,10 +1,14 @@
 import type { Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider';
 import { shownCertificate } from '../../../auth/index.js';
 import type { Settings } from '../../../config/index.js';
-import { Keyring } from '../../../crypto/index.js';
 import type { Accounts } from './accounts.js';
+import { cookies } from './cookies.js';
+import { device } from './device.js';
 import { incomingOf } from './exchange.js';
+import { logout } from './logout.js';
+import { renderError } from './pages/error.js';
 import { resourceIndicators } from './resources.js';
+import { signingIn } from './acr.js';
 import type { Storage } from './storage.js';
 
 const MINUTE = 60;
@@ -17,11 +21,12 @@ export function configuration(
   storage: Storage,
   jwks: JWKS,
 ): Configuration {
-  const cookies = new Keyring(settings, 'oauth cookies').current.key.export().toString('base64url');
   return {
     adapter: (kind: string) => storage.of(kind),
     jwks,
-    cookies: { keys: [cookies], long: { signed: true }, short: { signed: true } },
+    ...signingIn,
+    cookies: cookies(settings),
+    renderError,
     findAccount: (_ctx, sub) => accounts.find(sub),
     claims: {
       openid: ['sub'],
@@ -47,6 +52,9 @@ export function configuration(
     extraClientMetadata: { properties: ['access_token_format', 'resource_scopes'] },
     features: {
       devInteractions: { enabled: false },
+      ...device,
+      ...logout,
+      claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },
@@ -63,7 +71,6 @@ export function configuration(
       },
     },
     formats: { customizers: { jwt: (_ctx, token, parts) => storage.keepJwt(token, parts) } },
-    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
     responseTypes: ['code'],
     rotateRefreshToken: true,

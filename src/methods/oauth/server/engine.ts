@@ -8,6 +8,7 @@ import { verifiedJwt } from './access-token-records.js';
 import { Accounts } from './accounts.js';
 import { configuration } from './configuration.js';
 import { forEngine } from './exchange.js';
+import { continueWithoutScript } from './pages/continue.js';
 import { Storage } from './storage.js';
 import { ABOUT_TOKENS, asksAbout } from './structured.js';
 
@@ -83,6 +84,7 @@ export class Engine {
       configuration(this.settings, this.accounts, this.storage, jwks),
     );
     provider.proxy = true;
+    provider.use(continueWithoutScript as never);
     provider.on('server_error', (_ctx, error) => this.logger.error(error));
     return { kids, provider, answer: provider.callback() };
   }

@@ -5,7 +5,7 @@ import { PasswordsModule } from '../../../passwords/index.js';
 import { Accounts } from './accounts.js';
 import { ClientsDemo } from './clients.demo.js';
 import { Clients } from './clients.js';
-import { Consents } from './consents.js';
+import { Decisions } from './decisions.js';
 import { EngineController } from './engine.controller.js';
 import { Engine } from './engine.js';
 import { FormToken } from './form-token.js';
@@ -23,7 +23,7 @@ import { ServerSweep } from './server.sweep.js';
     Accounts,
     Clients,
     ClientsDemo,
-    Consents,
+    Decisions,
     Engine,
     FormToken,
     Interactions,

@@ -29,7 +29,9 @@ const list = (lines: readonly string[]): Html =>
 
 const choices = ({ resource, scopes }: ConsentView['asked'][number]): Html => html`
   <fieldset>
-    <legend>In ${resource} it asks to</legend>
+    <legend>
+      ${resource ? html`At <span class="where">${resource}</span> it asks to` : 'It also asks to'}
+    </legend>
     ${scopes.map(
       ({ field, says }) => html`
         <label class="choice"><input type="checkbox" name="scope" value="${field}" checked /> ${says}</label>
@@ -61,7 +63,7 @@ export const consentPage = (view: ConsentView): Page => ({
       }
       <button name="action" value="allow" autofocus>Allow</button>
       <button name="action" value="deny" class="quiet">Deny</button>
-      <button name="action" value="switch" class="link">Sign in as somebody else</button>
     </form>
+    <p><a href="?as=other">Sign in as somebody else</a></p>
   `,
 });
