@@ -40,6 +40,7 @@ const choices = ({ resource, scopes }: ConsentView['asked'][number]): Html => ht
   </fieldset>
 `;
 
+/** No button has the focus: whoever presses Enter once too often has allowed nothing. */
 export const consentPage = (view: ConsentView): Page => ({
   title: `Allow ${view.client}?`,
   formsTo: view.formsTo,
@@ -61,7 +62,7 @@ export const consentPage = (view: ConsentView): Page => ({
         html`<p>You have allowed it before to</p>
           ${list(view.before)}`
       }
-      <button name="action" value="allow" autofocus>Allow</button>
+      <button name="action" value="allow">Allow</button>
       <button name="action" value="deny" class="quiet">Deny</button>
     </form>
     <p><a href="?as=other">Sign in as somebody else</a></p>

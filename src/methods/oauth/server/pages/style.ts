@@ -26,7 +26,7 @@ export const STYLE = `
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); font: 1.0625rem/1.5 system-ui, sans-serif; }
+body { margin: 0; background: var(--card); color: var(--text); font: 1.0625rem/1.5 system-ui, sans-serif; }
 main {
   max-width: 28rem;
   margin: 0 auto;
@@ -35,6 +35,7 @@ main {
   overflow-wrap: anywhere;
 }
 @media (min-width: 32rem) {
+  body { background: var(--page); }
   main { margin: 8vh auto; padding: 2rem 2.5rem 2.5rem; border-radius: 0.75rem; box-shadow: 0 1px 4px #0003; }
 }
 .brand { margin: 0 0 1.25rem; color: var(--quiet); font-weight: 600; }
