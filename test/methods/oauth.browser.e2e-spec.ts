@@ -65,7 +65,7 @@ const inABrowser = () => {
     >;
   };
 
-  describe.each(VIEWS)('on %s', (_name, viewport) => {
+  describe.each(VIEWS)('on %s', (name, viewport) => {
     let context: BrowserContext;
     let page: Page;
     const complaints: string[] = [];
@@ -120,24 +120,6 @@ const inABrowser = () => {
       expect(new URL(page.url()).searchParams.get('code')).toMatch(/^[\w-]{43}$/);
     });
 
-    it('a person denies, and the application learns it', async () => {
-      await page.goto(request());
-      await signIn();
-      await page.getByRole('button', { name: 'Deny' }).click();
-      await page.waitForURL(`${home}/callback**`);
-      expect(new URL(page.url()).searchParams.get('error')).toBe('access_denied');
-    });
-
-    it('a person who has signed in already goes straight to the application from the sign-in page', async () => {
-      await page.goto(request());
-      await signIn();
-      await page.getByRole('button', { name: 'Allow' }).click();
-      await page.waitForURL(`${home}/callback**`);
-      await page.goto(request({ prompt: 'login' }));
-      await signIn();
-      await page.waitForURL(`${home}/callback**`);
-    });
-
     it('a person connects a device', async () => {
       const { user_code, verification_uri } = await deviceCode();
       await page.goto(verification_uri);
@@ -155,6 +137,27 @@ const inABrowser = () => {
       await page.getByRole('button', { name: 'Allow' }).click();
       await holds();
       expect(await page.getByRole('heading').textContent()).toBe('Your device is connected');
+    });
+
+    // What does not depend on the size is tried on one.
+    if (name !== 'a phone') return;
+
+    it('a person denies, and the application learns it', async () => {
+      await page.goto(request());
+      await signIn();
+      await page.getByRole('button', { name: 'Deny' }).click();
+      await page.waitForURL(`${home}/callback**`);
+      expect(new URL(page.url()).searchParams.get('error')).toBe('access_denied');
+    });
+
+    it('a person who has signed in already goes straight to the application from the sign-in page', async () => {
+      await page.goto(request());
+      await signIn();
+      await page.getByRole('button', { name: 'Allow' }).click();
+      await page.waitForURL(`${home}/callback**`);
+      await page.goto(request({ prompt: 'login' }));
+      await signIn();
+      await page.waitForURL(`${home}/callback**`);
     });
 
     it('a person signs out, by a link of the application', async () => {
