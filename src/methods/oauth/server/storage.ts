@@ -17,7 +17,7 @@ export class Storage {
   constructor(
     private readonly dataSource: DataSource,
     private readonly clients: Clients,
-    private readonly oneTime: OneTime,
+    readonly oneTime: OneTime,
     settings: Settings,
   ) {
     this.box = new SecretBox(settings, 'oauth records');
