@@ -50,7 +50,7 @@ export function configuration(
       requestObjectSigningAlgValues: ['ES256', 'PS256', 'Ed25519', 'EdDSA'],
     },
     ...clientAuthentication,
-    ...outgoing,
+    ...outgoing(settings),
     extraClientMetadata: clientMetadata,
     discovery: discovery(tlsUrl),
     allowOmittingSingleRegisteredRedirectUri: false,
