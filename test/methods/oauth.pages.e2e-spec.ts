@@ -260,7 +260,7 @@ describe('the pages of the authorization server', () => {
     it('OAUTH-32: no form of another site, and none without the token of this very page', async () => {
       const { browser, page } = await atConsent();
       const elsewhere = (await atConsent()).page;
-      const good = { ...fieldsOf(page), action: 'allow' };
+      const good: Record<string, string> = { ...fieldsOf(page), action: 'allow' };
       for (const token of ['', 'x', `${good['token']}x`, fieldsOf(elsewhere)['token']!])
         expect(await codeOf(await post(browser, page.url, { ...good, token }))).toEqual([403, 'csrf']);
       expect(await codeOf(await post(browser, page.url, { action: 'allow' }))).toEqual([403, 'csrf']);
