@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { formsTo } from '../../src/methods/oauth/server/pages/forms-to.js';
 import { html } from '../../src/methods/oauth/server/pages/html.js';
 import { policyOf } from '../../src/methods/oauth/server/pages/layout.js';
