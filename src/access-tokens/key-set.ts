@@ -80,7 +80,7 @@ export class KeySet {
     if (status !== 200 || !Array.isArray(keys) || keys.length > MOST_KEYS)
       throw new RemoteFailure('that is no key set, or one with too many keys');
     // Of two keys with one id, the first.
-    this.keys = new Map(keys.flatMap(usable).reverse());
+    this.keys = new Map(keys.flatMap(usable).toReversed());
     this.fetchedAt = this.now();
   }
 }
