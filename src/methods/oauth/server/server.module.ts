@@ -1,18 +1,35 @@
 import { Module } from '@nestjs/common';
 import { AccessTokensModule } from '../../../access-tokens/index.js';
 import { CryptoModule } from '../../../crypto/index.js';
+import { PasswordsModule } from '../../../passwords/index.js';
 import { Accounts } from './accounts.js';
 import { ClientsDemo } from './clients.demo.js';
 import { Clients } from './clients.js';
+import { Consents } from './consents.js';
 import { EngineController } from './engine.controller.js';
 import { Engine } from './engine.js';
+import { FormToken } from './form-token.js';
+import { InteractionsController } from './interactions.controller.js';
+import { Interactions } from './interactions.js';
+import { SignIn } from './sign-in.js';
 import { Storage } from './storage.js';
 import { ServerSweep } from './server.sweep.js';
 
 /** The authorization server. */
 @Module({
-  imports: [AccessTokensModule, CryptoModule],
-  controllers: [EngineController],
-  providers: [Accounts, Clients, ClientsDemo, Engine, ServerSweep, Storage],
+  imports: [AccessTokensModule, CryptoModule, PasswordsModule],
+  controllers: [EngineController, InteractionsController],
+  providers: [
+    Accounts,
+    Clients,
+    ClientsDemo,
+    Consents,
+    Engine,
+    FormToken,
+    Interactions,
+    ServerSweep,
+    SignIn,
+    Storage,
+  ],
 })
 export class ServerModule {}
