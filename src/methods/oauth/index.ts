@@ -1,3 +1,4 @@
+import type { AuthMethod } from '../../auth/index.js';
 import { serverEntities, serverMigrations } from './server/index.js';
 
 declare module '../../auth/principal.js' {
@@ -10,3 +11,15 @@ export const name = 'oauth';
 export { OauthModule as module } from './oauth.module.js';
 export const entities = serverEntities;
 export const migrations = serverMigrations;
+export { OauthStrategy as strategy } from './oauth.strategy.js';
+export const openapi: AuthMethod['openapi'] = {
+  type: 'oauth2',
+  flows: {
+    authorizationCode: {
+      authorizationUrl: '/oidc/auth',
+      tokenUrl: '/oidc/token',
+      scopes: {},
+    },
+    clientCredentials: { tokenUrl: '/oidc/token', scopes: {} },
+  },
+};
