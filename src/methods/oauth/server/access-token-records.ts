@@ -2,12 +2,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, MoreThan, type QueryDeepPartialEntity } from 'typeorm';
 import { AccessToken, idOf, type AccessTokenContent } from '../../../access-tokens/index.js';
+import type { Actor } from '../../../auth/index.js';
 import { User } from '../../../users/index.js';
 import { OauthClient } from './client.entity.js';
 import { OauthRecord } from './record.entity.js';
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */
 export const verifiedJwt = new AsyncLocalStorage<string>();
+
+/** The token that another is exchanged for, and who will act with it, while that other is made. */
+export const exchangedFor = new AsyncLocalStorage<{ readonly token: AccessToken; readonly act: Actor }>();
 
 /** The engine's storage for access tokens, whose rows the resource server reads as well. */
 export class AccessTokenRecords implements Adapter {
@@ -30,6 +34,7 @@ export class AccessTokenRecords implements Adapter {
       accountId,
       clientId,
       grantId,
+      parentId: exchangedFor.getStore()?.token.id ?? null,
       epoch,
       content: content as unknown as QueryDeepPartialEntity<AccessTokenContent>,
       expiresAt: new Date(Date.now() + expiresIn * 1000),
@@ -68,8 +73,10 @@ export class AccessTokenRecords implements Adapter {
     return idOf(verifiedJwt.getStore() === id ? 'jwt' : 'opaque', id);
   }
 
-  /** The account that has consented, as it was then; or the client's own, as it is now. */
+  /** The account of the token that it is exchanged for; or that has consented, as it was then; or the client's own, as it is now. */
   private async speaksFor({ accountId, grantId, clientId }: AdapterPayload) {
+    const parent = exchangedFor.getStore()?.token;
+    if (parent) return { accountId: parent.accountId, epoch: parent.epoch };
     const { manager } = this.dataSource;
     const grant = grantId ? await manager.findOneBy(OauthRecord, { kind: 'Grant', grantId }) : null;
     if (accountId && grant?.epoch != null) return { accountId, epoch: grant.epoch };

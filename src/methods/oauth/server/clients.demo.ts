@@ -4,6 +4,8 @@ import { SCOPES } from '../../../auth/index.js';
 import { Demo } from '../../../database/index.js';
 import { OauthClient } from './client.entity.js';
 import { Clients } from './clients.js';
+import { JWT_BEARER } from './grants/jwt-bearer.js';
+import { TOKEN_EXCHANGE } from './grants/token-exchange.js';
 
 const CODE = ['authorization_code', 'refresh_token'] as const;
 const everything = SCOPES.join(' ');
@@ -51,7 +53,8 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     ...confidential('machine'),
     redirect_uris: [],
     response_types: [],
-    grant_types: ['client_credentials'],
+    grant_types: ['client_credentials', TOKEN_EXCHANGE, JWT_BEARER],
+    exchanges: 'web spa native device',
     resource_scopes: everything,
   },
   {

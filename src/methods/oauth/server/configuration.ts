@@ -4,6 +4,7 @@ import type { Settings } from '../../../config/index.js';
 import { Keyring } from '../../../crypto/index.js';
 import type { Accounts } from './accounts.js';
 import { incomingOf } from './exchange.js';
+import { exchangedClaims } from './grants/grants.js';
 import { resourceIndicators } from './resources.js';
 import type { Storage } from './storage.js';
 
@@ -44,7 +45,8 @@ export function configuration(
       'tls_client_auth',
       'self_signed_tls_client_auth',
     ],
-    extraClientMetadata: { properties: ['access_token_format', 'resource_scopes'] },
+    extraClientMetadata: { properties: ['access_token_format', 'exchanges', 'resource_scopes'] },
+    extraTokenClaims: () => exchangedClaims(),
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },

@@ -8,6 +8,7 @@ import { verifiedJwt } from './access-token-records.js';
 import { Accounts } from './accounts.js';
 import { configuration } from './configuration.js';
 import { forEngine } from './exchange.js';
+import { Grants } from './grants/grants.js';
 import { Storage } from './storage.js';
 import { ABOUT_TOKENS, asksAbout } from './structured.js';
 
@@ -31,6 +32,7 @@ export class Engine {
     private readonly keys: SigningKeys,
     private readonly accounts: Accounts,
     private readonly storage: Storage,
+    private readonly grants: Grants,
   ) {}
 
   get issuer(): string {
@@ -82,6 +84,7 @@ export class Engine {
       this.issuer,
       configuration(this.settings, this.accounts, this.storage, jwks),
     );
+    this.grants.addTo(provider);
     provider.proxy = true;
     provider.on('server_error', (_ctx, error) => this.logger.error(error));
     return { kids, provider, answer: provider.callback() };

@@ -12,6 +12,9 @@ import { FormToken } from './form-token.js';
 import { InteractionsController } from './interactions.controller.js';
 import { Interactions } from './interactions.js';
 import { SignIn } from './sign-in.js';
+import { Grants } from './grants/grants.js';
+import { JwtBearer } from './grants/jwt-bearer.js';
+import { TokenExchange } from './grants/token-exchange.js';
 import { Storage } from './storage.js';
 import { ServerSweep } from './server.sweep.js';
 
@@ -26,10 +29,13 @@ import { ServerSweep } from './server.sweep.js';
     Consents,
     Engine,
     FormToken,
+    Grants,
     Interactions,
+    JwtBearer,
     ServerSweep,
     SignIn,
     Storage,
+    TokenExchange,
   ],
 })
 export class ServerModule {}

@@ -1,0 +1,40 @@
+import { Injectable } from '@nestjs/common';
+import type { Provider } from 'oidc-provider';
+import { exchangedFor } from '../access-token-records.js';
+import { BEARER_PARAMETERS, JWT_BEARER, JwtBearer, type BearerParameters } from './jwt-bearer.js';
+import {
+  EXCHANGE_PARAMETERS,
+  TOKEN_EXCHANGE,
+  TokenExchange,
+  type ExchangeParameters,
+} from './token-exchange.js';
+
+/** The grants that the engine leaves to others. */
+@Injectable()
+export class Grants {
+  constructor(
+    private readonly exchange: TokenExchange,
+    private readonly bearer: JwtBearer,
+  ) {}
+
+  addTo(provider: Provider): void {
+    provider.registerGrantType<ExchangeParameters>(
+      TOKEN_EXCHANGE,
+      (ctx) => this.exchange.answer(ctx),
+      EXCHANGE_PARAMETERS,
+      ['audience', 'resource'],
+    );
+    provider.registerGrantType<BearerParameters>(
+      JWT_BEARER,
+      (ctx) => this.bearer.answer(ctx),
+      BEARER_PARAMETERS,
+      'resource',
+    );
+  }
+}
+
+/** What an exchanged token says besides its own: how the account signed in, as before, and who acts for it. */
+export function exchangedClaims(): Record<string, unknown> | undefined {
+  const exchange = exchangedFor.getStore();
+  return exchange && { ...exchange.token.content.extra, act: exchange.act };
+}
