@@ -1,0 +1,22 @@
+import type { AuthMethod } from '../../auth/index.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    oauth: true;
+  }
+}
+
+export const name = 'oauth';
+export { OauthModule as module } from './oauth.module.js';
+export { OauthStrategy as strategy } from './oauth.strategy.js';
+export const openapi: AuthMethod['openapi'] = {
+  type: 'oauth2',
+  flows: {
+    authorizationCode: {
+      authorizationUrl: '/oidc/auth',
+      tokenUrl: '/oidc/token',
+      scopes: {},
+    },
+    clientCredentials: { tokenUrl: '/oidc/token', scopes: {} },
+  },
+};
