@@ -46,7 +46,7 @@ export const encode = (part: object | string) =>
 /** Signs any text, as an attacker who keeps to no rule. */
 export function signed(input: string, key: KeyObject, kind: keyof typeof KINDS = 'ES256'): string {
   const { hash, options } = KINDS[kind];
-  const signature = sign(hash, Buffer.from(input), { key, ...options } as never);
+  const signature = sign(hash, Buffer.from(input), { key, ...options });
   return `${input}.${signature.toString('base64url')}`;
 }
 

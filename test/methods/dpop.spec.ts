@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { calculateJwkThumbprint, jwtVerify, EmbeddedJWK } from 'jose';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { Settings } from '../../src/config/index.js';
