@@ -118,7 +118,9 @@ describe('the layout', () => {
   });
 
   it('namesake rule: a method has a folder, a test and a page, or none of them', () => {
-    expect(namesIn('test/methods', '.e2e-spec.ts')).toEqual(methods);
+    // A large method has more files, each about one part of it: `oauth.issuers`.
+    const tests = namesIn('test/methods', '.e2e-spec.ts').map((name) => name.replace(/\..*/, ''));
+    expect([...new Set(tests)]).toEqual(methods);
     expect(namesIn('docs/methods', '.md')).toEqual(methods);
   });
 
