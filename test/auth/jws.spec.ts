@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { issuerOf, readAccessToken, readJws } from '../../src/auth/index.js';
 
 const base64 = (text: string | Buffer) => Buffer.from(text).toString('base64url');
