@@ -21,8 +21,9 @@ export interface TokenOptions {
   readonly clientId?: string;
   readonly scope?: string;
   readonly cnf?: { readonly jkt?: string; readonly 'x5t#S256'?: string };
-  /** Over what its row says. */
+  /** Over what its row says, and over the content of that. */
   readonly row?: Partial<AccessToken>;
+  readonly content?: Partial<AccessTokenContent>;
   /** Over what a JWT says; undefined leaves a claim out. */
   readonly claims?: Readonly<Record<string, unknown>>;
   /** Over what a JWT's header says. */
@@ -65,6 +66,7 @@ export async function issueAccessToken(
     iat,
     ...cnf,
     ...(account.kind === 'user' && { extra: { auth_time: iat, amr: ['pwd'] } }),
+    ...options.content,
   };
   const row = { id, accountId: userId, clientId, grantId: null, epoch: account.epoch, content };
   await db.manager.insert(AccessToken, {
