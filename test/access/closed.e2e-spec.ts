@@ -53,6 +53,7 @@ const OPEN = [
 ];
 /** Open to everybody where the method is installed: what comes before a credential is there. */
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
+  dpop: ['GET /.well-known/oauth-protected-resource'],
   'http-signature': ['GET /.well-known/http-message-signatures-directory'],
   jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
   mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
