@@ -116,7 +116,8 @@ describe('closed by default', () => {
     // A rule on a route of a @Public() controller would close nothing.
     expect(routes.filter(({ open, ruled }) => open && ruled)).toEqual([]);
     const open = routes.filter((route) => route.open).map(({ name }) => name);
-    const expected = [...OPEN, ...METHODS.flatMap(({ name }) => OPEN_BY_METHOD[name] ?? [])];
-    expect(open.sort()).toEqual(expected.sort());
+    const byMethod = METHODS.flatMap(({ name }) => OPEN_BY_METHOD[name] ?? []);
+    // Several methods may stand on the same open route.
+    expect(open.sort()).toEqual([...new Set([...OPEN, ...byMethod])].sort());
   });
 });
