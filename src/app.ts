@@ -3,7 +3,7 @@ import { HttpAdapterHost, NestFactory } from '@nestjs/core';
 import type { INestApplication, Type } from '@nestjs/common';
 import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
-import type { AuthMethod } from './auth/index.js';
+import { Authenticator, type AuthMethod } from './auth/index.js';
 import type { Settings } from './config/index.js';
 import {
   Failures,
@@ -35,7 +35,9 @@ export async function createApp(
     { abortOnError: false, bodyParser: false, logger: new NestLog(log) },
   );
   const events = app.get(RefusalEvents);
-  app.useGlobalFilters(new ProblemFilter(app.get(HttpAdapterHost), [app.get(Failures), events]));
+  app.useGlobalFilters(
+    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [app.get(Failures), events]),
+  );
   app.getHttpServer().on('refused', (error: unknown) => events.refused('', error, undefined));
   app.useGlobalPipes(new InputPipe());
   app.get(OpenApi).describe(app);

@@ -28,6 +28,7 @@ const REMEMBERED = 10_000;
  */
 @Injectable()
 export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements AuthStrategy {
+  readonly explains = true;
   readonly challenge: Challenge;
   private readonly nonces: Nonces;
   /** Only of keys that a token is bound to. */
