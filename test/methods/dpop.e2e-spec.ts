@@ -102,6 +102,27 @@ describe('dpop', () => {
       expect((await get(DEMO, nonce)).headers.has('dpop-nonce')).toBe(false);
     });
 
+    it('whose token is too little is told what would be enough, in the words of this scheme', async () => {
+      const alice = await boundToken(booted, 'alice', { scope: 'documents:read documents:delete' });
+      const at = Date.now() - 70_000;
+      const call = async (method: string, path: string) => {
+        const claims = { htm: method, htu: booted.origin + path, nonce: nonceOf(booted, at) };
+        const headers = withProof(alice.token, proofOf(alice, { claims }));
+        return client(booted.origin).send(method, path, { headers: { ...headers, 'If-Match': '"1"' } });
+      };
+      const create = await call('POST', '/documents');
+      expect([create.status, create.body.code]).toEqual([403, 'insufficient_scope']);
+      expect(create.headers.get('www-authenticate')).toMatch(
+        /^DPoP .*, error="insufficient_scope", scope="documents:write"$/,
+      );
+      const end = await call('DELETE', '/documents/alice-draft-confidential');
+      expect([end.status, end.body.code]).toEqual([401, 'insufficient_user_authentication']);
+      expect(end.headers.get('www-authenticate')).toMatch(
+        /^DPoP .*, error="insufficient_user_authentication", acr_values="mfa", max_age="300"$/,
+      );
+      for (const { headers } of [create, end]) expect(headers.get('dpop-nonce')).toMatch(/^[\w.-]{57}$/);
+    });
+
     it('without a credential is told all it needs for the next request', async () => {
       const answer = await send({});
       expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated']);

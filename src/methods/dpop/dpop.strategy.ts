@@ -20,15 +20,15 @@ import { Nonces, type Nonce } from './dpop.nonce.js';
 import { ProofError, faultOf, normalUri, readProof, type Proof } from './dpop.js';
 
 const CODE = 'invalid_dpop_proof';
-const NONCE = 'use_dpop_nonce';
 const REMEMBERED = 10_000;
 
 /**
- * An access token and the proof that its key is the caller's. The token comes first: its signature is remembered by those who
- * verify it, and of its claims the cheapest says whether the proof's key is worth an import.
+ * An access token, and a proof that the caller has its key. The cheap comes first: the token's signature is remembered, so it
+ * costs one query; and until it has said that it is bound to the proof's key, nobody looks at that one.
  */
 @Injectable()
 export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements AuthStrategy {
+  readonly explains = true;
   readonly challenge: Challenge;
   private readonly nonces: Nonces;
   /** Only of keys that a token is bound to. */
@@ -108,8 +108,8 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
   /** No wrong credential: the client could not know (RFC 9449, section 9). */
   private askForNonce(): Unauthenticated {
     return new Unauthenticated(
-      this.challenges().map((challenge) => challenge.with({ error: NONCE })),
-      NONCE,
+      this.challenges().map((challenge) => challenge.with({ error: 'use_dpop_nonce' })),
+      'use_dpop_nonce',
       'The proof needs the nonce that stands in DPoP-Nonce.',
     );
   }
