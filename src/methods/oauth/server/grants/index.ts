@@ -1,0 +1,6 @@
+import { Grants } from './grants.js';
+import { JwtBearer } from './jwt-bearer.js';
+import { TokenExchange } from './token-exchange.js';
+
+export const grantProviders = [Grants, JwtBearer, TokenExchange];
+export const grantControllers = [];
