@@ -18,6 +18,7 @@ export class OauthServer1700000407000 implements MigrationInterface {
         columns: [
           { name: 'id', type: 'varchar', length: '255', isPrimary: true },
           { name: 'accountId', type: 'varchar', length: '36', isNullable: true },
+          { name: 'tenantId', type: 'varchar', length: '36', isNullable: true },
           { name: 'metadata', type: 'text' },
           { name: 'sealedSecret', type: 'text', isNullable: true },
           { name: 'createdAt', type: INSTANT },
