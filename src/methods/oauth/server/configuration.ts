@@ -3,6 +3,7 @@ import { shownCertificate } from '../../../auth/index.js';
 import type { Settings } from '../../../config/index.js';
 import { Keyring } from '../../../crypto/index.js';
 import type { Accounts } from './accounts.js';
+import { DEVICE_CODE_LIFETIME, device } from './device.js';
 import { incomingOf } from './exchange.js';
 import { exchangedClaims } from './grants/grants.js';
 import { resourceIndicators } from './resources.js';
@@ -49,6 +50,7 @@ export function configuration(
     extraTokenClaims: () => exchangedClaims(),
     features: {
       devInteractions: { enabled: false },
+      ...device,
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },
@@ -74,6 +76,7 @@ export function configuration(
       AccessToken: 5 * MINUTE,
       AuthorizationCode: MINUTE,
       ClientCredentials: 5 * MINUTE,
+      DeviceCode: DEVICE_CODE_LIFETIME,
       Grant: 14 * DAY,
       IdToken: 5 * MINUTE,
       Interaction: 10 * MINUTE,

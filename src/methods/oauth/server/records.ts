@@ -18,7 +18,11 @@ export class Records implements Adapter {
     const digest = digestOf(this.kind, id);
     const { accountId = null, clientId = null, grantId = null, uid, userCode } = payload;
     const alias =
-      uid !== undefined ? digestOf('uid', uid) : userCode === undefined ? null : digestOf('user code', userCode);
+      uid !== undefined
+        ? digestOf('uid', uid)
+        : userCode === undefined
+          ? null
+          : digestOf('user code', userCode);
     const account =
       accountId === null ? null : await this.dataSource.manager.findOneBy(User, { id: accountId });
     const state = {
@@ -77,8 +81,8 @@ export class Records implements Adapter {
   private async read(where: FindOptionsWhere<OauthRecord>): Promise<AdapterPayload | undefined> {
     const manager = this.dataSource.manager;
     const live = [
-      { ...where, expiresAt: IsNull() },
-      { ...where, expiresAt: MoreThan(new Date()) },
+      { ...where, sealed: Not(ENDED), expiresAt: IsNull() },
+      { ...where, sealed: Not(ENDED), expiresAt: MoreThan(new Date()) },
     ];
     const row = await manager.findOne(OauthRecord, { where: live, relations: { account: true } });
     if (!row) return undefined;
@@ -89,9 +93,8 @@ export class Records implements Adapter {
     return row.consumedAt ? { ...payload, consumed: Math.floor(row.consumedAt.getTime() / 1000) } : payload;
   }
 
-  /** @returns undefined for what has ended, and for what was sealed with an APP_SECRET that is no longer set: it is lost */
+  /** @returns undefined for what was sealed with an APP_SECRET that is no longer set: it is lost */
   private open({ id, sealed }: OauthRecord): AdapterPayload | undefined {
-    if (sealed === ENDED) return undefined;
     try {
       return JSON.parse(this.box.open(sealed, id)) as AdapterPayload;
     } catch {
