@@ -65,7 +65,7 @@ describe('the device flow', () => {
       status: 200,
       body: {
         token_type: 'Bearer',
-        scope: 'openid offline_access documents:read',
+        scope: 'documents:read',
         refresh_token: expect.any(String),
       },
     });
@@ -200,7 +200,7 @@ describe('the device flow', () => {
       });
       expect({ status: native.status, error: native.body.error }).toEqual({
         status: 400,
-        error: 'invalid_request',
+        error: 'unauthorized_client',
       });
       const { body } = await poll(started);
       expect((await demo(body.access_token as string)).status).toBe(200);

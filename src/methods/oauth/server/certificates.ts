@@ -4,7 +4,11 @@ import type { X509Certificate } from 'node:crypto';
  * Whether one of these CAs has issued a certificate itself, and it may be used now. Revocation lists are for whoever ends TLS
  * to look at.
  */
-export function verifiedBy(cas: readonly X509Certificate[], certificate: X509Certificate, now: Date): boolean {
+export function verifiedBy(
+  cas: readonly X509Certificate[],
+  certificate: X509Certificate,
+  now: Date,
+): boolean {
   const inTime = (each: X509Certificate) => new Date(each.validFrom) <= now && now < new Date(each.validTo);
   return (
     !certificate.ca &&

@@ -30,7 +30,7 @@ export class ClientAdministration {
    * @throws UnprocessableEntityException `invalid_account`
    */
   async add(caller: Principal, metadata: object, account: string | undefined): Promise<ClientMetadata> {
-    const { Client } = await this.engine.provider();
+    const Client = await this.engine.clientModel();
     const wanted = { ...metadata, client_id: randomBytes(16).toString('base64url') };
     const { client_secret, ...checked } = new Client({
       ...wanted,
@@ -95,7 +95,8 @@ export class ClientAdministration {
     if (fits) return id!;
     throw new UnprocessableEntityException({
       code: 'invalid_account',
-      detail: 'The grant client_credentials needs the account of a machine of your tenant, and only that does.',
+      detail:
+        'The grant client_credentials needs the account of a machine of your tenant, and only that does.',
     });
   }
 }

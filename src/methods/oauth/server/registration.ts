@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
 import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { OneTime } from '../../../crypto/index.js';
+import type { ClientModel } from './engine.js';
 
 /** The name of what every registration has to satisfy, the first and each that changes it. */
 export const REGISTERED = 'registered';
@@ -23,26 +24,23 @@ const WEB_ADDRESSES = [
 const OWN_SCHEME = /^[a-z][a-z\d+-]*\.[a-z\d.+-]+:$/;
 
 /** Clients register themselves (RFC 7591, RFC 7592), with a token that an administrator has given out, for one client. */
-export const registration = (oneTime: OneTime): Configuration['features'] => ({
-  registration: {
-    enabled: true,
-    initialAccessToken: true,
-    issueRegistrationAccessToken: true,
-    idFactory: () => randomBytes(16).toString('base64url'),
-    secretFactory: async () => newSecret(),
-    policies: {
-      [REGISTERED]: async (ctx: KoaContextWithOIDC, metadata: Metadata) => {
-        refuseUnfit(metadata);
-        if (ctx.oidc.route !== 'registration') return;
-        // What is refused anyway does not use the token up.
-        new ctx.oidc.provider.Client(metadata as never, ctx);
-        const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
-        if (!(await oneTime.use('oauth initial access token', jti, new Date(exp! * 1000))))
-          throw new errors.InvalidToken('the initial access token was used');
-      },
+export const registration = (oneTime: OneTime): NonNullable<Configuration['features']>['registration'] => ({
+  enabled: true,
+  initialAccessToken: true,
+  issueRegistrationAccessToken: true,
+  idFactory: () => randomBytes(16).toString('base64url'),
+  secretFactory: async () => newSecret(),
+  policies: {
+    [REGISTERED]: async (ctx: KoaContextWithOIDC, metadata: Metadata) => {
+      refuseUnfit(metadata);
+      if (ctx.oidc.route !== 'registration') return;
+      // What is refused anyway does not use the token up.
+      new (ctx.oidc.provider.Client as unknown as ClientModel)(metadata, ctx);
+      const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
+      if (!(await oneTime.use('oauth initial access token', jti, new Date(exp! * 1000))))
+        throw new errors.InvalidToken('the initial access token was used');
     },
   },
-  registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
 });
 
 /** For `client_secret_jwt` as well, whose key it is (RFC 8725, section 3.5): nobody chooses one. */
@@ -55,14 +53,17 @@ function refuseUnfit(metadata: Metadata): void {
     throw unfit('software_statement is by nobody who is trusted here');
   if (!listOf(metadata['grant_types']).every((grant) => GRANTS.includes(grant as string)))
     throw unfit(`grant_types must be of ${GRANTS.join(', ')}`);
-  if (metadata['audiences'] !== undefined) throw unfit('audiences are for an administrator to give');
+  for (const name of ['audiences', 'exchanges'])
+    if (metadata[name] !== undefined) throw unfit(`${name} are for an administrator to give`);
   for (const name of WEB_ADDRESSES)
     if (metadata[name] !== undefined && !isPublic(metadata[name]))
       throw unfit(`${name} must be an https address with a public name`);
   const native = metadata['application_type'] === 'native';
   for (const name of ['redirect_uris', 'post_logout_redirect_uris'])
     if (!listOf(metadata[name]).every(native ? isOfApp : isPublic))
-      throw unfit(`${name} must be ${native ? 'loopback, of a scheme of your own domain, or https' : 'https addresses'}`);
+      throw unfit(
+        `${name} must be ${native ? 'loopback, of a scheme of your own domain, or https' : 'https addresses'}`,
+      );
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);

@@ -4,6 +4,8 @@ import { CryptoModule } from '../../../crypto/index.js';
 import { PasswordsModule } from '../../../passwords/index.js';
 import { Accounts } from './accounts.js';
 import { ClientsDemo } from './clients.demo.js';
+import { ClientAdministration } from './client-administration.js';
+import { ClientsController } from './clients.controller.js';
 import { Clients } from './clients.js';
 import { Consents } from './consents.js';
 import { EngineController } from './engine.controller.js';
@@ -15,13 +17,15 @@ import { Interactions } from './interactions.js';
 import { SignIn } from './sign-in.js';
 import { Storage } from './storage.js';
 import { ServerSweep } from './server.sweep.js';
+import { Watch } from './watch.js';
 
 /** The authorization server. */
 @Module({
   imports: [AccessTokensModule, CryptoModule, PasswordsModule],
-  controllers: [EngineController, InteractionsController, ...grantControllers],
+  controllers: [ClientsController, EngineController, InteractionsController, ...grantControllers],
   providers: [
     Accounts,
+    ClientAdministration,
     Clients,
     ClientsDemo,
     Consents,
@@ -32,6 +36,7 @@ import { ServerSweep } from './server.sweep.js';
     SignIn,
     Storage,
     ...grantProviders,
+    Watch,
   ],
 })
 export class ServerModule {}

@@ -19,7 +19,7 @@ export class Storage {
   constructor(
     private readonly dataSource: DataSource,
     private readonly clients: Clients,
-    private readonly oneTime: OneTime,
+    readonly oneTime: OneTime,
     private readonly guesses: CodeGuesses,
     settings: Settings,
   ) {
