@@ -211,7 +211,7 @@ describe('token exchange', () => {
         'unsupported_grant_type',
       );
       const subject = await bobs();
-      await refused(exchange(subject.token, {}, 'web'), 'invalid_request');
+      await refused(exchange(subject.token, {}, 'web'), 'unauthorized_client');
       expect(await rows()).toBe(before + 1);
     });
 
@@ -452,7 +452,7 @@ describe('the JWT bearer grant', () => {
     });
 
     it('a client that may not use the grant, and an assertion that is missing', async () => {
-      await refused(redeem(assertion(), {}, 'web'), 'invalid_request');
+      await refused(redeem(assertion(), {}, 'web'), 'unauthorized_client');
       await refused(post('/token', { grant_type: JWT_BEARER }, 'machine'), 'invalid_request');
     });
 

@@ -18,6 +18,10 @@ export class OauthClient {
   @JoinColumn({ name: 'accountId' })
   account?: User;
 
+  /** The tenant whose administrators see and end it; null where it registered itself, or is the demo's. */
+  @Column({ type: 'varchar', length: 36, nullable: true })
+  tenantId!: string | null;
+
   /** Its metadata, in the names of RFC 7591, without the secret. */
   @Column({ type: 'simple-json' })
   metadata!: Readonly<Record<string, unknown>>;

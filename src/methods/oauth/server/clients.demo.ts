@@ -1,11 +1,14 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { ClientMetadata } from 'oidc-provider';
 import { SCOPES } from '../../../auth/index.js';
+import { Settings } from '../../../config/index.js';
 import { Demo } from '../../../database/index.js';
 import { OauthClient } from './client.entity.js';
 import { Clients } from './clients.js';
 import { JWT_BEARER } from './grants/jwt-bearer.js';
 import { TOKEN_EXCHANGE } from './grants/token-exchange.js';
+import { DEMO_FAPI_KEY } from './fapi.demo.js';
+import { archiveOf } from './resources.js';
 
 const CODE = ['authorization_code', 'refresh_token'] as const;
 const everything = SCOPES.join(' ');
@@ -74,19 +77,41 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     response_types: [],
     grant_types: [],
   },
+  {
+    client_id: 'fapi',
+    client_name: 'Demo application under FAPI 2.0',
+    security_profile: 'fapi-2.0',
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: 'ES256',
+    jwks: { keys: [publicPart(DEMO_FAPI_KEY)] },
+    require_pushed_authorization_requests: true,
+    dpop_bound_access_tokens: true,
+    redirect_uris: ['https://localhost:4443/callback'],
+    grant_types: [...CODE],
+    resource_scopes: everything,
+  },
 ];
+
+function publicPart({ d: _private, ...key }: typeof DEMO_FAPI_KEY): Omit<typeof DEMO_FAPI_KEY, 'd'> {
+  return key;
+}
 
 @Injectable()
 export class ClientsDemo implements OnApplicationBootstrap {
   constructor(
     private readonly demo: Demo,
     private readonly clients: Clients,
+    private readonly settings: Settings,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
     await this.demo.once('oauth clients', async (manager) => {
+      const audiences = [this.settings.publicUrl, archiveOf(this.settings)];
       const rows = DEMO_CLIENTS.map(({ accountId = null, client_id, ...metadata }) => ({
-        ...this.clients.rowOf(client_id, metadata as never),
+        ...this.clients.rowOf(client_id, {
+          ...metadata,
+          ...(client_id === 'resource-server' && { audiences }),
+        } as never),
         accountId,
       }));
       await manager.insert(OauthClient, rows);

@@ -1,12 +1,20 @@
-import type { Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider';
-import { shownCertificate } from '../../../auth/index.js';
+import type { Configuration, JWKS } from 'oidc-provider';
 import type { Settings } from '../../../config/index.js';
 import { Keyring } from '../../../crypto/index.js';
 import type { Accounts } from './accounts.js';
-import { incomingOf } from './exchange.js';
+import { DEVICE_CODE_LIFETIME, device } from './device.js';
 import { exchangedClaims } from './grants/grants.js';
+import { clientAuthentication } from './client-authentication.js';
+import { clientMetadata, fapi } from './client-metadata.js';
+import { discovery } from './discovery.js';
+import { dpop } from './dpop.js';
+import { mutualTls } from './mutual-tls.js';
+import { outgoing } from './outgoing.js';
+import { registration } from './registration.js';
+import { requestObjects } from './request-objects.js';
 import { resourceIndicators } from './resources.js';
 import type { Storage } from './storage.js';
+import { mayAskAbout, mayEnd } from './token-policies.js';
 
 const MINUTE = 60;
 const DAY = 24 * 60 * MINUTE;
@@ -17,6 +25,7 @@ export function configuration(
   accounts: Accounts,
   storage: Storage,
   jwks: JWKS,
+  tlsUrl: string | undefined,
 ): Configuration {
   const cookies = new Keyring(settings, 'oauth cookies').current.key.export().toString('base64url');
   return {
@@ -35,34 +44,30 @@ export function configuration(
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     enabledJWA: {
       idTokenSigningAlgValues: ['ES256'],
+      requestObjectSigningAlgValues: ['ES256', 'PS256', 'Ed25519', 'EdDSA'],
     },
-    clientAuthMethods: [
-      'none',
-      'client_secret_basic',
-      'client_secret_post',
-      'client_secret_jwt',
-      'private_key_jwt',
-      'tls_client_auth',
-      'self_signed_tls_client_auth',
-    ],
-    extraClientMetadata: { properties: ['access_token_format', 'exchanges', 'resource_scopes'] },
+    ...clientAuthentication,
+    ...outgoing,
+    extraClientMetadata: clientMetadata,
     extraTokenClaims: () => exchangedClaims(),
+    discovery: discovery(tlsUrl),
+    allowOmittingSingleRegisteredRedirectUri: false,
+    /** Scripts of a page may ask for tokens where the page belongs to a client that has no secret. */
+    clientBasedCORS: (_ctx, origin, client) =>
+      client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => isAt(origin, uri)),
     features: {
       devInteractions: { enabled: false },
+      ...device,
       clientCredentials: { enabled: true },
-      introspection: { enabled: true },
-      revocation: { enabled: true },
+      dPoP: dpop(settings),
+      fapi,
+      introspection: { enabled: true, allowedPolicy: mayAskAbout },
+      mTLS: mutualTls(settings),
+      registration: registration(storage.oneTime),
+      registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
+      requestObjects,
+      revocation: { enabled: true, allowedPolicy: mayEnd },
       resourceIndicators: resourceIndicators(settings),
-      mTLS: {
-        enabled: true,
-        certificateBoundAccessTokens: true,
-        tlsClientAuth: true,
-        selfSignedTlsClientAuth: true,
-        certificateAuthorized: () => false,
-        certificateSubjectMatches: () => false,
-        getCertificate: (ctx: KoaContextWithOIDC) =>
-          shownCertificate(incomingOf(ctx.req), (address) => settings.trusts(address))?.toString() as string,
-      },
     },
     formats: { customizers: { jwt: (_ctx, token, parts) => storage.keepJwt(token, parts) } },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
@@ -74,6 +79,7 @@ export function configuration(
       AccessToken: 5 * MINUTE,
       AuthorizationCode: MINUTE,
       ClientCredentials: 5 * MINUTE,
+      DeviceCode: DEVICE_CODE_LIFETIME,
       Grant: 14 * DAY,
       IdToken: 5 * MINUTE,
       Interaction: 10 * MINUTE,
@@ -82,3 +88,5 @@ export function configuration(
     },
   };
 }
+
+const isAt = (origin: string, uri: string) => /^https?:/.test(origin) && new URL(uri).origin === origin;

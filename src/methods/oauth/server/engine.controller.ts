@@ -38,13 +38,15 @@ export class EngineController {
     return this.handOver(request, response, incoming, '/.well-known/oauth-authorization-server');
   }
 
-  private handOver(
+  private async handOver(
     request: AdapterRequest,
     response: AdapterResponse,
     incoming: AuthRequest,
     path: string,
   ): Promise<void> {
+    const answer = await this.engine.answerTo(incoming, path);
+    // From here on nobody else answers, not even where something fails.
     const taken = takeOver(request, response);
-    return this.engine.answer(taken.request, taken.response, incoming, path);
+    await answer(taken.request, taken.response);
   }
 }

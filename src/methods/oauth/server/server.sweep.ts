@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, LessThan } from 'typeorm';
+import { DataSource, IsNull, LessThan } from 'typeorm';
 import { HourlySweep } from '../../../database/index.js';
+import { ENDED } from './endings.js';
 import { OauthRecord } from './record.entity.js';
 
 /** Removes what has run out. */
@@ -11,6 +12,7 @@ export class ServerSweep extends HourlySweep {
   }
 
   async sweep(): Promise<void> {
-    await this.dataSource.manager.delete(OauthRecord, { expiresAt: LessThan(new Date()) });
+    const ended = { sealed: ENDED, expiresAt: IsNull() };
+    await this.dataSource.manager.delete(OauthRecord, [{ expiresAt: LessThan(new Date()) }, ended]);
   }
 }

@@ -93,9 +93,7 @@ export class TokenExchange {
     else if (subject.row.content['x5t#S256']) token['x5t#S256'] = subject.row.content['x5t#S256'];
 
     ctx.oidc.entity('AccessToken', token);
-    const accessToken = await exchangedFor
-      .run({ token: subject.row, act }, () => token.save())
-      .catch((error: unknown) => this.endedMeanwhile(subject.row, error));
+    const accessToken = await exchangedFor.run({ token: subject.row, act }, () => token.save());
     ctx.body = buildTokenResponse(provider, {
       accessToken,
       issuedTokenType: ACCESS_TOKEN,
@@ -113,12 +111,6 @@ export class TokenExchange {
     const { row, token } = await this.presented(ctx, 'actor_token');
     if (row.clientId !== client.clientId) throw unacceptable('actor_token', 'of another client');
     return token.account.kind === 'client' ? client.clientId : row.accountId;
-  }
-
-  /** Its row hangs on one that was deleted a moment ago, which the database refuses. */
-  private async endedMeanwhile({ id }: AccessToken, error: unknown): Promise<never> {
-    if (await this.dataSource.manager.existsBy(AccessToken, { id })) throw error;
-    throw unacceptable('subject_token', 'withdrawn meanwhile');
   }
 
   /**
