@@ -3,7 +3,8 @@ import type { Settings } from '../../../config/index.js';
 import { Keyring } from '../../../crypto/index.js';
 import type { Accounts } from './accounts.js';
 import { DEVICE_CODE_LIFETIME, device } from './device.js';
-import { exchangedClaims } from './grants/grants.js';
+import type { Grants } from './grants/grants.js';
+import { backchannelLifetime, ciba } from './ciba.js';
 import { clientAuthentication } from './client-authentication.js';
 import { clientMetadata, fapi } from './client-metadata.js';
 import { discovery } from './discovery.js';
@@ -14,6 +15,7 @@ import { registration } from './registration.js';
 import { requestObjects } from './request-objects.js';
 import { resourceIndicators } from './resources.js';
 import type { Storage } from './storage.js';
+import { tokenClaims } from './token-claims.js';
 import { mayAskAbout, mayEnd } from './token-policies.js';
 
 const MINUTE = 60;
@@ -26,6 +28,7 @@ export function configuration(
   storage: Storage,
   jwks: JWKS,
   tlsUrl: string | undefined,
+  grants: Grants,
 ): Configuration {
   const cookies = new Keyring(settings, 'oauth cookies').current.key.export().toString('base64url');
   return {
@@ -49,7 +52,7 @@ export function configuration(
     ...clientAuthentication,
     ...outgoing,
     extraClientMetadata: clientMetadata,
-    extraTokenClaims: () => exchangedClaims(),
+    extraTokenClaims: tokenClaims,
     discovery: discovery(tlsUrl),
     allowOmittingSingleRegisteredRedirectUri: false,
     /** Scripts of a page may ask for tokens where the page belongs to a client that has no secret. */
@@ -58,6 +61,7 @@ export function configuration(
     features: {
       devInteractions: { enabled: false },
       ...device,
+      ...ciba(grants.backchannel),
       clientCredentials: { enabled: true },
       dPoP: dpop(settings),
       fapi,
@@ -78,6 +82,7 @@ export function configuration(
     ttl: {
       AccessToken: 5 * MINUTE,
       AuthorizationCode: MINUTE,
+      BackchannelAuthenticationRequest: backchannelLifetime,
       ClientCredentials: 5 * MINUTE,
       DeviceCode: DEVICE_CODE_LIFETIME,
       Grant: 14 * DAY,

@@ -102,7 +102,7 @@ export class Engine {
     const tlsUrl = certificatesAskedAt.get(this.adapter.httpAdapter.getHttpServer() as object);
     const provider = new Provider(
       this.issuer,
-      configuration(this.settings, this.accounts, this.storage, jwks, tlsUrl),
+      configuration(this.settings, this.accounts, this.storage, jwks, tlsUrl, this.grants),
     );
     this.grants.addTo(provider);
     provider.proxy = true;
