@@ -21,13 +21,17 @@ export interface TokenOptions {
   readonly clientId?: string;
   readonly scope?: string;
   readonly cnf?: { readonly jkt?: string; readonly 'x5t#S256'?: string };
-  /** Over what its row says. */
+  /** Over what its row says, and over the content of that. */
   readonly row?: Partial<AccessToken>;
+  readonly content?: Partial<AccessTokenContent>;
   /** Over what a JWT says; undefined leaves a claim out. */
   readonly claims?: Readonly<Record<string, unknown>>;
   /** Over what a JWT's header says. */
   readonly header?: Readonly<Record<string, unknown>>;
 }
+
+/** Seconds: longer than a bench. */
+const LIFETIME = 600;
 
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 
@@ -62,11 +66,12 @@ export async function issueAccessToken(
     iat,
     ...cnf,
     ...(account.kind === 'user' && { extra: { auth_time: iat, amr: ['pwd'] } }),
+    ...options.content,
   };
   const row = { id, accountId: userId, clientId, grantId: null, epoch: account.epoch, content };
   await db.manager.insert(AccessToken, {
     ...row,
-    expiresAt: new Date((iat + 300) * 1000),
+    expiresAt: new Date((iat + LIFETIME) * 1000),
     ...options.row,
   } as QueryDeepPartialEntity<AccessToken>);
   const claims = {
@@ -76,7 +81,7 @@ export async function issueAccessToken(
     client_id: clientId,
     jti: text,
     iat,
-    exp: iat + 300,
+    exp: iat + LIFETIME,
     scope,
     ...content.extra,
     ...(cnf && { cnf }),

@@ -42,6 +42,8 @@ export interface Contract {
    * its address and its database; `app` is an application on that database, which need not be the one at `origin`.
    */
   readonly issue: (running: Running, userId: string) => Promise<Credential>;
+  /** Credentials of other kinds that the method takes as well, for the bench. */
+  readonly also?: Readonly<Record<string, Contract['issue']>>;
   /** So many credentials of one account, each another: for the bench, where one credential again and again is easier. */
   readonly many?: (running: Running, userId: string, count: number) => Promise<Record<string, string>[]>;
 }

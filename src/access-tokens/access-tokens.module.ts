@@ -5,6 +5,7 @@ import { AccessToken } from './access-token.entity.js';
 import { AccessTokens1700000406000 } from './access-tokens.migration.js';
 import { AccessTokensSweep } from './access-tokens.sweep.js';
 import { AccessTokens } from './access-tokens.js';
+import { ForeignTokens } from './foreign-tokens.js';
 import { OwnTokens } from './own-tokens.js';
 import { ProtectedResourceController } from './protected-resource.controller.js';
 
@@ -16,7 +17,7 @@ export const accessTokensSchema: Schema = {
 @Module({
   imports: [CryptoModule],
   controllers: [ProtectedResourceController],
-  providers: [AccessTokensSweep, AccessTokens, OwnTokens],
+  providers: [AccessTokensSweep, AccessTokens, OwnTokens, ForeignTokens],
   exports: [AccessTokens],
 })
 export class AccessTokensModule {}

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { issuerOf, shownCertificate, type AuthRequest } from '../auth/index.js';
 import { Settings } from '../config/index.js';
 import type { Claims } from './claims.js';
+import { ForeignTokens } from './foreign-tokens.js';
 import { OwnTokens } from './own-tokens.js';
 import { invalidToken, verified, type VerifiedToken } from './verified-token.js';
 
@@ -17,6 +18,7 @@ export class AccessTokens {
 
   constructor(
     private readonly own: OwnTokens,
+    private readonly foreign: ForeignTokens,
     private readonly settings: Settings,
   ) {
     this.metadataUrl = `${settings.publicUrl}/.well-known/oauth-protected-resource`;
@@ -24,7 +26,9 @@ export class AccessTokens {
 
   /** Is this a token of an issuer that we know? Looks only at its shape, and believes nothing. */
   knows(token: string): boolean {
-    return OPAQUE.test(token) || issuerOf(token) === this.own.issuer;
+    if (OPAQUE.test(token)) return true;
+    const issuer = issuerOf(token);
+    return issuer === this.own.issuer || this.foreign.knows(issuer);
   }
 
   /**
@@ -33,15 +37,24 @@ export class AccessTokens {
    * @param key the thumbprint (RFC 7638) of the DPoP key that the request has proved to hold: the token must be bound to
    *   that one (RFC 9449, section 7.1). Without a key it came as a plain bearer's, and may be bound to none.
    * @throws BadCredential `invalid_token`
+   * @throws ServiceUnavailableException where another issuer would have to be asked, and does not answer
    * @throws BadRequestException where the request shows two certificates
    */
   async verify(token: string, request: AuthRequest, key?: string): Promise<VerifiedToken> {
-    const found = OPAQUE.test(token) ? await this.own.opaque(token) : await this.own.jwt(token);
+    const found = OPAQUE.test(token) ? await this.opaque(token) : await this.jwt(token);
     if (!found) throw invalidToken('nobody knows it');
     const [source, claims] = found;
     const fault = this.bindingFault(claims.cnf ?? {}, request, key);
     if (fault) throw invalidToken(`${fault}: ${source.credentialId}`).about(source.account);
     return verified(source, claims);
+  }
+
+  private async opaque(token: string) {
+    return (await this.own.opaque(token)) ?? this.foreign.opaque(token);
+  }
+
+  private jwt(token: string) {
+    return issuerOf(token) === this.own.issuer ? this.own.jwt(token) : this.foreign.jwt(token);
   }
 
   private bindingFault(

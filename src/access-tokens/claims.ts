@@ -33,7 +33,7 @@ const schema = z.object({
     .array(
       z.strictObject({
         type: z.literal('document'),
-        identifier: text,
+        identifier: z.string().regex(/^[\w-]{1,64}$/),
         actions: z.array(z.enum(DOCUMENT_ACTIONS)).min(1).max(DOCUMENT_ACTIONS.length),
       }),
     )

@@ -1,9 +1,16 @@
 import { withAccessToken } from '../../src/methods/oauth/oauth.client.js';
 import { OauthGuard } from '../../src/methods/oauth/oauth.guard.js';
-import { NOBODYS_JWT, issueAccessToken } from '../access-tokens.js';
+import { NOBODYS_JWT, issueAccessToken, type TokenOptions } from '../access-tokens.js';
 import type { Contract } from '../method.contract.js';
 
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+
+const issue =
+  (format: TokenOptions['format']): Contract['issue'] =>
+  async (running, userId) => {
+    const { token, revoke, expire } = await issueAccessToken(running, userId, { format });
+    return { sign: withAccessToken(token), revoke, expire };
+  };
 
 export const contract: Contract = {
   name: 'oauth',
@@ -23,10 +30,8 @@ export const contract: Contract = {
     bearer('a'.repeat(600)),
   ],
   unknown: bearer(NOBODYS_JWT),
-  issue: async (running, userId) => {
-    const { token, revoke, expire } = await issueAccessToken(running, userId);
-    return { sign: withAccessToken(token), revoke, expire };
-  },
+  issue: issue('jwt'),
+  also: { opaque: issue('opaque') },
   many: async (running, userId, count) => {
     const tokens: Record<string, string>[] = [];
     for (let i = 0; i < count; i++) tokens.push(bearer((await issueAccessToken(running, userId)).token));

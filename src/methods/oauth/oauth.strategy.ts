@@ -7,6 +7,7 @@ import { SCHEME, challengeParams } from './oauth.js';
 
 @Injectable()
 export class OauthStrategy extends PassportStrategy(Strategy, 'oauth') implements AuthStrategy {
+  readonly explains = true;
   readonly challenge: Challenge;
 
   constructor(private readonly tokens: AccessTokens) {
