@@ -18,8 +18,8 @@ import { ClientAdministration } from './client-administration.js';
 /** RFC 7591's metadata, which the engine validates, and whose account the client is when it calls in its own name. */
 const NewClient = z.looseObject({
   account: z.string().max(36).optional(),
-  client_id: z.undefined('is for the server to choose'),
-  client_secret: z.undefined('is for the server to choose'),
+  client_id: z.never('is for the server to choose').optional(),
+  client_secret: z.never('is for the server to choose').optional(),
 });
 
 /** What administrators do with clients. There is no rule for it in the policy: a client is no resource of a tenant's data. */

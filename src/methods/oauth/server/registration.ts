@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { isIP } from 'node:net';
 import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { OneTime } from '../../../crypto/index.js';
 import type { ClientModel } from './engine.js';
@@ -72,11 +71,12 @@ function parsed(value: unknown): URL | undefined {
   return typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
 }
 
+const DOMAIN = /^(?:[a-z\d-]+\.)+(?!localhost$|local$|internal$|arpa$)[a-z\d-]*[a-z][a-z\d-]*$/;
+
+/** An https address by a domain name, as far as one can tell before it is asked for: see `outgoing.ts`. */
 function isPublic(value: unknown): boolean {
-  const { protocol, hostname, username, hash } = parsed(value) ?? {};
-  if (protocol !== 'https:' || username || hash || !hostname) return false;
-  const address = hostname.replace(/^\[|\]$/g, '');
-  return !isIP(address) && /\.(?!localhost$|local$|internal$|home\.arpa$)[a-z\d-]+$/.test(hostname);
+  const { protocol, hostname = '', username, hash } = parsed(value) ?? {};
+  return protocol === 'https:' && !username && !hash && DOMAIN.test(hostname);
 }
 
 /** RFC 8252, section 7: how a program on a device gets the answer back. */
