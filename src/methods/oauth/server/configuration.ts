@@ -1,6 +1,5 @@
 import type { Configuration, JWKS } from 'oidc-provider';
 import type { Settings } from '../../../config/index.js';
-import { Keyring } from '../../../crypto/index.js';
 import type { Accounts } from './accounts.js';
 import { DEVICE_CODE_LIFETIME, device } from './device.js';
 import type { Grants } from './grants/grants.js';
@@ -13,7 +12,11 @@ import { mutualTls } from './mutual-tls.js';
 import { outgoing } from './outgoing.js';
 import { registration } from './registration.js';
 import { requestObjects } from './request-objects.js';
+import { cookies } from './cookies.js';
+import { logout } from './logout.js';
+import { renderError } from './pages/error.js';
 import { resourceIndicators } from './resources.js';
+import { signingIn } from './acr.js';
 import type { Storage } from './storage.js';
 import { tokenClaims } from './token-claims.js';
 import { mayAskAbout, mayEnd } from './token-policies.js';
@@ -30,11 +33,12 @@ export function configuration(
   tlsUrl: string | undefined,
   grants: Grants,
 ): Configuration {
-  const cookies = new Keyring(settings, 'oauth cookies').current.key.export().toString('base64url');
   return {
     adapter: (kind: string) => storage.of(kind),
     jwks,
-    cookies: { keys: [cookies], long: { signed: true }, short: { signed: true } },
+    ...signingIn,
+    cookies: cookies(settings),
+    renderError,
     findAccount: (_ctx, sub) => accounts.find(sub),
     claims: {
       openid: ['sub'],
@@ -62,6 +66,8 @@ export function configuration(
       devInteractions: { enabled: false },
       ...device,
       ...ciba(grants.backchannel),
+      ...logout,
+      claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
       dPoP: dpop(settings),
       fapi,
@@ -74,7 +80,6 @@ export function configuration(
       resourceIndicators: resourceIndicators(settings),
     },
     formats: { customizers: { jwt: (_ctx, token, parts) => storage.keepJwt(token, parts) } },
-    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
     responseTypes: ['code'],
     rotateRefreshToken: true,

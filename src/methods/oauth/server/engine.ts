@@ -11,6 +11,7 @@ import { configuration } from './configuration.js';
 import { correct } from './corrections.js';
 import { forEngine } from './exchange.js';
 import { Grants } from './grants/grants.js';
+import { continueWithoutScript } from './pages/continue.js';
 import { Storage } from './storage.js';
 import { asksAbout } from './structured.js';
 import { Watch } from './watch.js';
@@ -106,6 +107,7 @@ export class Engine {
     );
     this.grants.addTo(provider);
     provider.proxy = true;
+    provider.use(continueWithoutScript as never);
     provider.on('server_error', (_ctx, error) => this.logger.error(error));
     // Without a listener of its own, the framework below the engine writes to the console.
     provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));
