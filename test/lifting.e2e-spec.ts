@@ -8,7 +8,7 @@ import { challengePattern, contractOf } from './contracts.js';
 import { Workshop, type Copy, filesBelow, importsOf } from './copies/copy.js';
 
 /** What calls a copied application once it stands. */
-const CALLER = ['contracts.ts', 'copies/knock.ts', 'copies/lifted.ts'];
+const CALLER = ['access-tokens.ts', 'contracts.ts', 'copies/knock.ts', 'copies/lifted.ts'];
 const PAGE = 'docs/lifting-a-method.md';
 
 /** The folders that these folders import, and those that they import, but never another method. */

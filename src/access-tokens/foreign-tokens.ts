@@ -52,7 +52,10 @@ export class ForeignTokens {
         each.issuer,
         {
           ...each,
-          keys: new KeySet(async () => each.jwks_uri ?? discoverKeys(each.issuer, settings.production)),
+          keys: new KeySet(
+            async () => each.jwks_uri ?? discoverKeys(each.issuer, settings.production),
+            (reason) => this.logger.error({ event: 'keys unavailable', issuer: each.issuer, reason }),
+          ),
           endpoint: each.introspection && new Introspection(each.introspection),
         },
       ]),

@@ -36,10 +36,12 @@ export class KeySet {
 
   /**
    * @param whereabouts finds out where they are
+   * @param failed is told why they could not be fetched: until they are too old, nobody else notices
    * @param now milliseconds
    */
   constructor(
     private readonly whereabouts: () => Promise<string>,
+    private readonly failed: (reason: string) => void,
     private readonly now = Date.now,
   ) {}
 
@@ -67,7 +69,12 @@ export class KeySet {
     if (!this.fetching) {
       if (this.now() - this.triedAt < COOL_DOWN_MS) return;
       this.triedAt = this.now();
-      this.fetching = this.fetch().finally(() => (this.fetching = undefined));
+      this.fetching = this.fetch()
+        .catch((error: unknown) => {
+          this.failed(String(error));
+          throw error;
+        })
+        .finally(() => (this.fetching = undefined));
     }
     return this.fetching;
   }

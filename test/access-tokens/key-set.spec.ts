@@ -11,6 +11,7 @@ const [first, second] = [issuersKey('first'), issuersKey('second')];
 let clock: number;
 let keys: KeySet;
 let before: number;
+let failures: string[];
 const publish = (...published: unknown[]) => server.at('/keys', () => ({ keys: published }));
 const fail = () => server.at('/keys', (_, response) => void response.writeHead(500).end('{"keys":[]}'));
 const has = async (kid: string, algorithm: Algorithm = 'ES256') =>
@@ -19,8 +20,10 @@ const fetches = () => server.asked('/keys') - before;
 
 beforeEach(() => {
   clock = 1_000_000;
+  failures = [];
   keys = new KeySet(
     async () => `${server.origin}/keys`,
+    (reason) => void failures.push(reason),
     () => clock,
   );
   before = server.asked('/keys');
@@ -70,6 +73,7 @@ describe('the key set of an issuer', () => {
     clock += 60 * MINUTE;
     expect(await has('first')).toBe(true);
     expect(await has('second')).toBe(false);
+    expect(failures).toEqual([expect.stringContaining('no key set')]);
     clock += 1;
     await expect(keys.find('first', 'ES256')).rejects.toThrow('young enough');
     publish(first.jwk);

@@ -1,11 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import * as openid from 'openid-client';
 import { IsNull, Not } from 'typeorm';
 import { User } from '../../src/users/index.js';
 import { AccessToken } from '../../src/access-tokens/index.js';
 import { OauthRecord } from '../../src/methods/oauth/server/record.entity.js';
+import { issueAccessToken } from '../access-tokens.js';
 import { boot, client, type Booted } from '../app.js';
 import { Browser, signIn, type Page } from './oauth.browser.js';
-import { DEVICE_CODE, poster } from './oauth.wire.js';
+import { CIBA, DEVICE_CODE, claimsOf, poster } from './oauth.wire.js';
 
 let booted: Booted;
 let post: ReturnType<typeof poster>;
@@ -223,5 +225,211 @@ describe('the device flow', () => {
       await booted.db.manager.increment(User, { id: 'carol' }, 'epoch', 1);
       await refused(poll(started), 'invalid_grant');
     });
+  });
+});
+
+describe('CIBA, a request behind the scenes', () => {
+  const ask = (form: Record<string, string> = {}, as = 'ciba') =>
+    post(
+      '/backchannel',
+      { scope: 'openid documents:read', login_hint: 'bob', binding_message: 'Call 4711', ...form },
+      as,
+    );
+  const poll = (id: string, as = 'ciba') => post('/token', { grant_type: CIBA, auth_req_id: id }, as);
+  const password = 'correct-horse-battery-staple';
+  /** Whoever has just signed in, at this API. */
+  const person = async (username: string) => {
+    const { body } = await client(booted.origin).post('/auth/login', { username, password, as: 'jwt' });
+    return client(booted.origin, { Authorization: `Bearer ${body.access_token}` });
+  };
+  const refused = async (answer: ReturnType<typeof poll>, error: string) => {
+    const { status, body } = await answer;
+    expect({ status, body }).toMatchObject({ status: 400, body: { error } });
+  };
+  const none = () => booted.db.manager.delete(OauthRecord, { kind: 'BackchannelAuthenticationRequest' });
+  afterEach(none);
+
+  it('lets an application in that has named a person, who decides somewhere else', async () => {
+    const { status, body } = await ask();
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: { auth_req_id: expect.stringMatching(/^[\w-]{43}$/), expires_in: 300 },
+    });
+    await refused(poll(body.auth_req_id), 'authorization_pending');
+    const bob = await person('bob');
+    const { items } = (await bob.get('/backchannel-requests')).body;
+    expect(items).toEqual([
+      {
+        id: expect.stringMatching(/^[\w-]{43}$/),
+        client: { id: 'ciba', name: 'Demo help desk' },
+        bindingMessage: 'Call 4711',
+        scopes: ['openid', 'documents:read'],
+        expiresAt: expect.any(String),
+      },
+    ]);
+    expect((await bob.post(`/backchannel-requests/${items[0].id}/approve`)).status).toBe(204);
+    expect((await bob.get('/backchannel-requests')).body.items).toEqual([]);
+    await later();
+    const tokens = (await poll(body.auth_req_id)).body;
+    expect(tokens).toMatchObject({ token_type: 'Bearer', id_token: expect.any(String) });
+    expect(claimsOf(tokens.access_token)).toMatchObject({ sub: 'bob', acr: 'pwd', amr: ['pwd'] });
+    expect((await demo(tokens.access_token)).body).toMatchObject({
+      id: 'bob',
+      scopes: ['documents:read'],
+      proofs: [{ client: 'ciba', amr: ['pwd'] }],
+    });
+  });
+
+  it('tells the application when the person has said no', async () => {
+    const { body } = await ask();
+    const bob = await person('bob');
+    const { items } = (await bob.get('/backchannel-requests')).body;
+    expect((await bob.post(`/backchannel-requests/${items[0].id}/deny`)).status).toBe(204);
+    await refused(poll(body.auth_req_id), 'access_denied');
+  });
+
+  describe('attacks', () => {
+    const first = async (who: Awaited<ReturnType<typeof person>>) =>
+      (await who.get('/backchannel-requests')).body.items[0].id as string;
+
+    it('polling too fast, one that has run out, and that of another client', async () => {
+      const { body } = await ask();
+      await refused(poll(body.auth_req_id), 'authorization_pending');
+      await refused(poll(body.auth_req_id), 'slow_down');
+      await refused(poll(body.auth_req_id, 'machine'), 'unauthorized_client');
+      await booted.db.manager.update(
+        OauthRecord,
+        { kind: 'BackchannelAuthenticationRequest' },
+        { expiresAt: new Date(Date.now() - 1_000) },
+      );
+      await refused(poll(body.auth_req_id), 'expired_token');
+      expect((await (await person('bob')).get('/backchannel-requests')).body.items).toEqual([]);
+    });
+
+    it('looking for people: one of another organisation, a machine and nobody look the same', async () => {
+      const answers = await Promise.all(
+        ['mallory', 'acme-machine', 'nobody', '', 'a'.repeat(5_000)].map((login_hint) => ask({ login_hint })),
+      );
+      const [known, ...others] = answers.map(({ status, body }) => ({ status, body }));
+      expect(known).toMatchObject({ status: 400, body: { error: 'unknown_user_id' } });
+      for (const [i, other] of others.entries()) if (i !== 2) expect(other).toEqual(known);
+    });
+
+    it('a message that is missing, long, or made to mislead', async () => {
+      for (const binding_message of ['', 'x'.repeat(65), 'a\u202eb', '<b>', 'a\nb', ' a'])
+        await refused(ask({ binding_message }), 'invalid_binding_message');
+    });
+
+    it('hints of other kinds, a user code, and an expiry that is longer than ours', async () => {
+      await refused(ask({ login_hint: '', login_hint_token: 'x' }), 'invalid_request');
+      await refused(ask({ user_code: '1234' }), 'invalid_request');
+      await refused(ask({ request_context: '{}' }), 'invalid_request');
+      expect((await ask({ requested_expiry: '99999' })).body.expires_in).toBe(300);
+      expect((await ask({ requested_expiry: '60' })).body.expires_in).toBe(60);
+    });
+
+    it('wearing a person down: a sixth request is not taken while five wait', async () => {
+      for (let i = 0; i < 5; i++) expect((await ask()).status).toBe(200);
+      await refused(ask(), 'temporarily_unavailable');
+      expect((await ask({ login_hint: 'carol' })).status).toBe(200);
+    });
+
+    it('deciding for somebody else, and what does not exist: both are not found', async () => {
+      const { body } = await ask();
+      const id = await first(await person('bob'));
+      const carol = await person('carol');
+      for (const each of [id, 'x'.repeat(43)])
+        expect(await carol.post(`/backchannel-requests/${each}/approve`)).toMatchObject({
+          status: 404,
+          body: { code: 'not_found' },
+        });
+      await refused(poll(body.auth_req_id), 'authorization_pending');
+    });
+
+    it('deciding twice: the first word counts, and of many at once one does', async () => {
+      const { body } = await ask();
+      const bob = await person('bob');
+      const id = await first(bob);
+      const verdicts = await Promise.all(
+        ['deny', 'approve', 'deny', 'approve'].map((verdict) =>
+          bob.post(`/backchannel-requests/${id}/${verdict}`),
+        ),
+      );
+      expect(verdicts.map(({ status }) => status).sort()).toEqual([204, 404, 404, 404]);
+      expect((await bob.post(`/backchannel-requests/${id}/approve`)).status).toBe(404);
+      expect([200, 400]).toContain((await poll(body.auth_req_id)).status);
+    });
+
+    it('approving with what is not a person who has just signed in', async () => {
+      const { body } = await ask();
+      const bob = await person('bob');
+      const id = await first(bob);
+      const { key } = (await bob.post('/api-keys', { name: 'of a script' })).body;
+      const script = client(booted.origin, { 'X-API-Key': key });
+      expect(await script.post(`/backchannel-requests/${id}/approve`)).toMatchObject({
+        status: 403,
+        body: { code: 'sign_in_again' },
+      });
+      const limited = (await bob.post('/api-keys', { name: 'limited', scopes: ['documents:read'] })).body.key;
+      const token = (await issueAccessToken(booted, 'bob')).token;
+      for (const headers of [
+        { 'X-API-Key': limited as string },
+        { Authorization: `Bearer ${token}` },
+      ] as Record<string, string>[])
+        for (const path of ['/backchannel-requests', `/backchannel-requests/${id}/approve`])
+          expect(
+            await client(booted.origin, headers).send(path.endsWith('approve') ? 'POST' : 'GET', path),
+          ).toMatchObject({ status: 403, body: { code: 'beyond_your_credential' } });
+      await refused(poll(body.auth_req_id), 'authorization_pending');
+    });
+
+    it('log out everywhere ends what waits, and what was approved', async () => {
+      const approved = await ask();
+      const bob = await person('bob');
+      await bob.post(`/backchannel-requests/${await first(bob)}/approve`);
+      const waiting = await ask();
+      await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
+      for (const { body } of [approved, waiting]) await refused(poll(body.auth_req_id), 'invalid_grant');
+      expect((await (await person('bob')).get('/backchannel-requests')).body.items).toEqual([]);
+    });
+
+    it('a client that has not the grant', async () => {
+      await refused(ask({}, 'machine'), 'unauthorized_client');
+      await refused(post('/device/auth', { client_id: 'spa' }), 'unauthorized_client');
+    });
+  });
+});
+
+describe('real clients poll', () => {
+  it('openid-client: a device, and a request behind the scenes', async () => {
+    const discover = (id: string, auth?: openid.ClientAuth) =>
+      openid.discovery(new URL(`${booted.origin}/oidc`), id, undefined, auth ?? openid.None(), {
+        execute: [openid.allowInsecureRequests],
+      });
+    const tv = await discover('device');
+    const desk = await discover('ciba', openid.ClientSecretBasic('ciba-demo-secret-0123456789abcdef'));
+    const device = await openid.initiateDeviceAuthorization(tv, { scope: 'openid documents:read' });
+    const request = await openid.initiateBackchannelAuthentication(desk, {
+      scope: 'openid documents:read',
+      login_hint: 'alice',
+      binding_message: 'Call 4712',
+    });
+    const polls = [
+      openid.pollDeviceAuthorizationGrant(tv, device),
+      openid.pollBackchannelAuthenticationGrant(desk, request),
+    ];
+    const browser = new Browser(booted.origin);
+    const confirmation = (await browser.submit(await browser.page('/oidc/device'), {
+      user_code: device.user_code,
+    })) as Page;
+    const there = (await browser.submit(confirmation, {}, 'Yes, this is my device')) as Page;
+    await signIn(booted, there.url, 'alice', { browser });
+    const login = { username: 'alice', password: 'correct-horse-battery-staple', as: 'jwt' };
+    const { access_token } = (await client(booted.origin).post('/auth/login', login)).body;
+    const alice = client(booted.origin, { Authorization: `Bearer ${access_token}` });
+    const { items } = (await alice.get('/backchannel-requests')).body;
+    await alice.post(`/backchannel-requests/${items[0].id}/approve`);
+    for (const tokens of await Promise.all(polls))
+      expect((await demo(tokens.access_token)).body).toMatchObject({ id: 'alice' });
   });
 });

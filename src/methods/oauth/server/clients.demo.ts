@@ -70,6 +70,17 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     resource_scopes: everything,
   },
   {
+    client_id: 'ciba',
+    client_name: 'Demo help desk',
+    accountId: 'acme-machine',
+    ...confidential('ciba'),
+    redirect_uris: [],
+    response_types: [],
+    grant_types: ['urn:openid:params:grant-type:ciba', 'refresh_token'],
+    backchannel_token_delivery_mode: 'poll',
+    resource_scopes: 'documents:read',
+  },
+  {
     client_id: 'resource-server',
     client_name: 'Demo API that asks about tokens',
     ...confidential('resource-server'),

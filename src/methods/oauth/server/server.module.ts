@@ -7,7 +7,7 @@ import { ClientsDemo } from './clients.demo.js';
 import { ClientAdministration } from './client-administration.js';
 import { ClientsController } from './clients.controller.js';
 import { Clients } from './clients.js';
-import { Consents } from './consents.js';
+import { Decisions } from './decisions.js';
 import { EngineController } from './engine.controller.js';
 import { Engine } from './engine.js';
 import { FormToken } from './form-token.js';
@@ -28,7 +28,7 @@ import { Watch } from './watch.js';
     ClientAdministration,
     Clients,
     ClientsDemo,
-    Consents,
+    Decisions,
     Engine,
     FormToken,
     Interactions,

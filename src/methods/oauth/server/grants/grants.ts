@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Provider } from 'oidc-provider';
-import { exchangedFor } from '../access-token-records.js';
+import { BackchannelRequests } from './backchannel-requests.js';
 import { BEARER_PARAMETERS, JWT_BEARER, JwtBearer, type BearerParameters } from './jwt-bearer.js';
 import {
   EXCHANGE_PARAMETERS,
@@ -15,6 +15,7 @@ export class Grants {
   constructor(
     private readonly exchange: TokenExchange,
     private readonly bearer: JwtBearer,
+    readonly backchannel: BackchannelRequests,
   ) {}
 
   addTo(provider: Provider): void {
@@ -31,10 +32,4 @@ export class Grants {
       'resource',
     );
   }
-}
-
-/** What an exchanged token says besides its own: how the account signed in, as before, and who acts for it. */
-export function exchangedClaims(): Record<string, unknown> | undefined {
-  const exchange = exchangedFor.getStore();
-  return exchange && { ...exchange.token.content.extra, act: exchange.act };
 }
