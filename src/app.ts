@@ -34,11 +34,16 @@ export async function createApp(
     // Bodies are read at the gate.
     { abortOnError: false, bodyParser: false, logger: new NestLog(log) },
   );
+  const failures = app.get(Failures);
   const events = app.get(RefusalEvents);
   app.useGlobalFilters(
-    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [app.get(Failures), events]),
+    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [failures, events]),
   );
-  app.getHttpServer().on('refused', (error: unknown) => events.refused('', error, undefined));
+  // What is answered where the filter never sees it: at the gate, or by an engine that answers by itself.
+  app.getHttpServer().on('refused', (error: unknown, ip = '') => {
+    if (ip) failures.refused(ip, error);
+    events.refused(ip, error, undefined);
+  });
   app.useGlobalPipes(new InputPipe());
   app.get(OpenApi).describe(app);
   return app;

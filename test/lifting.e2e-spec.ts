@@ -67,7 +67,9 @@ describe('a method is lifted with its folder and the kernel folders that it impo
       const copied = withKernel(lifted);
       for (const folder of copied) blank.add(folder);
       blank.write('src/app.module.ts', appModule(lifted, copied));
-      for (const file of [...CALLER, `methods/${proves}.contract.ts`]) blank.add(join('test', file));
+      const contract = `test/methods/${proves}.contract.ts`;
+      const helpers = importsOf(contract).filter((file) => file.startsWith('test/'));
+      for (const file of [...CALLER.map((each) => join('test', each)), contract, ...helpers]) blank.add(file);
       if (ceremony) blank.add(`test/methods/${ceremony}.ceremony.ts`);
       copies.set(method.name, blank);
     }

@@ -27,6 +27,12 @@ export function shownCertificate(
   return parseClientCert(request.header('Client-Cert') ?? '');
 }
 
+/**
+ * Where a server asks its callers for certificates, by its HTTP server: the listener that does says so once it listens.
+ * Absent where none does.
+ */
+export const certificatesAskedAt = new WeakMap<object, string>();
+
 const BYTE_SEQUENCE = /^:([A-Za-z0-9+/]+={0,2}):$/;
 /** A certificate with a key of 4096 bits takes 2,000 characters. */
 const LONGEST_FIELD = 8_192;

@@ -1,6 +1,7 @@
 export * as apiKey from './api-key/index.js';
 export * as basic from './basic/index.js';
 export * as digest from './digest/index.js';
+export * as dpop from './dpop/index.js';
 export * as hmac from './hmac/index.js';
 export * as httpSignature from './http-signature/index.js';
 export * as jwt from './jwt/index.js';

@@ -369,6 +369,20 @@ describe('mtls', () => {
       expect(log).not.toContain('/demo/mtls');
     });
 
+    it('one that nobody has issued reaches HTTP, where OAuth clients have a use for it, and signs nobody in', async () => {
+      const named = booted.app.get(Authority).certificate.subject.replaceAll('\n', ', ');
+      for (const odd of [
+        {},
+        { subject: named },
+        { subject: named, isCa: true },
+        { until: new Date(Date.now() - DAY), from: new Date(Date.now() - 2 * DAY) },
+      ]) {
+        const identity = await forge(undefined, odd);
+        await putOnRecord(booted, identity);
+        expect(await ask(identity)).toEqual(REFUSED);
+      }
+    });
+
     it('MTLS-02: no certificate: 401 with the challenge', async () => {
       const wire = await open();
       const said = await wire.get('/demo/mtls');

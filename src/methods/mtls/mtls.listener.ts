@@ -6,11 +6,12 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { constants } from 'node:crypto';
+import { constants, type X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+import { certificatesAskedAt } from '../../auth/index.js';
 import { Settings } from '../../config/index.js';
 import { Authority } from './mtls.authority.js';
 import { mtlsConfig } from './mtls.config.js';
@@ -72,6 +73,7 @@ export class MtlsListener
     await once(this.server, 'listening');
     const { port } = this.server.address() as AddressInfo;
     this.url = `https://${new URL(this.settings.publicUrl).hostname}:${port}`;
+    certificatesAskedAt.set(this.adapter.httpAdapter.getHttpServer() as HttpServer, this.url);
     this.ticking = setInterval(() => void this.refresh(), A_MINUTE).unref();
   }
 
@@ -125,9 +127,13 @@ export class MtlsListener
     };
   }
 
-  /** No certificate is let in, and stays without one. A bad certificate is not: its caller never speaks HTTP. */
+  /**
+   * No certificate is let in, and stays without one. One that nobody has issued is let in as well: some have it registered
+   * as it is (RFC 8705, section 2.2), and here it is worth nothing. Any other bad one is not: its caller never speaks HTTP.
+   */
   private admit(socket: TLSSocket): void {
-    if (!socket.authorized && socket.getPeerX509Certificate()) {
+    const shown = socket.authorized ? undefined : socket.getPeerX509Certificate();
+    if (shown && !isSelfSigned(shown)) {
       const reason = String(socket.authorizationError);
       this.logger.warn({ event: 'certificate refused', reason, ip: socket.remoteAddress });
       socket.destroy();
@@ -138,3 +144,6 @@ export class MtlsListener
     (this.adapter.httpAdapter.getHttpServer() as HttpServer).emit('connection', socket);
   }
 }
+
+const isSelfSigned = (certificate: X509Certificate) =>
+  certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);

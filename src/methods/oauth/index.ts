@@ -1,4 +1,5 @@
 import { SCOPES, type AuthMethod } from '../../auth/index.js';
+import { serverEntities, serverMigrations } from './server/index.js';
 
 declare module '../../auth/principal.js' {
   interface AuthMethods {
@@ -8,6 +9,8 @@ declare module '../../auth/principal.js' {
 
 export const name = 'oauth';
 export { OauthModule as module } from './oauth.module.js';
+export const entities = serverEntities;
+export const migrations = serverMigrations;
 export { OauthStrategy as strategy } from './oauth.strategy.js';
 /** The OpenAPI document wants a sentence for each. */
 const scopes = Object.fromEntries(

@@ -1,0 +1,52 @@
+import { Injectable } from '@nestjs/common';
+import type { AccessToken, Adapter, ClientCredentials, JWTStructured } from 'oidc-provider';
+import { DataSource } from 'typeorm';
+import { idOf } from '../../../access-tokens/index.js';
+import { Settings } from '../../../config/index.js';
+import { OneTime, SecretBox } from '../../../crypto/index.js';
+import { AccessTokenRecords } from './access-token-records.js';
+import { Clients } from './clients.js';
+import { CodeGuesses } from './grants/code-guesses.js';
+import { POLLED, Polled } from './grants/polled.js';
+import { Records } from './records.js';
+import { Replays } from './replays.js';
+
+/** Where the engine keeps what: everything in the database. */
+@Injectable()
+export class Storage {
+  private readonly box: SecretBox;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly clients: Clients,
+    readonly oneTime: OneTime,
+    private readonly guesses: CodeGuesses,
+    settings: Settings,
+  ) {
+    this.box = new SecretBox(settings, 'oauth records');
+  }
+
+  of(kind: string): Adapter {
+    if (kind === 'Client') return this.clients;
+    if (kind === 'ReplayDetection') return new Replays(this.oneTime) as unknown as Adapter;
+    if (kind === 'AccessToken' || kind === 'ClientCredentials')
+      return new AccessTokenRecords(kind, this.dataSource);
+    const records = new Records(kind, this.dataSource, this.box);
+    return POLLED.includes(kind) ? new Polled(kind, records, this.dataSource, this.guesses) : records;
+  }
+
+  /** The engine keeps no JWT that it issues. We do: what has no row is revoked. */
+  async keepJwt(token: AccessToken | ClientCredentials, { payload }: JWTStructured): Promise<void> {
+    const { kind, iat } = { kind: token.kind, iat: payload['iat'] as number };
+    const { aud, scope, jkt, extra, rar, clientId } = token as AccessToken;
+    const { accountId, grantId } = token as AccessToken;
+    const thumbprint = token['x5t#S256'];
+    const content = { kind, iat, aud, scope, jkt, 'x5t#S256': thumbprint, extra, rar };
+    const whose = { clientId, accountId, grantId };
+    await new AccessTokenRecords(kind, this.dataSource).keep(
+      idOf('jwt', token.jti),
+      { ...content, ...whose } as never,
+      (payload['exp'] as number) - iat,
+    );
+  }
+}
