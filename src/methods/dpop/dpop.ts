@@ -158,7 +158,6 @@ export const accessTokenHash = (token: string): string =>
 
 const URI =
   /^(https?):\/\/([\w.-]+|\[[\da-f:.]+\])(?::(\d{0,5}))?((?:\/[\w\-.~!$&'()*+,;=:@%/]*)?)(?:[?#][!-~]*)?$/i;
-const LONGEST_URI = 4_096;
 
 /**
  * A URI of `http` or `https` without query and fragment, in the one form that RFC 3986 has for it (sections 6.2.2 and 6.2.3):
@@ -167,7 +166,6 @@ const LONGEST_URI = 4_096;
  * @returns undefined for what is none, and for one that holds a user
  */
 export function normalUri(text: string): string | undefined {
-  if (text.length > LONGEST_URI) return undefined;
   const [, scheme = '', host = '', port = '', path = ''] = URI.exec(text) ?? [];
   if (!scheme || /%(?![\da-f]{2})/i.test(path)) return undefined;
   const usual = scheme.toLowerCase() === 'https' ? 443 : 80;
