@@ -1,0 +1,74 @@
+import { BadRequestException, Controller, Get, HttpStatus, Param, Query, Res } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { z } from 'zod';
+import { Incoming, Issuers, Public, Revealing, type AuthRequest } from '../../auth/index.js';
+import { OidcCeremony } from './oidc-login.ceremony.js';
+import { isLocalPath } from './oidc-login.js';
+import { Providers } from './oidc-login.providers.js';
+import { identityView } from './oidc-login.view.js';
+
+const Start = z.strictObject({
+  as: z.string().max(40),
+  returnTo: z.string().refine(isLocalPath, 'Must be a path of this origin, as /documents.').optional(),
+});
+
+/** What a browser goes through before anybody is signed in. */
+@Controller('auth/oidc')
+@Public()
+export class OidcLoginController {
+  constructor(
+    private readonly providers: Providers,
+    private readonly ceremony: OidcCeremony,
+    private readonly issuers: Issuers,
+    private readonly host: HttpAdapterHost,
+  ) {}
+
+  @Get()
+  list() {
+    return { items: this.providers.all.map(({ id, name, tenant }) => ({ id, name, tenant })) };
+  }
+
+  /** Sends the browser to the provider. */
+  @Get(':provider')
+  @Revealing()
+  async start(
+    @Param('provider') id: string,
+    @Query({ schema: Start }) { as, returnTo }: z.output<typeof Start>,
+    @Incoming() request: AuthRequest,
+    @Res({ passthrough: true }) response: unknown,
+  ): Promise<void> {
+    const provider = this.providers.find(id);
+    const issuer = this.issuers.names.find((name) => name === as);
+    if (!issuer) throw invalid('as', `Must be one of: ${this.issuers.names.join(', ')}.`);
+    if (returnTo !== undefined && !this.ceremony.isKept(issuer))
+      throw invalid('returnTo', 'Only for what a browser keeps by itself: a page could not read the answer.');
+    const wanted = { as: issuer, goal: { kind: 'sign-in' }, returnTo } as const;
+    this.goTo(await this.ceremony.begin(provider, wanted, request), request, response);
+  }
+
+  /** Takes the browser back, with the provider's answer. The issuer's answer, or the page to go on to. */
+  @Get(':provider/callback')
+  @Revealing()
+  async callback(
+    @Param('provider') id: string,
+    @Incoming() request: AuthRequest,
+    @Res({ passthrough: true }) response: unknown,
+  ): Promise<object | undefined> {
+    const { returnTo, issued, linked } = await this.ceremony.end(this.providers.find(id), request);
+    if (returnTo === undefined) return linked ? identityView(linked) : issued;
+    this.goTo(returnTo, request, response);
+    return undefined;
+  }
+
+  private goTo(url: URL | string, request: AuthRequest, response: unknown): void {
+    request.setHeader('Location', String(url));
+    this.host.httpAdapter.status(response, HttpStatus.SEE_OTHER);
+  }
+}
+
+const invalid = (field: string, message: string) =>
+  new BadRequestException({
+    code: 'invalid_query',
+    detail: 'The query does not fit this route.',
+    errors: [{ field, message }],
+  });

@@ -1,0 +1,20 @@
+import type { CustomFetch } from 'openid-client';
+
+/** Far above any provider's metadata and keys. */
+const MOST_BYTES = 256 * 1024;
+
+/**
+ * How this server asks a provider: it goes where the provider's own metadata says and nowhere else, for a redirect is an
+ * answer like any other and no good one; and it reads so much and no more. The time is limited by `openid-client`.
+ */
+export const boundedFetch: CustomFetch = async (url, options) => {
+  const { body, status, headers } = await fetch(url, { ...(options as RequestInit), redirect: 'manual' });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size > MOST_BYTES) throw new Error(`more than ${MOST_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return new Response(size ? Buffer.concat(chunks) : null, { status, headers });
+};
