@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import { Injectable, Module } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { exportJWK, generateKeyPair } from 'jose';
-import { randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { Strategy } from 'passport-custom';
 import { AuditEvent } from '../../src/audit/index.js';
 import {
@@ -96,7 +97,8 @@ afterEach(() => {
 
 const change = (id: string, more: Partial<Provider>) => providers.add({ ...providers.find(id), ...more });
 const users = () => booted.db.manager.countBy(User, {});
-const identities = (where: Partial<OidcIdentity> = {}) => booted.db.manager.findBy(OidcIdentity, where);
+const identities = (where: Partial<Record<'id' | 'subject', string>> = {}) =>
+  booted.db.manager.findBy(OidcIdentity, where);
 const events = (where: Partial<AuditEvent>) =>
   booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
 
@@ -428,5 +430,536 @@ describe('oidc-login', () => {
       expect((await mallory.get('/oidc-identities')).body.items).toEqual([]);
       expect(await identities({ id })).toHaveLength(1);
     });
+  });
+});
+
+const REFUSED = { status: 401, body: { code: 'invalid_identity' } };
+const OVER = { status: 400, body: { code: 'invalid_transaction' } };
+
+describe('attacks', () => {
+  describe('OIDCRP-01: an answer that this browser did not ask for signs nobody in, and its code goes nowhere', () => {
+    const refused = async (attempt: () => Promise<object>) =>
+      unchanged(async () => {
+        await linked('bob');
+        const exchanged = op.exchanged.length;
+        expect(await attempt()).toMatchObject(OVER);
+        expect(op.exchanged.length).toBe(exchanged);
+        await booted.db.manager.delete(OidcIdentity, { subject: op.lies.sub });
+      });
+
+    it.each<[string, (back: URL) => void]>([
+      ['without a state', ({ searchParams }) => searchParams.delete('state')],
+      ['with an empty state', ({ searchParams }) => searchParams.set('state', '')],
+      ['with another state', ({ searchParams }) => searchParams.set('state', 'A'.repeat(43))],
+      ['with the state twice', (back) => (back.search += `&state=${back.searchParams.get('state')}`)],
+      ['with a state that is too long', (back) => (back.search = back.search.replace(/state=/, '$&x'))],
+    ])('%s', (_, spoil) => refused(() => signIn('op', spoil)));
+
+    it('in another browser', () =>
+      refused(async () => comeBack(new Browser(), op.authorize((await begin()).location))));
+
+    it('in a browser that began a sign-in of its own: the state of another is no good', () =>
+      refused(async () => {
+        const [victim, attacker] = [await begin(), await begin()];
+        return comeBack(victim.browser, op.authorize(attacker.location));
+      }));
+
+    it('a second time', async () => {
+      await linked('bob');
+      const { browser, answer, location } = await begin();
+      const back = op.authorize(location);
+      const cookie = answer.headers.getSetCookie()[0]!.split(';')[0];
+      expect((await comeBack(browser, back)).status).toBe(200);
+      // The browser has lost the cookie; whoever copied it has not.
+      for (const headers of [{}, { Cookie: cookie }])
+        await unchanged(async () =>
+          expect(await comeBack(new Browser(), op.authorize(location), headers)).toMatchObject(OVER),
+        );
+      expect(op.exchanged).toHaveLength(1);
+    });
+
+    it('four times at once: one is the first', async () => {
+      await linked('bob');
+      const { answer, location } = await begin();
+      const headers = { Cookie: answer.headers.getSetCookie()[0]!.split(';')[0] };
+      const backs = Array.from({ length: 4 }, () => op.authorize(location));
+      const answers = await Promise.all(backs.map((back) => comeBack(new Browser(), back, headers)));
+      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 400, 400, 400]);
+    });
+
+    it('after ten minutes', () =>
+      refused(async () => {
+        const { browser, location } = await begin();
+        const back = op.authorize(location);
+        const now = Date.now();
+        jest.spyOn(Date, 'now').mockImplementation(() => now + 10 * 60_000 + 1);
+        return comeBack(browser, back);
+      }));
+
+    it('with a cookie that was altered, is another provider’s, or came twice', async () => {
+      const { answer, location } = await begin();
+      const [name = '', value = ''] = answer.headers.getSetCookie()[0]!.split(';')[0]!.split('=');
+      const others = (await begin('other')).answer.headers.getSetCookie()[0]!.split(';')[0]!.split('=');
+      for (const cookie of [
+        `${name}=${value.slice(0, -2)}AA`,
+        `${name}=${value.split('.')[0]}.`,
+        `${name}=`,
+        `${name}=${others[1]}`,
+        `${name}=${value}; ${name}=${value}`,
+        `${name}=${value}; ${name}=x`,
+        `${name.toUpperCase()}=${value}`,
+      ])
+        await refused(() => comeBack(new Browser(), op.authorize(location), { Cookie: cookie }));
+    });
+  });
+
+  it('OIDCRP-02: an ID token without the nonce of this sign-in is not taken', async () => {
+    await linked('bob');
+    await unchanged(async () => {
+      for (const nonce of [undefined, '', 'A'.repeat(43), 7, ['x']]) {
+        op.lies.claims = { nonce };
+        expect(await signIn()).toMatchObject(REFUSED);
+      }
+    });
+  });
+
+  describe('OIDCRP-03: the answer of one provider is never taken for another’s', () => {
+    it.each<[string, (back: URL) => void]>([
+      ['iss is another provider', ({ searchParams }) => searchParams.set('iss', other.issuer)],
+      ['iss is nearly the provider', ({ searchParams }) => searchParams.set('iss', `${op.issuer}/`)],
+      ['iss is missing, and the provider says that it sends one', (back) => back.searchParams.delete('iss')],
+      ['iss came twice', (back) => (back.search += `&iss=${encodeURIComponent(other.issuer)}`)],
+    ])('%s: the code goes nowhere', async (_, spoil) => {
+      await linked('bob');
+      await unchanged(async () => expect(await signIn('op', spoil)).toMatchObject(REFUSED));
+      expect(op.exchanged).toEqual([]);
+    });
+
+    it('a provider that sends the browser on to another does not get the code that comes of it', async () => {
+      await linked('bob');
+      const { browser, location } = await begin('other');
+      // The attacker's provider passes its state and challenge on, to where bob has an account.
+      const honest = new URL((await begin('op')).location);
+      for (const name of ['state', 'nonce', 'code_challenge'])
+        honest.searchParams.set(name, location.searchParams.get(name)!);
+      const back = op.authorize(honest);
+      await unchanged(async () => {
+        expect(await comeBack(browser, back)).toMatchObject(OVER);
+        const moved = new URL(back.href.replace('/op/callback', '/other/callback'));
+        expect(await comeBack(browser, moved)).toMatchObject(REFUSED);
+      });
+      expect([op.exchanged, other.exchanged]).toEqual([[], []]);
+    });
+
+    it('each has a redirect URI of its own', () => {
+      const uris = ['op', 'other'].map((id) => new URL(providers.redirectUri(providers.find(id))).pathname);
+      expect(uris).toEqual(['/auth/oidc/op/callback', '/auth/oidc/other/callback']);
+    });
+  });
+
+  it('OIDCRP-08: the same subject at two providers is two people', async () => {
+    op.lies.sub = other.lies.sub = randomUUID();
+    const [one, two] = [await signIn('open'), await signIn('other')].map(principalOfSlip);
+    expect(one!.id).not.toBe(two!.id);
+    await linked('bob');
+    other.lies.sub = op.lies.sub;
+    expect(principalOfSlip(await signIn('other')).id).not.toBe('bob');
+  });
+
+  describe('OIDCRP-10: a code that somebody else was given is of no use', () => {
+    it('the provider refuses it, for want of the verifier', async () => {
+      await linked('bob');
+      const stolen = op.authorize((await begin()).location).searchParams.get('code')!;
+      await unchanged(async () =>
+        expect(await signIn('op', (back) => back.searchParams.set('code', stolen))).toMatchObject(REFUSED),
+      );
+      expect(op.exchanged[0]!.get('code_verifier')).toMatch(/^[\w-]{43}$/);
+    });
+
+    it('and where it does not look at that, the nonce of its token is another', async () => {
+      await linked('bob');
+      op.lies.checksPkce = false;
+      const stolen = op.authorize((await begin()).location).searchParams.get('code')!;
+      await unchanged(async () =>
+        expect(await signIn('op', (back) => back.searchParams.set('code', stolen))).toMatchObject(REFUSED),
+      );
+    });
+
+    it.each<[string, (back: URL) => void]>([
+      ['a code that was made up', ({ searchParams }) => searchParams.set('code', 'made-up')],
+      ['no code', ({ searchParams }) => searchParams.delete('code')],
+      ['two codes', (back) => (back.search += '&code=another')],
+      ['a token in place of a code', (back) => (back.search += '&id_token=e30.e30.')],
+      ['a signed answer that nobody asked for', (back) => (back.search += '&response=e30.e30.')],
+    ])('%s', async (_, spoil) => {
+      await linked('bob');
+      await unchanged(async () => expect(await signIn('op', spoil)).toMatchObject(REFUSED));
+    });
+  });
+
+  it('OIDCRP-13: a front-channel logout does nothing, whatever it names: it is not offered', async () => {
+    await linked('bob');
+    const { body } = await signIn();
+    for (const path of [
+      '/auth/oidc/op/frontchannel-logout',
+      `/auth/oidc/op/frontchannel-logout?iss=${op.issuer}&sid=x`,
+      `/auth/oidc/op/logout?iss=${op.issuer}&sid=x`,
+      '/auth/logout?iss=x&sid=x',
+    ])
+      expect((await client(booted.origin, withSlip(body.slip)).get(path)).status).toBe(404);
+    expect((await client(booted.origin, withSlip(body.slip)).get('/me')).status).toBe(200);
+  });
+
+  describe('OIDCRP-15: what a provider says of its refusal is not repeated', () => {
+    it.each([
+      ['access_denied', 403, 'sign_in_refused'],
+      ['login_required', 403, 'sign_in_refused'],
+      ['consent_required', 403, 'sign_in_refused'],
+      ['interaction_required', 403, 'sign_in_refused'],
+      ['temporarily_unavailable', 503, 'provider_unavailable'],
+      ['server_error', 503, 'provider_unavailable'],
+      ['unauthorized_client', 502, 'provider_failed'],
+      ['invalid_scope', 502, 'provider_failed'],
+      ['<script>alert(1)</script>', 502, 'provider_failed'],
+    ])('%s: %d %s', async (error, status, code) => {
+      await unchanged(async () => {
+        const answer = await signIn('op', (back) => {
+          const state = back.searchParams.get('state')!;
+          const description = '<script>alert(1)</script>';
+          back.search = `${new URLSearchParams({ error, state, iss: op.issuer, error_description: description, error_uri: 'javascript:alert(1)' })}`;
+        });
+        expect([answer.status, answer.body.code]).toEqual([status, code]);
+        expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+        expect(answer.text + [...answer.headers].flat().join()).not.toMatch(/script|alert/);
+      });
+      expect(op.exchanged).toEqual([]);
+    });
+
+    it('a refusal with another state is none', async () => {
+      const { browser, location } = await begin();
+      const back = op.authorize(location);
+      const forged = new URL(back);
+      forged.search = 'error=access_denied&state=x';
+      expect(await comeBack(browser, forged)).toMatchObject(OVER);
+      // Nor does it end the sign-in that is under way.
+      await linked('bob');
+      expect((await comeBack(browser, op.authorize(location))).status).toBe(200);
+    });
+
+    it('is in the audit log, as a sign-in that failed', async () => {
+      await signIn('op', (back) => {
+        back.searchParams.delete('code');
+        back.searchParams.set('error', 'access_denied');
+      });
+      const [event] = (await events({ event: 'authn_login_fail', method: 'oidc-login' })).slice(-1);
+      expect(event!.details).toEqual({
+        code: 'sign_in_refused',
+        reason: 'the provider signed nobody in',
+        provider: 'op',
+      });
+    });
+  });
+
+  it('OIDCRP-16: keys that the provider changed meanwhile are found, and are not asked for at every token', async () => {
+    await linked('bob');
+    const before = op.keys;
+    const now = Date.now();
+    const later = (seconds: number) => jest.spyOn(Date, 'now').mockReturnValue(now + seconds * 1000);
+    later(0);
+    expect((await signIn()).status).toBe(200);
+    expect(op.asked['/jwks']).toBe(1);
+    const { browser, location } = await begin();
+    op.keys = [await newKey('second'), ...before];
+    later(61);
+    expect((await comeBack(browser, op.authorize(location))).status).toBe(200);
+    expect(op.asked['/jwks']).toBe(2);
+
+    // A key that nobody has is no reason to ask again and again.
+    op.lies.header = { kid: 'unknown' };
+    for (let i = 0; i < 5; i++) expect(await signIn()).toMatchObject(REFUSED);
+    expect(op.asked['/jwks']).toBe(2);
+    later(122);
+    for (let i = 0; i < 5; i++) expect(await signIn()).toMatchObject(REFUSED);
+    expect(op.asked['/jwks']).toBe(3);
+    op.keys = before;
+  });
+
+  it('an e-mail address, a username or an id that the provider names links nothing, verified or not', async () => {
+    op.lies.sub = 'bob';
+    for (const email_verified of [true, false]) {
+      op.lies.claims = { email: 'bob', email_verified, preferred_username: 'bob', upn: 'bob', name: 'bob' };
+      await unchanged(async () => expect((await signIn()).body.code).toBe('identity_not_linked'));
+    }
+    op.lies.sub = randomUUID();
+    expect(principalOfSlip(await signIn('open')).id).not.toBe('bob');
+    expect(await booted.db.manager.countBy(OidcIdentity, { userId: 'bob', subject: op.lies.sub })).toBe(0);
+  });
+
+  it('a subject is compared as it is: no case, no blanks, no other length', async () => {
+    await linked('bob', { subject: 'Bob-1' });
+    for (const sub of ['bob-1', 'BOB-1', 'Bob-1 ', ' Bob-1', 'Bob-10', 'Bob-']) {
+      op.lies.sub = sub;
+      expect((await signIn()).body.code).toBe('identity_not_linked');
+    }
+    for (const sub of ['', 'x'.repeat(256), 'Bob-1\u0000', 'Bob-1\u00a0', 1, ['Bob-1'], null]) {
+      op.lies.claims = { sub };
+      expect(await signIn('open')).toMatchObject(REFUSED);
+    }
+    op.lies.claims = {};
+    op.lies.sub = 'Bob-1';
+    expect((await signIn()).status).toBe(200);
+  });
+
+  it('a disabled account stays outside, and looks like any other wrong identity', async () => {
+    await linked('carol');
+    await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: new Date() });
+    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
+    await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: null });
+    const [event] = (await events({ event: 'authn_login_fail', method: 'oidc-login' })).slice(-1);
+    expect([event!.userId, event!.details['reason']]).toEqual(['carol', 'the account carol is disabled']);
+  });
+
+  it('an account of another tenant is not opened by this tenant’s provider', async () => {
+    await linked('mallory');
+    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
+    change('op', { tenant: 'globex' });
+    expect((await signIn()).status).toBe(200);
+  });
+
+  it('a sign-in that is under way while all sign-ins are ended is over before it starts', async () => {
+    await linked('bob');
+    issuer.before = async () => {
+      issuer.before = async () => {};
+      await booted.db.transaction((manager) => endAllSignIns(manager, 'bob'));
+    };
+    const { status, body } = await signIn();
+    expect(status).toBe(200);
+    expect((await client(booted.origin, withSlip(body.slip)).get('/me')).status).toBe(401);
+  });
+
+  it('nobody is sent on to another site: returnTo is a path of this origin, or nothing', async () => {
+    for (const returnTo of [
+      'https://evil.example/',
+      '//evil.example',
+      '/\\evil.example',
+      '\\\\evil.example',
+      '/\t/evil.example',
+      '/ /evil.example',
+      '/x\r\nSet-Cookie: a=b',
+      '/x\\..\\evil',
+      'javascript:alert(1)',
+      'documents',
+      '',
+      '/é',
+      `/${'x'.repeat(1_000)}`,
+    ]) {
+      const { answer } = await begin('op', { as: 'crumb', returnTo });
+      expect([returnTo, answer.status, answer.body.code]).toEqual([returnTo, 400, 'invalid_query']);
+      const proof = { method: 'slip', at: new Date(), amr: [], bound: false } as const;
+      const me = client(booted.origin, as({ id: 'bob', proofs: [proof] }));
+      expect((await me.post('/auth/oidc/op/link', { returnTo })).status).toBe(422);
+    }
+  });
+
+  describe('a provider that cannot be used is no fault of ours, and costs little', () => {
+    const elsewhere = (_: unknown, response: ServerResponse) =>
+      response.writeHead(307, { Location: `${other.issuer}/token` }).end();
+
+    it('a redirect is not followed: neither the code nor the secret goes to where it leads', async () => {
+      await linked('bob');
+      for (const path of ['/token', '/jwks', '/.well-known/openid-configuration']) {
+        op.lies.instead = {};
+        change('op', {});
+        const { browser, location, answer } = await begin();
+        expect(answer.status).toBe(303);
+        op.lies.instead = { [path]: elsewhere };
+        if (path.includes('well-known')) change('op', {});
+        expect(await comeBack(browser, op.authorize(location))).toMatchObject({
+          status: 502,
+          body: { code: 'provider_failed' },
+        });
+      }
+      expect(other.asked).toEqual({});
+    });
+
+    it.each<[string, (response: ServerResponse) => void, number]>([
+      ['an error', (response) => response.writeHead(500).end(), 502],
+      ['something that is no JSON', (response) => response.end('<html>'), 502],
+      [
+        'a list',
+        (response) => response.writeHead(200, { 'Content-Type': 'application/json' }).end('[]'),
+        502,
+      ],
+      ['more than 256 KiB', (response) => response.end(`"${'x'.repeat(300_000)}"`), 502],
+      ['a connection that ends', (response) => response.destroy(), 503],
+    ])('%s in place of its metadata: nobody is sent there', async (_, instead, status) => {
+      op.lies.instead = { '/.well-known/openid-configuration': (__, response) => instead(response) };
+      const { answer } = await begin();
+      expect([answer.status, answer.headers.getSetCookie()]).toEqual([status, []]);
+    });
+
+    it('one that answers with a body without an end, or not at all, is left after a while', async () => {
+      const timeout = AbortSignal.timeout.bind(AbortSignal);
+      jest.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+        expect(ms).toBe(5_000);
+        return timeout(100);
+      });
+      for (const instead of [() => {}, (_: unknown, response: ServerResponse) => void response.write('{')]) {
+        op.lies.instead = { '/.well-known/openid-configuration': instead };
+        change('op', {});
+        const { answer } = await begin();
+        expect([answer.status, answer.body.code]).toEqual([503, 'provider_unavailable']);
+        expect(answer.headers.get('retry-after')).toBe('10');
+      }
+    });
+
+    it('is asked for its metadata once an hour; where that failed, once in ten seconds', async () => {
+      const path = '/.well-known/openid-configuration';
+      const now = Date.now();
+      const later = (ms: number) => jest.spyOn(Date, 'now').mockReturnValue(now + ms);
+      const asked = async () => {
+        await Promise.all([begin(), begin(), begin()]);
+        return op.asked[path];
+      };
+      later(0);
+      expect(await asked()).toBe(1);
+      later(60 * 60_000 - 1);
+      expect(await asked()).toBe(1);
+      op.lies.instead = { [path]: (_, response) => response.writeHead(500).end() };
+      later(60 * 60_000);
+      expect(await asked()).toBe(2);
+      later(60 * 60_000 + 9_000);
+      expect(await asked()).toBe(2);
+      op.lies.instead = {};
+      later(60 * 60_000 + 11_000);
+      expect((await begin()).answer.status).toBe(303);
+      expect(op.asked[path]).toBe(3);
+    });
+
+    it('its secret, its codes and its tokens are in no event', async () => {
+      await linked('bob');
+      await signIn();
+      const codes = op.exchanged.flatMap((body) => [body.get('code')!, body.get('code_verifier')!]);
+      const written = JSON.stringify(await events({}));
+      for (const secret of ['secret', ...codes]) expect(written).not.toContain(secret);
+    });
+  });
+});
+
+describe('ported from the OpenID conformance suite (relying party, basic)', () => {
+  /** Only the header and the claims of a token are as they were. */
+  const withSignature = (signature: string) => (idToken: string) =>
+    `${idToken.split('.').slice(0, 2).join('.')}.${signature}`;
+  const reversed = (idToken: string) => {
+    const signature = Buffer.from(idToken.split('.')[2]!, 'base64url').reverse().toString('base64url');
+    return withSignature(signature)(idToken);
+  };
+  const withHeader = (header: object, signature: (text: string) => string) => (idToken: string) => {
+    const encoded = Buffer.from(JSON.stringify(header)).toString('base64url');
+    const text = `${encoded}.${idToken.split('.')[1]}`;
+    return `${text}.${signature(text)}`;
+  };
+  const seconds = () => Math.floor(Date.now() / 1000);
+  let keys: Forge['keys'];
+  let rs256: Forge['keys'];
+  let others: Forge['keys'];
+  beforeAll(async () => {
+    keys = op.keys;
+    others = [await newKey('other')];
+    rs256 = [await newKey('rsa', 'RS256')];
+  });
+  afterEach(() => {
+    op.keys = keys;
+  });
+
+  it.each<[string, () => void]>([
+    ['oidcc-client-test-invalid-iss', () => (op.lies.claims = { iss: 'https://evil.example' })],
+    ['oidcc-client-test-missing-sub', () => (op.lies.claims = { sub: undefined })],
+    ['oidcc-client-test-invalid-aud', () => (op.lies.claims = { aud: 'another' })],
+    ['oidcc-client-test-missing-aud', () => (op.lies.claims = { aud: undefined })],
+    ['oidcc-client-test-missing-iat', () => (op.lies.claims = { iat: undefined })],
+    ['oidcc-client-test-nonce-invalid', () => (op.lies.claims = { nonce: 'another' })],
+    ['oidcc-client-test-idtoken-sig-none', () => (op.lies.alter = withHeader({ alg: 'none' }, () => ''))],
+    ['oidcc-client-test-invalid-sig-es256', () => (op.lies.alter = reversed)],
+    [
+      'oidcc-client-test-invalid-sig-rs256',
+      () => {
+        op.keys = rs256;
+        op.lies.alter = reversed;
+      },
+    ],
+    [
+      'oidcc-client-test-invalid-sig-hs256',
+      () => {
+        op.lies.metadata = { id_token_signing_alg_values_supported: ['ES256', 'HS256'] };
+        op.lies.alter = withHeader({ alg: 'HS256' }, (text) =>
+          createHmac('sha256', 'secret').update(text).digest('base64url'),
+        );
+      },
+    ],
+    [
+      'oidcc-client-test-kid-absent-multiple-jwks',
+      () => {
+        op.keys = [...keys, ...others];
+        op.lies.header = { kid: undefined };
+      },
+    ],
+  ])('ported from %s: nobody is signed in', async (_, lie) => {
+    await linked('bob');
+    lie();
+    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
+  });
+
+  it.each<[string, () => void]>([
+    ['oidcc-client-test', () => {}],
+    ['oidcc-client-test-idtoken-sig-rs256', () => (op.keys = rs256)],
+    ['oidcc-client-test-kid-absent-single-jwks', () => (op.lies.header = { kid: undefined })],
+  ])('ported from %s: the right person is signed in', async (_, be) => {
+    await linked('bob');
+    be();
+    expect(principalOfSlip(await signIn()).id).toBe('bob');
+  });
+
+  it('ported from oidcc-client-test-userinfo-invalid-sub: userinfo is not asked, so it can say what it likes', async () => {
+    await linked('bob');
+    const instead = (_: unknown, response: ServerResponse) =>
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"sub":"carol"}');
+    op.lies.instead = { '/userinfo': instead };
+    expect(principalOfSlip(await signIn()).id).toBe('bob');
+    expect(op.asked['/userinfo']).toBeUndefined();
+  });
+
+  it('ported from oidcc-client-test-discovery-issuer-mismatch: nobody is sent there', async () => {
+    for (const issuer of [other.issuer, `${op.issuer}/x`, undefined, 7]) {
+      op.lies.metadata = { issuer };
+      change('op', {});
+      const { answer } = await begin();
+      expect([issuer, answer.status, answer.body.code]).toEqual([issuer, 502, 'provider_failed']);
+    }
+  });
+
+  it.each<[string, () => void]>([
+    ['no exp', () => (op.lies.claims = { exp: undefined })],
+    ['an exp that is over', () => (op.lies.claims = { exp: seconds() - 60 })],
+    ['an nbf that lies ahead', () => (op.lies.claims = { nbf: seconds() + 60 })],
+    ['another azp', () => (op.lies.claims = { azp: 'another' })],
+    ['several audiences, and no azp', () => (op.lies.claims = { aud: ['atlas', 'another'] })],
+    ['an audience that is an object', () => (op.lies.claims = { aud: { atlas: true } })],
+    ['a critical header', () => (op.lies.header = { crit: ['b64'], b64: true })],
+    ['no signature', () => (op.lies.alter = withSignature(''))],
+    ['a signature that is no base64', () => (op.lies.alter = withSignature('*'))],
+    ['four parts', () => (op.lies.alter = (idToken) => `${idToken}.x`)],
+    ['no JSON', () => (op.lies.alter = () => 'e30.e30.x'.replaceAll('e30', 'eyJ'))],
+    ['an encrypted token', () => (op.lies.alter = () => 'a.b.c.d.e')],
+    ['no ID token at all', () => (op.lies.tokens = { id_token: undefined })],
+    ['an ID token that is no text', () => (op.lies.tokens = { id_token: { sub: 'x' } })],
+    [
+      'the key that it brings itself',
+      () => (op.lies.alter = withHeader({ alg: 'ES256', jwk: others[0]!.jwk }, () => 'x'.repeat(86))),
+    ],
+  ])('besides: an ID token with %s signs nobody in', async (_, lie) => {
+    await linked('bob');
+    lie();
+    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
   });
 });

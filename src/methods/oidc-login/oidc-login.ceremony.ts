@@ -16,6 +16,7 @@ import { User, principalOf } from '../../users/index.js';
 import type { Provider } from './oidc-login.config.js';
 import type { OidcIdentity } from './oidc-login.entity.js';
 import { Exchange } from './oidc-login.exchange.js';
+import { RefusedThere } from './oidc-login.failures.js';
 import { Identities, type Found } from './oidc-login.identities.js';
 import { authenticatedAt, methodsOf, type Goal } from './oidc-login.js';
 import { Transactions } from './oidc-login.transactions.js';
@@ -70,8 +71,7 @@ export class OidcCeremony {
    */
   async end(provider: Provider, request: AuthRequest): Promise<Ending> {
     const query = new URLSearchParams(request.target.replace(/^[^?]*/, ''));
-    const [state] = query.getAll('state');
-    const transaction = await this.transactions.end(provider.id, state, request);
+    const transaction = await this.transactions.end(provider.id, query.getAll('state'), request);
     const as = this.issuers.names.find((name) => name === transaction.as);
     if (!as) throw new BadRequestException({ code: 'invalid_transaction', detail: 'Begin again.' });
     try {
@@ -80,18 +80,22 @@ export class OidcCeremony {
       if (goal.kind === 'link') return { returnTo, linked: await this.link(provider, claims, goal) };
       return { returnTo, issued: await this.signIn(provider, claims, as, request) };
     } catch (error) {
-      if (!(error instanceof BadCredential)) throw error;
-      const refusal = this.authenticator.refuse(as, error);
-      const { code, reason, account: actor } = error;
-      const details = { code, reason, provider: provider.id };
-      await this.refusals.writeNow(refusal, {
-        event: 'authn_login_fail',
-        actor,
-        method: 'oidc-login',
-        details,
-      });
-      throw refusal;
+      throw await this.written(error, provider, as);
     }
+  }
+
+  /** What to answer to a failed sign-in, once it is in the audit log. What is the provider's fault is not written there. */
+  private async written(error: unknown, { id: provider }: Provider, as: MethodName): Promise<unknown> {
+    if (!(error instanceof BadCredential || error instanceof RefusedThere)) return error;
+    const refusal = error instanceof RefusedThere ? error : this.authenticator.refuse(as, error);
+    const { code, reason, account } = error;
+    await this.refusals.writeNow(refusal, {
+      event: 'authn_login_fail',
+      actor: account,
+      method: 'oidc-login',
+      details: { code, reason, provider },
+    });
+    return refusal;
   }
 
   private async signIn(provider: Provider, claims: IDToken, as: MethodName, request: AuthRequest) {

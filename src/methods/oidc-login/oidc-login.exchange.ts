@@ -8,7 +8,7 @@ import {
 } from 'openid-client';
 import { BadCredential } from '../../auth/index.js';
 import type { Provider } from './oidc-login.config.js';
-import { refusalOf } from './oidc-login.failures.js';
+import { failureOf, refusalOf } from './oidc-login.failures.js';
 import type { Transaction } from './oidc-login.js';
 import { Providers } from './oidc-login.providers.js';
 
@@ -22,7 +22,7 @@ export class Exchange {
     try {
       return await this.providers.configurationOf(provider);
     } catch (error) {
-      throw refusalOf(error, provider);
+      throw failureOf(error, provider);
     }
   }
 

@@ -18,30 +18,45 @@ const UNAVAILABLE = /^(?:temporarily_unavailable|server_error)$/;
 const WRONG =
   /^(?:ERR_INVALID_ARG_VALUE|OAUTH_(?:INVALID_RESPONSE|JWT_CLAIM_COMPARISON_FAILED|JWT_TIMESTAMP_CHECK_FAILED|KEY_SELECTION_FAILED|PARSE_ERROR|UNSUPPORTED_OPERATION))$/;
 
+/** The person said no, or gave up. */
+export class RefusedThere extends ForbiddenException {
+  readonly code = 'sign_in_refused';
+  readonly reason = 'the provider signed nobody in';
+  readonly account = undefined;
+
+  constructor() {
+    super({
+      code: 'sign_in_refused',
+      detail: 'The provider signed nobody in: that was refused there, or not finished.',
+    });
+  }
+}
+
 const logger = new Logger('OidcLogin');
 
 /**
- * What to answer where a provider could not be asked, or its answer is no good. Nothing of its words goes out: whoever holds
- * the link can have written them.
+ * What to answer to the end of a sign-in that went wrong. Nothing of the provider's words goes out: whoever holds the link can
+ * have written them.
  */
-export function refusalOf(error: unknown, { id: provider }: Provider): Error {
+export function refusalOf(error: unknown, provider: Provider): Error {
   if (error instanceof BadCredential || error instanceof HttpException) return error;
   if (error instanceof AuthorizationResponseError) {
-    if (REFUSED.test(error.error)) return refused();
+    if (REFUSED.test(error.error)) return new RefusedThere();
     return UNAVAILABLE.test(error.error) ? unavailable() : failed();
   }
   if (error instanceof ResponseBodyError && error.error === 'invalid_grant')
     return new BadCredential('invalid_identity', 'the provider does not take the code');
-  const code = codeOf(error);
-  if (WRONG.test(code)) return new BadCredential('invalid_identity', reasonOf(error));
-  logger.warn({ event: 'provider failed', provider, code, reason: reasonOf(error) });
-  return code === 'OAUTH_TIMEOUT' || isUnreachable(error) ? unavailable() : failed();
+  if (WRONG.test(codeOf(error))) return new BadCredential('invalid_identity', reasonOf(error));
+  return failureOf(error, provider);
+}
+
+/** What to answer where a provider cannot be asked, or does not answer as a provider does. */
+export function failureOf(error: unknown, { id: provider }: Provider): Error {
+  logger.warn({ event: 'provider failed', provider, code: codeOf(error), reason: reasonOf(error) });
+  return isUnreachable(error) ? unavailable() : failed();
 }
 
 const codeOf = (error: unknown) => String((error as { code?: unknown } | undefined)?.code ?? '');
-
-/** `fetch` says no more than that. */
-const isUnreachable = (error: unknown) => error instanceof TypeError && !codeOf(error);
 
 /** The library's own words: its messages quote nothing that came. */
 function reasonOf(error: unknown): string {
@@ -49,11 +64,12 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : 'unknown';
 }
 
-const refused = () =>
-  new ForbiddenException({
-    code: 'sign_in_refused',
-    detail: 'The provider signed nobody in: that was refused there, or not finished.',
-  });
+/** In the words of `fetch`, which the library may have wrapped. */
+function isUnreachable(error: unknown): boolean {
+  const { name, message, cause } = (error ?? {}) as Partial<Error>;
+  if (name === 'TimeoutError' || /^(?:fetch failed|terminated)$/.test(message ?? '')) return true;
+  return cause !== undefined && isUnreachable(cause);
+}
 
 const failed = () =>
   new BadGatewayException({

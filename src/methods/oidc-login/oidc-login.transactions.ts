@@ -25,15 +25,19 @@ export class Transactions {
 
   /**
    * The transaction that an answer of the provider belongs to. It is over with this, whatever comes of the answer.
-   * @param state as the answer has it
+   * @param states as the answer has them: there should be one
    * @throws BadRequestException `invalid_transaction` where this browser has none at this provider with that state, or it
    *   is over
    */
-  async end(provider: string, state: string | undefined, request: AuthRequest): Promise<Transaction> {
+  async end(
+    provider: string,
+    [state, ...more]: readonly string[],
+    request: AuthRequest,
+  ): Promise<Transaction> {
     const cookie = this.cookieOf(provider);
     const transaction = this.open(provider, cookie.read(request.header('Cookie')));
-    if (!transaction || transaction.expires <= Date.now() || !sameText(state, transaction.state))
-      throw over();
+    if (!transaction || transaction.expires <= Date.now()) throw over();
+    if (more.length || !sameText(state, transaction.state)) throw over();
     request.setHeader('Set-Cookie', cookie.clear());
     const first = await this.oneTime.use(
       'oidc-login transaction',
