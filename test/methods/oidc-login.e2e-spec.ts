@@ -684,6 +684,53 @@ describe('attacks', () => {
     op.keys = before;
   });
 
+  describe('OIDCRP-17: a provider that is not ours (oidc-provider, which the OpenID Foundation has certified)', () => {
+    let independent: TestProvider | undefined;
+    afterEach(() => independent?.close());
+
+    async function enter(id: string, registered: object, own: Partial<Provider>) {
+      const redirectUri = (from: string) => providers.redirectUri(configured(from, { id }));
+      independent = await startProvider(redirectUri, registered);
+      independent.person = randomUUID();
+      providers.add(configured(independent.issuer, { id, create: { roles: ['viewer'] }, ...own }));
+      const { browser, location } = await begin(id);
+      return comeBack(browser, await throughTheProvider(location));
+    }
+
+    it.each(['client_secret_basic', 'client_secret_post'] as const)('signs in by %s', async (method) => {
+      const answer = await enter('real', { token_endpoint_auth_method: method }, { clientAuth: method });
+      expect([answer.status, principalOfSlip(answer).roles]).toEqual([200, ['viewer']]);
+    });
+
+    it('signs in by private_key_jwt: no secret is shared', async () => {
+      const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+      const own = { alg: 'ES256', kid: 'ours', use: 'sig' };
+      const answer = await enter(
+        'real',
+        {
+          token_endpoint_auth_method: 'private_key_jwt',
+          token_endpoint_auth_signing_alg: 'ES256',
+          client_secret: undefined,
+          jwks: { keys: [{ ...(await exportJWK(publicKey)), ...own }] },
+        },
+        {
+          clientAuth: 'private_key_jwt',
+          clientSecret: JSON.stringify({ ...(await exportJWK(privateKey)), ...own }),
+        },
+      );
+      expect(answer.status).toBe(200);
+    });
+
+    it('a wrong secret signs nobody in, and is our own fault', async () => {
+      await unchanged(async () =>
+        expect(await enter('real', {}, { clientSecret: 'wrong' })).toMatchObject({
+          status: 502,
+          body: { code: 'provider_failed' },
+        }),
+      );
+    });
+  });
+
   it('an e-mail address, a username or an id that the provider names links nothing, verified or not', async () => {
     op.lies.sub = 'bob';
     for (const email_verified of [true, false]) {
@@ -962,4 +1009,111 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
     lie();
     await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
   });
+});
+
+describe('oidc-login, ending in each issuer that is installed', () => {
+  let whole: Booted;
+  let names: readonly string[];
+  beforeAll(async () => {
+    whole = await boot();
+    names = whole.app.get(Issuers).names;
+    const all = whole.app.get(Providers, { strict: false });
+    all.add(configured(op.issuer, { id: 'op', create: { roles: ['viewer'] } }));
+  });
+  afterAll(() => whole.close());
+
+  /** What a browser says of a page that another site sent it to. */
+  const FROM_THERE = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' };
+
+  async function enter(name: string, returnTo?: string) {
+    const { browser, location } = await begin(
+      'op',
+      { as: name, ...(returnTo && { returnTo }) },
+      whole.origin,
+    );
+    const back = op.authorize(location);
+    const answer = await seen(
+      await browser.get(new URL(back.pathname + back.search, whole.origin), { headers: FROM_THERE }),
+    );
+    return { browser, answer };
+  }
+
+  /** Sends what was issued along. */
+  const carrying = ({ browser, answer: { body } }: Awaited<ReturnType<typeof enter>>) =>
+    client(whole.origin, {
+      Cookie: browser.cookieOf(whole.origin),
+      ...(body.access_token && { Authorization: `${body.token_type} ${body.access_token}` }),
+      ...(body.csrf_token && { 'X-CSRF-Token': body.csrf_token, 'Sec-Fetch-Site': 'same-origin' }),
+    });
+
+  it('signs in, although the browser comes from another site, and writes it down', async () => {
+    expect(names.length).toBeGreaterThan(0);
+    for (const name of names) {
+      op.lies.sub = randomUUID();
+      const entered = await enter(name);
+      expect([name, entered.answer.status]).toEqual([name, 200]);
+      const { status, body } = await carrying(entered).get(`/demo/${name}`);
+      expect([status, body.tenantId, body.roles]).toEqual([200, 'acme', ['viewer']]);
+      const where = { userId: body.id as string, event: 'authn_login_success' as const };
+      expect(await whole.db.manager.findBy(AuditEvent, where)).toMatchObject([
+        { method: 'oidc-login', details: { as: name } },
+      ]);
+    }
+  });
+
+  it('changes what opens the account only for its own pages', async () => {
+    for (const name of names) {
+      op.lies.sub = randomUUID();
+      const entered = await enter(name);
+      const me = carrying(entered);
+      const [identity] = (await me.get('/oidc-identities')).body.items;
+      expect((await me.post('/auth/oidc/op/link')).status).toBe(200);
+      const cookie = entered.browser.cookieOf(whole.origin);
+      if (cookie) {
+        // What another site makes the browser ask for: the cookie goes along, and nothing else does.
+        const foreign = client(whole.origin, { Cookie: cookie, ...FROM_THERE });
+        expect((await foreign.post('/auth/oidc/op/link')).status).toBe(403);
+        expect((await foreign.send('DELETE', `/oidc-identities/${identity.id}`)).status).toBe(403);
+      }
+      expect((await me.get('/oidc-identities')).body.items).toHaveLength(1);
+    }
+  });
+
+  it('goes on to a page with what a browser keeps, and with nothing else', async () => {
+    for (const name of names) {
+      op.lies.sub = randomUUID();
+      const { answer } = await enter(name);
+      const isKept = answer.headers.getSetCookie().some((line) => !line.startsWith('oidc-'));
+      if (isKept) {
+        const { answer: sent, browser } = await enter(name, '/me');
+        expect([sent.status, sent.headers.get('location')]).toEqual([303, '/me']);
+        expect((await browser.get(`${whole.origin}/me`)).status).toBe(200);
+      } else expect((await begin('op', { as: name, returnTo: '/me' }, whole.origin)).answer.status).toBe(400);
+    }
+  });
+});
+
+it('in production it is over HTTPS only, and the cookie is bound to this host', async () => {
+  const production = await boot({
+    methods: [oidcLogin, slip],
+    env: {
+      NODE_ENV: 'production',
+      APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+      PUBLIC_URL: 'https://api.atlas.test',
+      TRUST_PROXY: '127.0.0.1',
+    },
+    logTo: { write: () => {} },
+  });
+  production.app.get(Providers).add(configured(op.issuer, { id: 'op' }));
+  const { get } = client(production.origin, { Host: 'api.atlas.test' });
+  for (const path of ['/auth/oidc/op?as=slip', '/auth/oidc/op/callback?code=x&state=x'])
+    expect(await get(path)).toMatchObject({ status: 403, body: { code: 'https_required' } });
+  const { status, headers } = await get('/auth/oidc/op?as=slip', { 'X-Forwarded-Proto': 'https' });
+  expect([status, headers.getSetCookie()]).toEqual([
+    303,
+    [expect.stringMatching(/^__Host-oidc-op=[\w.-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/)],
+  ]);
+  const redirectUri = new URL(headers.get('location')!).searchParams.get('redirect_uri');
+  expect(redirectUri).toBe('https://api.atlas.test/auth/oidc/op/callback');
+  await production.close();
 });

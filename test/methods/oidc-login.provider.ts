@@ -39,23 +39,28 @@ export async function startProvider(
   await once(server, 'listening');
   const issuer = `http://localhost:${(server.address() as AddressInfo).port}`;
   const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
-  const stores = new Map<string, Adapter>();
+  const registered = {
+    client_id: 'atlas',
+    client_secret: 'secret',
+    redirect_uris: [redirectUri(issuer)],
+    ...client,
+  };
+  const stores = new Map<string, Adapter>([
+    ['Client', new InMemory(new Map([['atlas', registered as AdapterPayload]]))],
+  ]);
   const storeOf = (kind: string) => {
     if (!stores.has(kind)) stores.set(kind, new InMemory());
     return stores.get(kind)!;
   };
   const engine = new Provider(issuer, {
     adapter: storeOf,
-    clients: [
-      { client_id: 'atlas', client_secret: 'secret', redirect_uris: [redirectUri(issuer)], ...client },
-    ],
     cookies: { keys: [randomBytes(16).toString('hex')] },
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'one', alg: 'RS256' }] },
     features: { devInteractions: { enabled: false } },
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     interactions: { url: (_, { uid }) => `/interaction/${uid}` },
     pkce: { required: () => true },
-    renderError: (context, { error }) => void (context.body = { error }),
+    renderError: (context, out) => void (context.body = out),
     ttl: { Session: 600, Interaction: 600, Grant: 600, AccessToken: 600, IdToken: 600 },
   });
   const provider: TestProvider = {
