@@ -63,8 +63,7 @@ async function seen(response: Response) {
   const json = /json/.test(response.headers.get('content-type') ?? '');
   return {
     status: response.status,
-    // oxlint-disable-next-line typescript/no-explicit-any -- a test asserts on whatever came
-    body: (json && text ? JSON.parse(text) : text) as any,
+    body: json && text ? JSON.parse(text) : text,
     headers: response.headers,
     text,
   };
@@ -484,7 +483,8 @@ describe('attacks', () => {
       const headers = { Cookie: answer.headers.getSetCookie()[0]!.split(';')[0] };
       const backs = Array.from({ length: 4 }, () => op.authorize(location));
       const answers = await Promise.all(backs.map((back) => comeBack(new Browser(), back, headers)));
-      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 400, 400, 400]);
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+      expect(answers.filter(({ body }) => body.code === 'invalid_transaction')).toHaveLength(3);
     });
 
     it('after ten minutes', () =>
@@ -684,7 +684,7 @@ describe('attacks', () => {
     op.keys = before;
   });
 
-  describe('OIDCRP-17: a provider that is not ours (oidc-provider, which the OpenID Foundation has certified)', () => {
+  describe('OIDCRP-17: a provider that is not ours: oidc-provider', () => {
     let independent: TestProvider | undefined;
     afterEach(() => independent?.close());
 
@@ -898,7 +898,9 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
   const withSignature = (signature: string) => (idToken: string) =>
     `${idToken.split('.').slice(0, 2).join('.')}.${signature}`;
   const reversed = (idToken: string) => {
-    const signature = Buffer.from(idToken.split('.')[2]!, 'base64url').reverse().toString('base64url');
+    const signature = Buffer.from(Buffer.from(idToken.split('.')[2]!, 'base64url').toReversed()).toString(
+      'base64url',
+    );
     return withSignature(signature)(idToken);
   };
   const withHeader = (header: object, signature: (text: string) => string) => (idToken: string) => {

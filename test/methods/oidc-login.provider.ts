@@ -22,7 +22,7 @@ class InMemory implements Adapter {
   };
 }
 
-/** A provider that is not ours: `oidc-provider`, certified by the OpenID Foundation, on a port of its own. */
+/** A provider that is not ours: `oidc-provider`, on a port of its own. */
 export interface TestProvider {
   readonly issuer: string;
   /** Who is signed in there: whoever it is says yes to everything. */

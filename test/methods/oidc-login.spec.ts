@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { generateKeyPairSync } from 'node:crypto';
 import { BadSettings, Settings } from '../../src/config/index.js';
 import { oidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';

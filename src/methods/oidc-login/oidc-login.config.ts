@@ -37,18 +37,12 @@ const provider = z.strictObject({
 
 const list = z
   .string()
-  .transform((json, context) => {
-    try {
-      return JSON.parse(json) as unknown;
-    } catch {
-      context.addIssue({ code: 'custom', message: 'must be JSON' });
-      return z.NEVER;
-    }
-  })
+  .refine(isJson, 'must be JSON')
+  .transform((json) => JSON.parse(json) as unknown)
   .pipe(z.array(provider, 'must be a list').max(100, 'lists more than 100'));
 
 /** Every other variable as well: the secrets have names of the providers' own. */
-const schema = z.looseObject({ OIDC_PROVIDERS: list.default([]) });
+const schema = z.object({ OIDC_PROVIDERS: list.default([]) }).catchall(z.string().optional());
 
 /** A provider at which the accounts of one tenant sign in. */
 export interface Provider {
@@ -80,7 +74,7 @@ export function oidcProviders(settings: Settings): Provider[] {
   const providers = listed.map((each) => ({
     ...each,
     name: each.name ?? each.id,
-    clientSecret: each.clientSecret ?? String(others[secretIn(each)] ?? ''),
+    clientSecret: each.clientSecret ?? others[secretIn(each)] ?? '',
   }));
   const faults = providers.flatMap((each, index) => {
     const fault = faultOf(each, settings.production, secretIn(each));
@@ -114,6 +108,15 @@ function faultOf(
 function isIssuer(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return /^https?:$/.test(url?.protocol ?? '') && !url!.username && !/[?#\s]/.test(text);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isPrivateJwk(json: string): boolean {

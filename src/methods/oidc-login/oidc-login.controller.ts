@@ -13,7 +13,7 @@ const Start = z.strictObject({
 });
 
 /** What a browser goes through before anybody is signed in. */
-@Controller('auth/oidc')
+@Controller('auth')
 @Public()
 export class OidcLoginController {
   constructor(
@@ -23,13 +23,13 @@ export class OidcLoginController {
     private readonly host: HttpAdapterHost,
   ) {}
 
-  @Get()
+  @Get('oidc')
   list() {
     return { items: this.providers.all.map(({ id, name, tenant }) => ({ id, name, tenant })) };
   }
 
   /** Sends the browser to the provider. */
-  @Get(':provider')
+  @Get('oidc/:provider')
   @Revealing()
   async start(
     @Param('provider') id: string,
@@ -47,7 +47,7 @@ export class OidcLoginController {
   }
 
   /** Takes the browser back, with the provider's answer. The issuer's answer, or the page to go on to. */
-  @Get(':provider/callback')
+  @Get('oidc/:provider/callback')
   @Revealing()
   async callback(
     @Param('provider') id: string,

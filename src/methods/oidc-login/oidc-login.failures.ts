@@ -56,7 +56,10 @@ export function failureOf(error: unknown, { id: provider }: Provider): Error {
   return isUnreachable(error) ? unavailable() : failed();
 }
 
-const codeOf = (error: unknown) => String((error as { code?: unknown } | undefined)?.code ?? '');
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : '';
+  return typeof code === 'string' ? code : '';
+}
 
 /** The library's own words: its messages quote nothing that came. */
 function reasonOf(error: unknown): string {
