@@ -1,9 +1,21 @@
-import { BadRequestException, Controller, Get, HttpStatus, Param, Query, Res } from '@nestjs/common';
+import {
+  BadRequestException,
+  Body,
+  Controller,
+  Get,
+  HttpCode,
+  HttpStatus,
+  Param,
+  Post,
+  Query,
+  Res,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
-import { Incoming, Issuers, Public, Revealing, type AuthRequest } from '../../auth/index.js';
+import { Incoming, Issuers, Public, Revealing, Takes, type AuthRequest } from '../../auth/index.js';
 import { OidcCeremony } from './oidc-login.ceremony.js';
 import { isLocalPath } from './oidc-login.js';
+import { ProviderLogout } from './oidc-login.logout.js';
 import { Providers } from './oidc-login.providers.js';
 import { identityView } from './oidc-login.view.js';
 
@@ -12,6 +24,9 @@ const Start = z.strictObject({
   returnTo: z.string().refine(isLocalPath, 'Must be a path of this origin, as /documents.').optional(),
 });
 
+/** What else a message has is not looked at (Back-Channel Logout 1.0, section 2.5). */
+const Logout = z.object({ logout_token: z.string().max(10_000) });
+
 /** What a browser goes through before anybody is signed in. */
 @Controller('auth')
 @Public()
@@ -19,6 +34,7 @@ export class OidcLoginController {
   constructor(
     private readonly providers: Providers,
     private readonly ceremony: OidcCeremony,
+    private readonly logout: ProviderLogout,
     private readonly issuers: Issuers,
     private readonly host: HttpAdapterHost,
   ) {}
@@ -58,6 +74,17 @@ export class OidcLoginController {
     if (returnTo === undefined) return linked ? identityView(linked) : issued;
     this.goTo(returnTo, request, response);
     return undefined;
+  }
+
+  /** Takes a message of the provider's, which no browser has in its hands. */
+  @Post('oidc/:provider/backchannel-logout')
+  @Takes('form')
+  @HttpCode(200)
+  async providerLogout(
+    @Param('provider') id: string,
+    @Body({ schema: Logout }) { logout_token }: z.output<typeof Logout>,
+  ): Promise<void> {
+    await this.logout.end(this.providers.find(id), logout_token);
   }
 
   private goTo(url: URL | string, request: AuthRequest, response: unknown): void {

@@ -1,14 +1,12 @@
-import type { CustomFetch } from 'openid-client';
-
 /** Far above any provider's metadata and keys. */
 const MOST_BYTES = 256 * 1024;
 
 /**
  * How this server asks a provider: it goes where the provider's own metadata says and nowhere else, for a redirect is an
- * answer like any other and no good one; and it reads so much and no more. The time is limited by `openid-client`.
+ * answer like any other and no good one; and it reads so much and no more. The time is limited by the libraries that ask.
  */
-export const boundedFetch: CustomFetch = async (url, options) => {
-  const { body, status, headers } = await fetch(url, { ...(options as RequestInit), redirect: 'manual' });
+export async function boundedFetch(url: string, options: object): Promise<Response> {
+  const { body, status, headers } = await fetch(url, { ...options, redirect: 'manual' });
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body ?? []) {
@@ -17,4 +15,4 @@ export const boundedFetch: CustomFetch = async (url, options) => {
     chunks.push(chunk);
   }
   return new Response(size ? Buffer.concat(chunks) : null, { status, headers });
-};
+}
