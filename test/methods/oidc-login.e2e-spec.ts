@@ -845,6 +845,16 @@ describe('attacks', () => {
       expect([answer.status, answer.headers.getSetCookie()]).toEqual([status, []]);
     });
 
+    it.each([undefined, 'no URL', 'javascript:alert(1)'])('nobody is sent to %s', async (endpoint) => {
+      op.lies.metadata = { authorization_endpoint: endpoint };
+      const { answer } = await begin();
+      expect([answer.status, answer.body.code, answer.headers.getSetCookie()]).toEqual([
+        502,
+        'provider_failed',
+        [],
+      ]);
+    });
+
     it('one that answers with a body without an end, or not at all, is left after a while', async () => {
       const timeout = AbortSignal.timeout.bind(AbortSignal);
       jest.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {

@@ -18,7 +18,7 @@ import type { OidcIdentity } from './oidc-login.entity.js';
 import { Exchange } from './oidc-login.exchange.js';
 import { RefusedThere } from './oidc-login.failures.js';
 import { Identities, type Found } from './oidc-login.identities.js';
-import { authenticatedAt, methodsOf, type Goal } from './oidc-login.js';
+import { authenticatedAt, methodsOf, newTransaction, type Goal } from './oidc-login.js';
 import { Transactions } from './oidc-login.transactions.js';
 
 /** How a way to a provider and back has ended. */
@@ -53,9 +53,10 @@ export class OidcCeremony {
     wanted: { as: MethodName; goal: Goal; returnTo?: string | undefined },
     request: AuthRequest,
   ): Promise<URL> {
-    const configuration = await this.exchange.configurationOf(provider);
-    const transaction = this.transactions.begin(provider.id, wanted, request);
-    return this.exchange.authorizationUrl(configuration, provider, transaction);
+    const transaction = newTransaction(wanted);
+    const url = await this.exchange.authorizationUrl(provider, transaction);
+    this.transactions.begin(provider.id, transaction, request);
+    return url;
   }
 
   /** Whether a browser keeps by itself what a method issues: what stands in the answer alone is lost on the next page. */
@@ -99,16 +100,18 @@ export class OidcCeremony {
   }
 
   private async signIn(provider: Provider, claims: IDToken, as: MethodName, request: AuthRequest) {
-    const { id: credentialId, user } = await this.accountOf(provider, claims);
+    const found = await this.accountOf(provider, claims);
     const proof = {
       method: 'oidc-login',
-      credentialId,
+      credentialId: found.id,
       at: authenticatedAt(claims.auth_time),
       amr: provider.trustAmr ? methodsOf(claims['amr']) : [],
       bound: false,
     } as const;
+    const principal = principalOf(found.user, proof, refused);
+    this.identities.used(found);
     // The epoch came with the identity, in one row: if all sign-ins are ended by now, this one is over already.
-    return this.issuers.find(as)!.issue(principalOf(user, proof, refused), begunHere(request), user.epoch);
+    return this.issuers.find(as)!.issue(principal, begunHere(request), found.user.epoch);
   }
 
   private async accountOf(provider: Provider, claims: IDToken): Promise<Found> {

@@ -26,13 +26,13 @@ export class Exchange {
     }
   }
 
-  /** Where the browser is to go. */
-  async authorizationUrl(
-    configuration: Configuration,
-    provider: Provider,
-    { state, nonce, verifier }: Transaction,
-  ): Promise<URL> {
-    return buildAuthorizationUrl(configuration, {
+  /**
+   * Where the browser is to go.
+   * @throws HttpException `provider_unavailable`, `provider_failed`
+   */
+  async authorizationUrl(provider: Provider, { state, nonce, verifier }: Transaction): Promise<URL> {
+    const configuration = await this.configurationOf(provider);
+    const parameters = {
       redirect_uri: this.providers.redirectUri(provider),
       scope: provider.scopes.join(' '),
       state,
@@ -40,7 +40,12 @@ export class Exchange {
       code_challenge: await calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
       ...(provider.maxAge !== undefined && { max_age: String(provider.maxAge) }),
-    });
+    };
+    try {
+      return buildAuthorizationUrl(configuration, parameters);
+    } catch (error) {
+      throw failureOf(error, provider);
+    }
   }
 
   /**

@@ -18,6 +18,7 @@ export interface Subject {
 export interface Found {
   readonly id: string;
   readonly user: User;
+  readonly lastUsedAt: Date | null;
 }
 
 type Row = UserRow & { readonly id: string; readonly lastUsedAt: Date | string | null };
@@ -41,9 +42,12 @@ export class Identities {
 
   async find({ iss, sub }: Subject): Promise<Found | undefined> {
     const [row] = await this.dataSource.query<Row[]>(this.sql, [iss, sub]);
-    if (!row) return undefined;
-    this.lastSeen.touch(OidcIdentity, 'lastUsedAt', row.id, instantOrNull(row.lastUsedAt));
-    return { id: row.id, user: userFrom(row) };
+    return row && { id: row.id, user: userFrom(row), lastUsedAt: instantOrNull(row.lastUsedAt) };
+  }
+
+  /** Somebody signs in by it. */
+  used({ id, lastUsedAt }: Found): void {
+    this.lastSeen.touch(OidcIdentity, 'lastUsedAt', id, lastUsedAt);
   }
 
   /**

@@ -2,7 +2,7 @@ import { BadRequestException, Injectable } from '@nestjs/common';
 import type { AuthRequest } from '../../auth/index.js';
 import { Settings } from '../../config/index.js';
 import { OneTime, SecretBox } from '../../crypto/index.js';
-import { TransactionCookie, newTransaction, sameText, type Transaction } from './oidc-login.js';
+import { TransactionCookie, sameText, type Transaction } from './oidc-login.js';
 
 /** The ways to providers that are open: each lies sealed in the browser that is on it, and in no table. */
 @Injectable()
@@ -16,11 +16,9 @@ export class Transactions {
     this.box = new SecretBox(settings, 'oidc-login');
   }
 
-  begin(provider: string, wanted: Parameters<typeof newTransaction>[0], request: AuthRequest): Transaction {
-    const transaction = newTransaction(wanted);
+  begin(provider: string, transaction: Transaction, request: AuthRequest): void {
     const sealed = this.box.seal(JSON.stringify(transaction), provider);
     request.setHeader('Set-Cookie', this.cookieOf(provider).set(sealed));
-    return transaction;
   }
 
   /**
