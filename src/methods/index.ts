@@ -7,6 +7,7 @@ export * as httpSignature from './http-signature/index.js';
 export * as jwt from './jwt/index.js';
 export * as mtls from './mtls/index.js';
 export * as oauth from './oauth/index.js';
+export * as oidcLogin from './oidc-login/index.js';
 export * as password from './password/index.js';
 export * as session from './session/index.js';
 export * as sigv4 from './sigv4/index.js';

@@ -7,7 +7,6 @@ import { clientAuthentication } from './client-authentication.js';
 import { clientMetadata, fapi } from './client-metadata.js';
 import { cookies } from './cookies.js';
 import { DEVICE_CODE_LIFETIME, device } from './device.js';
-import { device } from './device.js';
 import { discovery } from './discovery.js';
 import { dpop } from './dpop.js';
 import type { Grants } from './grants/grants.js';
