@@ -2,12 +2,14 @@ import type { Configuration, JWKS } from 'oidc-provider';
 import type { Settings } from '../../../config/index.js';
 import type { Accounts } from './accounts.js';
 import { signingIn } from './acr.js';
+import { backchannelLifetime, ciba } from './ciba.js';
 import { clientAuthentication } from './client-authentication.js';
 import { clientMetadata, fapi } from './client-metadata.js';
 import { cookies } from './cookies.js';
-import { device } from './device.js';
+import { DEVICE_CODE_LIFETIME, device } from './device.js';
 import { discovery } from './discovery.js';
 import { dpop } from './dpop.js';
+import type { Grants } from './grants/grants.js';
 import { logout } from './logout.js';
 import { mutualTls } from './mutual-tls.js';
 import { outgoing } from './outgoing.js';
@@ -16,6 +18,7 @@ import { registration } from './registration.js';
 import { requestObjects } from './request-objects.js';
 import { resourceIndicators } from './resources.js';
 import type { Storage } from './storage.js';
+import { tokenClaims } from './token-claims.js';
 import { mayAskAbout, mayEnd } from './token-policies.js';
 
 const MINUTE = 60;
@@ -28,6 +31,7 @@ export function configuration(
   storage: Storage,
   jwks: JWKS,
   tlsUrl: string | undefined,
+  grants: Grants,
 ): Configuration {
   return {
     adapter: (kind: string) => storage.of(kind),
@@ -52,6 +56,7 @@ export function configuration(
     ...clientAuthentication,
     ...outgoing(settings),
     extraClientMetadata: clientMetadata,
+    extraTokenClaims: tokenClaims,
     discovery: discovery(tlsUrl),
     allowOmittingSingleRegisteredRedirectUri: false,
     /** Scripts of a page may ask for tokens where the page belongs to a client that has no secret. */
@@ -60,6 +65,7 @@ export function configuration(
     features: {
       devInteractions: { enabled: false },
       ...device,
+      ...ciba(grants.backchannel),
       ...logout,
       claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
@@ -81,7 +87,9 @@ export function configuration(
     ttl: {
       AccessToken: 5 * MINUTE,
       AuthorizationCode: MINUTE,
+      BackchannelAuthenticationRequest: backchannelLifetime,
       ClientCredentials: 5 * MINUTE,
+      DeviceCode: DEVICE_CODE_LIFETIME,
       Grant: 14 * DAY,
       IdToken: 5 * MINUTE,
       Interaction: 10 * MINUTE,

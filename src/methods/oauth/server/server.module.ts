@@ -12,6 +12,7 @@ import { EngineController } from './engine.controller.js';
 import { Engine } from './engine.js';
 import { FormToken } from './form-token.js';
 import { InteractionsController } from './interactions.controller.js';
+import { grantControllers, grantProviders } from './grants/index.js';
 import { Interactions } from './interactions.js';
 import { SignIn } from './sign-in.js';
 import { Storage } from './storage.js';
@@ -21,7 +22,7 @@ import { Watch } from './watch.js';
 /** The authorization server. */
 @Module({
   imports: [AccessTokensModule, CryptoModule, PasswordsModule],
-  controllers: [ClientsController, EngineController, InteractionsController],
+  controllers: [ClientsController, EngineController, InteractionsController, ...grantControllers],
   providers: [
     Accounts,
     ClientAdministration,
@@ -34,6 +35,7 @@ import { Watch } from './watch.js';
     ServerSweep,
     SignIn,
     Storage,
+    ...grantProviders,
     Watch,
   ],
 })

@@ -9,6 +9,7 @@ const SAYS: Readonly<Record<string, string>> = {
   NoCodeError: 'Type in the code that your device shows.',
   NotFoundError: 'There is no such code. Compare it with the one that your device shows.',
   ExpiredError: 'This code has run out. Ask your device for a new one.',
+  TooManyCodes: 'There were too many wrong codes. Wait a quarter of an hour, then try again.',
   AlreadyUsedError: 'This code was used already. Ask your device for a new one.',
 };
 
