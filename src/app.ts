@@ -3,7 +3,7 @@ import { HttpAdapterHost, NestFactory } from '@nestjs/core';
 import type { INestApplication, Type } from '@nestjs/common';
 import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
-import type { AuthMethod } from './auth/index.js';
+import { Authenticator, type AuthMethod } from './auth/index.js';
 import type { Settings } from './config/index.js';
 import {
   Failures,
@@ -36,7 +36,9 @@ export async function createApp(
   );
   const failures = app.get(Failures);
   const events = app.get(RefusalEvents);
-  app.useGlobalFilters(new ProblemFilter(app.get(HttpAdapterHost), [failures, events]));
+  app.useGlobalFilters(
+    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [failures, events]),
+  );
   // What is answered where the filter never sees it: at the gate, or by an engine that answers by itself.
   app.getHttpServer().on('refused', (error: unknown, ip = '') => {
     if (ip) failures.refused(ip, error);

@@ -1,6 +1,6 @@
 import { AuditEvent } from './audit/index.js';
 import type { Policy, Rules } from './access/index.js';
-import type { Principal } from './auth/index.js';
+import { SECOND_FACTOR, type Principal } from './auth/index.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
 
 const CONTENT = ['title', 'body', 'notes', 'status', 'classification'];
@@ -12,8 +12,10 @@ const FOR_AUDITORS = without('body');
 const WRITABLE = [...CONTENT, 'shares'];
 
 const FIVE_MINUTES = 5 * 60_000;
+const DELETING_NEEDS_A_SECOND_FACTOR =
+  'Deleting a confidential or secret document needs a second factor proved in the last 5 minutes.';
 /** What counts as a second factor, in the words of RFC 8176: several factors, a one-time code, a key in hardware. */
-const SECOND_FACTORS = ['mfa', 'otp', 'hwk'];
+const SECOND_FACTORS = [SECOND_FACTOR, 'otp', 'hwk'];
 
 const isBound = ({ proofs }: Principal) => proofs.some((proof) => proof.bound);
 const hasFreshSecondFactor = ({ proofs }: Principal) =>
@@ -41,7 +43,7 @@ function everyone(me: Principal, { can, cannot }: Rules): void {
     );
   if (!hasFreshSecondFactor(me))
     cannot('delete', Document, { classification: { $in: ['confidential', 'secret'] } }).because(
-      'Deleting a confidential or secret document needs a second factor proved in the last 5 minutes.',
+      DELETING_NEEDS_A_SECOND_FACTOR,
     );
   if (!me.roles.includes('admin'))
     cannot('set', Document, ['classification'], {
@@ -87,5 +89,13 @@ export const policy: Policy = {
     'documents:write': [[Document, ['create', 'update', 'set']]],
     'documents:delete': [[Document, ['delete']]],
     'audit:read': [[AuditEvent, ['read']]],
+  },
+
+  details: {
+    document: [Document, { read: ['read'], update: ['update', 'set'], delete: ['delete'] }],
+  },
+
+  stepUps: {
+    [DELETING_NEEDS_A_SECOND_FACTOR]: { acr: SECOND_FACTOR, maxAge: FIVE_MINUTES / 1000 },
   },
 };

@@ -8,7 +8,7 @@ import { challengePattern, contractOf } from './contracts.js';
 import { Workshop, type Copy, filesBelow, importsOf } from './copies/copy.js';
 
 /** What calls a copied application once it stands. */
-const CALLER = ['contracts.ts', 'copies/knock.ts', 'copies/lifted.ts'];
+const CALLER = ['access-tokens.ts', 'contracts.ts', 'copies/knock.ts', 'copies/lifted.ts'];
 const PAGE = 'docs/lifting-a-method.md';
 
 /** The folders that these folders import, and those that they import, but never another method. */
@@ -21,6 +21,14 @@ function withKernel(methods: readonly string[]): string[] {
     }
   return folders;
 }
+
+/** A file of a method's tests, and those that it imports, and so on. */
+const withHelpers = (file: string): string[] => [
+  file,
+  ...importsOf(file)
+    .filter((target) => target.startsWith('test/') && target !== 'test/method.contract.ts')
+    .flatMap(withHelpers),
+];
 
 /** The module of the blank application as the page shows it, for these methods, without what was not copied. */
 function appModule(methods: readonly string[], copied: readonly string[]): string {
@@ -67,8 +75,12 @@ describe('a method is lifted with its folder and the kernel folders that it impo
       const copied = withKernel(lifted);
       for (const folder of copied) blank.add(folder);
       blank.write('src/app.module.ts', appModule(lifted, copied));
-      for (const file of [...CALLER, `methods/${proves}.contract.ts`]) blank.add(join('test', file));
-      if (ceremony) blank.add(`test/methods/${ceremony}.ceremony.ts`);
+      const files = [
+        ...CALLER.map((file) => join('test', file)),
+        ...withHelpers(`test/methods/${proves}.contract.ts`),
+        ...(ceremony ? withHelpers(`test/methods/${ceremony}.ceremony.ts`) : []),
+      ];
+      for (const file of files) blank.add(file);
       copies.set(method.name, blank);
     }
     for await (const blank of workshop.compile('src')) {

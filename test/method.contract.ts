@@ -27,8 +27,8 @@ export interface Contract {
   readonly guard: Type<CanActivate>;
   /** Whether a stolen copy of a request is useless: then it reaches what is secret. */
   readonly bound?: true;
-  /** Whether a request is good once. */
-  readonly once?: true;
+  /** Whether a request is good once; the `code` of the second 401, where that is another than {@link code}. */
+  readonly once?: true | string;
   /** Settings under which the rows hold. */
   readonly env?: Record<string, string>;
   /** The field that carries the credential: it may stand only once. */
@@ -42,6 +42,8 @@ export interface Contract {
    * its address and its database; `app` is an application on that database, which need not be the one at `origin`.
    */
   readonly issue: (running: Running, userId: string) => Promise<Credential>;
+  /** Credentials of other kinds that the method takes as well, for the bench. */
+  readonly also?: Readonly<Record<string, Contract['issue']>>;
   /** So many credentials of one account, each another: for the bench, where one credential again and again is easier. */
   readonly many?: (running: Running, userId: string, count: number) => Promise<Record<string, string>[]>;
 }
@@ -199,7 +201,13 @@ export function satisfiesTheContract(contract: Contract): void {
       expect((await sendAs(first)).status).toBe(200);
       const answer = await sendAs(again);
       if (!contract.once) expect(answer.status).toBe(200);
-      else refused({ status: answer.status, headers: answer.headers, body: await answer.json() });
+      else {
+        const { status, headers } = answer;
+        refused(
+          { status, headers, body: await answer.json() },
+          contract.once === true ? contract.code : contract.once,
+        );
+      }
     });
 
     it('its own guard protects a single route', async () => {

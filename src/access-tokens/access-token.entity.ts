@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import type { Actor } from '../auth/index.js';
 import { INSTANT } from '../database/index.js';
 import { User } from '../users/index.js';
 
@@ -27,6 +28,15 @@ export class AccessToken {
   @Index()
   @Column({ type: 'varchar', length: 43, nullable: true })
   grantId!: string | null;
+
+  /** The token that it was exchanged for (RFC 8693), and ends with; null for any other. */
+  @Index()
+  @Column({ type: 'varchar', length: 43, nullable: true })
+  parentId!: string | null;
+
+  @ManyToOne(() => AccessToken, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'parentId' })
+  parent?: AccessToken;
 
   /** The account's, when it consented. */
   @Column({ type: 'integer' })
@@ -57,7 +67,7 @@ export interface AccessTokenContent {
     readonly auth_time?: number;
     readonly acr?: string;
     readonly amr?: readonly string[];
-    readonly act?: { readonly sub: string };
+    readonly act?: Actor;
   };
 }
 

@@ -13,15 +13,24 @@ export class AccessTokens1700000406000 implements MigrationInterface {
           { name: 'accountId', type: 'varchar', length: '36' },
           { name: 'clientId', type: 'varchar', length: '255' },
           { name: 'grantId', type: 'varchar', length: '43', isNullable: true },
+          { name: 'parentId', type: 'varchar', length: '43', isNullable: true },
           { name: 'epoch', type: 'integer' },
           { name: 'content', type: 'text' },
           { name: 'expiresAt', type: INSTANT },
         ],
-        indices: ['accountId', 'clientId', 'grantId', 'expiresAt'].map((name) => ({ columnNames: [name] })),
+        indices: ['accountId', 'clientId', 'grantId', 'parentId', 'expiresAt'].map((name) => ({
+          columnNames: [name],
+        })),
         foreignKeys: [
           {
             columnNames: ['accountId'],
             referencedTableName: 'users',
+            referencedColumnNames: ['id'],
+            onDelete: 'CASCADE',
+          },
+          {
+            columnNames: ['parentId'],
+            referencedTableName: 'access_tokens',
             referencedColumnNames: ['id'],
             onDelete: 'CASCADE',
           },

@@ -1,2 +1,4 @@
 export * from './access-token.entity.js';
+export * from './access-tokens.js';
 export * from './access-tokens.module.js';
+export { callerBy, invalidToken, type VerifiedToken } from './verified-token.js';

@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { AbilityFactory, POLICY, type Policy } from './ability.factory.js';
+import { AbilityFactory } from './ability.factory.js';
+import { POLICY, type Policy } from './rules.js';
 import { CanGuard } from './can.guard.js';
 
 @Module({})

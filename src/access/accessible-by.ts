@@ -6,7 +6,7 @@ import type {
   SelectQueryBuilder,
   UpdateQueryBuilder,
 } from 'typeorm';
-import type { Action, AppAbility } from './ability.factory.js';
+import type { Action, AppAbility } from './rules.js';
 import { FormulaSql } from './formula-sql.js';
 import { permissions, type Formula } from './formula.js';
 

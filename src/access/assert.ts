@@ -1,7 +1,9 @@
 import { ForbiddenException, UnprocessableEntityException } from '@nestjs/common';
-import type { Action, AppAbility, Subject } from './ability.factory.js';
+import { TooLittle } from '../auth/index.js';
+import { remedyFor } from './remedy.js';
+import type { Action, AppAbility, Subject } from './rules.js';
 
-/** @throws ForbiddenException with the rule's own reason, where it gives one */
+/** @throws ForbiddenException with the rule's own reason, where it gives one; {@link TooLittle} where there is a remedy */
 export function assertCan(ability: AppAbility, action: Action, subject: Subject): void {
   if (!ability.can(action, subject)) throw forbidden(ability, action, subject);
 }
@@ -38,6 +40,7 @@ function forbidden(
   subject: Subject,
   field?: string,
 ): ForbiddenException {
-  const reason = ability.relevantRuleFor(action, subject, field)?.reason;
-  return new ForbiddenException({ code: 'forbidden', detail: reason ?? 'No rule lets you do this.' });
+  const detail = ability.relevantRuleFor(action, subject, field)?.reason ?? 'No rule lets you do this.';
+  const need = remedyFor(ability, action, subject, field);
+  return need ? new TooLittle(detail, need) : new ForbiddenException({ code: 'forbidden', detail });
 }

@@ -9,7 +9,8 @@ import {
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AUTHENTICATE, PUBLIC, SELF_SERVICE, callerOf, rawRequest } from '../auth/index.js';
-import { AbilityFactory, type Action, type AppAbility } from './ability.factory.js';
+import { AbilityFactory } from './ability.factory.js';
+import type { Action, AppAbility } from './rules.js';
 import { assertCan } from './assert.js';
 
 export const CAN = 'access:can';

@@ -1,7 +1,7 @@
 import type { RuleOf } from '@casl/ability';
 import { rulesToCondition } from '@casl/ability/extra';
 import type { Type } from '@nestjs/common';
-import type { Action, AppAbility } from './ability.factory.js';
+import type { Action, AppAbility } from './rules.js';
 import { conditionsMatcher, type Value } from './conditions.js';
 
 type RuleNode = NonNullable<RuleOf<AppAbility>['ast']>;

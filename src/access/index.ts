@@ -5,3 +5,4 @@ export * from './assert.js';
 export * from './can.guard.js';
 export * from './cursor.js';
 export * from './pages.js';
+export * from './rules.js';

@@ -1,6 +1,6 @@
 import type { Type } from '@nestjs/common';
 import { In, type EntityManager, type EntityMetadata, type ObjectLiteral } from 'typeorm';
-import type { Action, AppAbility } from './ability.factory.js';
+import type { Action, AppAbility } from './rules.js';
 import { restrict } from './accessible-by.js';
 import type { Value } from './conditions.js';
 import { FormulaSql, columnOf, type Source } from './formula-sql.js';

@@ -79,6 +79,11 @@ export function occurred({ event, actor, method, target, details = {} }: Entry):
     ip: isIP(ip) ? ip.replace(/%.*/, '') : null,
     requestId: context?.requestId ?? null,
     target: target ?? null,
-    details,
+    // Who sent it and who acts, where that is not the account itself.
+    details: {
+      ...(proof?.client && { client: proof.client }),
+      ...(proof?.act && { act: proof.act }),
+      ...details,
+    },
   };
 }

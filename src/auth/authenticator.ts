@@ -7,7 +7,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModuleRef, Reflector } from '@nestjs/core';
-import { BadCredential, Unauthenticated, type Challenge } from './challenge.js';
+import { BadCredential, InsufficientScope, TooLittle, Unauthenticated, type Challenge } from './challenge.js';
 import type { AuthMethod, AuthStrategy } from './method.js';
 import { AUTHENTICATE, PUBLIC, REVEALING, alternatives, type Alternatives, type Plan } from './plan.js';
 import { mergePrincipals, type MethodName, type Principal } from './principal.js';
@@ -175,6 +175,24 @@ export class Authenticator implements OnModuleInit {
       reason,
       ...(account && { account }),
     });
+  }
+
+  /**
+   * What a caller is told whose credential was too little: where its method has words for it, what would be enough.
+   * @param error whatever was thrown; all else comes back as it is
+   */
+  explain(error: unknown, caller: Principal | undefined): unknown {
+    if (!(error instanceof TooLittle)) return error;
+    const explaining = caller?.proofs.find(({ method }) => this.strategyOf(method).explains);
+    if (!explaining) return error;
+    const { need, detail } = error;
+    const challenges = (params: Readonly<Record<string, string>>) =>
+      this.challengesOf(explaining.method, params);
+    if ('scopes' in need)
+      return new InsufficientScope(challenges({ error: 'insufficient_scope', scope: need.scopes.join(' ') }));
+    const code = 'insufficient_user_authentication';
+    const asked = { error: code, acr_values: need.acr, max_age: String(need.maxAge) };
+    return new Unauthenticated(challenges(asked), code, detail);
   }
 
   private strategyOf(name: MethodName): AuthStrategy {

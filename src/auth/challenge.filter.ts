@@ -1,18 +1,25 @@
 import { Catch, type ArgumentsHost } from '@nestjs/common';
 import { BaseExceptionFilter, HttpAdapterHost } from '@nestjs/core';
-import { Unauthenticated } from './challenge.js';
+import { Authenticator } from './authenticator.js';
+import { findCaller } from './caller.js';
+import { TooLittle, Unauthenticated } from './challenge.js';
 
-/** Puts the challenges of an {@link Unauthenticated} on the answer, in an application that has no filter of its own. */
-@Catch(Unauthenticated)
+/** Puts challenges on the answers that have some, in an application that has no filter of its own. */
+@Catch(Unauthenticated, TooLittle)
 export class ChallengeFilter extends BaseExceptionFilter {
-  constructor(private readonly host: HttpAdapterHost) {
+  constructor(
+    private readonly host: HttpAdapterHost,
+    private readonly authenticator: Authenticator,
+  ) {
     super(host.httpAdapter);
   }
 
-  override catch(error: Unauthenticated, context: ArgumentsHost): void {
+  override catch(error: Unauthenticated | TooLittle, context: ArgumentsHost): void {
     const response: unknown = context.switchToHttp().getResponse();
-    for (const [name, value] of Object.entries(error.headers))
+    const explained = this.authenticator.explain(error, findCaller(context));
+    const { headers = {} } = explained as Partial<Unauthenticated>;
+    for (const [name, value] of Object.entries(headers))
       this.host.httpAdapter.setHeader(response, name, value as string);
-    super.catch(error, context);
+    super.catch(explained, context);
   }
 }

@@ -1,4 +1,4 @@
-import { HttpException, HttpStatus } from '@nestjs/common';
+import { ForbiddenException, HttpException, HttpStatus } from '@nestjs/common';
 import type { MethodName, Principal } from './principal.js';
 
 /** What a challenge has besides its parameters, where it has more. */
@@ -83,7 +83,37 @@ export class Unauthenticated extends HttpException {
     readonly refusal?: Refusal,
   ) {
     super({ code, detail }, HttpStatus.UNAUTHORIZED);
-    const fields = challenges.map(({ options }) => options.fields);
-    this.headers = Object.assign({}, ...fields, { 'WWW-Authenticate': challenges.map(String) });
+    this.headers = headersOf(challenges);
+  }
+}
+
+function headersOf(challenges: readonly Challenge[]): Readonly<Record<string, string | string[]>> {
+  const fields = challenges.map(({ options }) => options.fields);
+  return Object.assign({}, ...fields, { 'WWW-Authenticate': challenges.map(String) });
+}
+
+/** What would be enough: scopes that the credential lacks, or a sign-in of another kind, so many seconds ago at the most. */
+export type Need = { readonly scopes: readonly string[] } | { readonly acr: string; readonly maxAge: number };
+
+/** 403 to a caller who could do it with another credential. Where its method has words for that, the answer says with which. */
+export class TooLittle extends ForbiddenException {
+  constructor(
+    readonly detail: string,
+    readonly need: Need,
+  ) {
+    super({ code: 'forbidden', detail });
+  }
+}
+
+/** 403 with the scopes that are missing (RFC 6750, section 3.1). */
+export class InsufficientScope extends ForbiddenException {
+  readonly headers: Readonly<Record<string, string | string[]>>;
+
+  constructor(challenges: readonly Challenge[]) {
+    super({
+      code: 'insufficient_scope',
+      detail: 'The access token lacks a scope, which the WWW-Authenticate header names.',
+    });
+    this.headers = headersOf(challenges);
   }
 }

@@ -7,6 +7,7 @@ export * from './caller.js';
 export * from './certificate.js';
 export * from './challenge.js';
 export * from './issuers.js';
+export * from './jws.js';
 export * from './method.js';
 export * from './plan.js';
 export * from './principal.js';

@@ -30,6 +30,8 @@ export interface AuthStrategy {
   readonly ambient?: boolean;
   /** True where whoever reads one request can sign in (a password, a cookie): see `httpsOnly` of {@link AuthModule.forRoot}. */
   readonly revealing?: boolean;
+  /** True where its challenge also says what a good credential lacked (RFC 6750, RFC 9470), so that its holder can get it. */
+  readonly explains?: boolean;
   /** Is a credential of mine here? Looks only at its shape and costs next to nothing. */
   claims(request: AuthRequest): boolean;
   /** Passport's: ends in one of `success`, `fail`, `pass`, `redirect` and `error`, which the guard lends it. */

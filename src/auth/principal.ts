@@ -20,9 +20,23 @@ export interface Principal {
   readonly roles: readonly Role[];
   /** A ceiling on what the roles grant; absent means no ceiling, empty means nothing. */
   readonly scopes?: readonly string[];
+  /** A second ceiling, on single documents (RFC 9396); absent means no ceiling, empty means none of them. */
+  readonly details?: readonly DocumentAccess[];
   /** One proof, or several where the route asks for several methods. */
   readonly proofs: readonly [Proof, ...Proof[]];
 }
+
+/** What may be done to one document: an authorization detail (RFC 9396, section 2) as it was granted. */
+export interface DocumentAccess {
+  readonly type: 'document';
+  /** The document's id. */
+  readonly identifier: string;
+  readonly actions: readonly (typeof DOCUMENT_ACTIONS)[number][];
+}
+export const DOCUMENT_ACTIONS = ['read', 'update', 'delete'] as const;
+
+/** The authentication context (`acr`) of a sign-in with a second factor; a challenge asks for it by this name (RFC 9470). */
+export const SECOND_FACTOR = 'mfa';
 
 /** How the caller proved who it is. */
 export interface Proof {
@@ -70,7 +84,29 @@ export function mergePrincipals(first: Principal, ...others: readonly Principal[
       merged.scopes && other.scopes
         ? merged.scopes.filter((scope) => other.scopes?.includes(scope))
         : (merged.scopes ?? other.scopes);
-    merged = { ...merged, ...(scopes && { scopes }), proofs: [...merged.proofs, ...other.proofs] };
+    const details = narrowest(merged.details, other.details);
+    merged = {
+      ...merged,
+      ...(scopes && { scopes }),
+      ...(details && { details }),
+      proofs: [...merged.proofs, ...other.proofs],
+    };
   }
   return merged;
+}
+
+/** What both ceilings leave of each document. */
+function narrowest(
+  ceiling: Principal['details'],
+  other: Principal['details'],
+): readonly DocumentAccess[] | undefined {
+  if (!ceiling || !other) return ceiling ?? other;
+  return ceiling.flatMap((mine) =>
+    other
+      .filter(({ identifier }) => identifier === mine.identifier)
+      .map(({ actions }) => ({
+        ...mine,
+        actions: mine.actions.filter((action) => actions.includes(action)),
+      })),
+  );
 }

@@ -2,7 +2,7 @@ import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs
 import { HttpAdapterHost } from '@nestjs/core';
 import type { ServerResponse } from 'node:http';
 import { current } from '../audit/index.js';
-import { findCaller } from '../auth/index.js';
+import { findCaller, type Authenticator } from '../auth/index.js';
 import type { RefusalObserver } from './refusal-events.js';
 import { PROBLEM_TYPE, headersOf, problemOf } from './problem.js';
 
@@ -15,17 +15,19 @@ export class ProblemFilter implements ExceptionFilter {
 
   constructor(
     private readonly host: HttpAdapterHost,
+    private readonly authenticator: Authenticator,
     private readonly observers: readonly RefusalObserver[] = [],
   ) {}
 
-  catch(error: unknown, context: ArgumentsHost): void {
+  catch(thrown: unknown, context: ArgumentsHost): void {
     const http = this.host.httpAdapter;
     const response = context.switchToHttp().getResponse<AdapterResponse>();
     const raw = 'raw' in response ? response.raw : response;
     const request = current.getStore();
-    const problem = problemOf(error, request?.requestId);
     const caller = findCaller(context);
-    for (const observer of this.observers) observer.refused(request?.seen().ip ?? '', error, caller);
+    for (const observer of this.observers) observer.refused(request?.seen().ip ?? '', thrown, caller);
+    const error = this.authenticator.explain(thrown, caller);
+    const problem = problemOf(error, request?.requestId);
     if (problem.status >= 500) this.logger.error(causeOf(error));
     if (raw.headersSent) {
       // The answer has begun and cannot be taken back: cut it, so that nobody takes the part for the whole.

@@ -1,6 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { AbilityFactory, assertCan, assertFields, type Policy, type Rules } from '../../src/access/index.js';
-import { SCOPES, type Principal } from '../../src/auth/index.js';
+import {
+  AbilityFactory,
+  assertCan,
+  assertFields,
+  type Action,
+  type AppAbility,
+  type Policy,
+  type Rules,
+  type Subject,
+} from '../../src/access/index.js';
+import { SCOPES, TooLittle, type DocumentAccess, type Principal } from '../../src/auth/index.js';
 
 class Note {
   constructor(
@@ -8,6 +17,7 @@ class Note {
     readonly sealed = false,
     readonly title = '',
     readonly body = '',
+    readonly id = 'a',
   ) {}
 }
 
@@ -31,6 +41,8 @@ const policy: Policy = {
     'documents:delete': [[Note, ['delete']]],
     'audit:read': [],
   },
+  details: { document: [Note, { read: ['read'], update: ['update'], delete: ['delete'] }] },
+  stepUps: { 'A sealed note stays as it is.': { acr: 'mfa', maxAge: 300 } },
 };
 
 /** Trusts that there is an id. */
@@ -130,6 +142,90 @@ describe('scopes are a ceiling', () => {
     expect(abilityOf(['admin']).can('delete', Note)).toBe(true);
     expect(abilityOf(['admin'], []).can('read', Note)).toBe(false);
     expect(abilityOf(['admin'], ['documents:*', 'toString']).can('read', Note)).toBe(false);
+  });
+});
+
+describe('authorization details are a ceiling, on single rows', () => {
+  const note = (id: string, ownerId = 'bob') => new Note(ownerId, false, '', '', id);
+  const detailed = (details: readonly DocumentAccess[], scopes?: readonly string[]) =>
+    factory.for({ ...bob(['editor'], scopes), details });
+  const detail = (identifier: string, ...actions: DocumentAccess['actions']): DocumentAccess => ({
+    type: 'document',
+    identifier,
+    actions,
+  });
+
+  it('a role keeps only the rows that they name, each with its own actions', () => {
+    const ability = detailed([detail('a', 'read'), detail('b', 'read', 'update')]);
+    expect(ability.can('read', note('a'))).toBe(true);
+    expect(ability.can('update', note('a'), 'title')).toBe(false);
+    expect(ability.can('update', note('b'), 'title')).toBe(true);
+    expect(ability.can('read', note('c'))).toBe(false);
+  });
+
+  it('they give nothing that the role has not', () => {
+    const ability = detailed([detail('a', 'read', 'update', 'delete')]);
+    expect(ability.can('read', note('a', 'alice'))).toBe(false);
+    expect(ability.can('update', note('a'), 'body')).toBe(false);
+    expect(ability.can('delete', note('a'))).toBe(false);
+  });
+
+  it('the scopes hold as well', () => {
+    const ability = detailed([detail('a', 'read', 'update')], ['documents:delete']);
+    expect(ability.can('read', note('a'))).toBe(false);
+  });
+
+  it('an empty list is nothing, and what they are not about is left to the scopes', () => {
+    class Other {}
+    const viewer = (_: Principal, { can }: Rules) => void can('read', [Note, Other]);
+    const ability = new AbilityFactory({ ...policy, roles: { ...policy.roles, viewer } }).for({
+      ...bob(['viewer']),
+      details: [],
+    });
+    expect([ability.can('read', Note), ability.can('read', Other)]).toEqual([false, true]);
+  });
+});
+
+describe('what would be enough', () => {
+  const needOf = (ability: AppAbility, action: Action, subject: Subject) => {
+    try {
+      assertCan(ability, action, subject);
+      return 'nothing';
+    } catch (error) {
+      return error instanceof TooLittle ? error.need : undefined;
+    }
+  };
+
+  it('scopes, where the roles would do and the scopes do not', () => {
+    expect(needOf(abilityOf(['admin'], ['documents:read']), 'delete', new Note('bob'))).toEqual({
+      scopes: ['documents:delete'],
+    });
+    expect(needOf(abilityOf(['admin'], []), 'read', Note)).toEqual({
+      scopes: ['documents:read', 'documents:write'],
+    });
+  });
+
+  it('another sign-in, where the rule is one that yields to it', () => {
+    const need = { acr: 'mfa', maxAge: 300 };
+    expect(needOf(abilityOf(['admin']), 'delete', new Note('bob', true))).toEqual(need);
+    expect(needOf(abilityOf(['admin'], ['documents:delete']), 'delete', new Note('bob', true))).toEqual(need);
+  });
+
+  it('the scopes first, where both are missing', () => {
+    expect(needOf(abilityOf(['admin'], ['documents:read']), 'delete', new Note('bob', true))).toEqual({
+      scopes: ['documents:delete'],
+    });
+  });
+
+  it('nothing, where the roles would not do either, whatever else is missing', () => {
+    expect(needOf(abilityOf(['viewer'], ['documents:read']), 'delete', new Note('bob'))).toBeUndefined();
+    expect(needOf(abilityOf(['viewer']), 'delete', new Note('bob', true))).toBeUndefined();
+    expect(needOf(abilityOf(['admin']), 'delete', new Note('bob'))).toBe('nothing');
+  });
+
+  it('nothing, where a prohibition stays that yields to no sign-in', () => {
+    const strict = new AbilityFactory({ ...policy, stepUps: {} }).for(bob(['admin'], ['documents:delete']));
+    expect(needOf(strict, 'delete', new Note('bob', true))).toBeUndefined();
   });
 });
 

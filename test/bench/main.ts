@@ -14,7 +14,10 @@ const FEW = 1_000;
 const MANY = 1_000_000;
 const PAGE = 'docs/performance.md';
 /** The methods whose every request is another. */
-const SIGNED = ['digest', 'hmac', 'http-signature', 'sigv4', 'webhook'];
+const SIGNED = ['digest', 'dpop', 'hmac', 'http-signature', 'sigv4', 'webhook'];
+/** The client that asks for tokens, and its secret in the demo. */
+const CLIENT = 'machine';
+const CLIENT_SECRET = 'machine-demo-secret-0123456789abcdef';
 /** What stands between the two marks of the page. */
 const FIGURES = /(?<=<!-- figures -->\n)[^]*(?=<!-- end of the figures -->)/;
 
@@ -121,7 +124,7 @@ async function main(): Promise<void> {
     { name: 'open', load: to('/unguarded/demo') },
     ...Object.entries(ready.repeated)
       .filter(([name]) => name !== 'api-key')
-      .map(([name, headers]) => ({ name, load: to(`/demo/${name}`, headers) })),
+      .map(([name, headers]) => ({ name, load: to(`/demo/${name.split(',')[0]!}`, headers) })),
     { name: 'api-key, 100,000 at random', load: to('/demo/api-key', ...ready.many['api-key']!) },
     { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.many['jwt']!) },
     {
@@ -162,6 +165,21 @@ async function main(): Promise<void> {
     },
   ]);
 
+  const engine = await said<{ origin: string }>(start('engine.js', 0, [CLIENT_SECRET]));
+  const asked = {
+    headers: [
+      {
+        Authorization: `Basic ${Buffer.from(`${CLIENT}:${CLIENT_SECRET}`).toString('base64')}`,
+        'Content-Type': 'application/x-www-form-urlencoded',
+      },
+    ],
+    body: 'grant_type=client_credentials&scope=documents%3Aread',
+  };
+  const tokens = await contest(loader, 'POST of client credentials, for a token', [
+    { name: 'the engine alone, in memory', load: { url: `${engine.origin}/token`, ...asked } },
+    { name: 'POST /oidc/token', load: { url: `${ready.origin}/oidc/token`, ...asked } },
+  ]);
+
   const many = await serve('many', { documents: MANY, many: { 'api-key': MANY } });
   const session = ready.repeated['session']!;
   const pages = await contest(loader, 'GET /documents, 20 of 1,000', [
@@ -189,7 +207,7 @@ async function main(): Promise<void> {
   ]);
 
   const machine = `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
-  const text = report([methods, signed, posts, overTls, pages, sizes, keys], machine, new Date());
+  const text = report([methods, signed, posts, overTls, tokens, pages, sizes, keys], machine, new Date());
   process.stdout.write(text);
   const page = readFileSync(PAGE, 'utf8');
   writeFileSync(PAGE, page.replace(FIGURES, `\n${text}\n`));

@@ -116,7 +116,11 @@ async function main(plan: Plan): Promise<void> {
   const running = { app, db: app.get(DataSource), origin: `http://127.0.0.1:${port}` };
   const contracts = await allContracts();
   const issued = new Map<string, Credential>();
-  for (const { name, issue } of contracts) issued.set(name, await issue(running, 'bob'));
+  for (const { name, issue, also = {} } of contracts) {
+    issued.set(name, await issue(running, 'bob'));
+    for (const [kind, other] of Object.entries(also))
+      issued.set(`${name}, ${kind}`, await other(running, 'bob'));
+  }
   const ready: Ready = {
     origin: running.origin,
     repeated: await repeated(contracts, issued),
@@ -135,7 +139,10 @@ async function main(plan: Plan): Promise<void> {
 /** The headers of those whose requests are good again and again, for as long as a bench lasts. */
 async function repeated(contracts: readonly Contract[], issued: ReadonlyMap<string, Credential>) {
   const good = contracts.filter(({ once, bound }) => !once && !bound);
-  const entries = good.map(async ({ name }) => {
+  const names = [...issued.keys()].filter((name) =>
+    good.some((contract) => contract.name === name.split(',')[0]),
+  );
+  const entries = names.map(async (name) => {
     const [headers] = await sign(issued.get(name)!, 1, 'http://localhost');
     return [name, headers!] as const;
   });

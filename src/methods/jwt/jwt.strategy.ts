@@ -8,6 +8,7 @@ import {
   BadCredential,
   Challenge,
   issuerOf,
+  readAccessToken,
   tokenOf,
   type AuthRequest,
   type AuthStrategy,
@@ -18,7 +19,7 @@ import { GRACE } from '../../crypto/index.js';
 import { instantOf, instantOrNull } from '../../database/index.js';
 import { USER_COLUMNS, principalOf, userFrom, type UserRow } from '../../users/index.js';
 import { JwtKeys } from './jwt.keys.js';
-import { faultOf, readCompact, type AccessClaims } from './jwt.js';
+import { faultOf, type AccessClaims } from './jwt.js';
 
 const CODE = 'invalid_token';
 const REMEMBERED = 10_000;
@@ -103,7 +104,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
   /** @param claims of a token whose signature, issuer, audience and time passport-jwt has found good */
   validate(request: AuthRequest, claims: AccessClaims): Promise<Principal> {
     const token = tokenOf(request, 'Bearer')!;
-    const { kid } = readCompact(token, this.keys.algorithm)!;
+    const { kid } = readAccessToken(token, this.keys.algorithm)!;
     const verified = { kid, claims };
     this.remembered.set(digestOf(token), verified);
     return this.prove(verified);
@@ -111,7 +112,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
 
   /** The strict form first, then the key, and passport-jwt only then. */
   private async verify(request: AuthRequest, token: string): Promise<void> {
-    const read = readCompact(token, this.keys.algorithm);
+    const read = readAccessToken(token, this.keys.algorithm);
     if (!read) throw refused('not a token of the form that this server writes');
     const key = await this.keys.find(read.kid);
     if (!key) throw refused('unknown kid');

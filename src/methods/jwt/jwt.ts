@@ -35,58 +35,6 @@ export interface AccessClaims {
 export const ACCESS_LIFETIME = 300;
 /** Seconds by which another process's clock may be ahead of this one's. */
 const SKEW = 5;
-/** Far more than a token of ours has. */
-const MOST_CHARACTERS = 4096;
-
-const KID = /^[\w-]{1,64}$/;
-const TYPES = ['at+jwt', 'application/at+jwt'];
-
-/** A token that is well-formed; nothing is believed of it yet. */
-export interface Unverified {
-  readonly kid: string;
-  readonly claims: Readonly<Record<string, unknown>>;
-}
-
-/**
- * Reads the one form that this server writes (JWS compact serialisation, RFC 7515 section 7.1), and no other:
- * canonical base64url, no duplicate or unusual member of the header, `typ` as RFC 9068 asks, the algorithm that is
- * expected. What two parsers could read differently never gets to one.
- *
- * @returns undefined for anything else
- */
-export function readCompact(token: string, algorithm: string): Unverified | undefined {
-  if (token.length > MOST_CHARACTERS) return undefined;
-  const parts = token.split('.', 4);
-  if (parts.length !== 3 || !parts.every(isCanonical)) return undefined;
-  const header = objectOf(parts[0]!);
-  const claims = objectOf(parts[1]!);
-  if (!header || !claims) return undefined;
-  const { alg, typ, kid, ...others } = header;
-  if (alg !== algorithm || !TYPES.includes(typ as string)) return undefined;
-  if (typeof kid !== 'string' || !KID.test(kid)) return undefined;
-  // No jwk, x5u, crit, b64, zip: nothing in a header may choose a key or change how it is read (RFC 8725, 3.10).
-  return Object.keys(others).length ? undefined : { kid, claims };
-}
-
-/** Decoding skips what is no base64url, and bits left over at the end; encoding again shows it. */
-const isCanonical = (part: string) =>
-  part !== '' && Buffer.from(part, 'base64url').toString('base64url') === part;
-
-/**
- * A JSON object exactly as JSON.stringify and UTF-8 write it: written again it must come out the same, so there are
- * no duplicate names, no byte order mark, no invalid UTF-8, no second spelling of a number.
- */
-function objectOf(part: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    const again = Buffer.from(JSON.stringify(value)).toString('base64url');
-    return isObject && again === part ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * What is wrong with the claims of a token whose signature is good, or undefined.
  * @param now seconds since 1970

@@ -1,3 +1,4 @@
+import { SCOPES, type AuthMethod } from '../../auth/index.js';
 import { serverEntities, serverMigrations } from './server/index.js';
 
 declare module '../../auth/principal.js' {
@@ -10,3 +11,19 @@ export const name = 'oauth';
 export { OauthModule as module } from './oauth.module.js';
 export const entities = serverEntities;
 export const migrations = serverMigrations;
+export { OauthStrategy as strategy } from './oauth.strategy.js';
+/** The OpenAPI document wants a sentence for each. */
+const scopes = Object.fromEntries(
+  SCOPES.map((scope) => [scope, `What ${scope} leaves open of what the account may do.`]),
+);
+export const openapi: AuthMethod['openapi'] = {
+  type: 'oauth2',
+  flows: {
+    authorizationCode: {
+      authorizationUrl: '/oidc/auth',
+      tokenUrl: '/oidc/token',
+      scopes,
+    },
+    clientCredentials: { tokenUrl: '/oidc/token', scopes },
+  },
+};

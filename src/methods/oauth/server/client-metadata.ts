@@ -13,6 +13,8 @@ const KNOWN: Readonly<Record<string, readonly [what: string, fits: (value: unkno
   access_token_format: ['jwt or opaque', (value) => value === 'jwt' || value === 'opaque'],
   /** For a resource server: the audiences whose tokens it may ask about. */
   audiences: ['a list of audiences', (value) => Array.isArray(value) && value.every(isText)],
+  /** For a service: the clients whose tokens it may exchange for its own (RFC 8693). */
+  exchanges: ['client ids, separated by spaces', isText],
   security_profile: ['fapi-2.0', (value) => value === 'fapi-2.0'],
 };
 

@@ -5,6 +5,8 @@ import { Settings } from '../../../config/index.js';
 import { Demo } from '../../../database/index.js';
 import { OauthClient } from './client.entity.js';
 import { Clients } from './clients.js';
+import { JWT_BEARER } from './grants/jwt-bearer.js';
+import { TOKEN_EXCHANGE } from './grants/token-exchange.js';
 import { DEMO_FAPI_KEY } from './fapi.demo.js';
 import { archiveOf } from './resources.js';
 
@@ -54,7 +56,8 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     ...confidential('machine'),
     redirect_uris: [],
     response_types: [],
-    grant_types: ['client_credentials'],
+    grant_types: ['client_credentials', TOKEN_EXCHANGE, JWT_BEARER],
+    exchanges: 'web spa native device',
     resource_scopes: everything,
   },
   {
@@ -65,6 +68,17 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     response_types: [],
     grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
     resource_scopes: everything,
+  },
+  {
+    client_id: 'ciba',
+    client_name: 'Demo help desk',
+    accountId: 'acme-machine',
+    ...confidential('ciba'),
+    redirect_uris: [],
+    response_types: [],
+    grant_types: ['urn:openid:params:grant-type:ciba', 'refresh_token'],
+    backchannel_token_delivery_mode: 'poll',
+    resource_scopes: 'documents:read',
   },
   {
     client_id: 'resource-server',

@@ -1,17 +1,24 @@
 import type { Configuration, JWKS } from 'oidc-provider';
 import type { Settings } from '../../../config/index.js';
-import { Keyring } from '../../../crypto/index.js';
 import type { Accounts } from './accounts.js';
+import { signingIn } from './acr.js';
+import { backchannelLifetime, ciba } from './ciba.js';
 import { clientAuthentication } from './client-authentication.js';
 import { clientMetadata, fapi } from './client-metadata.js';
+import { cookies } from './cookies.js';
+import { DEVICE_CODE_LIFETIME, device } from './device.js';
 import { discovery } from './discovery.js';
 import { dpop } from './dpop.js';
+import type { Grants } from './grants/grants.js';
+import { logout } from './logout.js';
 import { mutualTls } from './mutual-tls.js';
 import { outgoing } from './outgoing.js';
+import { renderError } from './pages/error.js';
 import { registration } from './registration.js';
 import { requestObjects } from './request-objects.js';
 import { resourceIndicators } from './resources.js';
 import type { Storage } from './storage.js';
+import { tokenClaims } from './token-claims.js';
 import { mayAskAbout, mayEnd } from './token-policies.js';
 
 const MINUTE = 60;
@@ -24,12 +31,14 @@ export function configuration(
   storage: Storage,
   jwks: JWKS,
   tlsUrl: string | undefined,
+  grants: Grants,
 ): Configuration {
-  const cookies = new Keyring(settings, 'oauth cookies').current.key.export().toString('base64url');
   return {
     adapter: (kind: string) => storage.of(kind),
     jwks,
-    cookies: { keys: [cookies], long: { signed: true }, short: { signed: true } },
+    ...signingIn,
+    cookies: cookies(settings),
+    renderError,
     findAccount: (_ctx, sub) => accounts.find(sub),
     claims: {
       openid: ['sub'],
@@ -45,8 +54,9 @@ export function configuration(
       requestObjectSigningAlgValues: ['ES256', 'PS256', 'Ed25519', 'EdDSA'],
     },
     ...clientAuthentication,
-    ...outgoing,
+    ...outgoing(settings),
     extraClientMetadata: clientMetadata,
+    extraTokenClaims: tokenClaims,
     discovery: discovery(tlsUrl),
     allowOmittingSingleRegisteredRedirectUri: false,
     /** Scripts of a page may ask for tokens where the page belongs to a client that has no secret. */
@@ -54,6 +64,10 @@ export function configuration(
       client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => isAt(origin, uri)),
     features: {
       devInteractions: { enabled: false },
+      ...device,
+      ...ciba(grants.backchannel),
+      ...logout,
+      claimsParameter: { enabled: true },
       clientCredentials: { enabled: true },
       dPoP: dpop(settings),
       fapi,
@@ -66,7 +80,6 @@ export function configuration(
       resourceIndicators: resourceIndicators(settings),
     },
     formats: { customizers: { jwt: (_ctx, token, parts) => storage.keepJwt(token, parts) } },
-    interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
     responseTypes: ['code'],
     rotateRefreshToken: true,
@@ -74,7 +87,9 @@ export function configuration(
     ttl: {
       AccessToken: 5 * MINUTE,
       AuthorizationCode: MINUTE,
+      BackchannelAuthenticationRequest: backchannelLifetime,
       ClientCredentials: 5 * MINUTE,
+      DeviceCode: DEVICE_CODE_LIFETIME,
       Grant: 14 * DAY,
       IdToken: 5 * MINUTE,
       Interaction: 10 * MINUTE,

@@ -10,6 +10,8 @@ import { Accounts } from './accounts.js';
 import { configuration } from './configuration.js';
 import { correct } from './corrections.js';
 import { forEngine } from './exchange.js';
+import { Grants } from './grants/grants.js';
+import { continueWithoutScript } from './pages/continue.js';
 import { Storage } from './storage.js';
 import { asksAbout } from './structured.js';
 import { Watch } from './watch.js';
@@ -41,6 +43,7 @@ export class Engine {
     private readonly keys: SigningKeys,
     private readonly accounts: Accounts,
     private readonly storage: Storage,
+    private readonly grants: Grants,
     private readonly watch: Watch,
     private readonly adapter: HttpAdapterHost,
   ) {}
@@ -100,9 +103,14 @@ export class Engine {
     const tlsUrl = certificatesAskedAt.get(this.adapter.httpAdapter.getHttpServer() as object);
     const provider = new Provider(
       this.issuer,
-      configuration(this.settings, this.accounts, this.storage, jwks, tlsUrl),
+      configuration(this.settings, this.accounts, this.storage, jwks, tlsUrl, this.grants),
     );
+    this.grants.addTo(provider);
     provider.proxy = true;
+    provider.use(continueWithoutScript as never);
+    provider.on('backchannel.error', (_ctx, error, { clientId }) =>
+      this.logger.warn({ event: 'client not told of a sign-out', clientId, error: error.message }),
+    );
     provider.on('server_error', (_ctx, error) => this.logger.error(error));
     // Without a listener of its own, the framework below the engine writes to the console.
     provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));

@@ -22,12 +22,13 @@ import {
   type AdapterResponse,
   type AuthRequest,
 } from '../../../auth/index.js';
-import { Consents } from './consents.js';
+import { Decisions } from './decisions.js';
 import { FormToken } from './form-token.js';
 import { Interactions, type Pending } from './interactions.js';
 import { errorPage } from './pages/error.js';
 import { formsTo } from './pages/forms-to.js';
 import { documentOf, headersOf, type Page } from './pages/layout.js';
+import { nameOf } from './pages/show.js';
 import { signInPage } from './pages/sign-in.js';
 import { STYLE } from './pages/style.js';
 import { SignIn } from './sign-in.js';
@@ -50,7 +51,7 @@ export class InteractionsController {
     private readonly interactions: Interactions,
     private readonly tokens: FormToken,
     private readonly signIns: SignIn,
-    private readonly consents: Consents,
+    private readonly decisions: Decisions,
     private readonly host: HttpAdapterHost,
   ) {}
 
@@ -75,7 +76,7 @@ export class InteractionsController {
         return this.page(
           response,
           200,
-          await this.consents.page(pending, this.tokens.of(pending.interaction)),
+          await this.decisions.page(pending, this.tokens.of(pending.interaction)),
         );
       const hint = params['login_hint'];
       return this.page(response, 200, this.signIn(pending, typeof hint === 'string' ? hint : undefined));
@@ -99,7 +100,7 @@ export class InteractionsController {
       if (!form.success) throw unreadable();
       const { action, username, password, scope } = form.data;
       if (action === 'cancel' || action === 'deny') return this.goOn(response, await refuse(pending));
-      if (action === 'allow') return this.goOn(response, await this.consents.allow(pending, scope));
+      if (action === 'allow') return this.goOn(response, await this.decisions.allow(pending, scope));
       const result = await this.signIns.signIn(username, password, incoming.ip);
       if ('login' in result)
         return this.goOn(response, await pending.finish(result, { mergeWithLastSubmission: false }));
@@ -110,7 +111,7 @@ export class InteractionsController {
 
   private signIn({ interaction, client }: Pending, username?: string, error?: string): Page {
     return signInPage({
-      client: client.clientName ?? client.clientId,
+      client: nameOf(client),
       token: this.tokens.of(interaction),
       username,
       error,

@@ -63,6 +63,5 @@ export class Interactions {
 const notFound = () =>
   new NotFoundException({
     code: 'interaction_not_found',
-    detail:
-      'This sign-in is over, or it began in another browser. Go back to the application and begin again.',
+    detail: 'This sign-in is over, or it began in another browser.',
   });

@@ -1,10 +1,18 @@
 import type { Configuration } from 'oidc-provider';
+import type { Settings } from '../../../config/index.js';
 
 /**
- * What the engine fetches: the keys of clients that say where theirs are. It gives up after some seconds, and hangs up on
- * loopback and private addresses once it sees to whom it is connected, whatever the name was; here it follows no redirect.
+ * What the engine fetches or tells: the keys of clients that say where theirs are, and who has signed out. It gives up after
+ * some seconds and follows no redirect. In production it hangs up on loopback and private addresses once it sees to whom it
+ * is connected, whatever the name was; on a developer's machine all clients are at such addresses.
  */
-export const outgoing: Configuration = {
-  fetch: (url, options) => fetch(url, { ...options, redirect: 'error' } as RequestInit),
+export const outgoing = ({ environment }: Settings): Configuration => ({
+  fetch: async (url, options) => {
+    const { dispatcher, ...asked } = options as RequestInit & { dispatcher?: unknown };
+    const guarded = environment === 'production';
+    // The engine goes on without its guard where it cannot make it.
+    if (guarded && !dispatcher) throw new Error('The engine has no guard against addresses of this network.');
+    return fetch(url, { ...asked, ...(guarded && { dispatcher }), redirect: 'error' } as RequestInit);
+  },
   fetchResponseBodyLimits: { jwks_uri: 64 * 1024, sector_identifier_uri: 64 * 1024 },
-};
+});

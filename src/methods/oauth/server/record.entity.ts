@@ -47,6 +47,10 @@ export class OauthRecord {
   @Column({ type: INSTANT, nullable: true })
   consumedAt!: Date | null;
 
+  /** When it was last asked for, of what is polled for. */
+  @Column({ type: INSTANT, nullable: true })
+  polledAt!: Date | null;
+
   @Index()
   @Column({ type: INSTANT, nullable: true })
   expiresAt!: Date | null;

@@ -52,7 +52,8 @@ function refuseUnfit(metadata: Metadata): void {
     throw unfit('software_statement is by nobody who is trusted here');
   if (!listOf(metadata['grant_types']).every((grant) => GRANTS.includes(grant as string)))
     throw unfit(`grant_types must be of ${GRANTS.join(', ')}`);
-  if (metadata['audiences'] !== undefined) throw unfit('audiences are for an administrator to give');
+  for (const name of ['audiences', 'exchanges'])
+    if (metadata[name] !== undefined) throw unfit(`${name} are for an administrator to give`);
   for (const name of WEB_ADDRESSES)
     if (metadata[name] !== undefined && !isPublic(metadata[name]))
       throw unfit(`${name} must be an https address with a public name`);

@@ -40,6 +40,7 @@ export class OauthServer1700000407000 implements MigrationInterface {
           { name: 'alias', type: 'varchar', length: '64', isNullable: true },
           { name: 'sealed', type: 'text' },
           { name: 'consumedAt', type: INSTANT, isNullable: true },
+          { name: 'polledAt', type: INSTANT, isNullable: true },
           { name: 'expiresAt', type: INSTANT, isNullable: true },
         ],
         indices: ['accountId', 'clientId', 'grantId', 'alias', 'expiresAt'].map((name) => ({

@@ -7,11 +7,12 @@ import { ClientsDemo } from './clients.demo.js';
 import { ClientAdministration } from './client-administration.js';
 import { ClientsController } from './clients.controller.js';
 import { Clients } from './clients.js';
-import { Consents } from './consents.js';
+import { Decisions } from './decisions.js';
 import { EngineController } from './engine.controller.js';
 import { Engine } from './engine.js';
 import { FormToken } from './form-token.js';
 import { InteractionsController } from './interactions.controller.js';
+import { grantControllers, grantProviders } from './grants/index.js';
 import { Interactions } from './interactions.js';
 import { SignIn } from './sign-in.js';
 import { Storage } from './storage.js';
@@ -21,19 +22,20 @@ import { Watch } from './watch.js';
 /** The authorization server. */
 @Module({
   imports: [AccessTokensModule, CryptoModule, PasswordsModule],
-  controllers: [ClientsController, EngineController, InteractionsController],
+  controllers: [ClientsController, EngineController, InteractionsController, ...grantControllers],
   providers: [
     Accounts,
     ClientAdministration,
     Clients,
     ClientsDemo,
-    Consents,
+    Decisions,
     Engine,
     FormToken,
     Interactions,
     ServerSweep,
     SignIn,
     Storage,
+    ...grantProviders,
     Watch,
   ],
 })

@@ -42,7 +42,7 @@ export class SignIn {
       // The epoch came with the hash, in one row: if all sign-ins are ended by now, this one is over already.
       const { id: accountId, epoch } = user;
       const ts = Math.floor(at.getTime() / 1000);
-      return { login: { accountId, epoch, ts, amr: ['pwd'], acr: PASSWORD_ACR } };
+      return { login: { accountId, epoch, ts, remember: false, amr: ['pwd'], acr: PASSWORD_ACR } };
     } catch (error) {
       if (error instanceof BadCredential) return this.refused(error);
       if (error instanceof HttpException && 'headers' in error) return limited(error);

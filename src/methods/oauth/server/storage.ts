@@ -6,6 +6,8 @@ import { Settings } from '../../../config/index.js';
 import { OneTime, SecretBox } from '../../../crypto/index.js';
 import { AccessTokenRecords } from './access-token-records.js';
 import { Clients } from './clients.js';
+import { CodeGuesses } from './grants/code-guesses.js';
+import { POLLED, Polled } from './grants/polled.js';
 import { Issuance } from './issuance.js';
 import { Records } from './records.js';
 import { Replays } from './replays.js';
@@ -20,6 +22,7 @@ export class Storage {
     private readonly dataSource: DataSource,
     private readonly clients: Clients,
     readonly oneTime: OneTime,
+    private readonly guesses: CodeGuesses,
     settings: Settings,
   ) {
     this.box = new SecretBox(settings, 'oauth records');
@@ -31,7 +34,8 @@ export class Storage {
     if (kind === 'ReplayDetection') return new Replays(this.oneTime) as unknown as Adapter;
     if (kind === 'AccessToken' || kind === 'ClientCredentials')
       return new AccessTokenRecords(kind, this.dataSource, this.issuance);
-    return new Records(kind, this.dataSource, this.box);
+    const records = new Records(kind, this.dataSource, this.box);
+    return POLLED.includes(kind) ? new Polled(kind, records, this.dataSource, this.guesses) : records;
   }
 
   /** The engine keeps no JWT that it issues. We do: what has no row is revoked. */

@@ -29,7 +29,9 @@ const list = (lines: readonly string[]): Html =>
 
 const choices = ({ resource, scopes }: ConsentView['asked'][number]): Html => html`
   <fieldset>
-    <legend>In ${resource} it asks to</legend>
+    <legend>
+      ${resource ? html`At <span class="where">${resource}</span> it asks to` : 'It also asks to'}
+    </legend>
     ${scopes.map(
       ({ field, says }) => html`
         <label class="choice"><input type="checkbox" name="scope" value="${field}" checked /> ${says}</label>
@@ -38,6 +40,7 @@ const choices = ({ resource, scopes }: ConsentView['asked'][number]): Html => ht
   </fieldset>
 `;
 
+/** No button has the focus: whoever presses Enter once too often has allowed nothing. */
 export const consentPage = (view: ConsentView): Page => ({
   title: `Allow ${view.client}?`,
   formsTo: view.formsTo,
@@ -59,9 +62,9 @@ export const consentPage = (view: ConsentView): Page => ({
         html`<p>You have allowed it before to</p>
           ${list(view.before)}`
       }
-      <button name="action" value="allow" autofocus>Allow</button>
+      <button name="action" value="allow">Allow</button>
       <button name="action" value="deny" class="quiet">Deny</button>
-      <button name="action" value="switch" class="link">Sign in as somebody else</button>
     </form>
+    <p><a href="?as=other">Sign in as somebody else</a></p>
   `,
 });

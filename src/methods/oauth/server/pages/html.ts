@@ -32,8 +32,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '`': '&#96;',
 };
 
-/** What ends text or an attribute, and what turns the direction of writing around, so that text reads as another. */
+/** Without what ends text or an attribute, and what turns the direction of writing around, so that text reads as another. */
 const escaped = (text: string) =>
   text
     .replace(/[&<>"'`]/g, (character) => ENTITIES[character]!)
-    .replace(/[\u202a-\u202e\u2066-\u2069\u0000-\u0008\u000b-\u001f]/g, '\ufffd');
+    .replace(/\p{Bidi_Control}|[^\P{Cc}\n\t]/gu, '\ufffd');

@@ -20,7 +20,6 @@ export const documentOf = ({ title, body }: Page): string =>
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <title>${title} · Auth Atlas</title>
-        <link rel="icon" href="data:," />
         <link rel="stylesheet" href="${STYLE_PATH}" />
       </head>
       <body>
@@ -45,4 +44,6 @@ export const policyOf = ({ formsTo = [] }: Page): string =>
 export const headersOf = (page: Page): Readonly<Record<string, string>> => ({
   'Content-Type': 'text/html; charset=utf-8',
   'Content-Security-Policy': policyOf(page),
+  // With `no-referrer`, a browser would not say either from where our own forms come (Fetch, section 4.7: `Origin: null`).
+  'Referrer-Policy': 'same-origin',
 });

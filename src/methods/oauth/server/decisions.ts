@@ -2,16 +2,25 @@ import { ConflictException, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AuditLog } from '../../../audit/index.js';
 import { User } from '../../../users/index.js';
-import { askedOf, decide, fieldOf, heldBy, isOptional, type AskedScope } from './consent.js';
+import {
+  askedOf,
+  beyondScopesOf,
+  decide,
+  fieldOf,
+  heldBy,
+  isOptional,
+  type AskedScope,
+} from './asked-scopes.js';
 import type { Pending } from './interactions.js';
 import { consentPage } from './pages/consent.js';
 import { formsTo } from './pages/forms-to.js';
 import type { Page } from './pages/layout.js';
-import { inWords } from './scopes.js';
+import { nameOf } from './pages/show.js';
+import { claimInWords, detailInWords, inWords } from './scopes.js';
 
 /** What people let applications do. */
 @Injectable()
-export class Consents {
+export class Decisions {
   constructor(
     private readonly dataSource: DataSource,
     private readonly audit: AuditLog,
@@ -23,13 +32,18 @@ export class Consents {
       asked.some((each) => each.resource === resource && each.scope === scope);
     const rejected = heldBy(grant?.rejected).map(fieldOf);
     const before = heldBy(grant).filter((each) => !isAsked(each) && !rejected.includes(fieldOf(each)));
+    const { claims, rar } = beyondScopesOf(interaction);
     const optional = asked.filter(isOptional);
     return consentPage({
-      client: client.clientName ?? client.clientId,
+      client: nameOf(client),
       home: client.clientUri,
       who: (await this.accountOf(interaction.session?.accountId)).username,
       token,
-      fixed: asked.filter((each) => !isOptional(each)).map(({ scope }) => inWords(scope)),
+      fixed: [
+        ...asked.filter((each) => !isOptional(each)).map(({ scope }) => inWords(scope)),
+        ...claims.map(claimInWords),
+        ...rar.map(detailInWords),
+      ],
       asked: [...new Set(optional.map(({ resource }) => resource))].map((resource) => ({
         resource,
         scopes: optional

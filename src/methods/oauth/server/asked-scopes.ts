@@ -1,4 +1,4 @@
-import type { Grant, Interaction } from 'oidc-provider';
+import type { AuthorizationDetail, Grant, Interaction } from 'oidc-provider';
 
 /** The engine's own scopes, which belong to no resource. */
 const NO_RESOURCE = '';
@@ -25,10 +25,9 @@ export function askedOf({ prompt, params }: Interaction, grant: Grant | undefine
     ),
   ];
   if (!prompt.reasons.includes('consent_prompt')) return missing;
-  const requested = String(params['scope'] ?? '').split(' ');
-  const known = [...heldBy(grant), ...heldBy(grant?.rejected)].filter(({ scope }) =>
-    requested.includes(scope),
-  );
+  const { scope: requested } = params;
+  const wanted = typeof requested === 'string' ? requested.split(' ') : [];
+  const known = [...heldBy(grant), ...heldBy(grant?.rejected)].filter(({ scope }) => wanted.includes(scope));
   return [...new Map([...known, ...missing].map((each) => [fieldOf(each), each])).values()];
 }
 
@@ -45,13 +44,22 @@ export function heldBy(grant: Pick<Grant, 'openid' | 'resources'> | undefined): 
 /** Whether the page offers a checkbox for it. Without `openid` there would be no sign-in. */
 export const isOptional = ({ scope }: AskedScope): boolean => scope !== 'openid';
 
+/** What is asked for besides scopes, all or none of it: single claims, and the details of a rich request (RFC 9396). */
+export function beyondScopesOf({ prompt }: Interaction) {
+  const { missingOIDCClaims: claims = [], rar = [] } = prompt.details as {
+    missingOIDCClaims?: readonly string[];
+    rar?: readonly AuthorizationDetail[];
+  };
+  return { claims, rar };
+}
+
 /**
  * Writes a decision into a grant: what is allowed, and what was left out, so that it is not asked for each time.
  * @param ticked the fields that the form came with
  */
 export function decide(
   grant: Grant,
-  { prompt }: Interaction,
+  interaction: Interaction,
   asked: readonly AskedScope[],
   ticked: readonly string[],
 ) {
@@ -66,8 +74,8 @@ export function decide(
   for (const { resource, scope } of asked.filter(allows))
     if (resource === NO_RESOURCE) grant.addOIDCScope(scope);
     else grant.addResourceScope(resource, scope);
-  const { missingOIDCClaims, rar = [] } = prompt.details as { missingOIDCClaims?: string[]; rar?: object[] };
-  if (missingOIDCClaims) grant.addOIDCClaims(missingOIDCClaims);
+  const { claims, rar } = beyondScopesOf(interaction);
+  if (claims.length) grant.addOIDCClaims([...claims]);
   const known = new Set((grant.rar ?? []).map((detail) => JSON.stringify(detail)));
-  for (const detail of rar) if (!known.has(JSON.stringify(detail))) grant.addRar(detail as never);
+  for (const detail of rar) if (!known.has(JSON.stringify(detail))) grant.addRar(detail);
 }

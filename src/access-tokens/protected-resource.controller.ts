@@ -1,0 +1,38 @@
+import { Controller, Get, Header, Inject } from '@nestjs/common';
+import { Authenticator, METHODS, Public, SCOPES, type AuthMethod } from '../auth/index.js';
+import { Settings } from '../config/index.js';
+
+/**
+ * What this API says of itself to whoever wants a token for it (RFC 9728). Every 401 of the methods that take access
+ * tokens leads here, and from here to the authorization server.
+ */
+@Controller()
+@Public()
+export class ProtectedResourceController {
+  constructor(
+    private readonly settings: Settings,
+    private readonly authenticator: Authenticator,
+    @Inject(METHODS) private readonly methods: readonly AuthMethod[],
+  ) {}
+
+  @Get('.well-known/oauth-protected-resource')
+  @Header('Cache-Control', 'public, max-age=300')
+  metadata() {
+    const { publicUrl } = this.settings;
+    const dpop = this.methods
+      .filter(({ strategy }) => strategy)
+      .map(({ name }) => this.authenticator.challengeOf(name))
+      .find(({ scheme }) => scheme === 'DPoP');
+    return {
+      resource: publicUrl,
+      authorization_servers: [`${publicUrl}/oidc`],
+      scopes_supported: SCOPES,
+      bearer_methods_supported: ['header'],
+      resource_name: 'Auth Atlas',
+      resource_documentation: `${publicUrl}/openapi`,
+      tls_client_certificate_bound_access_tokens: true,
+      authorization_details_types_supported: ['document'],
+      ...(dpop && { dpop_signing_alg_values_supported: dpop.params['algs']?.split(' ') }),
+    };
+  }
+}

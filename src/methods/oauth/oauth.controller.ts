@@ -1,0 +1,12 @@
+import { Controller, Get } from '@nestjs/common';
+import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
+
+@Controller()
+@SelfService()
+export class OauthController {
+  @Get('demo/oauth')
+  @Authenticate('oauth')
+  demo(@Caller() caller: Principal): Principal {
+    return caller;
+  }
+}

@@ -1,0 +1,8 @@
+import { Injectable } from '@nestjs/common';
+import { MethodGuard } from '../../auth/index.js';
+
+/** `@UseGuards(OauthGuard)`: this route takes an OAuth access token and nothing else. */
+@Injectable()
+export class OauthGuard extends MethodGuard {
+  protected readonly method = 'oauth';
+}

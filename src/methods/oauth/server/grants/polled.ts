@@ -1,0 +1,90 @@
+import { Provider, errors, type Adapter, type AdapterPayload } from 'oidc-provider';
+import { DataSource, IsNull, LessThanOrEqual } from 'typeorm';
+import { digestOf } from '../endings.js';
+import { OauthRecord } from '../record.entity.js';
+import type { Records } from '../records.js';
+import { TooManyCodes, type CodeGuesses } from './code-guesses.js';
+
+/** What a client asks for again and again until a person has decided somewhere else. */
+export const POLLED = ['DeviceCode', 'BackchannelAuthenticationRequest'];
+
+/** Milliseconds between two questions: what both RFC 8628 and CIBA mean where nothing is said. */
+const INTERVAL = 5_000;
+/** Clocks and networks jitter: whoever keeps to the interval is never told to slow down. */
+const JITTER = 500;
+
+/** The engine's storage of what is polled for. It adds what the engine leaves out: the pace, the word for what has run out, and a limit to guessing. */
+export class Polled implements Adapter {
+  constructor(
+    private readonly kind: string,
+    private readonly records: Records,
+    private readonly dataSource: DataSource,
+    private readonly guesses: CodeGuesses,
+  ) {}
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    const { oidc } = Provider.ctx ?? {};
+    if (oidc?.route === 'token') await this.keepPace(digestOf(this.kind, id), oidc.client!.clientId);
+    return this.records.find(id);
+  }
+
+  async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    const ctx = Provider.ctx!;
+    try {
+      return await this.guesses.guess(ctx.ip, () => this.records.findByUserCode(userCode));
+    } catch (error) {
+      if (error instanceof TooManyCodes) ctx.set('Retry-After', String(error.retryAfter));
+      throw error;
+    }
+  }
+
+  /** Nobody's until somebody has signed in; from then on it ends with the sign-ins of that account, as the consent does. */
+  async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
+    const { accountId, grantId } = payload;
+    if (accountId && grantId) {
+      const { manager } = this.dataSource;
+      const consent = await manager.findOneBy(OauthRecord, { id: digestOf('Grant', grantId) });
+      const own = { id: digestOf(this.kind, id), epoch: IsNull() };
+      if (consent) await manager.update(OauthRecord, own, { epoch: consent.epoch });
+    }
+    await this.records.upsert(id, payload, expiresIn);
+  }
+
+  consume(id: string): Promise<void> {
+    return this.records.consume(id);
+  }
+
+  destroy(id: string): Promise<void> {
+    return this.records.destroy(id);
+  }
+
+  findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    return this.records.findByUid(uid);
+  }
+
+  revokeByGrantId(grantId: string): Promise<void> {
+    return this.records.revokeByGrantId(grantId);
+  }
+
+  /**
+   * Only the client whose it is sets the pace. Which question comes too soon, the database decides.
+   * @throws ExpiredToken, SlowDown
+   */
+  private async keepPace(id: string, clientId: string): Promise<void> {
+    const { manager } = this.dataSource;
+    const row = await manager.findOneBy(OauthRecord, { id, kind: this.kind, clientId });
+    if (!row || row.consumedAt) return;
+    const now = new Date();
+    if (row.expiresAt && row.expiresAt <= now) throw new errors.ExpiredToken('it has run out');
+    const before = new Date(now.getTime() - INTERVAL + JITTER);
+    const { affected } = await manager.update(
+      OauthRecord,
+      [
+        { id, polledAt: IsNull() },
+        { id, polledAt: LessThanOrEqual(before) },
+      ],
+      { polledAt: now },
+    );
+    if (!affected) throw new errors.SlowDown();
+  }
+}

@@ -1,0 +1,38 @@
+import 'reflect-metadata';
+import * as x509 from '@peculiar/x509';
+import { createHash, webcrypto } from 'node:crypto';
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+/** A certificate that nobody has issued but its own key. */
+export interface SelfSigned {
+  readonly der: Buffer;
+  /** `x5t#S256` (RFC 8705, section 3.1). */
+  readonly thumbprint: string;
+}
+
+async function certificateOf(keys: CryptoKeyPair): Promise<SelfSigned> {
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    { name: 'CN=a client', keys, signingAlgorithm: ALGORITHM },
+    webcrypto as Crypto,
+  );
+  const der = Buffer.from(certificate.rawData);
+  return { der, thumbprint: createHash('sha256').update(der).digest('base64url') };
+}
+
+const newKeys = () =>
+  webcrypto.subtle.generateKey(ALGORITHM, false, ['sign', 'verify']) as Promise<CryptoKeyPair>;
+
+/** A certificate, a second one of the same key, and one of another. */
+export async function selfSigned(): Promise<{
+  certificate: SelfSigned;
+  renewed: SelfSigned;
+  other: SelfSigned;
+}> {
+  const keys = await newKeys();
+  const [certificate, renewed] = [await certificateOf(keys), await certificateOf(keys)];
+  return { certificate, renewed, other: await certificateOf(await newKeys()) };
+}
+
+/** As a proxy says it (RFC 9440). */
+export const clientCert = ({ der }: SelfSigned) => ({ 'Client-Cert': `:${der.toString('base64')}:` });

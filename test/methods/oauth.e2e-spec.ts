@@ -1,0 +1,463 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { idOf } from '../../src/access-tokens/index.js';
+import { AuditEvent, Refusals } from '../../src/audit/index.js';
+import { SCOPES, SECOND_FACTOR } from '../../src/auth/index.js';
+import { Settings } from '../../src/config/index.js';
+import { SigningKey, SigningKeys } from '../../src/crypto/index.js';
+import { User } from '../../src/users/index.js';
+import { issueAccessToken, signedByUs, type TokenOptions } from '../access-tokens.js';
+import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { satisfiesTheContract } from '../method.contract.js';
+import { clientCert, selfSigned } from './oauth.certificate.js';
+import { contract } from './oauth.contract.js';
+
+satisfiesTheContract(contract);
+
+const { certificate, renewed, other } = await selfSigned();
+const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+const now = () => Math.floor(Date.now() / 1000);
+
+let booted: Booted;
+let publicUrl: string;
+beforeAll(async () => {
+  booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' } });
+  ({ publicUrl } = booted.app.get(Settings));
+});
+afterAll(() => booted.close());
+
+const issue = (userId: string, options?: TokenOptions) => issueAccessToken(booted, userId, options);
+const get = (token: string, path = '/demo/oauth', more: Record<string, string> = {}) =>
+  client(booted.origin).get(path, { ...bearer(token), ...more });
+const send = (token: string, method: string, path: string, body?: unknown) =>
+  client(booted.origin).send(method, path, { headers: { ...bearer(token), 'If-Match': '"1"' }, body });
+/** What a token is good for: its answer's status. */
+const statusOf = async (userId: string, options?: TokenOptions) =>
+  (await get((await issue(userId, options)).token)).status;
+
+const challenge = (params: string) =>
+  `Bearer realm="auth-atlas", resource_metadata="${publicUrl}/.well-known/oauth-protected-resource"${params}`;
+function refused(answer: Answer) {
+  expect([answer.status, answer.body.code]).toEqual([401, 'invalid_token']);
+  expect(answer.headers.get('www-authenticate')).toContain(challenge(', error="invalid_token"'));
+}
+
+describe('a resource server', () => {
+  it('tells whoever comes with nothing where its metadata is, and there which server gives tokens out', async () => {
+    const { headers } = await client(booted.origin).get('/demo/oauth');
+    expect(headers.get('www-authenticate')).toBe(challenge(''));
+    const [, url = ''] = /resource_metadata="([^"]*)"/.exec(headers.get('www-authenticate')!) ?? [];
+    const answer = await client(booted.origin).get(new URL(url).pathname);
+    expect(answer.headers.get('content-type')).toMatch('application/json');
+    expect(answer.body).toMatchObject({
+      resource: publicUrl,
+      authorization_servers: [`${publicUrl}/oidc`],
+      scopes_supported: SCOPES,
+      bearer_methods_supported: ['header'],
+      tls_client_certificate_bound_access_tokens: true,
+      authorization_details_types_supported: ['document'],
+    });
+  });
+
+  it.each(['jwt', 'opaque'] as const)('takes a token of ours: %s', async (format) => {
+    const { token, id } = await issue('bob', { format, scope: 'openid documents:read' });
+    const { status, body } = await get(token);
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      id: 'bob',
+      kind: 'user',
+      tenantId: 'acme',
+      roles: ['editor'],
+      scopes: ['documents:read'],
+      proofs: [
+        {
+          method: 'oauth',
+          credentialId: id,
+          at: expect.any(String),
+          amr: ['pwd'],
+          bound: false,
+          confined: true,
+          client: 'web',
+        },
+      ],
+    });
+  });
+
+  it('a client in its own name is the machine that it belongs to', async () => {
+    const { token } = await issue('acme-machine', { clientId: 'machine', claims: { sub: 'machine' } });
+    const { body } = await get(token);
+    expect(body).toMatchObject({ id: 'acme-machine', kind: 'client', proofs: [{ client: 'machine' }] });
+  });
+
+  it('says when the account signed in, not when the token was made', async () => {
+    const { body } = await get((await issue('bob', { claims: { auth_time: now() - 1000 } })).token);
+    expect(Date.parse(body.proofs[0].at) / 1000).toBeLessThan(now() - 900);
+  });
+
+  it('how it signed in counts for nothing where it is not said when', async () => {
+    const { token } = await issue('bob', {
+      claims: { amr: ['mfa'], acr: SECOND_FACTOR, auth_time: undefined },
+    });
+    expect((await get(token)).body.proofs[0].amr).toEqual([]);
+  });
+
+  it('without a scope of this API it reaches nothing of it', async () => {
+    const { token } = await issue('alice', { scope: 'openid' });
+    expect((await get(token)).body.scopes).toEqual([]);
+    expect((await get(token, '/documents')).status).toBe(403);
+  });
+
+  it('an event says by which client, and who acted', async () => {
+    const act = { sub: 'machine', act: { sub: 'device' } };
+    const { token } = await issue('bob', { claims: { act: { ...act, iss: 'ignored' } } });
+    expect((await get(token)).body.proofs[0]).toMatchObject({ client: 'web', act });
+    expect((await send(token, 'POST', '/documents', { title: 'by another' })).status).toBe(201);
+    const [event] = await booted.db.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
+    expect(event).toMatchObject({ userId: 'bob', method: 'oauth', details: { client: 'web', act } });
+  });
+});
+
+describe('what is missing is said', () => {
+  it('a scope: 403 with its name (RFC 6750)', async () => {
+    const { token } = await issue('bob', { scope: 'documents:read' });
+    const answer = await send(token, 'POST', '/documents', { title: 'a draft' });
+    expect([answer.status, answer.body.code]).toEqual([403, 'insufficient_scope']);
+    expect(answer.headers.get('www-authenticate')).toBe(
+      challenge(', error="insufficient_scope", scope="documents:write"'),
+    );
+  });
+
+  it('a second factor: 401 with what is asked for (RFC 9470), and it is enough', async () => {
+    const path = '/documents/alice-draft-confidential';
+    const answer = await send((await issue('alice')).token, 'DELETE', path);
+    expect([answer.status, answer.body.code]).toEqual([401, 'insufficient_user_authentication']);
+    expect(answer.body.detail).toMatch('needs a second factor');
+    expect(answer.headers.get('www-authenticate')).toBe(
+      challenge(', error="insufficient_user_authentication", acr_values="mfa", max_age="300"'),
+    );
+    const old = { acr: 'mfa', auth_time: now() - 301 };
+    expect((await send((await issue('alice', { claims: old })).token, 'DELETE', path)).status).toBe(401);
+    const fresh = { acr: 'mfa', auth_time: now() - 200 };
+    expect((await send((await issue('alice', { claims: fresh })).token, 'DELETE', path)).status).toBe(204);
+  });
+
+  it('nothing, where no scope and no sign-in would be enough', async () => {
+    const { token } = await issue('carol', { scope: 'documents:read' });
+    const answer = await send(token, 'DELETE', '/documents/alice-published-public');
+    expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
+    expect(answer.headers.get('www-authenticate')).toBeNull();
+  });
+
+  it('nothing, to callers whose method has no words for it', async () => {
+    const alice = client(booted.origin, as({ id: 'alice', roles: ['admin'], scopes: ['documents:read'] }));
+    const answer = await alice.send('POST', '/documents', { body: { title: 'a draft' } });
+    expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
+    expect(answer.headers.get('www-authenticate')).toBeNull();
+  });
+
+  it('a step up is no wrong credential: the log calls it a refused action', async () => {
+    await send((await issue('alice')).token, 'DELETE', '/documents/alice-published-confidential');
+    await booted.app.get(Refusals).flush();
+    const [event] = await booted.db.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
+    expect(event).toMatchObject({ event: 'authz_fail', userId: 'alice', details: { client: 'web' } });
+  });
+});
+
+describe('a token for single documents (RFC 9396)', () => {
+  const details = [
+    { type: 'document', identifier: 'bob-draft-public', actions: ['read', 'update'] },
+    { type: 'document', identifier: 'bob-draft-internal', actions: ['read'] },
+  ];
+
+  it.each(['jwt', 'opaque'] as const)(
+    'reaches those, with their actions, in lists as well: %s',
+    async (format) => {
+      const { token } = await issue('bob', {
+        format,
+        scope: 'openid',
+        claims: { authorization_details: details },
+        content: { rar: details },
+      });
+      const { body } = await get(token);
+      expect(body).toMatchObject({ details, scopes: ['documents:read', 'documents:write'] });
+      const { items } = (await get(token, '/documents')).body as { items: { id: string }[] };
+      expect(items.map(({ id }) => id).toSorted()).toEqual(['bob-draft-internal', 'bob-draft-public']);
+      expect((await get(token, '/documents/bob-draft-confidential')).status).toBe(404);
+      const change = { title: 'changed' };
+      expect((await send(token, 'PATCH', '/documents/bob-draft-internal', change)).status).toBe(403);
+      expect((await send(token, 'PATCH', '/documents/bob-draft-public', { body: format })).status).toBe(
+        format === 'jwt' ? 200 : 412,
+      );
+      expect((await send(token, 'DELETE', '/documents/bob-draft-public')).status).toBe(403);
+      expect((await send(token, 'POST', '/documents', change)).status).toBe(403);
+    },
+  );
+
+  it('reaches nothing that the account does not, nor more than its scopes', async () => {
+    const reach = async (scope: string, identifier: string) => {
+      const claims = { authorization_details: [{ type: 'document', identifier, actions: ['read'] }] };
+      return (await get((await issue('bob', { scope, claims })).token, `/documents/${identifier}`)).status;
+    };
+    expect(await reach('openid', 'mallory-published-public')).toBe(404);
+    expect(await reach('documents:read', 'bob-draft-public')).toBe(200);
+    expect(await reach('documents:delete', 'bob-draft-public')).toBe(403);
+  });
+
+  it.each([
+    [[{ type: 'payment', amount: 1 }]],
+    [[{ type: 'document', identifier: 'bob-draft-public', actions: ['own'] }]],
+    [[{ type: 'document', identifier: 'bob-draft-public', actions: ['read'], until: 'tomorrow' }]],
+    [[{ type: 'document', identifier: '\0', actions: ['read'] }]],
+    ['document'],
+  ])('what we do not understand of it, we do not grant: %j', async (authorization_details) => {
+    expect(await statusOf('bob', { claims: { authorization_details } })).toBe(401);
+  });
+});
+
+describe('what ends a token', () => {
+  it.each(['jwt', 'opaque'] as const)('its row, its account, and all sign-ins of it: %s', async (format) => {
+    const { token, revoke } = await issue('carol', { format });
+    const { manager } = booted.db;
+    expect((await get(token)).status).toBe(200);
+    await manager.increment(User, { id: 'carol' }, 'epoch', 1);
+    refused(await get(token));
+    await manager.decrement(User, { id: 'carol' }, 'epoch', 1);
+    expect((await get(token)).status).toBe(200);
+    await revoke();
+    refused(await get(token));
+  });
+
+  it('its key, once that is retired long enough, or given up', async () => {
+    const { token } = await issue('bob');
+    expect((await get(token)).status).toBe(200);
+    const [{ kid } = { kid: '' }] = await booted.app.get(SigningKeys).published();
+    const { manager } = booted.db;
+    const retire = (retiredAt: Date | null) => manager.update(SigningKey, { kid }, { retiredAt });
+    await retire(new Date());
+    expect((await get(token)).status).toBe(200);
+    await retire(new Date(Date.now() - 10 * 60_000));
+    refused(await get(token));
+    await retire(null);
+    expect((await get(token)).status).toBe(200);
+  });
+
+  it('its time, whatever its row says of it, and the row’s, whatever it says', async () => {
+    expect(await statusOf('bob', { claims: { exp: now() } })).toBe(401);
+    expect(await statusOf('bob', { claims: { exp: now() + 5 } })).toBe(200);
+    expect(await statusOf('bob', { row: { expiresAt: new Date() } })).toBe(401);
+    expect(await statusOf('bob', { format: 'opaque', row: { expiresAt: new Date() } })).toBe(401);
+  });
+});
+
+describe('attacks', () => {
+  it('OAUTH-36: a token for another API, for several, or for none', async () => {
+    const others = [
+      undefined,
+      'https://other.example',
+      [publicUrl],
+      [publicUrl, 'https://other.example'],
+      `${publicUrl}/`,
+    ];
+    for (const aud of others) {
+      refused(await get((await issue('bob', { claims: { aud } })).token));
+      refused(await get((await issue('bob', { format: 'opaque', content: { aud } as never })).token));
+    }
+  });
+
+  it('OAUTH-37: a client that is named like a person is not that person', async () => {
+    const own = await issue('acme-machine', { clientId: 'bob', claims: { sub: 'bob' } });
+    expect((await get(own.token)).body).toMatchObject({ id: 'acme-machine', kind: 'client' });
+    refused(await get((await issue('bob', { clientId: 'bob' })).token));
+    refused(await get((await issue('acme-machine', { claims: { sub: 'bob' } })).token));
+    refused(await get((await issue('bob', { claims: { client_id: 'machine' } })).token));
+  });
+
+  it('OPAQUE-08: a signed introspection response, or any other JWT of ours, as an access token', async () => {
+    const claims = {
+      iss: `${publicUrl}/oidc`,
+      aud: publicUrl,
+      iat: now(),
+      token_introspection: { active: true },
+    };
+    for (const typ of ['token-introspection+jwt', 'logout+jwt', 'JWT', 'jwt', 'AT+JWT', undefined]) {
+      refused(await get(await signedByUs(booted, claims, { typ })));
+      refused(await get((await issue('bob', { header: { typ } })).token));
+    }
+  });
+
+  it('OPAQUE-09: a dump of the database has nothing to sign in with', async () => {
+    const { token, id } = await issue('bob', { format: 'opaque' });
+    const dump = JSON.stringify(await booted.db.query(`SELECT * FROM access_tokens`));
+    expect(dump).toContain(id);
+    expect(dump).not.toContain(token);
+    refused(await get(id));
+  });
+
+  it('OPAQUE-10: the id of a JWT is no opaque token, nor the other way round, nor anything of another method', async () => {
+    const jwt = await issue('bob');
+    const { jti } = JSON.parse(Buffer.from(jwt.token.split('.')[1]!, 'base64url').toString()) as {
+      jti: string;
+    };
+    const opaque = await issue('bob', { format: 'opaque' });
+    await get(jwt.token);
+    refused(await get(jti));
+    refused(
+      await get((await issue('bob', { claims: { jti: opaque.token }, row: { id: randomUUID() } })).token),
+    );
+    for (const other of [`atlas_${'a'.repeat(43)}`, 'a'.repeat(43)]) refused(await get(other));
+    // The method jwt is another issuer, with the same keys: this is not a token that `oauth` takes.
+    const claims = { iss: publicUrl, aud: publicUrl, sub: 'bob', sid: randomUUID(), jti: randomUUID() };
+    expect((await get(await signedByUs(booted, { ...claims, iat: now(), exp: now() + 60 }))).status).toBe(
+      401,
+    );
+  });
+
+  it('MTLS-16: a token that is bound to a certificate, without it or with another', async () => {
+    for (const format of ['jwt', 'opaque'] as const) {
+      const { token } = await issue('bob', { format, cnf: { 'x5t#S256': certificate.thumbprint } });
+      refused(await get(token));
+      refused(await get(token, '/demo/oauth', clientCert(other)));
+      const { status, body } = await get(token, '/demo/oauth', clientCert(certificate));
+      expect([status, body.proofs[0].bound]).toEqual([200, true]);
+    }
+  });
+
+  it('MTLS-17: the same token at the plain port, and a certificate that only a header speaks of', async () => {
+    const plain = await boot();
+    const { token } = await issueAccessToken(plain, 'bob', { cnf: { 'x5t#S256': certificate.thumbprint } });
+    const at = client(plain.origin);
+    refused(await at.get('/demo/oauth', bearer(token)));
+    refused(await at.get('/demo/oauth', { ...bearer(token), ...clientCert(certificate) }));
+    await plain.close();
+  });
+
+  it('MTLS-18: a new certificate, of the same key or of another: the old token is of no use', async () => {
+    const { token } = await issue('bob', { cnf: { 'x5t#S256': certificate.thumbprint } });
+    expect((await get(token, '/demo/oauth', clientCert(certificate))).status).toBe(200);
+    refused(await get(token, '/demo/oauth', clientCert(renewed)));
+    refused(await get(token, '/demo/oauth', clientCert(other)));
+  });
+
+  it('a token that is bound to a DPoP key, as a plain bearer’s; or to what nobody here knows', async () => {
+    const jkt = createHash('sha256').update('a key').digest('base64url');
+    refused(await get((await issue('bob', { cnf: { jkt } })).token));
+    refused(await get((await issue('bob', { format: 'opaque', cnf: { jkt } })).token));
+    for (const cnf of [{}, { kid: 'x' }, { jwk: {} }, { 'x5t#S256': 1 }, { jkt: '' }, 'x', null])
+      expect(await statusOf('bob', { claims: { cnf } })).toBe(401);
+    const more = { 'x5t#S256': certificate.thumbprint, 'x5t#S512': 'x' };
+    refused(
+      await get(
+        (await issue('bob', { claims: { cnf: more } })).token,
+        '/demo/oauth',
+        clientCert(certificate),
+      ),
+    );
+    const both = await issue('bob', { cnf: { jkt, 'x5t#S256': certificate.thumbprint } });
+    refused(await get(both.token, '/demo/oauth', clientCert(certificate)));
+  });
+
+  it('RFC 8725: no signature, an HMAC with the public key, a key or a switch in the header, another kid', async () => {
+    const { token } = await issue('bob');
+    const [header = '', payload = '', signature = ''] = token.split('.');
+    const { kid } = JSON.parse(Buffer.from(header, 'base64url').toString()) as { kid: string };
+    const none = ['none', 'None', 'nOnE'].flatMap((alg) => {
+      const input = `${encode({ alg, typ: 'at+jwt', kid })}.${payload}`;
+      return [`${input}.`, `${input}.${signature}`];
+    });
+    const publicKey = createPublicKey({
+      key: (await booted.app.get(SigningKeys).jwks())[0] as JsonWebKey as never,
+      format: 'jwk',
+    });
+    const secrets = [
+      publicKey.export({ format: 'pem', type: 'spki' }),
+      publicKey.export({ format: 'der', type: 'spki' }),
+    ];
+    const hmacs = secrets.map((secret) => {
+      const input = `${encode({ alg: 'HS256', typ: 'at+jwt', kid })}.${payload}`;
+      return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+    });
+    const attacker = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const jwk = attacker.publicKey.export({ format: 'jwk' });
+    const headers = [
+      { jwk },
+      { jku: 'https://attacker.example' },
+      { x5u: 'https://attacker.example' },
+      { x5c: ['MIIB'] },
+      { crit: ['exp'] },
+      { crit: [], b64: false },
+      { zip: 'DEF' },
+      { kid: undefined },
+      { kid: `${kid}'--` },
+      { kid: '../../dev/null' },
+      { kid: 'constructor' },
+      { alg: 'ES384' },
+    ];
+    const tricks = await Promise.all(
+      headers.map(async (each) => (await issue('bob', { header: each })).token),
+    );
+    const zeros = `${header}.${payload}.${Buffer.alloc(64).toString('base64url')}`;
+    const changed = `${header}.${encode({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), sub: 'alice' })}.${signature}`;
+    const spellings = [
+      `${token}=`,
+      `${token}.`,
+      `${header}.${payload}.${signature}\n`.trimEnd() + '%0A',
+      `${header}. ${payload}.${signature}`,
+    ];
+    for (const each of [...none, ...hmacs, ...tricks, zeros, changed, ...spellings]) refused(await get(each));
+    expect((await get(token)).status).toBe(200);
+  });
+
+  it('claims that are not what they should be', async () => {
+    const wrong: Record<string, unknown>[] = [
+      { iss: `${publicUrl}/oidc/` },
+      { sub: undefined },
+      { sub: '' },
+      { sub: ['bob'] },
+      { sub: 'alice' },
+      { client_id: undefined },
+      { client_id: 'spa' },
+      { jti: undefined },
+      { jti: 'another' },
+      { jti: 1 },
+      { iat: undefined },
+      { iat: now() + 60 },
+      { nbf: now() + 60 },
+      { nbf: 'now' },
+      { exp: undefined },
+      { exp: `${now() + 60}` },
+      { exp: now() + 60.5 },
+      { exp: 1e300 },
+      { exp: null },
+      { scope: ['documents:read'] },
+      { auth_time: '0' },
+      { amr: 'mfa' },
+      { act: 'machine' },
+      { act: { sub: 1 } },
+      { act: [1, 2, 3, 4, 5, 6].reduce<object>((act, n) => ({ sub: `${n}`, act }), { sub: '0' }) },
+    ];
+    for (const claims of wrong) expect([claims, await statusOf('bob', { claims })]).toEqual([claims, 401]);
+  });
+
+  it('a token in the URL or in a body is not read', async () => {
+    const { token } = await issue('bob');
+    const anonymous = client(booted.origin);
+    const inUrl = await anonymous.get(`/demo/oauth?access_token=${token}`);
+    expect([inUrl.status, inUrl.body.code]).toEqual([401, 'unauthenticated']);
+    const inBody = await anonymous.post('/documents', { access_token: token, title: 'x' });
+    expect([inBody.status, inBody.body.code]).toEqual([401, 'unauthenticated']);
+  });
+
+  it('a token of a good form that was never issued here, by whatever it is asked for', async () => {
+    const claims = {
+      iss: `${publicUrl}/oidc`,
+      aud: publicUrl,
+      sub: 'bob',
+      client_id: 'web',
+      iat: now(),
+      exp: now() + 60,
+    };
+    refused(await get(await signedByUs(booted, { ...claims, jti: randomUUID() })));
+    refused(await get(idOf('opaque', 'x')));
+  });
+});

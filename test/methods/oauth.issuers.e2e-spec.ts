@@ -1,0 +1,347 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
+import { User } from '../../src/users/index.js';
+import { issueAccessToken } from '../access-tokens.js';
+import { boot, client, type Answer, type Booted } from '../app.js';
+import { issuersKey, otherServer } from '../access-tokens/issuer.js';
+
+const AUDIENCE = 'https://api.example.com';
+const now = () => Math.floor(Date.now() / 1000);
+const server = await otherServer();
+const { origin } = server;
+const [key, second, rsa] = [issuersKey('k1'), issuersKey('k2'), issuersKey('r1', 'RS256')];
+
+/** The authorization server of somebody else, in its own words. */
+const OTHER = `${origin}/as`;
+/** A CI, whose jobs have tokens that name their repository. */
+const CI = `${origin}/ci`;
+/** A directory that knows our users by their names. */
+const DIRECTORY = `${origin}/directory`;
+const trusted = (issuer: string, more: object) => ({
+  issuer,
+  audience: AUDIENCE,
+  tenant: 'acme',
+  accounts: { claim: 'sub', ids: { 'job:acme/site': 'acme-machine', elsewhere: 'globex-machine' } },
+  scopes: ['documents:read'],
+  algorithms: ['ES256'],
+  ...more,
+});
+const useless = ['redirect', 'huge', 'slow', 'text', 'empty', 'stranger'].map((name) =>
+  trusted(`${origin}/${name}`, { ...(name !== 'stranger' && { jwks_uri: `${origin}/${name}` }) }),
+);
+const OAUTH_ISSUERS = JSON.stringify([
+  trusted(OTHER, {
+    scopes: ['documents:read', 'documents:write'],
+    introspection: { endpoint: `${OTHER}/introspect`, client_id: 'atlas:1', client_secret: 'a secret+' },
+  }),
+  trusted(CI, {
+    jwks_uri: `${CI}/keys`,
+    typ: ['JWT', null],
+    algorithms: ['RS256'],
+    accounts: { claim: 'repository', ids: { 'acme/site': 'acme-machine' } },
+  }),
+  trusted(DIRECTORY, { accounts: { claim: 'preferred_username' } }),
+  ...useless,
+]);
+
+let booted: Booted;
+beforeAll(async () => {
+  server.at('/as/.well-known/openid-configuration', () => ({ issuer: OTHER, jwks_uri: `${OTHER}/keys` }));
+  server.at('/as/keys', () => ({ keys: [key.jwk, rsa.jwk] }));
+  server.at('/ci/keys', () => ({
+    keys: [rsa.jwk, { kty: 'oct', kid: 'shared', k: 'c2VjcmV0' }, null, { kid: 1 }],
+  }));
+  // RFC 8414, section 3.1: the path of the issuer comes last.
+  const inOtherPlace = '/.well-known/oauth-authorization-server/directory';
+  server.at(inOtherPlace, () => ({ issuer: DIRECTORY, jwks_uri: `${origin}/directory/keys` }));
+  server.at('/directory/keys', () => ({ keys: [key.jwk] }));
+  booted = await boot({ env: { OAUTH_ISSUERS } });
+});
+afterAll(async () => {
+  await booted.close();
+  await server.close();
+});
+
+const claimsOf = (iss: string, more: object = {}) => ({
+  iss,
+  aud: AUDIENCE,
+  sub: 'job:acme/site',
+  iat: now(),
+  exp: now() + 300,
+  jti: randomUUID(),
+  ...more,
+});
+const get = (token: string, path = '/demo/oauth') =>
+  client(booted.origin).get(path, { Authorization: `Bearer ${token}` });
+const refused = ({ status, body }: Answer) => expect([status, body.code]).toEqual([401, 'invalid_token']);
+const unavailable = ({ status, body }: Answer) =>
+  expect([status, body.code]).toEqual([503, 'service_unavailable']);
+
+describe('a trusted issuer', () => {
+  it('its token is that of the account which the configuration names', async () => {
+    const { status, body } = await get(key.sign(claimsOf(OTHER, { client_id: 'theirs' })));
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      id: 'acme-machine',
+      kind: 'client',
+      tenantId: 'acme',
+      scopes: ['documents:read', 'documents:write'],
+      proofs: [{ method: 'oauth', bound: false, confined: true, client: 'theirs', amr: [] }],
+    });
+  });
+
+  it('workload identity: a CI job signs in as a machine, with a token that names no type', async () => {
+    const job = claimsOf(CI, { sub: 'repo:acme/site:ref:refs/heads/main', repository: 'acme/site' });
+    for (const typ of ['JWT', 'application/jwt', undefined])
+      expect((await get(rsa.sign(job, { typ, x5t: 'abc' }))).body).toMatchObject({
+        id: 'acme-machine',
+        kind: 'client',
+        scopes: ['documents:read'],
+      });
+    const { status } = await get(rsa.sign(job, { typ: 'JWT' }), '/documents');
+    expect(status).toBe(200);
+  });
+
+  it('its users are ours of the same name, in the one tenant that it speaks for', async () => {
+    const of = (name: unknown) => get(key.sign(claimsOf(DIRECTORY, { preferred_username: name })));
+    expect((await of('Bob')).body).toMatchObject({ id: 'bob', kind: 'user' });
+    for (const nobody of ['mallory', 'nobody', ' bob', 'bob\0', '', 1, ['bob'], undefined])
+      refused(await of(nobody));
+  });
+
+  it('its scopes are cut to what the configuration allows', async () => {
+    const scopes = async (scope: string) => (await get(key.sign(claimsOf(OTHER, { scope })))).body.scopes;
+    expect(await scopes('documents:read documents:delete openid')).toEqual(['documents:read']);
+    expect(await scopes('profile')).toEqual([]);
+  });
+
+  it('the account is read on every request', async () => {
+    const token = key.sign(claimsOf(OTHER));
+    const { manager } = booted.db;
+    expect((await get(token)).status).toBe(200);
+    await manager.update(User, { id: 'acme-machine' }, { disabledAt: new Date() });
+    refused(await get(token));
+    await manager.update(User, { id: 'acme-machine' }, { disabledAt: null });
+    expect((await get(token)).status).toBe(200);
+  });
+});
+
+describe('introspection (RFC 7662)', () => {
+  const path = '/as/introspect';
+  const opaque = () => `their${randomUUID().replaceAll('-', '')}`;
+  const says = (said: unknown) => server.at(path, () => said);
+  const active = (more: object = {}) => ({ active: true, ...claimsOf(OTHER), ...more });
+
+  it('asks once a second, as the client that it is there', async () => {
+    let sent: unknown[] = [];
+    server.at(path, ({ headers }, _, body) => {
+      sent = [headers.authorization, headers['content-type'], body];
+      return active({ client_id: 'theirs', scope: 'documents:read' });
+    });
+    const [token, before] = [opaque(), server.asked(path)];
+    const answers = await Promise.all([1, 2, 3, 4, 5].map(() => get(token)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+    expect(server.asked(path) - before).toBe(1);
+    const basic = Buffer.from('atlas%3A1:a+secret%2B').toString('base64');
+    expect(sent[0]).toBe(`Basic ${basic}`);
+    expect(sent[1]).toMatch('application/x-www-form-urlencoded');
+    expect(sent[2]).toBe(`token=${token}&token_type_hint=access_token`);
+    expect(answers[0]!.body).toMatchObject({ id: 'acme-machine', proofs: [{ client: 'theirs' }] });
+  });
+
+  it('a token that was revoked there is over here within a second', async () => {
+    const token = opaque();
+    says(active());
+    expect((await get(token)).status).toBe(200);
+    const before = server.asked(path);
+    says({ active: false });
+    // It is asked again once its second is over, and from then on refused.
+    while (server.asked(path) === before) await get(token);
+    refused(await get(token));
+  });
+
+  it('our own opaque tokens are not shown to it, nor what has another form', async () => {
+    const before = server.asked(path);
+    const { token } = await issueAccessToken(booted, 'bob', { format: 'opaque' });
+    expect((await get(token)).status).toBe(200);
+    for (const other of ['short', `${'a'.repeat(20)}.b`, 'a'.repeat(600)]) refused(await get(other));
+    expect(server.asked(path)).toBe(before);
+  });
+
+  it('what is said of it must be all that a token needs', async () => {
+    const wrong = [
+      { active: false },
+      { active: 'true' },
+      { ...active(), active: 1 },
+      {},
+      [],
+      active({ aud: 'https://other.example' }),
+      active({ aud: undefined }),
+      active({ aud: [AUDIENCE, 'https://other.example'] }),
+      active({ iss: CI }),
+      active({ exp: undefined }),
+      active({ exp: now() }),
+      active({ nbf: now() + 60 }),
+      active({ sub: undefined }),
+      active({ sub: 'elsewhere' }),
+      active({ cnf: { jkt: createHash('sha256').update('x').digest('base64url') } }),
+      active({ cnf: { jwk: {} } }),
+    ];
+    for (const said of wrong) {
+      says(said);
+      const answer = await get(opaque());
+      expect([said, answer.status]).toEqual([said, 401]);
+    }
+  });
+
+  it('where it cannot be asked, nobody is refused: 503', async () => {
+    const answers: Parameters<typeof server.at>[1][] = [
+      (_, response) => void response.writeHead(500).end('{"active":true}'),
+      (_, response) => void response.writeHead(401, { 'Content-Type': 'application/json' }).end('{}'),
+      (_, response) => void response.writeHead(302, { Location: '/as/active' }).end(),
+      (_, response) => void response.writeHead(200, { 'Content-Type': 'text/html' }).end('{"active":true}'),
+      (_, response) => void response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"active":'),
+      (_, response) => void response.destroy(),
+      () => 'active',
+      () => null,
+    ];
+    server.at('/as/active', () => active());
+    for (const answer of answers) {
+      server.at(path, answer);
+      unavailable(await get(opaque()));
+    }
+    expect(server.asked('/as/active')).toBe(0);
+  });
+
+  it('OPAQUE-08: a signed answer is not read, whatever is in it', async () => {
+    const jwt = key.sign(
+      { ...claimsOf(OTHER), token_introspection: active() },
+      { typ: 'token-introspection+jwt' },
+    );
+    server.at(
+      path,
+      (_, response) =>
+        void response.writeHead(200, { 'Content-Type': 'application/token-introspection+jwt' }).end(jwt),
+    );
+    unavailable(await get(opaque()));
+    refused(await get(jwt));
+  });
+});
+
+describe('attacks', () => {
+  it('OAUTH-36: a token that its issuer has made for another API', async () => {
+    for (const aud of [
+      'https://other.example',
+      [AUDIENCE, 'https://other.example'],
+      [],
+      undefined,
+      `${AUDIENCE}/`,
+    ])
+      refused(await get(key.sign(claimsOf(OTHER, { aud }))));
+    expect((await get(key.sign(claimsOf(OTHER, { aud: [AUDIENCE] })))).status).toBe(200);
+  });
+
+  it('a subject whom the list does not name, or who has no account in the issuer’s tenant', async () => {
+    for (const sub of [
+      'job:acme/other',
+      'job:acme/site ',
+      'JOB:acme/site',
+      'elsewhere',
+      '__proto__',
+      'constructor',
+      '',
+    ])
+      refused(await get(key.sign(claimsOf(OTHER, { sub }))));
+  });
+
+  it('a trusted issuer’s key signs for itself alone', async () => {
+    const job = { repository: 'acme/site' };
+    refused(await get(rsa.sign(claimsOf(OTHER, job))));
+    refused(await get(key.sign(claimsOf(CI, job), { typ: 'JWT' })));
+    refused(await get(key.sign(claimsOf(`${OTHER}/`))));
+    refused(await get(issuersKey('k1').sign(claimsOf(OTHER))));
+  });
+
+  it('an issuer that nobody has named is nobody’s: no key of it is fetched', async () => {
+    const stranger = `${origin}/unknown`;
+    refused(await get(key.sign(claimsOf(stranger))));
+    expect(server.asked('/unknown/.well-known/openid-configuration')).toBe(0);
+  });
+
+  it('RFC 8725: no signature, an HMAC with the public key, another algorithm, a key in the header', async () => {
+    const token = key.sign(claimsOf(OTHER));
+    const [, payload] = token.split('.');
+    const headed = (header: object) =>
+      `${Buffer.from(JSON.stringify({ typ: 'at+jwt', kid: 'k1', ...header })).toString('base64url')}.${payload}`;
+    const hmac = headed({ alg: 'HS256' });
+    const pem = key.publicKey.export({ format: 'pem', type: 'spki' });
+    const forged = [
+      `${headed({ alg: 'none' })}.`,
+      `${headed({ alg: 'none' })}.AAAA`,
+      `${hmac}.${createHmac('sha256', pem).update(hmac).digest('base64url')}`,
+      rsa.sign(claimsOf(OTHER), { alg: 'RS256', kid: 'r1' }),
+      ...[
+        { jwk: second.jwk },
+        { jku: `${origin}/ci/keys` },
+        { x5u: origin },
+        { x5c: [] },
+        { crit: ['exp'], exp: 1 },
+        { b64: true },
+        { zip: 'DEF' },
+        { kid: undefined },
+        { kid: ['k1'] },
+        { kid: 'toString' },
+        { typ: 'JWT' },
+        { typ: undefined },
+        { typ: 'id_token' },
+      ].map((header) => key.sign(claimsOf(OTHER), header)),
+      rsa.sign(claimsOf(CI, { repository: 'acme/site' }), { typ: 'at+jwt' }),
+      rsa.sign(claimsOf(CI, { repository: 'acme/site' }), { typ: 'JWT', kid: 'shared' }),
+      `${token}=`,
+      `${token}.`,
+      token.slice(0, -1),
+      key.sign(claimsOf(OTHER, { junk: 'x'.repeat(9_000) })),
+    ];
+    for (const each of forged) refused(await get(each));
+    expect((await get(token)).status).toBe(200);
+  });
+
+  it('time: over, not begun, without an end', async () => {
+    const wrong = [{ exp: now() }, { exp: undefined }, { nbf: now() + 60 }, { iat: now() + 60 }];
+    for (const claims of wrong) refused(await get(key.sign(claimsOf(OTHER, claims))));
+  });
+
+  it('many kids that nobody has: the issuer is not asked for each', async () => {
+    expect((await get(key.sign(claimsOf(OTHER)))).status).toBe(200);
+    const before = server.asked('/as/keys');
+    const flood = Array.from({ length: 50 }, () => get(key.sign(claimsOf(OTHER), { kid: randomUUID() })));
+    for (const answer of await Promise.all(flood)) refused(answer);
+    expect(server.asked('/as/keys') - before).toBeLessThanOrEqual(1);
+  });
+
+  it('a key set that leads elsewhere, never ends, is no JSON or nobody’s: 503, and no token is good', async () => {
+    let sent = 0;
+    server.at('/redirect', (_, response) => void response.writeHead(302, { Location: '/as/keys' }).end());
+    server.at('/huge', (_, response) => {
+      response.on('drain', () => more()).on('close', () => (sent = -sent));
+      const more = () => {
+        while (response.write(' '.repeat(64 * 1024)) && (sent += 64 * 1024) < 64 * 1024 * 1024);
+      };
+      more();
+    });
+    server.at('/slow', (_, response) => void response.write('{"keys":['));
+    server.at('/text', (_, response) => void response.end('keys'));
+    server.at('/empty', () => ({}));
+    server.at('/stranger/.well-known/openid-configuration', () => ({
+      issuer: OTHER,
+      jwks_uri: `${origin}/as/keys`,
+    }));
+    const answers = await Promise.all(
+      useless.map(async ({ issuer }) => [issuer, await get(key.sign(claimsOf(issuer)))] as const),
+    );
+    for (const [issuer, { status, body }] of answers)
+      expect([issuer, status, body.code]).toEqual([issuer, 503, 'service_unavailable']);
+    // The connection was cut long before its end.
+    expect(Math.abs(sent)).toBeLessThan(16 * 1024 * 1024);
+  });
+});
