@@ -34,7 +34,8 @@ export const registration = (oneTime: OneTime): NonNullable<Configuration['featu
       refuseUnfit(metadata);
       if (ctx.oidc.route !== 'registration') return;
       // What is refused anyway does not use the token up.
-      new (ctx.oidc.provider.Client as unknown as ClientModel)(metadata, ctx);
+      const Client = ctx.oidc.provider.Client as unknown as ClientModel;
+      const { clientId: _valid } = new Client(metadata, ctx);
       const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
       if (!(await oneTime.use('oauth initial access token', jti, new Date(exp! * 1000))))
         throw new errors.InvalidToken('the initial access token was used');
