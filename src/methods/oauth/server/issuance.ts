@@ -3,8 +3,8 @@ import { IsNull, Not, type DataSource, type EntityManager, type QueryDeepPartial
 import { AccessToken } from '../../../access-tokens/index.js';
 import { isPostgres } from '../../../database/index.js';
 import { User } from '../../../users/index.js';
-import { exchangedFor } from './access-token-records.js';
 import { ENDED, digestOf } from './endings.js';
+import { exchangedFor } from './exchanged-for.js';
 import { OauthRecord } from './record.entity.js';
 
 type Row = QueryDeepPartialEntity<AccessToken>;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { OneTime } from '../../../crypto/index.js';
-import type { ClientModel } from './engine.js';
+import type { ClientModel } from './client-model.js';
 
 /** The name of what every registration has to satisfy, the first and each that changes it. */
 export const REGISTERED = 'registered';

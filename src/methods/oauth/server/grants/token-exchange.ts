@@ -11,7 +11,7 @@ import {
 import { DataSource } from 'typeorm';
 import { AccessToken, AccessTokens, type VerifiedToken } from '../../../../access-tokens/index.js';
 import { BadCredential, type Actor } from '../../../../auth/index.js';
-import { exchangedFor } from '../access-token-records.js';
+import { exchangedFor } from '../exchanged-for.js';
 import { incomingOf } from '../exchange.js';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
