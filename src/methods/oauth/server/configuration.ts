@@ -10,6 +10,7 @@ import { discovery } from './discovery.js';
 import { dpop } from './dpop.js';
 import { mutualTls } from './mutual-tls.js';
 import { outgoing } from './outgoing.js';
+import { richAuthorizationRequests } from './rar.js';
 import { registration } from './registration.js';
 import { requestObjects } from './request-objects.js';
 import { cookies } from './cookies.js';
@@ -76,6 +77,7 @@ export function configuration(
       registration: registration(storage.oneTime),
       registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
       requestObjects,
+      richAuthorizationRequests,
       revocation: { enabled: true, allowedPolicy: mayEnd },
       resourceIndicators: resourceIndicators(settings),
     },
