@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/index.js';
-import { OauthClient } from '../../src/methods/oauth/server/client.entity.js';
+import { demoSecret } from '../../src/methods/oauth/server/clients.demo.js';
+import { Clients } from '../../src/methods/oauth/server/clients.js';
 import { User } from '../../src/users/index.js';
 import { issueAccessToken } from '../access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../app.js';
@@ -271,23 +272,26 @@ describe('rich authorization requests', () => {
     });
 
     it('a client that may not ask for them, and actions that it may not ask for by scopes', async () => {
-      const machine = {
-        grant_type: 'client_credentials',
-        authorization_details: details({ actions: ['delete'] }),
-      };
-      expect((await oauth.post('/token', machine, basicOf('machine'))).status).toBe(200);
-      const row = await booted.db.manager.findOneByOrFail(OauthClient, { id: 'machine' });
-      const metadata = { ...row.metadata, resource_scopes: 'documents:read' };
-      await booted.db.manager.update(OauthClient, { id: 'machine' }, { metadata } as never);
+      await booted.app.get(Clients, { strict: false }).upsert('reader', {
+        client_secret: demoSecret('reader'),
+        redirect_uris: [],
+        response_types: [],
+        grant_types: ['client_credentials'],
+        resource_scopes: 'documents:read',
+        authorization_details_types: ['document'],
+      });
       const refused: Answer[] = [
-        await oauth.post('/token', machine, basicOf('machine')),
+        await oauth.post(
+          '/token',
+          { grant_type: 'client_credentials', authorization_details: details({ actions: ['delete'] }) },
+          basicOf('reader'),
+        ),
         await oauth.post(
           '/backchannel',
           { scope: 'openid', login_hint: 'bob', binding_message: 'x', authorization_details: details() },
           basicOf('ciba'),
         ),
       ];
-      await booted.db.manager.update(OauthClient, { id: 'machine' }, { metadata: row.metadata } as never);
       for (const { status, body } of refused)
         expect({ status, error: body.error as string }).toEqual({
           status: 400,
