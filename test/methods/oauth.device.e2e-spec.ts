@@ -118,7 +118,7 @@ describe('the device flow', () => {
     it('OAUTH-44 polling by many at once: one of them is heard', async () => {
       const started = await start();
       const answers = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
-      const heard = answers.map(({ body }) => body.error as string).sort();
+      const heard = answers.map(({ body }) => body.error as string).toSorted();
       expect(heard).toEqual(['authorization_pending', ...Array.from({ length: 7 }, () => 'slow_down')]);
     });
 
@@ -355,7 +355,7 @@ describe('CIBA, a request behind the scenes', () => {
           bob.post(`/backchannel-requests/${id}/${verdict}`),
         ),
       );
-      expect(verdicts.map(({ status }) => status).sort()).toEqual([204, 404, 404, 404]);
+      expect(verdicts.map(({ status }) => status).toSorted()).toEqual([204, 404, 404, 404]);
       expect((await bob.post(`/backchannel-requests/${id}/approve`)).status).toBe(404);
       expect([200, 400]).toContain((await poll(body.auth_req_id)).status);
     });

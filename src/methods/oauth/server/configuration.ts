@@ -1,23 +1,23 @@
 import type { Configuration, JWKS } from 'oidc-provider';
 import type { Settings } from '../../../config/index.js';
 import type { Accounts } from './accounts.js';
-import { DEVICE_CODE_LIFETIME, device } from './device.js';
-import type { Grants } from './grants/grants.js';
+import { signingIn } from './acr.js';
 import { backchannelLifetime, ciba } from './ciba.js';
 import { clientAuthentication } from './client-authentication.js';
 import { clientMetadata, fapi } from './client-metadata.js';
+import { cookies } from './cookies.js';
+import { DEVICE_CODE_LIFETIME, device } from './device.js';
 import { discovery } from './discovery.js';
 import { dpop } from './dpop.js';
+import type { Grants } from './grants/grants.js';
+import { logout } from './logout.js';
 import { mutualTls } from './mutual-tls.js';
 import { outgoing } from './outgoing.js';
+import { renderError } from './pages/error.js';
 import { richAuthorizationRequests } from './rar.js';
 import { registration } from './registration.js';
 import { requestObjects } from './request-objects.js';
-import { cookies } from './cookies.js';
-import { logout } from './logout.js';
-import { renderError } from './pages/error.js';
 import { resourceIndicators } from './resources.js';
-import { signingIn } from './acr.js';
 import type { Storage } from './storage.js';
 import { tokenClaims } from './token-claims.js';
 import { mayAskAbout, mayEnd } from './token-policies.js';
@@ -55,7 +55,7 @@ export function configuration(
       requestObjectSigningAlgValues: ['ES256', 'PS256', 'Ed25519', 'EdDSA'],
     },
     ...clientAuthentication,
-    ...outgoing,
+    ...outgoing(settings),
     extraClientMetadata: clientMetadata,
     extraTokenClaims: tokenClaims,
     discovery: discovery(tlsUrl),

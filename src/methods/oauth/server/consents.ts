@@ -45,7 +45,7 @@ export class Consents {
           (scope) => !left.includes(scope),
         ),
         ...(rar && { details: rar }),
-        since: new Date(iat! * 1000),
+        since: new Date(iat * 1000),
         expiresAt: row.expiresAt,
       };
     });

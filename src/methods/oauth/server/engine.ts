@@ -108,6 +108,9 @@ export class Engine {
     this.grants.addTo(provider);
     provider.proxy = true;
     provider.use(continueWithoutScript as never);
+    provider.on('backchannel.error', (_ctx, error, { clientId }) =>
+      this.logger.warn({ event: 'client not told of a sign-out', clientId, error: error.message }),
+    );
     provider.on('server_error', (_ctx, error) => this.logger.error(error));
     // Without a listener of its own, the framework below the engine writes to the console.
     provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));

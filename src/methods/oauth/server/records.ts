@@ -3,6 +3,7 @@ import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeor
 import type { SecretBox } from '../../../crypto/index.js';
 import { User } from '../../../users/index.js';
 import { ENDED, digestOf, end, endConsent } from './endings.js';
+import { inThisRequest } from './epochs.js';
 import { OauthRecord } from './record.entity.js';
 
 /** The engine's storage for one kind of record (its `Adapter` interface). */
@@ -16,7 +17,10 @@ export class Records implements Adapter {
   /** @param expiresIn seconds; undefined: no end */
   async upsert(id: string, payload: AdapterPayload, expiresIn: number | undefined): Promise<void> {
     const digest = digestOf(this.kind, id);
-    const { accountId = null, clientId = null, grantId = null, uid, userCode } = payload;
+    const { clientId = null, grantId = null, uid, userCode, result, lastSubmission } = payload;
+    // An interaction that has ended in a sign-in is that account's, and as old as its password was.
+    const { login } = (result ?? lastSubmission ?? {}) as { login?: { accountId: string; epoch: number } };
+    const accountId = payload.accountId ?? login?.accountId ?? null;
     const alias =
       uid !== undefined
         ? digestOf('uid', uid)
@@ -27,6 +31,7 @@ export class Records implements Adapter {
       accountId === null ? null : await this.dataSource.manager.findOneBy(User, { id: accountId });
     const state = {
       accountId: account?.id ?? null,
+      epoch: account && inThisRequest(account.id, login?.epoch ?? account.epoch),
       clientId,
       grantId: this.kind === 'Grant' ? id : grantId,
       alias,
@@ -38,7 +43,7 @@ export class Records implements Adapter {
     const live = { id: digest, consumedAt: IsNull(), sealed: Not(ENDED) };
     const { affected } = await manager.update(OauthRecord, live, state);
     if (affected) return;
-    const row = { ...state, id: digest, kind: this.kind, epoch: account?.epoch ?? null, consumedAt: null };
+    const row = { ...state, id: digest, kind: this.kind, consumedAt: null };
     await this.dataSource.createQueryBuilder().insert().into(OauthRecord).values(row).orIgnore().execute();
   }
 
@@ -88,6 +93,7 @@ export class Records implements Adapter {
     if (!row) return undefined;
     const { account, epoch } = row;
     if (account && (account.disabledAt || account.epoch !== epoch)) return undefined;
+    if (account) inThisRequest(account.id, account.epoch);
     const payload = this.open(row);
     if (!payload) return undefined;
     return row.consumedAt ? { ...payload, consumed: Math.floor(row.consumedAt.getTime() / 1000) } : payload;
