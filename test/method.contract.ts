@@ -27,8 +27,8 @@ export interface Contract {
   readonly guard: Type<CanActivate>;
   /** Whether a stolen copy of a request is useless: then it reaches what is secret. */
   readonly bound?: true;
-  /** Whether a request is good once. */
-  readonly once?: true;
+  /** Whether a request is good once; the `code` of the second 401, where that is another than {@link code}. */
+  readonly once?: true | string;
   /** Settings under which the rows hold. */
   readonly env?: Record<string, string>;
   /** The field that carries the credential: it may stand only once. */
@@ -201,7 +201,13 @@ export function satisfiesTheContract(contract: Contract): void {
       expect((await sendAs(first)).status).toBe(200);
       const answer = await sendAs(again);
       if (!contract.once) expect(answer.status).toBe(200);
-      else refused({ status: answer.status, headers: answer.headers, body: await answer.json() });
+      else {
+        const { status, headers } = answer;
+        refused(
+          { status, headers, body: await answer.json() },
+          contract.once === true ? contract.code : contract.once,
+        );
+      }
     });
 
     it('its own guard protects a single route', async () => {

@@ -1,11 +1,13 @@
 export * as apiKey from './api-key/index.js';
 export * as basic from './basic/index.js';
 export * as digest from './digest/index.js';
+export * as dpop from './dpop/index.js';
 export * as hmac from './hmac/index.js';
 export * as httpSignature from './http-signature/index.js';
 export * as jwt from './jwt/index.js';
 export * as mtls from './mtls/index.js';
 export * as oauth from './oauth/index.js';
+export * as oidcLogin from './oidc-login/index.js';
 export * as password from './password/index.js';
 export * as session from './session/index.js';
 export * as sigv4 from './sigv4/index.js';

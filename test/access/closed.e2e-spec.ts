@@ -58,6 +58,12 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
   mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
   oauth: ['GET /.well-known/oauth-protected-resource'],
+  'oidc-login': [
+    'GET /auth/oidc',
+    'GET /auth/oidc/:provider',
+    'GET /auth/oidc/:provider/callback',
+    'POST /auth/oidc/:provider/backchannel-logout',
+  ],
   password: ['POST /auth/login'],
 };
 

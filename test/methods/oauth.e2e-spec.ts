@@ -345,6 +345,14 @@ describe('attacks', () => {
     refused(await get((await issue('bob', { format: 'opaque', cnf: { jkt } })).token));
     for (const cnf of [{}, { kid: 'x' }, { jwk: {} }, { 'x5t#S256': 1 }, { jkt: '' }, 'x', null])
       expect(await statusOf('bob', { claims: { cnf } })).toBe(401);
+    const more = { 'x5t#S256': certificate.thumbprint, 'x5t#S512': 'x' };
+    refused(
+      await get(
+        (await issue('bob', { claims: { cnf: more } })).token,
+        '/demo/oauth',
+        clientCert(certificate),
+      ),
+    );
     const both = await issue('bob', { cnf: { jkt, 'x5t#S256': certificate.thumbprint } });
     refused(await get(both.token, '/demo/oauth', clientCert(certificate)));
   });

@@ -47,7 +47,7 @@ const OAUTH_ISSUERS = JSON.stringify([
 let booted: Booted;
 beforeAll(async () => {
   server.at('/as/.well-known/openid-configuration', () => ({ issuer: OTHER, jwks_uri: `${OTHER}/keys` }));
-  server.at('/as/keys', () => ({ keys: [key.jwk, { ...rsa.jwk, use: 'enc' }] }));
+  server.at('/as/keys', () => ({ keys: [key.jwk, rsa.jwk] }));
   server.at('/ci/keys', () => ({
     keys: [rsa.jwk, { kty: 'oct', kid: 'shared', k: 'c2VjcmV0' }, null, { kid: 1 }],
   }));

@@ -1,0 +1,126 @@
+import { Injectable } from '@nestjs/common';
+import { PassportStrategy } from '@nestjs/passport';
+import { LRUCache } from 'lru-cache';
+import type { KeyObject } from 'node:crypto';
+import { Strategy } from 'passport-custom';
+import { AccessTokens, callerBy } from '../../access-tokens/index.js';
+import {
+  BadCredential,
+  Challenge,
+  Unauthenticated,
+  tokenOf,
+  type AuthRequest,
+  type AuthStrategy,
+  type Principal,
+} from '../../auth/index.js';
+import { Settings } from '../../config/index.js';
+import { OneTime } from '../../crypto/index.js';
+import { ALGORITHMS, publicKeyOf, verify, type ProofKey } from './dpop.keys.js';
+import { Nonces, type Nonce } from './dpop.nonce.js';
+import { ProofError, faultOf, normalUri, readProof, type Proof } from './dpop.js';
+
+const CODE = 'invalid_dpop_proof';
+const REMEMBERED = 10_000;
+
+/**
+ * An access token, and a proof that the caller has its key. The cheap comes first: the token's signature is remembered, so it
+ * costs one query; and until it has said that it is bound to the proof's key, nobody looks at that one.
+ */
+@Injectable()
+export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements AuthStrategy {
+  readonly explains = true;
+  readonly challenge: Challenge;
+  private readonly nonces: Nonces;
+  /** Only of keys that a token is bound to. */
+  private readonly keys = new LRUCache<string, KeyObject>({ max: REMEMBERED });
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly tokens: AccessTokens,
+    private readonly oneTime: OneTime,
+  ) {
+    super();
+    this.nonces = new Nonces(settings);
+    this.challenge = new Challenge('DPoP', {
+      realm: 'auth-atlas',
+      algs: ALGORITHMS.join(' '),
+      resource_metadata: tokens.metadataUrl,
+    });
+  }
+
+  /** With a nonce, so that whoever comes without a credential need not come twice. */
+  challenges(): [Challenge] {
+    return [new Challenge('DPoP', this.challenge.params, { fields: { 'DPoP-Nonce': this.nonces.fresh() } })];
+  }
+
+  /** The whole scheme: no other method speaks it. */
+  claims(request: AuthRequest): boolean {
+    return tokenOf(request, 'DPoP') !== undefined;
+  }
+
+  async validate(request: AuthRequest): Promise<Principal> {
+    const accessToken = tokenOf(request, 'DPoP')!;
+    const proof = proofOf(request);
+    const token = await this.tokens.verify(accessToken, request, proof.key.thumbprint);
+    const wrong = (reason: string) => refused(reason).about(token.account);
+    const fault = faultOf(proof.claims, {
+      method: request.method,
+      uris: this.urisOf(request),
+      accessToken,
+      now: Date.now() / 1000,
+    });
+    if (fault) throw wrong(fault);
+    const nonce = this.nonces.read(proof.claims.nonce ?? '');
+    if (!nonce) throw this.askForNonce();
+    if (!(await this.isSigned(proof))) throw wrong('its signature is wrong');
+    const principal = callerBy('dpop', token);
+    if (!(await this.isFirst(proof, nonce))) throw wrong('it came twice');
+    if (nonce.waning) request.setHeader('DPoP-Nonce', this.nonces.fresh());
+    return principal;
+  }
+
+  /**
+   * What the request's target is called. In production the one origin of `PUBLIC_URL`, whatever the request or a proxy
+   * says; elsewhere the name that it was called by as well.
+   */
+  private urisOf({ target, secure, authority }: AuthRequest): string[] {
+    const { publicUrl, production } = this.settings;
+    const origins = production ? [publicUrl] : [publicUrl, `${secure ? 'https' : 'http'}://${authority}`];
+    return origins.flatMap((origin) => normalUri(origin + target) ?? []);
+  }
+
+  private async isSigned({ key, signed, signature }: Proof): Promise<boolean> {
+    const publicKey = this.keyOf(key);
+    return publicKey !== undefined && verify(key.algorithm, publicKey, signed, signature);
+  }
+
+  private keyOf(key: ProofKey): KeyObject | undefined {
+    const known = this.keys.get(key.thumbprint) ?? publicKeyOf(key);
+    if (known) this.keys.set(key.thumbprint, known);
+    return known;
+  }
+
+  /** Last of all: nobody but the key's owner can use a `jti` up. Not by the proof's text, of which ECDSA has two. */
+  private isFirst({ key, claims }: Proof, { until }: Nonce): Promise<boolean> {
+    return this.oneTime.use(`dpop proof by ${key.thumbprint}`, claims.jti, new Date(until.getTime() + 1_000));
+  }
+
+  /** No wrong credential: the client could not know (RFC 9449, section 9). */
+  private askForNonce(): Unauthenticated {
+    return new Unauthenticated(
+      this.challenges().map((challenge) => challenge.with({ error: 'use_dpop_nonce' })),
+      'use_dpop_nonce',
+      'The proof needs the nonce that stands in DPoP-Nonce.',
+    );
+  }
+}
+
+function proofOf(request: AuthRequest): Proof {
+  try {
+    return readProof(request.header('DPoP') ?? '');
+  } catch (error) {
+    throw error instanceof ProofError ? refused(error.message) : error;
+  }
+}
+
+const refused = (reason: string) => new BadCredential(CODE, `the proof: ${reason}`, { error: CODE });

@@ -1,0 +1,17 @@
+import type { AuthMethod } from '../../auth/index.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    dpop: true;
+  }
+}
+
+export const name = 'dpop';
+export { DpopModule as module } from './dpop.module.js';
+export { DpopStrategy as strategy } from './dpop.strategy.js';
+export const openapi: AuthMethod['openapi'] = {
+  type: 'http',
+  scheme: 'dpop',
+  description:
+    'A bound access token (RFC 9449): `Authorization: DPoP <token>`, and a proof in the header `DPoP`',
+};

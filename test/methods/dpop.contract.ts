@@ -1,0 +1,54 @@
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { DpopClient, dpopProof } from '../../src/methods/dpop/dpop.client.js';
+import { DpopGuard } from '../../src/methods/dpop/dpop.guard.js';
+import { proofKeyOf } from '../../src/methods/dpop/dpop.keys.js';
+import { NOBODYS_JWT, issueAccessToken, type IssuedToken, type TokenOptions } from '../access-tokens.js';
+import type { Contract, Running } from '../method.contract.js';
+
+export const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+
+export const thumbprintOf = (key: KeyObject, alg = 'ES256'): string =>
+  proofKeyOf(alg, createPublicKey(key).export({ format: 'jwk' }))!.thumbprint;
+
+/** A token that is bound to a key, and the key. */
+export async function boundToken(
+  running: Pick<Running, 'app' | 'db'>,
+  userId: string,
+  options: TokenOptions = {},
+  key = newKey(),
+): Promise<IssuedToken & { readonly key: KeyObject }> {
+  const cnf = { jkt: thumbprintOf(key) };
+  return { ...(await issueAccessToken(running, userId, { cnf, ...options })), key };
+}
+
+const withProof = (authorization: string, proof: string) => ({ Authorization: authorization, DPoP: proof });
+const proof = dpopProof(newKey(), {
+  method: 'GET',
+  url: 'http://localhost/demo/dpop',
+  accessToken: NOBODYS_JWT,
+});
+
+export const contract: Contract = {
+  name: 'dpop',
+  challenge:
+    'DPoP realm="auth-atlas", algs="ES256 Ed25519 EdDSA PS256", resource_metadata="http://localhost:…/.well-known/oauth-protected-resource"',
+  code: 'invalid_token',
+  guard: DpopGuard,
+  bound: true,
+  once: 'invalid_dpop_proof',
+  header: 'Authorization',
+  empty: withProof('DPoP', ''),
+  malformed: [
+    withProof('DPoP', proof),
+    withProof('DPoP a.b.c', proof),
+    withProof('DPoP short', proof),
+    withProof(`DPoP ${NOBODYS_JWT}=`, proof),
+    withProof(`DPoP ${NOBODYS_JWT} ${NOBODYS_JWT}`, proof),
+    withProof(`DPoP ${NOBODYS_JWT}, DPoP ${NOBODYS_JWT}`, proof),
+  ],
+  unknown: withProof(`DPoP ${NOBODYS_JWT}`, proof),
+  issue: async (running, userId) => {
+    const { token, key, revoke, expire } = await boundToken(running, userId);
+    return { sign: new DpopClient(key, token).sign, revoke, expire };
+  },
+};
