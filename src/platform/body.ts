@@ -30,7 +30,7 @@ export async function readBody(request: IncomingMessage): Promise<Body | undefin
       else chunks.push(chunk);
     });
     request.on('end', resolve);
-    request.on('close', () => reject(new BadRequestException()));
+    request.on('close', () => request.complete || reject(new BadRequestException()));
     request.on('error', () => reject(new BadRequestException()));
   });
   const raw = Buffer.concat(chunks);

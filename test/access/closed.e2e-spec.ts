@@ -57,7 +57,14 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   'http-signature': ['GET /.well-known/http-message-signatures-directory'],
   jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
   mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
-  oauth: ['GET /.well-known/oauth-protected-resource'],
+  oauth: [
+    'ALL /oidc/:a,oidc/:a/:b,oidc/:a/:b/:c',
+    'GET /.well-known/oauth-authorization-server/oidc',
+    'GET /.well-known/oauth-protected-resource',
+    'GET /interaction/:uid',
+    'GET /interaction/style.css',
+    'POST /interaction/:uid',
+  ],
   'oidc-login': [
     'GET /auth/oidc',
     'GET /auth/oidc/:provider',

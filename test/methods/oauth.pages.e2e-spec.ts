@@ -260,10 +260,10 @@ describe('the pages of the authorization server', () => {
     it('OAUTH-32: no form of another site, and none without the token of this very page', async () => {
       const { browser, page } = await atConsent();
       const elsewhere = (await atConsent()).page;
-      const good = { ...fieldsOf(page), action: 'allow' };
+      const good: Record<string, string> = { ...fieldsOf(page), action: 'allow' };
       for (const token of ['', 'x', `${good['token']}x`, fieldsOf(elsewhere)['token']!])
-        expect(await codeOf(await post(browser, page.url, { ...good, token }))).toEqual([403, 'csrf']);
-      expect(await codeOf(await post(browser, page.url, { action: 'allow' }))).toEqual([403, 'csrf']);
+        expect(await codeOf(await post(browser, page.url, { ...good, token }))).toEqual([403, 'foreign_form']);
+      expect(await codeOf(await post(browser, page.url, { action: 'allow' }))).toEqual([403, 'foreign_form']);
       for (const headers of [
         { 'Sec-Fetch-Site': 'cross-site' },
         { 'Sec-Fetch-Site': 'same-site' },
@@ -271,7 +271,7 @@ describe('the pages of the authorization server', () => {
         { Origin: 'https://evil.example' },
         { Origin: 'null' },
       ])
-        expect(await codeOf(await post(browser, page.url, good, headers))).toEqual([403, 'csrf']);
+        expect(await codeOf(await post(browser, page.url, good, headers))).toEqual([403, 'foreign_form']);
       expect((await post(browser, page.url, good)).status).toBe(303);
     });
 
@@ -279,7 +279,7 @@ describe('the pages of the authorization server', () => {
       const { browser, page } = await atSignIn();
       const form = { ...fieldsOf(page), username: 'mallory', password: DEMO_PASSWORD, action: 'sign-in' };
       const response = await post(browser, page.url, form, { 'Sec-Fetch-Site': 'cross-site' });
-      expect(await codeOf(response)).toEqual([403, 'csrf']);
+      expect(await codeOf(response)).toEqual([403, 'foreign_form']);
     });
 
     it('OAUTH-32: the forms for devices and for signing out have tokens of their own', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { createHash } from 'node:crypto';
 import { AuditEvent, Refusals } from '../../src/audit/index.js';
@@ -15,11 +15,17 @@ describe('the authorization server', () => {
   let booted: Booted;
   let oauth: ReturnType<typeof oauthAt>;
   let log = '';
+  const said: unknown[] = [];
   beforeAll(async () => {
+    for (const way of ['info', 'warn', 'error', 'log'] as const)
+      jest.spyOn(console, way).mockImplementation((...words: unknown[]) => void said.push(words));
     booted = await boot({ known: true, logTo: { write: (line) => void (log += line) } });
     oauth = oauthAt(booted.origin);
   });
-  afterAll(() => booted.close());
+  afterAll(async () => {
+    await booted.close();
+    jest.restoreAllMocks();
+  });
 
   const as = (username: string) => client(booted.origin, basicOf(username, 'correct-horse-battery-staple'));
   const machine = (more: Record<string, string> = {}) =>
@@ -445,5 +451,26 @@ describe('the authorization server', () => {
     ])
       expect(all.includes(secret)).toBe(false);
     expect(claimsOf(id_token)['sub']).toBe('bob');
+  });
+
+  it('writes nothing to the console: the engine has no default left to complain of', async () => {
+    const spa = { client_id: 'spa', redirect_uri: 'http://localhost:5173/callback' };
+    const browser = { Origin: 'http://localhost:5173' };
+    const code = await oauth.code({
+      ...spa,
+      scope: 'openid offline_access documents:read',
+      prompt: 'consent',
+    });
+    const { status, headers } = await oauth.redeem(code, spa, browser);
+    expect({ status, allowed: headers.get('access-control-allow-origin') }).toEqual({
+      status: 200,
+      allowed: browser.Origin,
+    });
+    const elsewhere = await oauth.redeem(code, spa, { Origin: 'https://evil.example' });
+    expect(elsewhere.headers.get('access-control-allow-origin')).toBeNull();
+    await oauth.ask({ client_id: 'nobody' });
+    await get('/oidc/session/end');
+    await get('/oidc/nothing/here');
+    expect(said).toEqual([]);
   });
 });

@@ -1,4 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+<<<<<<< HEAD
+import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { DataSource, MoreThan } from 'typeorm';
+import { AccessToken, idOf } from '../../../access-tokens/index.js';
+import type { Issuance } from './issuance.js';
+=======
 import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import { DataSource, IsNull, MoreThan, Not, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import { AccessToken, idOf, type AccessTokenContent } from '../../../access-tokens/index.js';
@@ -8,6 +14,7 @@ import { User } from '../../../users/index.js';
 import { OauthClient } from './client.entity.js';
 import { ENDED, digestOf } from './endings.js';
 import { OauthRecord } from './record.entity.js';
+>>>>>>> m/pages
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */
 export const verifiedJwt = new AsyncLocalStorage<string>();
@@ -20,33 +27,11 @@ export class AccessTokenRecords implements Adapter {
   constructor(
     private readonly kind: string,
     private readonly dataSource: DataSource,
+    private readonly issuance: Issuance,
   ) {}
 
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    await this.keep(idOf('opaque', id), payload, expiresIn);
-  }
-
-  /**
-   * Keeps a token under its row's name. Where the consent that it is made for has ended meanwhile, it is dead when it
-   * arrives.
-   * @param expiresIn seconds
-   * @throws UnauthorizedClient where it is for a client in its own name, and that has no account that may be used
-   */
-  async keep(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    const { clientId, grantId = null } = payload as { clientId: string; grantId?: string };
-    const { jti: _jti, clientId: _client, accountId: _account, exp: _exp, ...content } = payload;
-    await this.dataSource.transaction(async (manager) => {
-      const whose = await speaksFor(manager, payload);
-      if (!whose) return;
-      await manager.insert(AccessToken, {
-        ...whose,
-        id,
-        clientId,
-        grantId,
-        content: content as unknown as QueryDeepPartialEntity<AccessTokenContent>,
-        expiresAt: new Date(Date.now() + expiresIn * 1000),
-      });
-    });
+    await this.issuance.keep(idOf('opaque', id), payload, expiresIn);
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
@@ -83,6 +68,8 @@ export class AccessTokenRecords implements Adapter {
     return idOf(verifiedJwt.getStore() === id ? 'jwt' : 'opaque', id);
   }
 }
+<<<<<<< HEAD
+=======
 
 /**
  * Whose token it will be, and as of when: the account that has consented, as it was then; or the client's own, as it is
@@ -115,3 +102,4 @@ function ownAccount(manager: EntityManager, clientId: string, locked: boolean): 
     .where('client.id = :clientId AND account.disabledAt IS NULL', { clientId });
   return (locked ? query.setLock('pessimistic_read') : query).getOne();
 }
+>>>>>>> m/pages

@@ -1,12 +1,12 @@
 import { errors, interactionPolicy, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { SECOND_FACTOR } from '../../../auth/index.js';
 
 /** What a password proves: the `acr` of a sign-in at our pages. */
 export const PASSWORD_ACR = 'pwd';
-/** A second factor, which an API may ask for (RFC 9470) and these pages do not have. */
-const SECOND_FACTOR_ACR = 'mfa';
 
 const REACHABLE: readonly unknown[] = [PASSWORD_ACR];
-const KNOWN: readonly unknown[] = [PASSWORD_ACR, SECOND_FACTOR_ACR];
+/** An API may ask for a second factor (RFC 9470), which these pages do not have. */
+const KNOWN: readonly unknown[] = [PASSWORD_ACR, SECOND_FACTOR];
 
 /**
  * What no sign-in here can give is said at once, in the words of RFC 9470, section 5; the engine would ask for the password

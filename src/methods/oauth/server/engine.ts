@@ -73,7 +73,7 @@ export class Engine {
     const asked = await asksAbout(path, body, this.keys, this.issuer);
     return (raw, response) => {
       const seen = forEngine(raw, request, this.settings, path, asked ? asked.body : body);
-      return verifiedJwt.run(asked ? asked.jti : '', () => answer(seen, response));
+      return asked ? verifiedJwt.run(asked.jti, () => answer(seen, response)) : answer(seen, response);
     };
   }
 

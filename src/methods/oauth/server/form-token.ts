@@ -21,18 +21,19 @@ export class FormToken {
     return this.made(asked, this.keys.current.id);
   }
 
-  /** @throws ForbiddenException `csrf` */
+  /** @throws ForbiddenException `foreign_form` */
   refuse(request: AuthRequest, asked: Asked, token: unknown): void {
     const [site, origin] = [request.header('Sec-Fetch-Site'), request.header('Origin')];
     if (
       (site ?? 'same-origin') !== 'same-origin' ||
       (origin ?? this.settings.publicUrl) !== this.settings.publicUrl
     )
-      throw csrf('Another site may not send this form.');
+      throw foreign('Another site may not send this form.');
     const given = typeof token === 'string' ? token : '';
     const id = given.split('.')[0]!;
     const wanted = this.keys.find(id) && this.made(asked, id);
-    if (!wanted || !same(given, wanted)) throw csrf('The form is not one of this page. Open the page again.');
+    if (!wanted || !same(given, wanted))
+      throw foreign('The form is not one of this page. Open the page again.');
   }
 
   private made({ uid, prompt, session }: Asked, id: string): string {
@@ -46,4 +47,4 @@ function same(given: string, wanted: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
-const csrf = (detail: string) => new ForbiddenException({ code: 'csrf', detail });
+const foreign = (detail: string) => new ForbiddenException({ code: 'foreign_form', detail });

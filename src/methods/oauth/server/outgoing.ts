@@ -7,10 +7,12 @@ import type { Settings } from '../../../config/index.js';
  * is connected, whatever the name was; on a developer's machine all clients are at such addresses.
  */
 export const outgoing = ({ environment }: Settings): Configuration => ({
-  fetch: (url, options) => {
+  fetch: async (url, options) => {
     const { dispatcher, ...asked } = options as RequestInit & { dispatcher?: unknown };
-    const guard = environment === 'production' && { dispatcher };
-    return fetch(url, { ...asked, ...guard, redirect: 'error' } as RequestInit);
+    const guarded = environment === 'production';
+    // The engine goes on without its guard where it cannot make it.
+    if (guarded && !dispatcher) throw new Error('The engine has no guard against addresses of this network.');
+    return fetch(url, { ...asked, ...(guarded && { dispatcher }), redirect: 'error' } as RequestInit);
   },
   fetchResponseBodyLimits: { jwks_uri: 64 * 1024, sector_identifier_uri: 64 * 1024 },
 });

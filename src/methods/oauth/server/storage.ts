@@ -8,6 +8,7 @@ import { AccessTokenRecords } from './access-token-records.js';
 import { Clients } from './clients.js';
 import { CodeGuesses } from './grants/code-guesses.js';
 import { POLLED, Polled } from './grants/polled.js';
+import { Issuance } from './issuance.js';
 import { Records } from './records.js';
 import { Replays } from './replays.js';
 
@@ -15,6 +16,7 @@ import { Replays } from './replays.js';
 @Injectable()
 export class Storage {
   private readonly box: SecretBox;
+  private readonly issuance: Issuance;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -24,13 +26,14 @@ export class Storage {
     settings: Settings,
   ) {
     this.box = new SecretBox(settings, 'oauth records');
+    this.issuance = new Issuance(dataSource);
   }
 
   of(kind: string): Adapter {
     if (kind === 'Client') return this.clients;
     if (kind === 'ReplayDetection') return new Replays(this.oneTime) as unknown as Adapter;
     if (kind === 'AccessToken' || kind === 'ClientCredentials')
-      return new AccessTokenRecords(kind, this.dataSource);
+      return new AccessTokenRecords(kind, this.dataSource, this.issuance);
     const records = new Records(kind, this.dataSource, this.box);
     return POLLED.includes(kind) ? new Polled(kind, records, this.dataSource, this.guesses) : records;
   }
@@ -43,7 +46,7 @@ export class Storage {
     const thumbprint = token['x5t#S256'];
     const content = { kind, iat, aud, scope, jkt, 'x5t#S256': thumbprint, extra, rar };
     const whose = { clientId, accountId, grantId };
-    await new AccessTokenRecords(kind, this.dataSource).keep(
+    await this.issuance.keep(
       idOf('jwt', token.jti),
       { ...content, ...whose } as never,
       (payload['exp'] as number) - iat,
