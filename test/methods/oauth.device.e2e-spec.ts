@@ -355,7 +355,7 @@ describe('CIBA, a request behind the scenes', () => {
           bob.post(`/backchannel-requests/${id}/${verdict}`),
         ),
       );
-      expect(verdicts.map(({ status }) => status).toSorted()).toEqual([204, 404, 404, 404]);
+      expect(verdicts.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([204, 404, 404, 404]);
       expect((await bob.post(`/backchannel-requests/${id}/approve`)).status).toBe(404);
       expect([200, 400]).toContain((await poll(body.auth_req_id)).status);
     });

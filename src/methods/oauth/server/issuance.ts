@@ -4,12 +4,15 @@ import { AccessToken } from '../../../access-tokens/index.js';
 import { isPostgres } from '../../../database/index.js';
 import { User } from '../../../users/index.js';
 import { ENDED, digestOf } from './endings.js';
+import { exchangedFor } from './grants/exchanged-for.js';
 import { OauthRecord } from './record.entity.js';
 
 type Row = QueryDeepPartialEntity<AccessToken>;
 
 interface Waiting {
   readonly payload: AdapterPayload;
+  /** The row of the token that it is exchanged for. */
+  readonly parentId: string | undefined;
   readonly row: Row;
   readonly settle: () => void;
   readonly fail: (error: unknown) => void;
@@ -19,6 +22,7 @@ interface Waiting {
 interface Whose {
   readonly accountId: string;
   readonly epoch: number;
+  readonly parentId?: string;
 }
 
 /** So many rows a statement may write. */
@@ -34,18 +38,26 @@ export class Issuance {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Keeps a token under its row's name. Where the consent that it is made for has ended meanwhile, it is dead when it
-   * arrives.
+   * Keeps a token under its row's name. Where the consent that it is made for, or the token that it is exchanged for, has
+   * ended meanwhile, it is dead when it arrives.
    * @param expiresIn seconds
    * @throws UnauthorizedClient where it is for a client in its own name, and that has no account that may be used
    */
   keep(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
     const { jti: _jti, exp: _exp, accountId: _account, clientId = '', grantId = null, ...content } = payload;
     const expiresAt = new Date(Date.now() + expiresIn * 1000);
-    const row = { id, clientId, grantId, content: { ...content, grantId }, expiresAt } as unknown as Row;
+    const parentId = exchangedFor.getStore()?.token.id;
+    const row = {
+      id,
+      clientId,
+      grantId,
+      parentId: null,
+      content: { ...content, grantId },
+      expiresAt,
+    } as unknown as Row;
     return new Promise((settle, fail) => {
       if (!this.waiting.length) setImmediate(() => void this.write());
-      this.waiting.push({ payload, row, settle, fail });
+      this.waiting.push({ payload, parentId, row, settle, fail });
     });
   }
 
@@ -66,9 +78,9 @@ const noAccount = () => new errors.UnauthorizedClient('the client has no account
 async function keepAll(manager: EntityManager, batch: readonly Waiting[]) {
   const known = new Map<string, Whose | null | undefined>();
   const found: (Whose | null | undefined)[] = [];
-  for (const { payload } of batch) {
-    const key = JSON.stringify([payload.grantId, payload.accountId, payload.clientId]);
-    if (!known.has(key)) known.set(key, await speaksFor(manager, payload));
+  for (const { payload, parentId } of batch) {
+    const key = JSON.stringify([parentId, payload.grantId, payload.accountId, payload.clientId]);
+    if (!known.has(key)) known.set(key, await speaksFor(manager, payload, parentId));
     found.push(known.get(key));
   }
   const rows = batch.flatMap(({ row }, i): Row[] => (found[i] ? [{ ...row, ...found[i] }] : []));
@@ -77,15 +89,20 @@ async function keepAll(manager: EntityManager, batch: readonly Waiting[]) {
 }
 
 /**
- * The account that has consented, as it was then; or the client's own, as it is now. The row that says so is held until the
+ * That of the token that it is exchanged for; or the account that has consented, as it was then; or the client's own, as it is now. The row that says so is held until the
  * token is there: who ends it waits, and finds the token.
- * @returns undefined where the consent has ended; null where there is no account
+ * @returns undefined where the consent, or the other token, has ended; null where there is no account
  */
 async function speaksFor(
   manager: EntityManager,
   { accountId, grantId, clientId }: AdapterPayload,
+  parentId: string | undefined,
 ): Promise<Whose | null | undefined> {
   const lock = isPostgres(manager.connection) && { lock: { mode: 'pessimistic_read' as const } };
+  if (parentId) {
+    const parent = await manager.findOne(AccessToken, { where: { id: parentId }, ...lock });
+    return parent ? { accountId: parent.accountId, epoch: parent.epoch, parentId } : undefined;
+  }
   if (grantId) {
     const where = { id: digestOf('Grant', grantId), sealed: Not(ENDED) };
     const consent = await manager.findOne(OauthRecord, { where, ...lock });
@@ -112,7 +129,16 @@ async function ownAccount(
   return account ?? null;
 }
 
-const COLUMNS = ['id', 'accountId', 'clientId', 'grantId', 'epoch', 'content', 'expiresAt'] as const;
+const COLUMNS = [
+  'id',
+  'accountId',
+  'clientId',
+  'grantId',
+  'parentId',
+  'epoch',
+  'content',
+  'expiresAt',
+] as const;
 
 async function insert(manager: EntityManager, rows: readonly Row[]): Promise<void> {
   const { driver } = manager.connection;
