@@ -5,51 +5,8 @@ import { METHODS } from '../src/app.module.js';
 import type { AuthMethod } from '../src/auth/index.js';
 import { freshDatabase } from './app.js';
 import { challengePattern, contractOf } from './contracts.js';
-import { Workshop, type Copy, filesBelow, importsOf } from './copies/copy.js';
-
-/** What calls a copied application once it stands. */
-const CALLER = ['access-tokens.ts', 'contracts.ts', 'copies/knock.ts', 'copies/lifted.ts'];
-const PAGE = 'docs/lifting-a-method.md';
-
-/** The folders that these folders import, and those that they import, but never another method. */
-function withKernel(methods: readonly string[]): string[] {
-  const folders = methods.map((method) => `src/methods/${method}`);
-  for (const folder of folders)
-    for (const target of filesBelow(folder).flatMap(importsOf)) {
-      const [, room] = /^(src\/[^/]+)\//.exec(target) ?? [];
-      if (room && room !== 'src/methods' && !folders.includes(room)) folders.push(room);
-    }
-  return folders;
-}
-
-/** A file of a method's tests, and those that it imports, and so on. */
-const withHelpers = (file: string): string[] => [
-  file,
-  ...importsOf(file)
-    .filter((target) => target.startsWith('test/') && target !== 'test/method.contract.ts')
-    .flatMap(withHelpers),
-];
-
-/** The module of the blank application as the page shows it, for these methods, without what was not copied. */
-function appModule(methods: readonly string[], copied: readonly string[]): string {
-  const [, shown = ''] =
-    /```ts\n(\/\/ src\/app\.module\.ts\n[\s\S]*?)```/.exec(readFileSync(PAGE, 'utf8')) ?? [];
-  const imports = [...shown.matchAll(/^import (?:\* as )?(.*) from '\.\/(.*)\/index\.js';.*$/gm)];
-  const absent = imports
-    .filter(([, , folder]) => !folder!.startsWith('methods/') && !copied.includes(`src/${folder}`))
-    .flatMap(([, names]) => names!.match(/\w+/g)!);
-  const [line, face] = imports.find(([, , folder]) => folder!.startsWith('methods/'))!;
-  const faces = methods.map((_, i) => `method${i}`);
-  return shown
-    .split('\n')
-    .filter((each) => !absent.some((name) => new RegExp(`\\b${name}\\b`).test(each)))
-    .join('\n')
-    .replace(
-      line,
-      methods.map((name, i) => `import * as method${i} from './methods/${name}/index.js';`).join('\n'),
-    )
-    .replace(`[${face}]`, `[${faces.join(', ')}]`);
-}
+import { CALLER, PAGE, appModule, withHelpers, withKernel } from './copies/blank.js';
+import { Workshop, type Copy } from './copies/copy.js';
 
 /** A ceremony comes with an issuer, or it would end in nothing. */
 function companyOf({ name, strategy }: AuthMethod): { lifted: string[]; proves: string; ceremony?: string } {

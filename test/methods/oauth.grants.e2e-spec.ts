@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
+import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { AccessToken } from '../../src/access-tokens/index.js';
 import { User } from '../../src/users/index.js';
 import { issueAccessToken, signedByUs, type TokenOptions } from '../access-tokens.js';
 import { boot, client, type Booted } from '../app.js';
+import { basicOf, dpopKey, oauthAt } from './oauth.flows.js';
 import { ACCESS_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, claimsOf, poster } from './oauth.wire.js';
 
 let booted: Booted;
@@ -159,13 +161,33 @@ describe('token exchange', () => {
 
   it('keeps the authorization details, which stay a ceiling', async () => {
     const rar = [{ type: 'document', identifier: 'one', actions: ['read' as const] }];
-    const subject = await bobs({ claims: { authorization_details: rar } });
-    await booted.db.manager.update(AccessToken, { id: subject.id }, {
-      content: { iat: 1, aud: booted.origin, rar },
-    } as never);
+    const subject = await bobs({
+      claims: { authorization_details: rar },
+      row: { content: { iat: 1, aud: booted.origin, rar } },
+    });
     const { body } = await exchange(subject.token);
     expect(body).toMatchObject({ authorization_details: rar });
     expect(claimsOf(body.access_token)).toMatchObject({ authorization_details: rar });
+  });
+
+  it('hands on a bound token to whoever proves its key, bound to that key again', async () => {
+    const key = await dpopKey();
+    const subject = await bobs({ cnf: { jkt: key.jkt } });
+    const ask = async (nonce?: string) =>
+      oauthAt(booted.origin).post(
+        '/token',
+        { grant_type: TOKEN_EXCHANGE, subject_token: subject.token, subject_token_type: ACCESS_TOKEN },
+        {
+          ...basicOf('machine'),
+          DPoP: await key.proof(`${booted.origin}/oidc/token`, nonce ? { nonce } : {}),
+        },
+      );
+    const first = await ask();
+    const { status, body } =
+      first.body.error === 'use_dpop_nonce' ? await ask(first.headers.get('dpop-nonce')!) : first;
+    expect({ status, type: body.token_type as string }).toEqual({ status: 200, type: 'DPoP' });
+    expect(claimsOf(body.access_token as string)).toMatchObject({ sub: 'bob', cnf: { jkt: key.jkt } });
+    expect((await demo(body.access_token as string)).status).toBe(401);
   });
 
   it('is driven by openid-client', async () => {
@@ -182,6 +204,29 @@ describe('token exchange', () => {
       subject_token_type: ACCESS_TOKEN,
       scope: 'documents:read',
     });
+    expect((await demo(tokens.access_token)).status).toBe(200);
+  });
+
+  it('is driven by oauth4webapi', async () => {
+    const insecure = { [oauth.allowInsecureRequests]: true };
+    const issuer = new URL(`${booted.origin}/oidc`);
+    const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure });
+    const server = await oauth.processDiscoveryResponse(issuer, found);
+    const machine: oauth.Client = { client_id: 'machine' };
+    const form = { subject_token: (await bobs()).token, subject_token_type: ACCESS_TOKEN };
+    const tokens = await oauth.processGenericTokenEndpointResponse(
+      server,
+      machine,
+      await oauth.genericTokenEndpointRequest(
+        server,
+        machine,
+        oauth.ClientSecretBasic('machine-demo-secret-0123456789abcdef'),
+        TOKEN_EXCHANGE,
+        form,
+        insecure,
+      ),
+    );
+    expect(tokens['issued_token_type']).toBe(ACCESS_TOKEN);
     expect((await demo(tokens.access_token)).status).toBe(200);
   });
 

@@ -29,6 +29,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     ...confidential('web'),
     redirect_uris: ['http://localhost:4000/callback'],
     post_logout_redirect_uris: ['http://localhost:4000/'],
+    authorization_details_types: ['document'],
     grant_types: [...CODE],
     resource_scopes: everything,
   },
@@ -58,6 +59,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     response_types: [],
     grant_types: ['client_credentials', TOKEN_EXCHANGE, JWT_BEARER],
     exchanges: 'web spa native device',
+    authorization_details_types: ['document'],
     resource_scopes: everything,
   },
   {

@@ -14,6 +14,7 @@ import { logout } from './logout.js';
 import { mutualTls } from './mutual-tls.js';
 import { outgoing } from './outgoing.js';
 import { renderError } from './pages/error.js';
+import { richAuthorizationRequests } from './rar.js';
 import { registration } from './registration.js';
 import { requestObjects } from './request-objects.js';
 import { resourceIndicators } from './resources.js';
@@ -76,6 +77,7 @@ export function configuration(
       registration: registration(storage.oneTime),
       registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
       requestObjects,
+      richAuthorizationRequests,
       revocation: { enabled: true, allowedPolicy: mayEnd },
       resourceIndicators: resourceIndicators(settings),
     },

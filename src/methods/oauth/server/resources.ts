@@ -19,12 +19,16 @@ export function resourceIndicators(settings: Settings) {
     /** Whoever asks for the API's scopes and names no resource means the API. */
     defaultResource: async (ctx: KoaContextWithOIDC, _client: Client, oneOf?: readonly string[]) => {
       if (oneOf) return [...oneOf];
-      const { grant_type, scope } = ctx.oidc.params ?? {};
-      return grant_type === 'client_credentials' || asksApi(scope) ? publicUrl : (undefined as never);
+      const { grant_type, scope, authorization_details } = ctx.oidc.params ?? {};
+      const means =
+        grant_type === 'client_credentials' || asksApi(scope) || authorization_details !== undefined;
+      return means ? publicUrl : (undefined as never);
     },
     /** A client that asked for the API's scopes gets a token for it; asking for `openid` alone gives one for userinfo. */
-    useGrantedResource: async (ctx: KoaContextWithOIDC, source: { readonly scope?: string | undefined }) =>
-      asksApi(ctx.oidc.params?.scope ?? source.scope),
+    useGrantedResource: async (
+      ctx: KoaContextWithOIDC,
+      source: { readonly scope?: string | undefined; readonly rar?: unknown },
+    ) => source.rar !== undefined || asksApi(ctx.oidc.params?.scope ?? source.scope),
     getResourceServerInfo: async (
       _ctx: KoaContextWithOIDC,
       resource: string,

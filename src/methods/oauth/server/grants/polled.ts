@@ -38,16 +38,8 @@ export class Polled implements Adapter {
     }
   }
 
-  /** Nobody's until somebody has signed in; from then on it ends with the sign-ins of that account, as the consent does. */
-  async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    const { accountId, grantId } = payload;
-    if (accountId && grantId) {
-      const { manager } = this.dataSource;
-      const consent = await manager.findOneBy(OauthRecord, { id: digestOf('Grant', grantId) });
-      const own = { id: digestOf(this.kind, id), epoch: IsNull() };
-      if (consent) await manager.update(OauthRecord, own, { epoch: consent.epoch });
-    }
-    await this.records.upsert(id, payload, expiresIn);
+  upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
+    return this.records.upsert(id, payload, expiresIn);
   }
 
   consume(id: string): Promise<void> {

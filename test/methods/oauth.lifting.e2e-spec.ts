@@ -1,0 +1,45 @@
+import { afterAll, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { freshDatabase } from '../app.js';
+import { challengePattern } from '../contracts.js';
+import { CALLER, appModule, withHelpers, withKernel } from '../copies/blank.js';
+import { Workshop } from '../copies/copy.js';
+import { contract } from './oauth.contract.js';
+
+const FOLDER = 'src/methods/oauth';
+const isServer = (file: string) => file.startsWith(join(FOLDER, 'server'));
+/** A file without what names the server. */
+const withoutServer = (file: string) =>
+  readFileSync(file, 'utf8')
+    .replace(', ServerModule', '')
+    .split('\n')
+    .filter((line) => !/server/i.test(line))
+    .join('\n');
+
+const workshop = new Workshop();
+const database = await freshDatabase();
+afterAll(async () => {
+  workshop.remove();
+  await database.drop();
+});
+
+it('the resource server is lifted without the authorization server', async () => {
+  const copied = withKernel(['oauth'], isServer);
+  expect(copied).not.toContain('src/passwords');
+  const blank = workshop.copy('oauth');
+  for (const folder of copied) blank.add(folder, isServer);
+  for (const file of ['index.ts', 'oauth.module.ts'])
+    blank.write(join(FOLDER, file), withoutServer(join(FOLDER, file)));
+  blank.write('src/app.module.ts', appModule(['oauth'], copied));
+  const caller = CALLER.map((file) => join('test', file));
+  for (const file of [...caller, ...withHelpers('test/methods/oauth.contract.ts')]) blank.add(file);
+  for await (const { complaints } of workshop.compile('src')) expect(complaints).toEqual([]);
+  const env = { DATA_DIR: ':memory:', ...database.env };
+  expect(await workshop.run(blank, 'test/copies/lifted', ['oauth'], env)).toEqual({
+    answers: {
+      nobody: { status: 401, challenge: expect.stringMatching(challengePattern(contract.challenge)) },
+      client: { '/demo/oauth': [200, 'bob'] },
+    },
+  });
+}, 120_000);
