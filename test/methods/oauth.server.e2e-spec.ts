@@ -471,6 +471,8 @@ describe('the authorization server', () => {
     });
     const elsewhere = await oauth.redeem(code, spa, { Origin: 'https://evil.example' });
     expect(elsewhere.headers.get('access-control-allow-origin')).toBeNull();
+    const withSecret = { ...basicOf('web'), Origin: 'http://localhost:4000' };
+    expect((await oauth.redeem(code, {}, withSecret)).headers.get('access-control-allow-origin')).toBeNull();
     await oauth.ask({ client_id: 'nobody' });
     await get('/oidc/session/end');
     await get('/oidc/nothing/here');
