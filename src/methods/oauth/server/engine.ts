@@ -13,6 +13,7 @@ import { correct } from './corrections.js';
 import { forEngine } from './exchange.js';
 import { Grants } from './grants/grants.js';
 import { continueWithoutScript } from './pages/continue.js';
+import { SignOuts } from './sign-outs.js';
 import { serverConfig } from './server.config.js';
 import { Storage } from './storage.js';
 import { asksAbout } from './structured.js';
@@ -40,6 +41,7 @@ export class Engine implements OnModuleInit {
     private readonly storage: Storage,
     private readonly grants: Grants,
     private readonly watch: Watch,
+    private readonly signOuts: SignOuts,
     private readonly adapter: HttpAdapterHost,
   ) {}
 
@@ -108,6 +110,7 @@ export class Engine implements OnModuleInit {
     this.grants.addTo(provider);
     provider.proxy = true;
     provider.use(continueWithoutScript as never);
+    this.signOuts.over(provider);
     provider.on('backchannel.error', (_ctx, error, { clientId }) =>
       this.logger.warn({ event: 'client not told of a sign-out', clientId, error: error.message }),
     );
