@@ -194,7 +194,10 @@ describe('the authorization server', () => {
       expect((await as('mallory').send('DELETE', `/oauth/clients/${client_id}`)).status).toBe(404);
       expect((await as('alice').send('DELETE', `/oauth/clients/${client_id}`)).status).toBe(204);
       expect(await booted.db.manager.existsBy(OauthClient, { id: client_id })).toBe(false);
-      const events = await booted.db.manager.findBy(AuditEvent, { target: `oauth-client:${client_id}` });
+      const events = await booted.db.manager.find(AuditEvent, {
+        where: { target: `oauth-client:${client_id}` },
+        order: { seq: 'ASC' },
+      });
       expect(events.map(({ event }) => event)).toEqual(['authn_token_created', 'authn_token_revoked']);
     });
 
@@ -374,9 +377,9 @@ describe('the authorization server', () => {
       await oauth.post('/token', { grant_type: 'client_credentials' }, basicOf('machine', 'wrong'));
       expect(log).toMatch(/"event":"refused".*invalid secret provided, client machine/);
       await booted.app.get(Refusals).flush();
-      const events = await booted.db.manager.findBy(AuditEvent, {
-        event: 'authn_login_fail',
-        method: 'oauth',
+      const events = await booted.db.manager.find(AuditEvent, {
+        where: { event: 'authn_login_fail', method: 'oauth' },
+        order: { seq: 'ASC' },
       });
       expect(events.at(-1)).toMatchObject({
         ip: '127.0.0.1',
