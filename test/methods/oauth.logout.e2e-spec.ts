@@ -10,6 +10,7 @@ import {
 } from 'jose';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { AuditEvent } from '../../src/audit/index.js';
 import type { Settings } from '../../src/config/index.js';
 import { Clients } from '../../src/methods/oauth/server/clients.js';
 import { outgoing } from '../../src/methods/oauth/server/outgoing.js';
@@ -37,6 +38,11 @@ describe('signing out at the authorization server', () => {
     });
     return { browser, tokens: body as Record<'id_token' | 'access_token' | 'refresh_token', string> };
   };
+  const lastEnded = () =>
+    booted.db.manager.findOne(AuditEvent, {
+      where: { event: 'authn_token_revoked' },
+      order: { seq: 'DESC' },
+    });
   const isSignedIn = async (browser: Browser) => {
     const there = (await browser.open(oauth.authorization({ prompt: 'none', scope: 'openid' }))) as URL;
     return there.searchParams.get('error') !== 'login_required';
@@ -55,6 +61,7 @@ describe('signing out at the authorization server', () => {
     expect(there.href).toBe(`${HOME}?state=mine`);
     expect(await isSignedIn(browser)).toBe(false);
     expect(await oauth.introspect(tokens.access_token)).toEqual({ active: false });
+    expect(await lastEnded()).toMatchObject({ userId: 'bob', method: 'oauth', target: 'user:bob' });
   });
 
   it('leaves what was to last until it is taken back', async () => {
@@ -75,6 +82,7 @@ describe('signing out at the authorization server', () => {
     expect(done.text).toContain('You have left the application');
     expect(await oauth.introspect(tokens.access_token)).toEqual({ active: false });
     expect(await isSignedIn(browser)).toBe(true);
+    expect(await lastEnded()).toMatchObject({ userId: 'bob', target: 'oauth-client:web' });
   });
 
   it('needs nobody who is signed in', async () => {
@@ -158,7 +166,7 @@ describe('signing out at the authorization server', () => {
 
     it('but in production not without the guard that keeps it off this machine and network', async () => {
       const { fetch: send } = outgoing({ environment: 'production' } as Settings);
-      await expect(send!(`${home}/logout`, { method: 'POST' } as never)).rejects.toThrow('no guard');
+      await expect(send!(`${home}/logout`, { method: 'POST' })).rejects.toThrow('no guard');
       expect(told).toEqual([]);
     });
   });

@@ -13,6 +13,7 @@ import { correct } from './corrections.js';
 import { forEngine } from './exchange.js';
 import { Grants } from './grants/grants.js';
 import { continueWithoutScript } from './pages/continue.js';
+import { SignOuts } from './sign-outs.js';
 import { Storage } from './storage.js';
 import { asksAbout } from './structured.js';
 import { Watch } from './watch.js';
@@ -39,6 +40,7 @@ export class Engine {
     private readonly storage: Storage,
     private readonly grants: Grants,
     private readonly watch: Watch,
+    private readonly signOuts: SignOuts,
     private readonly adapter: HttpAdapterHost,
   ) {}
 
@@ -102,6 +104,7 @@ export class Engine {
     this.grants.addTo(provider);
     provider.proxy = true;
     provider.use(continueWithoutScript as never);
+    this.signOuts.over(provider);
     provider.on('backchannel.error', (_ctx, error, { clientId }) =>
       this.logger.warn({ event: 'client not told of a sign-out', clientId, error: error.message }),
     );

@@ -15,6 +15,7 @@ import { InteractionsController } from './interactions.controller.js';
 import { grantControllers, grantProviders } from './grants/index.js';
 import { Interactions } from './interactions.js';
 import { SignIn } from './sign-in.js';
+import { SignOuts } from './sign-outs.js';
 import { Storage } from './storage.js';
 import { ServerSweep } from './server.sweep.js';
 import { Watch } from './watch.js';
@@ -34,6 +35,7 @@ import { Watch } from './watch.js';
     Interactions,
     ServerSweep,
     SignIn,
+    SignOuts,
     Storage,
     ...grantProviders,
     Watch,
