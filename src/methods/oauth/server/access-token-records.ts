@@ -1,20 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-<<<<<<< HEAD
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, MoreThan } from 'typeorm';
 import { AccessToken, idOf } from '../../../access-tokens/index.js';
-import type { Issuance } from './issuance.js';
-=======
-import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import { DataSource, IsNull, MoreThan, Not, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
-import { AccessToken, idOf, type AccessTokenContent } from '../../../access-tokens/index.js';
 import type { Actor } from '../../../auth/index.js';
-import { isPostgres } from '../../../database/index.js';
-import { User } from '../../../users/index.js';
-import { OauthClient } from './client.entity.js';
-import { ENDED, digestOf } from './endings.js';
-import { OauthRecord } from './record.entity.js';
->>>>>>> m/pages
+import type { Issuance } from './issuance.js';
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */
 export const verifiedJwt = new AsyncLocalStorage<string>();
@@ -68,38 +57,3 @@ export class AccessTokenRecords implements Adapter {
     return idOf(verifiedJwt.getStore() === id ? 'jwt' : 'opaque', id);
   }
 }
-<<<<<<< HEAD
-=======
-
-/**
- * Whose token it will be, and as of when: the account that has consented, as it was then; or the client's own, as it is
- * now. The row that says so is held until the token is there: who ends it waits, and finds the token.
- * @returns null where the consent, or the token that it is exchanged for, has ended
- */
-async function speaksFor(manager: EntityManager, { accountId, grantId, clientId }: AdapterPayload) {
-  const lock = isPostgres(manager.connection) && { lock: { mode: 'pessimistic_read' as const } };
-  const exchange = exchangedFor.getStore();
-  if (exchange) {
-    const parent = await manager.findOne(AccessToken, { where: { id: exchange.token.id }, ...lock });
-    return parent && { accountId: parent.accountId, epoch: parent.epoch, parentId: parent.id };
-  }
-  if (grantId) {
-    const where = { id: digestOf('Grant', grantId), sealed: Not(ENDED) };
-    const consent = await manager.findOne(OauthRecord, { where, ...lock });
-    return consent && { accountId: consent.accountId!, epoch: consent.epoch! };
-  }
-  const account = accountId
-    ? await manager.findOne(User, { where: { id: accountId, disabledAt: IsNull() }, ...lock })
-    : await ownAccount(manager, clientId!, Boolean(lock));
-  if (!account) throw new errors.UnauthorizedClient('the client has no account of its own');
-  return { accountId: account.id, epoch: account.epoch };
-}
-
-function ownAccount(manager: EntityManager, clientId: string, locked: boolean): Promise<User | null> {
-  const query = manager
-    .createQueryBuilder(User, 'account')
-    .innerJoin(OauthClient, 'client', 'client.accountId = account.id')
-    .where('client.id = :clientId AND account.disabledAt IS NULL', { clientId });
-  return (locked ? query.setLock('pessimistic_read') : query).getOne();
-}
->>>>>>> m/pages

@@ -20,7 +20,7 @@ export async function end(manager: EntityManager, where: FindOptionsWhere<OauthR
  * @param manager of a transaction
  */
 export async function endConsent(manager: EntityManager, grantId: string): Promise<void> {
-  // The consent first: an access token that is being made holds its row, see AccessTokenRecords, and so is found below.
+  // The consent first: an access token that is being made holds its row, see Issuance, and so is found below.
   await end(manager, { id: digestOf('Grant', grantId) });
   await end(manager, { grantId });
   await manager.delete(AccessToken, { grantId });

@@ -3,6 +3,7 @@ import { IsNull, Not, type DataSource, type EntityManager, type QueryDeepPartial
 import { AccessToken } from '../../../access-tokens/index.js';
 import { isPostgres } from '../../../database/index.js';
 import { User } from '../../../users/index.js';
+import { exchangedFor } from './access-token-records.js';
 import { ENDED, digestOf } from './endings.js';
 import { OauthRecord } from './record.entity.js';
 
@@ -10,6 +11,8 @@ type Row = QueryDeepPartialEntity<AccessToken>;
 
 interface Waiting {
   readonly payload: AdapterPayload;
+  /** The row of the token that it is exchanged for. */
+  readonly parentId: string | undefined;
   readonly row: Row;
   readonly settle: () => void;
   readonly fail: (error: unknown) => void;
@@ -19,6 +22,7 @@ interface Waiting {
 interface Whose {
   readonly accountId: string;
   readonly epoch: number;
+  readonly parentId?: string;
 }
 
 /** So many rows a statement may write. */
@@ -34,7 +38,7 @@ export class Issuance {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Keeps a token under its row's name. Where the consent that it is made for has ended meanwhile, it is dead when it
+   * Keeps a token under its row's name. Where the consent that it is made for, or the token, has ended meanwhile, it is dead when it
    * arrives.
    * @param expiresIn seconds
    * @throws UnauthorizedClient where it is for a client in its own name, and that has no account that may be used
@@ -45,7 +49,7 @@ export class Issuance {
     const row = { id, clientId, grantId, content: { ...content, grantId }, expiresAt } as unknown as Row;
     return new Promise((settle, fail) => {
       if (!this.waiting.length) setImmediate(() => void this.write());
-      this.waiting.push({ payload, row, settle, fail });
+      this.waiting.push({ payload, parentId: exchangedFor.getStore()?.token.id, row, settle, fail });
     });
   }
 
@@ -66,9 +70,9 @@ const noAccount = () => new errors.UnauthorizedClient('the client has no account
 async function keepAll(manager: EntityManager, batch: readonly Waiting[]) {
   const known = new Map<string, Whose | null | undefined>();
   const found: (Whose | null | undefined)[] = [];
-  for (const { payload } of batch) {
-    const key = JSON.stringify([payload.grantId, payload.accountId, payload.clientId]);
-    if (!known.has(key)) known.set(key, await speaksFor(manager, payload));
+  for (const { payload, parentId } of batch) {
+    const key = JSON.stringify([parentId, payload.grantId, payload.accountId, payload.clientId]);
+    if (!known.has(key)) known.set(key, await speaksFor(manager, payload, parentId));
     found.push(known.get(key));
   }
   const rows = batch.flatMap(({ row }, i): Row[] => (found[i] ? [{ ...row, ...found[i] }] : []));
@@ -79,13 +83,18 @@ async function keepAll(manager: EntityManager, batch: readonly Waiting[]) {
 /**
  * The account that has consented, as it was then; or the client's own, as it is now. The row that says so is held until the
  * token is there: who ends it waits, and finds the token.
- * @returns undefined where the consent has ended; null where there is no account
+ * @returns undefined where the consent, or the token that it is exchanged for, has ended; null where there is no account
  */
 async function speaksFor(
   manager: EntityManager,
   { accountId, grantId, clientId }: AdapterPayload,
+  parentId: string | undefined,
 ): Promise<Whose | null | undefined> {
   const lock = isPostgres(manager.connection) && { lock: { mode: 'pessimistic_read' as const } };
+  if (parentId !== undefined) {
+    const parent = await manager.findOne(AccessToken, { where: { id: parentId }, ...lock });
+    return parent ? { accountId: parent.accountId, epoch: parent.epoch, parentId } : undefined;
+  }
   if (grantId) {
     const where = { id: digestOf('Grant', grantId), sealed: Not(ENDED) };
     const consent = await manager.findOne(OauthRecord, { where, ...lock });
@@ -112,7 +121,16 @@ async function ownAccount(
   return account ?? null;
 }
 
-const COLUMNS = ['id', 'accountId', 'clientId', 'grantId', 'epoch', 'content', 'expiresAt'] as const;
+const COLUMNS = [
+  'id',
+  'accountId',
+  'clientId',
+  'grantId',
+  'epoch',
+  'content',
+  'expiresAt',
+  'parentId',
+] as const;
 
 async function insert(manager: EntityManager, rows: readonly Row[]): Promise<void> {
   const { driver } = manager.connection;
@@ -122,7 +140,7 @@ async function insert(manager: EntityManager, rows: readonly Row[]): Promise<voi
   const parameters: unknown[] = [];
   const tuples = rows.map((row) => {
     const marks = COLUMNS.map((name, i) => {
-      parameters.push(driver.preparePersistentValue(row[name], columns[i]!));
+      parameters.push(driver.preparePersistentValue(row[name] ?? null, columns[i]!));
       return driver.createParameter(name, parameters.length - 1);
     });
     return `(${marks.join(', ')})`;
