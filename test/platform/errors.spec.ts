@@ -5,14 +5,15 @@ import { join } from 'node:path';
 const sources = (readdirSync('src', { recursive: true }) as string[])
   // The names of events look like codes, and are none.
   .filter((file) => file.endsWith('.ts') && !file.endsWith('vocabulary.ts'))
-  .map((file) => readFileSync(join('src', file), 'utf8'));
+  .map((file) => ({ file, text: readFileSync(join('src', file), 'utf8') }));
 
 /** Where a code is written down: as `code:`, a constant, or the argument of what throws it. */
 const WRITTEN = [
   /\bcode(?::| =) '([a-z_]+)'/gi,
   /(?:BadCredential|Unauthenticated|ambiguous|bad)\(\s*'([a-z_]+)'/g,
-  /^\s*'([a-z]+(?:_[a-z]+)+)',$/gm,
 ];
+/** As such an argument on a line of its own; but an engine is told lists of its standard's words that look alike. */
+const ALONE = /^\s*'([a-z]+(?:_[a-z]+)+)',$/gm;
 
 describe('docs/errors.md', () => {
   const sections = readFileSync('docs/errors.md', 'utf8').split(/^## /m).slice(1);
@@ -28,8 +29,10 @@ describe('docs/errors.md', () => {
     })),
   );
   const written = new Set(
-    sources.flatMap((text) =>
-      WRITTEN.flatMap((pattern) => [...text.matchAll(pattern)].map(([, code = '']) => code)),
+    sources.flatMap(({ file, text }) =>
+      [...WRITTEN, ...(file.startsWith('methods/oauth/server/') ? [] : [ALONE])].flatMap((pattern) =>
+        [...text.matchAll(pattern)].map(([, code = '']) => code),
+      ),
     ),
   );
 
