@@ -22,6 +22,14 @@ function withKernel(methods: readonly string[]): string[] {
   return folders;
 }
 
+/** A file of a method's tests, and those that it imports, and so on. */
+const withHelpers = (file: string): string[] => [
+  file,
+  ...importsOf(file)
+    .filter((target) => target.startsWith('test/methods/'))
+    .flatMap(withHelpers),
+];
+
 /** The module of the blank application as the page shows it, for these methods, without what was not copied. */
 function appModule(methods: readonly string[], copied: readonly string[]): string {
   const [, shown = ''] =
@@ -68,7 +76,7 @@ describe('a method is lifted with its folder and the kernel folders that it impo
       for (const folder of copied) blank.add(folder);
       blank.write('src/app.module.ts', appModule(lifted, copied));
       for (const file of [...CALLER, `methods/${proves}.contract.ts`]) blank.add(join('test', file));
-      if (ceremony) blank.add(`test/methods/${ceremony}.ceremony.ts`);
+      if (ceremony) for (const file of withHelpers(`test/methods/${ceremony}.ceremony.ts`)) blank.add(file);
       copies.set(method.name, blank);
     }
     for await (const blank of workshop.compile('src')) {
