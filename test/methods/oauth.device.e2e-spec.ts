@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { IsNull, Not } from 'typeorm';
 import { User } from '../../src/users/index.js';
@@ -22,6 +23,26 @@ const demo = (token: string) =>
 /** As if the interval had passed: a test does not wait. */
 const later = () => booted.db.manager.update(OauthRecord, { polledAt: Not(IsNull()) }, { polledAt: null });
 
+/** Types the code in, as whoever sits before the browser. @returns the page that it leads to */
+const enter = async (browser: Browser, code: string): Promise<Page> =>
+  (await browser.submit(await browser.page('/oidc/device'), { user_code: code })) as Page;
+const approve = async (
+  started: { user_code: string },
+  username = 'bob',
+  browser = new Browser(booted.origin),
+) => {
+  const confirmation = await enter(browser, started.user_code);
+  const there = (await browser.submit(confirmation, {}, 'Yes, this is my device')) as Page;
+  return signIn(booted, there.url, username, { browser });
+};
+
+const password = 'correct-horse-battery-staple';
+/** Whoever has just signed in, at this API. */
+const person = async (username: string) => {
+  const { body } = await client(booted.origin).post('/auth/login', { username, password, as: 'jwt' });
+  return client(booted.origin, { Authorization: `Bearer ${body.access_token}` });
+};
+
 describe('the device flow', () => {
   interface Started {
     readonly device_code: string;
@@ -34,14 +55,6 @@ describe('the device flow', () => {
     (await post('/device/auth', { client_id: 'device', scope })).body as Started;
   const poll = (started: Started, as = 'device') =>
     post('/token', { grant_type: DEVICE_CODE, device_code: started.device_code, client_id: as });
-  /** Types the code in, as whoever sits before the browser. @returns the page that it leads to */
-  const enter = async (browser: Browser, code: string): Promise<Page> =>
-    (await browser.submit(await browser.page('/oidc/device'), { user_code: code })) as Page;
-  const approve = async (started: Started, username = 'bob', browser = new Browser(booted.origin)) => {
-    const confirmation = await enter(browser, started.user_code);
-    const there = (await browser.submit(confirmation, {}, 'Yes, this is my device')) as Page;
-    return signIn(booted, there.url, username, { browser });
-  };
   const refused = async (answer: ReturnType<typeof poll>, error: string) => {
     const { status, body } = await answer;
     expect({ status, body }).toMatchObject({ status: 400, body: { error } });
@@ -236,12 +249,6 @@ describe('CIBA, a request behind the scenes', () => {
       as,
     );
   const poll = (id: string, as = 'ciba') => post('/token', { grant_type: CIBA, auth_req_id: id }, as);
-  const password = 'correct-horse-battery-staple';
-  /** Whoever has just signed in, at this API. */
-  const person = async (username: string) => {
-    const { body } = await client(booted.origin).post('/auth/login', { username, password, as: 'jwt' });
-    return client(booted.origin, { Authorization: `Bearer ${body.access_token}` });
-  };
   const refused = async (answer: ReturnType<typeof poll>, error: string) => {
     const { status, body } = await answer;
     expect({ status, body }).toMatchObject({ status: 400, body: { error } });
@@ -355,7 +362,7 @@ describe('CIBA, a request behind the scenes', () => {
           bob.post(`/backchannel-requests/${id}/${verdict}`),
         ),
       );
-      expect(verdicts.map(({ status }) => status).toSorted()).toEqual([204, 404, 404, 404]);
+      expect(verdicts.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([204, 404, 404, 404]);
       expect((await bob.post(`/backchannel-requests/${id}/approve`)).status).toBe(404);
       expect([200, 400]).toContain((await poll(body.auth_req_id)).status);
     });
@@ -418,18 +425,55 @@ describe('real clients poll', () => {
       openid.pollDeviceAuthorizationGrant(tv, device),
       openid.pollBackchannelAuthenticationGrant(desk, request),
     ];
-    const browser = new Browser(booted.origin);
-    const confirmation = (await browser.submit(await browser.page('/oidc/device'), {
-      user_code: device.user_code,
-    })) as Page;
-    const there = (await browser.submit(confirmation, {}, 'Yes, this is my device')) as Page;
-    await signIn(booted, there.url, 'alice', { browser });
-    const login = { username: 'alice', password: 'correct-horse-battery-staple', as: 'jwt' };
-    const { access_token } = (await client(booted.origin).post('/auth/login', login)).body;
-    const alice = client(booted.origin, { Authorization: `Bearer ${access_token}` });
+    await approve(device, 'alice');
+    const alice = await person('alice');
     const { items } = (await alice.get('/backchannel-requests')).body;
     await alice.post(`/backchannel-requests/${items[0].id}/approve`);
     for (const tokens of await Promise.all(polls))
       expect((await demo(tokens.access_token)).body).toMatchObject({ id: 'alice' });
+  });
+
+  it('oauth4webapi: the same, and the ID tokens are good', async () => {
+    const insecure = { [oauth.allowInsecureRequests]: true };
+    const issuer = new URL(`${booted.origin}/oidc`);
+    const server = await oauth.processDiscoveryResponse(
+      issuer,
+      await oauth.discoveryRequest(issuer, { algorithm: 'oidc', ...insecure }),
+    );
+    const tv: oauth.Client = { client_id: 'device', id_token_signed_response_alg: 'ES256' };
+    const scope = { scope: 'openid documents:read' };
+    const device = await oauth.processDeviceAuthorizationResponse(
+      server,
+      tv,
+      await oauth.deviceAuthorizationRequest(server, tv, oauth.None(), scope, insecure),
+    );
+    await approve(device, 'carol');
+    const ofDevice = await oauth.processDeviceCodeResponse(
+      server,
+      tv,
+      await oauth.deviceCodeGrantRequest(server, tv, oauth.None(), device.device_code, insecure),
+    );
+
+    const desk: oauth.Client = { client_id: 'ciba', id_token_signed_response_alg: 'ES256' };
+    const secret = oauth.ClientSecretBasic('ciba-demo-secret-0123456789abcdef');
+    const named = { ...scope, login_hint: 'carol', binding_message: 'Call 4713' };
+    const request = await oauth.processBackchannelAuthenticationResponse(
+      server,
+      desk,
+      await oauth.backchannelAuthenticationRequest(server, desk, secret, named, insecure),
+    );
+    const carol = await person('carol');
+    const { items } = (await carol.get('/backchannel-requests')).body;
+    await carol.post(`/backchannel-requests/${items[0].id}/approve`);
+    const ofDesk = await oauth.processBackchannelAuthenticationGrantResponse(
+      server,
+      desk,
+      await oauth.backchannelAuthenticationGrantRequest(server, desk, secret, request.auth_req_id, insecure),
+    );
+
+    for (const tokens of [ofDevice, ofDesk]) {
+      expect(oauth.getValidatedIdTokenClaims(tokens)).toMatchObject({ sub: 'carol' });
+      expect((await demo(tokens.access_token)).body).toMatchObject({ id: 'carol' });
+    }
   });
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
+import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { AccessToken } from '../../src/access-tokens/index.js';
 import { User } from '../../src/users/index.js';
@@ -203,6 +204,29 @@ describe('token exchange', () => {
       subject_token_type: ACCESS_TOKEN,
       scope: 'documents:read',
     });
+    expect((await demo(tokens.access_token)).status).toBe(200);
+  });
+
+  it('is driven by oauth4webapi', async () => {
+    const insecure = { [oauth.allowInsecureRequests]: true };
+    const issuer = new URL(`${booted.origin}/oidc`);
+    const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure });
+    const server = await oauth.processDiscoveryResponse(issuer, found);
+    const machine: oauth.Client = { client_id: 'machine' };
+    const form = { subject_token: (await bobs()).token, subject_token_type: ACCESS_TOKEN };
+    const tokens = await oauth.processGenericTokenEndpointResponse(
+      server,
+      machine,
+      await oauth.genericTokenEndpointRequest(
+        server,
+        machine,
+        oauth.ClientSecretBasic('machine-demo-secret-0123456789abcdef'),
+        TOKEN_EXCHANGE,
+        form,
+        insecure,
+      ),
+    );
+    expect(tokens['issued_token_type']).toBe(ACCESS_TOKEN);
     expect((await demo(tokens.access_token)).status).toBe(200);
   });
 

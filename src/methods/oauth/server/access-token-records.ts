@@ -2,14 +2,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, MoreThan } from 'typeorm';
 import { AccessToken, idOf } from '../../../access-tokens/index.js';
-import type { Actor } from '../../../auth/index.js';
 import type { Issuance } from './issuance.js';
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */
 export const verifiedJwt = new AsyncLocalStorage<string>();
-
-/** The token that another is exchanged for, and who will act with it, while that other is made. */
-export const exchangedFor = new AsyncLocalStorage<{ readonly token: AccessToken; readonly act: Actor }>();
 
 /** The engine's storage for access tokens, whose rows the resource server reads as well. */
 export class AccessTokenRecords implements Adapter {

@@ -3,8 +3,8 @@ import { IsNull, Not, type DataSource, type EntityManager, type QueryDeepPartial
 import { AccessToken } from '../../../access-tokens/index.js';
 import { isPostgres } from '../../../database/index.js';
 import { User } from '../../../users/index.js';
-import { exchangedFor } from './access-token-records.js';
 import { ENDED, digestOf } from './endings.js';
+import { exchangedFor } from './grants/exchanged-for.js';
 import { OauthRecord } from './record.entity.js';
 
 type Row = QueryDeepPartialEntity<AccessToken>;
@@ -38,18 +38,26 @@ export class Issuance {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Keeps a token under its row's name. Where the consent that it is made for, or the token, has ended meanwhile, it is dead when it
-   * arrives.
+   * Keeps a token under its row's name. Where the consent that it is made for, or the token that it is exchanged for, has
+   * ended meanwhile, it is dead when it arrives.
    * @param expiresIn seconds
    * @throws UnauthorizedClient where it is for a client in its own name, and that has no account that may be used
    */
   keep(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
     const { jti: _jti, exp: _exp, accountId: _account, clientId = '', grantId = null, ...content } = payload;
     const expiresAt = new Date(Date.now() + expiresIn * 1000);
-    const row = { id, clientId, grantId, content: { ...content, grantId }, expiresAt } as unknown as Row;
+    const parentId = exchangedFor.getStore()?.token.id;
+    const row = {
+      id,
+      clientId,
+      grantId,
+      parentId: null,
+      content: { ...content, grantId },
+      expiresAt,
+    } as unknown as Row;
     return new Promise((settle, fail) => {
       if (!this.waiting.length) setImmediate(() => void this.write());
-      this.waiting.push({ payload, parentId: exchangedFor.getStore()?.token.id, row, settle, fail });
+      this.waiting.push({ payload, parentId, row, settle, fail });
     });
   }
 
@@ -81,9 +89,9 @@ async function keepAll(manager: EntityManager, batch: readonly Waiting[]) {
 }
 
 /**
- * The account that has consented, as it was then; or the client's own, as it is now. The row that says so is held until the
+ * That of the token that it is exchanged for; or the account that has consented, as it was then; or the client's own, as it is now. The row that says so is held until the
  * token is there: who ends it waits, and finds the token.
- * @returns undefined where the consent, or the token that it is exchanged for, has ended; null where there is no account
+ * @returns undefined where the consent, or the other token, has ended; null where there is no account
  */
 async function speaksFor(
   manager: EntityManager,
@@ -91,7 +99,7 @@ async function speaksFor(
   parentId: string | undefined,
 ): Promise<Whose | null | undefined> {
   const lock = isPostgres(manager.connection) && { lock: { mode: 'pessimistic_read' as const } };
-  if (parentId !== undefined) {
+  if (parentId) {
     const parent = await manager.findOne(AccessToken, { where: { id: parentId }, ...lock });
     return parent ? { accountId: parent.accountId, epoch: parent.epoch, parentId } : undefined;
   }
@@ -126,10 +134,10 @@ const COLUMNS = [
   'accountId',
   'clientId',
   'grantId',
+  'parentId',
   'epoch',
   'content',
   'expiresAt',
-  'parentId',
 ] as const;
 
 async function insert(manager: EntityManager, rows: readonly Row[]): Promise<void> {
@@ -140,7 +148,7 @@ async function insert(manager: EntityManager, rows: readonly Row[]): Promise<voi
   const parameters: unknown[] = [];
   const tuples = rows.map((row) => {
     const marks = COLUMNS.map((name, i) => {
-      parameters.push(driver.preparePersistentValue(row[name] ?? null, columns[i]!));
+      parameters.push(driver.preparePersistentValue(row[name], columns[i]!));
       return driver.createParameter(name, parameters.length - 1);
     });
     return `(${marks.join(', ')})`;

@@ -1,5 +1,5 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { exchangedFor } from './access-token-records.js';
+import { exchangedFor } from './grants/exchanged-for.js';
 
 /**
  * What an access token says besides what every one says: when and how the account has signed in (RFC 9068, section 2.2.1). An

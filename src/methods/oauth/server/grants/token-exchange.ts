@@ -11,8 +11,8 @@ import {
 import { DataSource } from 'typeorm';
 import { AccessToken, AccessTokens, type VerifiedToken } from '../../../../access-tokens/index.js';
 import { BadCredential, type Actor } from '../../../../auth/index.js';
-import { exchangedFor } from '../access-token-records.js';
 import { incomingOf } from '../exchange.js';
+import { exchangedFor } from './exchanged-for.js';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
