@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { importJWK } from 'jose';
 import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { request as send } from 'node:https';
@@ -21,9 +20,9 @@ const insecure = { [oauth.allowInsecureRequests]: true };
 /** A `fetch` that shows a certificate. */
 const showing =
   (identity: { cert: string; key: string; ca: string }) =>
-  async (url: string, { method = 'GET', headers = {}, body }: openid.CustomFetchOptions) => {
-    const sent = send(url, { ...identity, agent: false, method, headers: headers as Record<string, string> });
-    sent.end(body?.toString());
+  async (url: string, { method, headers, body }: openid.CustomFetchOptions) => {
+    const sent = send(url, { ...identity, agent: false, method, headers });
+    sent.end(body instanceof URLSearchParams ? body.toString() : undefined);
     const [answer] = (await once(sent, 'response')) as [IncomingMessage];
     const type = { 'Content-Type': answer.headers['content-type'] ?? '' };
     return new Response(Uint8Array.from(await buffer(answer)), { status: answer.statusCode!, headers: type });
@@ -36,7 +35,8 @@ describe('clients that others have written', () => {
   beforeAll(async () => {
     booted = await boot({ known: true });
     issuer = new URL(`${booted.origin}/oidc`);
-    privateKey = (await importJWK(DEMO_FAPI_KEY, 'ES256')) as CryptoKey;
+    const ES256 = { name: 'ECDSA', namedCurve: 'P-256' };
+    privateKey = await webcrypto.subtle.importKey('jwk', { ...DEMO_FAPI_KEY }, ES256, false, ['sign']);
   });
   afterAll(() => booted.close());
 

@@ -111,7 +111,7 @@ export function oauthAt(origin: string) {
 export async function assertionOf(
   issuer: string,
   claims: Record<string, unknown> = {},
-  { key = DEMO_FAPI_KEY as JWK, alg = 'ES256', id = 'fapi' } = {},
+  { key = DEMO_FAPI_KEY, alg = 'ES256', id = 'fapi' }: { key?: JWK; alg?: string; id?: string } = {},
 ): Promise<{ client_assertion_type: string; client_assertion: string }> {
   const now = Math.floor(Date.now() / 1000);
   const all = { iss: id, sub: id, aud: issuer, jti: randomUUID(), iat: now, exp: now + 60, ...claims };

@@ -234,7 +234,8 @@ describe('the pages of the authorization server', () => {
       const tampered = new URL(mine.page.url.href.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')));
       expect(await codeOf(await post(mine.browser, tampered, allow))).toEqual(none);
       // Even where the browser's cookies of one interaction are moved to the path of another.
-      other.browser.cookies = other.browser.cookies.map((cookie) => ({ ...cookie, path: '/' }));
+      const moved = other.browser.cookies.map((cookie) => [cookie.name, { ...cookie, path: '/' }] as const);
+      other.browser.cookies = [...new Map(moved).values()];
       expect(await codeOf(await post(other.browser, mine.page.url, allow))).toEqual(none);
       const forged = new Browser(booted.origin);
       const uid = mine.page.url.pathname.split('/').at(-1)!;
@@ -260,9 +261,21 @@ describe('the pages of the authorization server', () => {
     it('OAUTH-32: no form of another site, and none without the token of this very page', async () => {
       const { browser, page } = await atConsent();
       const elsewhere = (await atConsent()).page;
+      const besides = await browser.page(
+        request({ client_id: 'spa', redirect_uri: 'http://localhost:5173/callback' }),
+      );
       const good: Record<string, string> = { ...fieldsOf(page), action: 'allow' };
-      for (const token of ['', 'x', `${good['token']}x`, fieldsOf(elsewhere)['token']!])
-        expect(await codeOf(await post(browser, page.url, { ...good, token }))).toEqual([403, 'foreign_form']);
+      for (const token of [
+        '',
+        'x',
+        `${good['token']}x`,
+        fieldsOf(elsewhere)['token']!,
+        fieldsOf(besides)['token']!,
+      ])
+        expect(await codeOf(await post(browser, page.url, { ...good, token }))).toEqual([
+          403,
+          'foreign_form',
+        ]);
       expect(await codeOf(await post(browser, page.url, { action: 'allow' }))).toEqual([403, 'foreign_form']);
       for (const headers of [
         { 'Sec-Fetch-Site': 'cross-site' },

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { current } from '../../src/audit/index.js';
 import { Settings } from '../../src/config/index.js';
@@ -6,6 +6,7 @@ import { DEMO_PASSWORD } from '../../src/database/index.js';
 import { cookies } from '../../src/methods/oauth/server/cookies.js';
 import { OauthRecord } from '../../src/methods/oauth/server/record.entity.js';
 import { Storage } from '../../src/methods/oauth/server/storage.js';
+import { Passwords } from '../../src/passwords/index.js';
 import { endAllSignIns } from '../../src/users/index.js';
 import { boot, type Booted } from '../app.js';
 import { Browser, signIn, type Page } from './oauth.browser.js';
@@ -107,6 +108,16 @@ describe('signing in at the authorization server', () => {
   describe('is over', () => {
     const everywhere = () => booted.db.transaction((manager) => endAllSignIns(manager, 'bob'));
 
+    /** A browser that has sent the password, and where it is to go on. */
+    const posted = async () => {
+      const browser = new Browser(booted.origin);
+      const page = await browser.page(request());
+      const form = { ...Object.fromEntries(page.form!.fields), username: 'bob', password: DEMO_PASSWORD };
+      const response = await browser.post(page.url, new URLSearchParams({ ...form, action: 'sign-in' }));
+      expect(response.status).toBe(303);
+      return { browser, location: response.headers.get('location')! };
+    };
+
     it('with "log out everywhere"', async () => {
       const { browser } = await signIn(booted, request());
       await everywhere();
@@ -114,21 +125,23 @@ describe('signing in at the authorization server', () => {
     });
 
     it('before it begins, where that comes between the password and the session', async () => {
-      const browser = new Browser(booted.origin);
-      const page = await browser.page(request());
-      const form = new URLSearchParams([...page.form!.fields].map(([name, value]) => [name, value]));
-      for (const [name, value] of Object.entries({
-        username: 'bob',
-        password: DEMO_PASSWORD,
-        action: 'sign-in',
-      }))
-        form.set(name, value);
-      const response = await browser.post(page.url, form);
-      expect(response.status).toBe(303);
+      const { browser, location } = await posted();
       await everywhere();
-      const resumed = (await browser.open(response.headers.get('location')!)) as Page;
+      const resumed = (await browser.open(location)) as Page;
       expect(resumed.status).toBe(400);
       expect(errorAt(await browser.open(request({ prompt: 'none' })))).toBe('login_required');
+    });
+
+    it('before it begins, where that comes as soon as the password has been looked at', async () => {
+      const passwords = booted.app.get(Passwords, { strict: false });
+      const verify = passwords.verify.bind(passwords);
+      const watched = jest.spyOn(passwords, 'verify').mockImplementationOnce(async (...asked) => {
+        const user = await verify(...asked);
+        await everywhere();
+        return user;
+      });
+      const { browser, location } = await posted().finally(() => watched.mockRestore());
+      expect(((await browser.open(location)) as Page).status).toBe(400);
     });
 
     it('before it begins, where that comes while a request is under way', async () => {

@@ -102,9 +102,9 @@ describe('the storage of the authorization server', () => {
   it('goes with the account, and forgets what has run out', async () => {
     const { manager } = booted.db;
     await records('Interaction').upsert('old', { jti: 'old' }, -1);
-    await records('RegistrationAccessToken').upsert('over', { jti: 'over' }, undefined as never);
+    await records('RegistrationAccessToken').upsert('over', { jti: 'over' }, undefined);
     await records('RegistrationAccessToken').destroy('over');
-    await records('RegistrationAccessToken').upsert('kept', { jti: 'kept' }, undefined as never);
+    await records('RegistrationAccessToken').upsert('kept', { jti: 'kept' }, undefined);
     const before = await manager.count(OauthRecord);
     await booted.app.get(ServerSweep).sweep();
     expect(await manager.count(OauthRecord)).toBe(before - 2);

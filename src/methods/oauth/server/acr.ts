@@ -26,10 +26,9 @@ function refuseUnreachable({ oidc }: KoaContextWithOIDC): false {
 
 function policy() {
   const prompts = interactionPolicy.base();
-  const { checks } = prompts.get('login')!;
-  checks.remove('essential_acr');
-  checks.remove('essential_acrs');
-  checks.add(new interactionPolicy.Check('acr', 'how to sign in was asked for', refuseUnreachable), 0);
+  prompts
+    .get('login')!
+    .checks.add(new interactionPolicy.Check('acr', 'how to sign in was asked for', refuseUnreachable), 0);
   return prompts;
 }
 

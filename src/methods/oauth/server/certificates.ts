@@ -31,7 +31,7 @@ const PLAIN = /^[A-Za-z]+=[^\\",+<>;=\n]+$/;
 export function subjectIs(certificate: X509Certificate, property: string, expected: string): boolean {
   if (property === 'tls_client_auth_subject_dn') {
     const parts = certificate.subject.split('\n');
-    return parts.every((part) => PLAIN.test(part)) && parts.reverse().join(',') === expected;
+    return parts.every((part) => PLAIN.test(part)) && parts.toReversed().join(',') === expected;
   }
   const prefix = PREFIXES[property];
   const names = certificate.subjectAltName ?? '';

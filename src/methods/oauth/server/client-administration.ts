@@ -37,7 +37,7 @@ export class ClientAdministration {
       ...(Client.needsSecret(wanted) && { client_secret: newSecret() }),
     }).metadata();
     const accountId = await this.accountFor(caller, account, checked.grant_types ?? []);
-    const row = this.clients.rowOf(checked.client_id, { ...checked, client_secret } as never);
+    const row = this.clients.rowOf(checked.client_id, { ...checked, client_secret });
     await this.dataSource.transaction(async (manager) => {
       await manager.insert(OauthClient, { ...row, accountId, tenantId: caller.tenantId });
       await this.audit.append(manager, {

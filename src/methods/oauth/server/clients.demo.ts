@@ -124,7 +124,7 @@ export class ClientsDemo implements OnApplicationBootstrap {
         ...this.clients.rowOf(client_id, {
           ...metadata,
           ...(client_id === 'resource-server' && { audiences }),
-        } as never),
+        }),
         accountId,
       }));
       await manager.insert(OauthClient, rows);

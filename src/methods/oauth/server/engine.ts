@@ -1,12 +1,13 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Provider, type Client, type ClientMetadata, type JWK, type KoaContextWithOIDC } from 'oidc-provider';
+import { Provider, type JWK } from 'oidc-provider';
 import { certificatesAskedAt, type AuthRequest } from '../../../auth/index.js';
 import { Settings } from '../../../config/index.js';
 import { SigningKeys } from '../../../crypto/index.js';
 import { verifiedJwt } from './access-token-records.js';
 import { Accounts } from './accounts.js';
+import type { ClientModel } from './client-model.js';
 import { configuration } from './configuration.js';
 import { correct } from './corrections.js';
 import { forEngine } from './exchange.js';
@@ -22,13 +23,6 @@ interface Running {
   readonly kids: string;
   readonly provider: Provider;
   readonly answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
-}
-
-/** What the engine makes of a client's metadata. Its types do not tell of this. */
-export interface ClientModel {
-  /** @throws InvalidClientMetadata */
-  new (metadata: object, ctx?: KoaContextWithOIDC): Client & { metadata(): ClientMetadata };
-  needsSecret(metadata: object): boolean;
 }
 
 /** The authorization server itself: `oidc-provider`, with the keys as they are now. It keeps nothing in memory. */

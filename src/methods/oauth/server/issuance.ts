@@ -89,8 +89,8 @@ async function keepAll(manager: EntityManager, batch: readonly Waiting[]) {
 }
 
 /**
- * That of the token that it is exchanged for; or the account that has consented, as it was then; or the client's own, as it is now. The row that says so is held until the
- * token is there: who ends it waits, and finds the token.
+ * That of the token that it is exchanged for; or the account that has consented, as it was then; or the client's own, as it
+ * is now. The row that says so is held until the token is there: who ends it waits, and finds the token.
  * @returns undefined where the consent, or the other token, has ended; null where there is no account
  */
 async function speaksFor(
@@ -148,7 +148,7 @@ async function insert(manager: EntityManager, rows: readonly Row[]): Promise<voi
   const parameters: unknown[] = [];
   const tuples = rows.map((row) => {
     const marks = COLUMNS.map((name, i) => {
-      parameters.push(driver.preparePersistentValue(row[name], columns[i]!));
+      parameters.push(driver.preparePersistentValue(row[name] ?? null, columns[i]!));
       return driver.createParameter(name, parameters.length - 1);
     });
     return `(${marks.join(', ')})`;

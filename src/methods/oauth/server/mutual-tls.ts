@@ -17,7 +17,7 @@ export function mutualTls(settings: Settings): NonNullable<Configuration['featur
     certificateBoundAccessTokens: true,
     tlsClientAuth: true,
     selfSignedTlsClientAuth: true,
-    getCertificate: (ctx) => shown(ctx) as X509Certificate,
+    getCertificate: (ctx) => shown(ctx)!,
     /** Our own listener has verified it against our CA and its revocation list; what a proxy hands on is verified here. */
     certificateAuthorized: (ctx) => {
       const { socket } = incomingOf(ctx.req);

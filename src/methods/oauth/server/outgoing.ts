@@ -12,7 +12,7 @@ export const outgoing = ({ environment }: Settings): Configuration => ({
     const guarded = environment === 'production';
     // The engine goes on without its guard where it cannot make it.
     if (guarded && !dispatcher) throw new Error('The engine has no guard against addresses of this network.');
-    return fetch(url, { ...asked, ...(guarded && { dispatcher }), redirect: 'error' } as RequestInit);
+    return fetch(url, { ...asked, ...(guarded && { dispatcher }), redirect: 'error' });
   },
   fetchResponseBodyLimits: { jwks_uri: 64 * 1024, sector_identifier_uri: 64 * 1024 },
 });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { OneTime } from '../../../crypto/index.js';
-import type { ClientModel } from './engine.js';
+import type { ClientModel } from './client-model.js';
 
 /** The name of what every registration has to satisfy, the first and each that changes it. */
 export const REGISTERED = 'registered';
@@ -34,7 +34,8 @@ export const registration = (oneTime: OneTime): NonNullable<Configuration['featu
       refuseUnfit(metadata);
       if (ctx.oidc.route !== 'registration') return;
       // What is refused anyway does not use the token up.
-      new (ctx.oidc.provider.Client as unknown as ClientModel)(metadata, ctx);
+      const Client = ctx.oidc.provider.Client as unknown as ClientModel;
+      const { clientId: _valid } = new Client(metadata, ctx);
       const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
       if (!(await oneTime.use('oauth initial access token', jti, new Date(exp! * 1000))))
         throw new errors.InvalidToken('the initial access token was used');

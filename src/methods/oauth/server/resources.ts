@@ -34,7 +34,7 @@ export function resourceIndicators(settings: Settings) {
       resource: string,
       client: Client,
     ): Promise<ResourceServer> => {
-      const scope = String(client['resource_scopes'] ?? '');
+      const scope = (client['resource_scopes'] as string | undefined) ?? '';
       const common = { scope, audience: resource, accessTokenTTL: LIFETIME };
       const opaque = { ...common, accessTokenFormat: 'opaque' } as const;
       if (resource === archiveOf(settings)) return opaque;

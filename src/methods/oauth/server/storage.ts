@@ -48,7 +48,7 @@ export class Storage {
     const whose = { clientId, accountId, grantId };
     await this.issuance.keep(
       idOf('jwt', token.jti),
-      { ...content, ...whose } as never,
+      { ...content, ...whose },
       (payload['exp'] as number) - iat,
     );
   }
