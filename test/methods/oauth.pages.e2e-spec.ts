@@ -216,6 +216,39 @@ describe('the pages of the authorization server', () => {
     });
   });
 
+  describe('connect devices', () => {
+    it('or not: whoever has not begun it says no, and the device learns it', async () => {
+      const { body } = await oauth.post('/device/auth', { client_id: 'device', scope: 'openid' });
+      const { user_code, device_code, verification_uri_complete } = body as Record<string, string>;
+      const browser = new Browser(booted.origin);
+      const step = await browser.page(verification_uri_complete!);
+      const confirm = (await browser.submit(step)) as Page;
+      expect(confirm.text).toContain(`<p class="user-code">${user_code}</p>`);
+      expect(((await browser.submit(confirm, {}, 'No')) as Page).text).toContain('The device was refused');
+      const grant_type = 'urn:ietf:params:oauth:grant-type:device_code';
+      const polled = await oauth.post('/token', {
+        grant_type,
+        client_id: 'device',
+        device_code: device_code!,
+      });
+      expect([polled.status, polled.body.error]).toEqual([400, 'access_denied']);
+    });
+
+    it('by a code that is there, and say what is wrong with any other', async () => {
+      const browser = new Browser(booted.origin);
+      for (const [user_code, says] of [
+        ['BBBB-BBBB', 'There is no such code.'],
+        ['', 'Type in the code'],
+      ] as const) {
+        const again = (await browser.submit(await browser.page('/oidc/device'), { user_code })) as Page;
+        expect(again.status).toBe(422);
+        expect(again.text).toMatch(/<p class="error" id="error" role="alert">/);
+        expect(again.text).toContain(says);
+        expect(again.text).toContain('aria-describedby="error"');
+      }
+    });
+  });
+
   describe('attacks', () => {
     const post = (browser: Browser, url: URL, form: Record<string, string>, headers = {}) =>
       browser.post(url, new URLSearchParams(form), headers);

@@ -45,10 +45,8 @@ export const consentPage = (view: ConsentView): Page => ({
   title: `Allow ${view.client}?`,
   formsTo: view.formsTo,
   body: html`
-    <p>
-      <strong>${view.client}</strong> ${view.home && html`(<a href="${view.home}">${view.home}</a>)`} asks for
-      access. You are signed in as <strong>${view.who}</strong>.
-    </p>
+    <p><strong>${view.client}</strong> asks for access. You are signed in as <strong>${view.who}</strong>.</p>
+    ${view.home && html`<p>Its own page is <a href="${view.home}">${view.home}</a></p>`}
     <form method="post">
       <input type="hidden" name="token" value="${view.token}" />
       ${
