@@ -5,6 +5,7 @@ export * as hmac from './hmac/index.js';
 export * as httpSignature from './http-signature/index.js';
 export * as jwt from './jwt/index.js';
 export * as mtls from './mtls/index.js';
+export * as oidcLogin from './oidc-login/index.js';
 export * as password from './password/index.js';
 export * as session from './session/index.js';
 export * as sigv4 from './sigv4/index.js';

@@ -56,6 +56,12 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   'http-signature': ['GET /.well-known/http-message-signatures-directory'],
   jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
   mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
+  'oidc-login': [
+    'GET /auth/oidc',
+    'GET /auth/oidc/:provider',
+    'GET /auth/oidc/:provider/callback',
+    'POST /auth/oidc/:provider/backchannel-logout',
+  ],
   password: ['POST /auth/login'],
 };
 

@@ -1,0 +1,13 @@
+import { OidcIdentity } from './oidc-login.entity.js';
+import { OidcIdentities1700000411000 } from './oidc-login.migration.js';
+
+declare module '../../auth/principal.js' {
+  interface AuthMethods {
+    'oidc-login': true;
+  }
+}
+
+export const name = 'oidc-login';
+export { OidcLoginModule as module } from './oidc-login.module.js';
+export const entities = [OidcIdentity];
+export const migrations = [OidcIdentities1700000411000];

@@ -1,0 +1,110 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  ForbiddenException,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Param,
+  Post,
+} from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { z } from 'zod';
+import {
+  Caller,
+  Incoming,
+  Issuers,
+  SelfService,
+  type AuthRequest,
+  type MethodName,
+  type Principal,
+} from '../../auth/index.js';
+import { User } from '../../users/index.js';
+import { OidcCeremony } from './oidc-login.ceremony.js';
+import { Identities } from './oidc-login.identities.js';
+import { isLocalPath } from './oidc-login.js';
+import { Providers } from './oidc-login.providers.js';
+import { identityView } from './oidc-login.view.js';
+
+/** How old the sign-in of a caller may be who changes what opens the account. */
+const FRESH_MS = 5 * 60_000;
+
+const Link = z
+  .strictObject({
+    returnTo: z.string().refine(isLocalPath, 'Must be a path of this origin, as /documents.').optional(),
+  })
+  .prefault({});
+
+/** The identities at providers that open the caller's account. */
+@Controller()
+@SelfService()
+export class OidcIdentitiesController {
+  constructor(
+    private readonly providers: Providers,
+    private readonly ceremony: OidcCeremony,
+    private readonly identities: Identities,
+    private readonly issuers: Issuers,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  /** Begins to link one more. A page sends its browser to `url`, in which the caller says who they are there. */
+  @Post('auth/oidc/:provider/link')
+  @HttpCode(200)
+  async link(
+    @Param('provider') id: string,
+    @Body({ schema: Link }) { returnTo }: z.output<typeof Link>,
+    @Caller() caller: Principal,
+    @Incoming() request: AuthRequest,
+  ): Promise<{ url: string }> {
+    const provider = this.providers.find(id);
+    const as = this.freshlyBy(caller);
+    if (caller.tenantId !== provider.tenant)
+      throw new NotFoundException({
+        code: 'unknown_provider',
+        detail: 'That provider opens no accounts of your tenant.',
+      });
+    const { epoch } = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
+    const goal = { kind: 'link', userId: caller.id, epoch } as const;
+    return { url: (await this.ceremony.begin(provider, { as, goal, returnTo }, request)).href };
+  }
+
+  @Get('oidc-identities')
+  async list(@Caller() caller: Principal) {
+    return { items: (await this.identities.list(caller)).map(identityView) };
+  }
+
+  /** Unlinks one. Every sign-in of the account ends; the answer is a fresh one, so that the caller goes on. */
+  @Delete('oidc-identities/:id')
+  async unlink(
+    @Param('id') id: string,
+    @Caller() caller: Principal,
+    @Incoming() request: AuthRequest,
+  ): Promise<object> {
+    const as = this.freshlyBy(caller);
+    const epoch = await this.identities.unlink(caller, id);
+    return this.issuers.find(as)!.issue(caller, request, epoch);
+  }
+
+  /**
+   * The method whose sign-in the caller sent.
+   * @throws ForbiddenException `beyond_your_credential` for a limited one, `fresh_sign_in_required` for one that is old, or
+   *   for a credential that is no sign-in: a key that was found must not open a second door
+   */
+  private freshlyBy({ scopes, proofs }: Principal): MethodName {
+    if (scopes || proofs.some(({ confined }) => confined))
+      throw new ForbiddenException({
+        code: 'beyond_your_credential',
+        detail: 'It reaches further (in scopes, time or addresses) than the credential you sent.',
+      });
+    const fresh = proofs.find(
+      ({ method, at }) => this.issuers.names.includes(method) && Date.now() - at.getTime() < FRESH_MS,
+    );
+    if (!fresh)
+      throw new ForbiddenException({
+        code: 'fresh_sign_in_required',
+        detail: 'What opens the account is changed within five minutes of signing in. Sign in again.',
+      });
+    return fresh.method;
+  }
+}

@@ -1,0 +1,242 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { generateKeyPairSync } from 'node:crypto';
+import { BadSettings, Settings } from '../../src/config/index.js';
+import { oidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';
+import {
+  TransactionCookie,
+  authenticatedAt,
+  isLocalPath,
+  methodsOf,
+  newTransaction,
+} from '../../src/methods/oidc-login/oidc-login.js';
+
+const RUNS = { numRuns: 10_000 };
+
+const GOOGLE = {
+  id: 'google',
+  issuer: 'https://accounts.google.com',
+  clientId: 'atlas.apps.example',
+  clientSecret: 'a-secret',
+  tenant: 'acme',
+};
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+  PUBLIC_URL: 'https://api.atlas.test',
+};
+
+const read = (providers: unknown, env: Record<string, string> = {}) =>
+  oidcProviders(
+    Settings.from({
+      NODE_ENV: 'test',
+      OIDC_PROVIDERS: typeof providers === 'string' ? providers : JSON.stringify(providers),
+      ...env,
+    }),
+  );
+
+function faultsOf(providers: unknown, env?: Record<string, string>): readonly string[] {
+  try {
+    read(providers, env);
+  } catch (error) {
+    if (error instanceof BadSettings) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+describe('the configuration of providers', () => {
+  it('is empty where nothing is set', () => {
+    expect(oidcProviders(Settings.from({ NODE_ENV: 'test' }))).toEqual([]);
+  });
+
+  it('takes what the provider needs, and fills in the rest', () => {
+    expect(read([GOOGLE])).toEqual([
+      {
+        ...GOOGLE,
+        name: 'google',
+        clientAuth: 'client_secret_basic',
+        scopes: ['openid'],
+        claims: {},
+        trustAmr: false,
+      },
+    ]);
+  });
+
+  it('finds a secret in a variable of its own', () => {
+    const { clientSecret: _, ...rest } = GOOGLE;
+    const [provider] = read([{ ...rest, id: 'my-google' }], { OIDC_SECRET_MY_GOOGLE: 'from there' });
+    expect(provider!.clientSecret).toBe('from there');
+  });
+
+  const jwk = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const privateJwk = { ...jwk.privateKey.export({ format: 'jwk' }), alg: 'ES256' };
+  const publicJwk = { ...jwk.publicKey.export({ format: 'jwk' }), alg: 'ES256' };
+  const ENTRA = { ...GOOGLE, id: 'entra', issuer: 'https://login.microsoftonline.com/common/v2.0' };
+
+  it('takes a private key in place of a secret, and an Entra organisation by its id', () => {
+    const withKey = { ...GOOGLE, clientAuth: 'private_key_jwt', clientSecret: JSON.stringify(privateJwk) };
+    expect(faultsOf([withKey, { ...ENTRA, claims: { tid: 'ours' } }])).toEqual([]);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['no JSON', '[', 'OIDC_PROVIDERS must be JSON.'],
+    ['no list', {}, 'OIDC_PROVIDERS must be a list.'],
+    ['no id', [{ ...GOOGLE, id: undefined }], 'OIDC_PROVIDERS.0.id must be given.'],
+    [
+      'an id that is no word',
+      [{ ...GOOGLE, id: '../x' }],
+      'OIDC_PROVIDERS.0.id must have 1 to 24 lower-case letters, digits and hyphens, and begin with a letter.',
+    ],
+    ['no issuer', [{ ...GOOGLE, issuer: undefined }], 'OIDC_PROVIDERS.0.issuer must be the issuer.'],
+    [
+      'an issuer with a query',
+      [{ ...GOOGLE, issuer: 'https://x.example/?a=b' }],
+      'OIDC_PROVIDERS.0.issuer must be a URL without query and fragment.',
+    ],
+    [
+      'an issuer with a password',
+      [{ ...GOOGLE, issuer: 'https://a:b@x.example' }],
+      'OIDC_PROVIDERS.0.issuer must be a URL without query and fragment.',
+    ],
+    [
+      'an issuer that is a file',
+      [{ ...GOOGLE, issuer: 'file:///etc/passwd' }],
+      'OIDC_PROVIDERS.0.issuer must be a URL without query and fragment.',
+    ],
+    ['no openid', [{ ...GOOGLE, scopes: ['email'] }], 'OIDC_PROVIDERS.0.scopes must name openid.'],
+    [
+      'a role that there is not',
+      [{ ...GOOGLE, create: { roles: ['root'] } }],
+      'OIDC_PROVIDERS.0.create.roles.0 must be one of admin, editor, viewer, auditor.',
+    ],
+    [
+      'no secret',
+      [{ ...GOOGLE, clientSecret: undefined }],
+      'The provider google of OIDC_PROVIDERS needs its secret, in OIDC_SECRET_GOOGLE or as clientSecret.',
+    ],
+    [
+      'a public key',
+      [{ ...GOOGLE, clientAuth: 'private_key_jwt', clientSecret: JSON.stringify(publicJwk) }],
+      'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON, with its alg.',
+    ],
+    [
+      'a password for a key',
+      [{ ...GOOGLE, clientAuth: 'private_key_jwt' }],
+      'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON, with its alg.',
+    ],
+    ['an id twice', [GOOGLE, GOOGLE], 'The provider google of OIDC_PROVIDERS has the id of another.'],
+    [
+      'all of Entra',
+      [ENTRA],
+      'The provider entra of OIDC_PROVIDERS opens to every organisation there is: say which one by claims.tid, or better by an issuer of its own.',
+    ],
+  ])('%s stops the start with a sentence', (_, providers, sentence) => {
+    expect(faultsOf(providers)).toEqual([sentence]);
+  });
+
+  it('a field that nobody knows stops the start: it may be a rule that was mistyped', () => {
+    expect(faultsOf([{ ...GOOGLE, claim: { hd: 'acme.test' } }])[0]).toMatch(/^OIDC_PROVIDERS\.0 .*"claim"/);
+  });
+
+  it('plain HTTP is for development', () => {
+    const local = [{ ...GOOGLE, issuer: 'http://localhost:4444' }];
+    expect(faultsOf(local)).toEqual([]);
+    expect(faultsOf(local, PRODUCTION)).toEqual([
+      'The provider google of OIDC_PROVIDERS must have an issuer that begins with https: in production.',
+    ]);
+    expect(faultsOf([GOOGLE], PRODUCTION)).toEqual([]);
+  });
+});
+
+describe('a path of this origin', () => {
+  const ORIGIN = 'https://api.atlas.test';
+  /** Texts of what a path is made of, and of what it could be taken for. */
+  const texts = fc.string({
+    unit: fc.constantFrom(...'/\\.:@?#%25evil\t\n\r \u0000\u00e9;&=['),
+    maxLength: 20,
+  });
+
+  it('leads nowhere else, whatever it is made of', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(texts, fc.string(), fc.webUrl()),
+        fc.constantFrom('', '/', '//'),
+        (text, start) => {
+          const path = start + text;
+          if (!isLocalPath(path)) return;
+          expect(new URL(path, ORIGIN).origin).toBe(ORIGIN);
+          expect(path).toMatch(/^[\x21-\x7e]+$/);
+        },
+      ),
+      RUNS,
+    );
+  });
+
+  it('may be any that a page has', () => {
+    fc.assert(
+      fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
+        const text = `/${path.replace(/^\/+/, '')}?${query}`;
+        expect(isLocalPath(text)).toBe(true);
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('the cookie of a way to a provider', () => {
+  const cookie = new TransactionCookie('https://api.atlas.test', 'google');
+
+  it('is found wherever it stands, and by its own name only', () => {
+    expect(cookie.read('a=b; __Host-oidc-google=x; c=d')).toEqual(['x']);
+    expect(cookie.read('__Host-oidc-google=x;__Host-oidc-google=y')).toEqual(['x', 'y']);
+    for (const field of [
+      undefined,
+      '',
+      'oidc-google=x',
+      '__host-oidc-google=x',
+      '\u00a0__Host-oidc-google=x',
+    ])
+      expect(cookie.read(field)).toEqual([]);
+  });
+
+  it('no field makes it fail', () => {
+    fc.assert(
+      fc.property(fc.string(), (field) => {
+        expect(Array.isArray(cookie.read(field))).toBe(true);
+      }),
+      RUNS,
+    );
+  });
+
+  it('is made anew for each sign-in, of 256 bits three times', () => {
+    const all = Array.from({ length: 100 }, () => newTransaction({ as: 'slip', goal: { kind: 'sign-in' } }));
+    const texts = all.flatMap(({ state, nonce, verifier }) => [state, nonce, verifier]);
+    expect(new Set(texts).size).toBe(300);
+    for (const text of texts) expect(text).toMatch(/^[\w-]{43}$/);
+  });
+});
+
+describe('what a provider says of the sign-in there', () => {
+  it('is a moment that has been', () => {
+    const now = 1_800_000_000_000;
+    expect(authenticatedAt(undefined, now).getTime()).toBe(now);
+    expect(authenticatedAt(1_799_999_000, now).getTime()).toBe(1_799_999_000_000);
+    for (const ahead of [1_800_000_001, 1e300, Infinity])
+      expect(authenticatedAt(ahead, now).getTime()).toBe(now);
+  });
+
+  it('is a few words, or nothing', () => {
+    expect(methodsOf(['pwd', 'otp'])).toEqual(['pwd', 'otp']);
+    for (const amr of [
+      undefined,
+      null,
+      'otp',
+      { 0: 'otp' },
+      Array(11).fill('otp'),
+      [['otp']],
+      ['x'.repeat(41)],
+    ])
+      expect(methodsOf(amr)).toEqual([]);
+  });
+});
