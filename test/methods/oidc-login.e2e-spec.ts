@@ -13,6 +13,7 @@ import { User, endAllSignIns } from '../../src/users/index.js';
 import { as, boot, client, type Booted } from '../app.js';
 import { slip, withSlip } from '../slip.js';
 import { Browser } from './oidc-login.browser.js';
+import { configured } from './oidc-login.configured.js';
 import { newKey } from './oidc-login.forge.js';
 import {
   OVER,
@@ -35,7 +36,7 @@ import {
   unchanged,
   users,
 } from './oidc-login.harness.js';
-import { configured, startProvider, throughTheProvider, type TestProvider } from './oidc-login.provider.js';
+import { startProvider, throughTheProvider, type TestProvider } from './oidc-login.provider.js';
 
 start();
 

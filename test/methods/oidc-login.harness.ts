@@ -20,8 +20,8 @@ import { User } from '../../src/users/index.js';
 import { boot, testMethod, type Booted } from '../app.js';
 import { SlipIssuer, slip } from '../slip.js';
 import { Browser } from './oidc-login.browser.js';
+import { configured } from './oidc-login.configured.js';
 import { Forge } from './oidc-login.forge.js';
-import { configured } from './oidc-login.provider.js';
 
 declare module '../../src/auth/principal.js' {
   interface AuthMethods {
