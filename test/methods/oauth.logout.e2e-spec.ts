@@ -158,7 +158,7 @@ describe('signing out at the authorization server', () => {
 
     it('but in production not without the guard that keeps it off this machine and network', async () => {
       const { fetch: send } = outgoing({ environment: 'production' } as Settings);
-      await expect(send!(`${home}/logout`, { method: 'POST' } as never)).rejects.toThrow('no guard');
+      await expect(send!(`${home}/logout`, { method: 'POST' })).rejects.toThrow('no guard');
       expect(told).toEqual([]);
     });
   });
