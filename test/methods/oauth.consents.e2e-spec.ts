@@ -6,7 +6,7 @@ import { User } from '../../src/users/index.js';
 import { issueAccessToken } from '../access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../app.js';
 import { Browser, signIn, type Page } from './oauth.browser.js';
-import { basicOf, claimsOf, oauthAt } from './oauth.flows.js';
+import { WEB_CALLBACK, basicOf, claimsOf, oauthAt } from './oauth.flows.js';
 import { ACCESS_TOKEN, TOKEN_EXCHANGE } from './oauth.wire.js';
 
 let booted: Booted;
@@ -60,21 +60,30 @@ describe('consents', () => {
       { grant_type: TOKEN_EXCHANGE, subject_token: tokens.access_token, subject_token_type: ACCESS_TOKEN },
       basicOf('machine'),
     );
+    await booted.app.get(Clients, { strict: false }).upsert('plain', {
+      client_secret: demoSecret('plain'),
+      redirect_uris: [WEB_CALLBACK],
+      access_token_format: 'opaque',
+      resource_scopes: 'documents:read',
+    });
+    const plain = await oauth.redeem(
+      await oauth.code({ client_id: 'plain', scope: 'openid documents:read' }),
+      {},
+      basicOf('plain'),
+    );
+    const opaque = plain.body.access_token as string;
+    expect(opaque).not.toContain('.');
     const pending = await oauth.code();
-    const all = [
-      tokens.access_token,
-      archived.body.access_token as string,
-      exchanged.body.access_token as string,
-    ];
-    expect((await demo(tokens.access_token)).status).toBe(200);
-    expect((await demo(exchanged.body.access_token as string)).status).toBe(200);
+    const here = [tokens.access_token, opaque, exchanged.body.access_token as string];
+    const all = [...here, archived.body.access_token as string];
+    for (const token of here) expect((await demo(token)).status).toBe(200);
     for (const token of all) expect(await oauth.introspect(token)).toMatchObject({ active: true });
 
     for (const { id } of await consentsOf('bob'))
       expect((await bob.send('DELETE', `/consents/${id}`)).status).toBe(204);
 
-    expect(await demo(tokens.access_token)).toMatchObject({ status: 401, body: { code: 'invalid_token' } });
-    expect((await demo(exchanged.body.access_token as string)).status).toBe(401);
+    for (const token of here)
+      expect(await demo(token)).toMatchObject({ status: 401, body: { code: 'invalid_token' } });
     for (const token of all) expect(await oauth.introspect(token)).toEqual({ active: false });
     expect(await oauth.introspect(tokens.refresh_token, 'web')).toEqual({ active: false });
     const refused: Answer[] = [await oauth.refresh(tokens.refresh_token), await oauth.redeem(pending)];
