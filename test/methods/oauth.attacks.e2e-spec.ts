@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent, Refusals } from '../../src/audit/index.js';
 import { OauthRecord } from '../../src/methods/oauth/server/record.entity.js';
-import { endAllSignIns } from '../../src/users/index.js';
+import { User, endAllSignIns } from '../../src/users/index.js';
 import { boot, client, type Answer, type Booted } from '../app.js';
 import { CHALLENGE, VERIFIER, WEB_CALLBACK, basicOf, formOf, oauthAt } from './oauth.flows.js';
 
@@ -281,6 +281,21 @@ describe('the authorization server', () => {
         await booted.db.transaction((manager) => endAllSignIns(manager, 'bob'));
         refused(await oauth.refresh(everywhere.refresh_token), 'invalid_grant');
         expect(await oauth.introspect(everywhere.access_token)).toEqual({ active: false });
+      });
+
+      it("a service's tokens end with its account's sign-ins, and a disabled account gets none", async () => {
+        const { access_token } = (await machine()).body;
+        expect(await oauth.introspect(access_token)).toMatchObject({ active: true });
+        await booted.db.transaction((manager) => endAllSignIns(manager, 'acme-machine'));
+        expect(await oauth.introspect(access_token)).toEqual({ active: false });
+        const next = (await machine()).body.access_token as string;
+        const disable = (disabledAt: Date | null) =>
+          booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt });
+        await disable(new Date());
+        expect(await oauth.introspect(next)).toEqual({ active: false });
+        refused(await machine(), 'unauthorized_client');
+        await disable(null);
+        expect((await machine()).status).toBe(200);
       });
 
       it('one of another client is refused, and lives on', async () => {

@@ -212,6 +212,13 @@ describe('mutual TLS at the authorization server', () => {
     });
   });
 
+  it.each([
+    ['a file that is not there', () => at('none.crt'), 'ENOENT'],
+    ['a file without a certificate', () => at('ca.key'), 'OAUTH_CLIENT_CA_FILE holds no certificate'],
+  ])('CAs in %s: the application does not start, and says why', async (_, file, reason) => {
+    await expect(boot({ env: { OAUTH_CLIENT_CA_FILE: file() } })).rejects.toThrow(reason);
+  });
+
   it('a name that reads as two is no name', async () => {
     const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
       'sign',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { EntityManager, FindOptionsWhere } from 'typeorm';
+import { Not, type EntityManager, type FindOptionsWhere } from 'typeorm';
 import { AccessToken } from '../../../access-tokens/index.js';
 import { OauthRecord } from './record.entity.js';
 
@@ -12,7 +12,8 @@ export const ENDED = '';
 
 /** Ends records. Their rows stay for their time, empty: whoever had read one before cannot bring it back. */
 export async function end(manager: EntityManager, where: FindOptionsWhere<OauthRecord>): Promise<void> {
-  await manager.update(OauthRecord, where, { sealed: ENDED });
+  // Rows that have ended before are left alone: those who replay a token together would wait for each other.
+  await manager.update(OauthRecord, { ...where, sealed: Not(ENDED) }, { sealed: ENDED });
 }
 
 /**

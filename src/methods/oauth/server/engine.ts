@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Provider, type JWK } from 'oidc-provider';
@@ -14,6 +14,7 @@ import { forEngine } from './exchange.js';
 import { Grants } from './grants/grants.js';
 import { continueWithoutScript } from './pages/continue.js';
 import { SignOuts } from './sign-outs.js';
+import { serverConfig } from './server.config.js';
 import { Storage } from './storage.js';
 import { asksAbout } from './structured.js';
 import { Watch } from './watch.js';
@@ -28,7 +29,7 @@ interface Running {
 
 /** The authorization server itself: `oidc-provider`, with the keys as they are now. It keeps nothing in memory. */
 @Injectable()
-export class Engine {
+export class Engine implements OnModuleInit {
   private readonly logger = new Logger(Engine.name);
   private running: Promise<Running> | undefined;
   private lookedAt = 0;
@@ -43,6 +44,11 @@ export class Engine {
     private readonly signOuts: SignOuts,
     private readonly adapter: HttpAdapterHost,
   ) {}
+
+  /** The engine is made when it is first asked; what is wrong with its settings is said before. */
+  onModuleInit(): void {
+    serverConfig(this.settings);
+  }
 
   get issuer(): string {
     return `${this.settings.publicUrl}/oidc`;
