@@ -29,6 +29,14 @@ interface Holder {
 }
 
 const nonceOf = ({ app }: Pick<Booted, 'app'>, at?: number) => new Nonces(app.get(Settings)).fresh(at);
+/** Another application, for as long as it is needed. */
+async function during(
+  options: Parameters<typeof boot>[0],
+  run: (other: Booted) => Promise<void>,
+): Promise<void> {
+  const other = await boot(options);
+  await run(other).finally(() => other.close());
+}
 const withProof = (token: string, proof: string) => ({ Authorization: `DPoP ${token}`, DPoP: proof });
 
 describe('dpop', () => {
@@ -399,50 +407,48 @@ describe('dpop', () => {
     });
 
     it('DPOP-12: a trusted proxy says whether it was called over TLS, and never by which name', async () => {
-      const behind = await boot({ env: { TRUST_PROXY: '127.0.0.1' } });
-      const { token, key } = await boundToken(behind, 'bob');
-      const call = async (htu: string) => {
-        const proof = forge({ key, accessToken: token, claims: { htu, nonce: nonceOf(behind) } });
-        const headers = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'api.example.com' };
-        return (await client(behind.origin).get(DEMO, { ...headers, ...withProof(token, proof) })).status;
-      };
-      expect(await call(behind.origin.replace('http:', 'https:') + DEMO)).toBe(200);
-      expect(await call(`https://api.example.com${DEMO}`)).toBe(401);
-      expect(await call(behind.origin + DEMO)).toBe(401);
-      await behind.close();
+      await during({ env: { TRUST_PROXY: '127.0.0.1' } }, async (behind) => {
+        const { token, key } = await boundToken(behind, 'bob');
+        const call = async (htu: string) => {
+          const proof = forge({ key, accessToken: token, claims: { htu, nonce: nonceOf(behind) } });
+          const headers = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'api.example.com' };
+          return (await client(behind.origin).get(DEMO, { ...headers, ...withProof(token, proof) })).status;
+        };
+        expect(await call(behind.origin.replace('http:', 'https:') + DEMO)).toBe(200);
+        expect(await call(`https://api.example.com${DEMO}`)).toBe(401);
+        expect(await call(behind.origin + DEMO)).toBe(401);
+      });
     });
 
     it('DPOP-12: in production it is that of PUBLIC_URL, whatever the request says', async () => {
       const PUBLIC_URL = 'https://api.atlas.test';
       const APP_SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
-      const production = await boot({
-        env: { NODE_ENV: 'production', APP_SECRET, PUBLIC_URL },
-        logTo: { write: () => {} },
+      const env = { NODE_ENV: 'production', APP_SECRET, PUBLIC_URL };
+      await during({ env, logTo: { write: () => {} } }, async (production) => {
+        const { manager } = production.db;
+        await manager.insert(Tenant, { id: 'acme', name: 'Acme' });
+        const account = { id: 'bob', tenantId: 'acme', username: 'bob', kind: 'user' } as const;
+        await manager.insert(User, { ...account, roles: ['editor'], disabledAt: null, epoch: 0 });
+        const { token, key } = await boundToken(production, 'bob');
+        const call = async (host: string, origin: string) => {
+          const claims = { htu: origin + DEMO, nonce: nonceOf(production) };
+          const proof = forge({ key, accessToken: token, claims });
+          const answer = await client(production.origin).raw(
+            `GET ${DEMO} HTTP/1.1`,
+            `Host: ${host}`,
+            'Connection: close',
+            `Authorization: DPoP ${token}`,
+            `DPoP: ${proof}`,
+            '',
+          );
+          return answer.slice(9, 12);
+        };
+        expect(await call('api.atlas.test', PUBLIC_URL)).toBe('200');
+        expect(await call('api.atlas.test', 'https://API.atlas.test:443')).toBe('200');
+        expect(await call('api.atlas.test', 'http://api.atlas.test')).toBe('401');
+        expect(await call('evil.test', 'http://evil.test')).toBe('401');
+        expect(await call('evil.test', 'https://evil.test')).toBe('401');
       });
-      const { manager } = production.db;
-      await manager.insert(Tenant, { id: 'acme', name: 'Acme' });
-      const account = { id: 'bob', tenantId: 'acme', username: 'bob', kind: 'user' } as const;
-      await manager.insert(User, { ...account, roles: ['editor'], disabledAt: null, epoch: 0 });
-      const { token, key } = await boundToken(production, 'bob');
-      const call = async (host: string, origin: string) => {
-        const claims = { htu: origin + DEMO, nonce: nonceOf(production) };
-        const proof = forge({ key, accessToken: token, claims });
-        const answer = await client(production.origin).raw(
-          `GET ${DEMO} HTTP/1.1`,
-          `Host: ${host}`,
-          'Connection: close',
-          `Authorization: DPoP ${token}`,
-          `DPoP: ${proof}`,
-          '',
-        );
-        return answer.slice(9, 12);
-      };
-      expect(await call('api.atlas.test', PUBLIC_URL)).toBe('200');
-      expect(await call('api.atlas.test', 'https://API.atlas.test:443')).toBe('200');
-      expect(await call('api.atlas.test', 'http://api.atlas.test')).toBe('401');
-      expect(await call('evil.test', 'http://evil.test')).toBe('401');
-      expect(await call('evil.test', 'https://evil.test')).toBe('401');
-      await production.close();
     });
 
     it('a proof of minutes ago or of minutes to come is refused', async () => {
@@ -533,19 +539,19 @@ describe('dpop', () => {
     });
 
     it('whoever is asked for a nonce has not sent a wrong credential', async () => {
-      const limited = await boot({ env: { RATE_LIMIT_BAD_CREDENTIALS: '3' } });
-      const { token, key } = await boundToken(limited, 'bob');
-      const htu = limited.origin + DEMO;
-      const call = (claims: object) =>
-        client(limited.origin).get(
-          DEMO,
-          withProof(token, forge({ key, accessToken: token, claims: { htu, ...claims } })),
-        );
-      for (let i = 0; i < 10; i++) expect((await call({})).status).toBe(401);
-      expect((await call({ nonce: nonceOf(limited) })).status).toBe(200);
-      for (let i = 0; i < 10; i++) await call({ htm: 'POST' });
-      expect((await call({ nonce: nonceOf(limited) })).status).toBe(429);
-      await limited.close();
+      await during({ env: { RATE_LIMIT_BAD_CREDENTIALS: '3' } }, async (limited) => {
+        const { token, key } = await boundToken(limited, 'bob');
+        const htu = limited.origin + DEMO;
+        const call = (claims: object) =>
+          client(limited.origin).get(
+            DEMO,
+            withProof(token, forge({ key, accessToken: token, claims: { htu, ...claims } })),
+          );
+        for (let i = 0; i < 10; i++) expect((await call({})).status).toBe(401);
+        expect((await call({ nonce: nonceOf(limited) })).status).toBe(200);
+        for (let i = 0; i < 10; i++) await call({ htm: 'POST' });
+        expect((await call({ nonce: nonceOf(limited) })).status).toBe(429);
+      });
     });
 
     it('a token that was withdrawn is refused, however good the proof', async () => {

@@ -406,6 +406,17 @@ describe('what a proof is for', () => {
     expect(fault({ htm })).toBe('it is for another method'),
   );
 
+  it.each(['https://api.example.com/demo', 'nowhere', 'https://api.example.com/demo/dpop/'])(
+    'and not one at %j',
+    (htu) => expect(fault({ htu })).toBe('it is for another URI'),
+  );
+
+  it('may be called by several names', () => {
+    expect(fault({}, { uris: ['http://127.0.0.1:3000/demo/dpop', uri] })).toBeUndefined();
+    expect(fault({}, { uris: [] })).toBe('it is for another URI');
+    expect(fault({ htu: 'nowhere' }, { uris: [] })).toBe('it is for another URI');
+  });
+
   it.each([-SKEW, SKEW, 0.5])('made %d seconds from now', (seconds) =>
     expect(fault({ iat: now + seconds })).toBeUndefined(),
   );

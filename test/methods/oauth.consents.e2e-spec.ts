@@ -2,11 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/index.js';
 import { demoSecret } from '../../src/methods/oauth/server/clients.demo.js';
 import { Clients } from '../../src/methods/oauth/server/clients.js';
+import { Engine } from '../../src/methods/oauth/server/engine.js';
 import { User } from '../../src/users/index.js';
 import { issueAccessToken } from '../access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../app.js';
+import { startProcesses, type Processes } from '../processes.js';
 import { Browser, signIn, type Page } from './oauth.browser.js';
-import { basicOf, claimsOf, oauthAt } from './oauth.flows.js';
+import { WEB_CALLBACK, basicOf, claimsOf, oauthAt } from './oauth.flows.js';
 import { ACCESS_TOKEN, TOKEN_EXCHANGE } from './oauth.wire.js';
 
 let booted: Booted;
@@ -60,21 +62,30 @@ describe('consents', () => {
       { grant_type: TOKEN_EXCHANGE, subject_token: tokens.access_token, subject_token_type: ACCESS_TOKEN },
       basicOf('machine'),
     );
+    await booted.app.get(Clients, { strict: false }).upsert('plain', {
+      client_secret: demoSecret('plain'),
+      redirect_uris: [WEB_CALLBACK],
+      access_token_format: 'opaque',
+      resource_scopes: 'documents:read',
+    });
+    const plain = await oauth.redeem(
+      await oauth.code({ client_id: 'plain', scope: 'openid documents:read' }),
+      {},
+      basicOf('plain'),
+    );
+    const opaque = plain.body.access_token as string;
+    expect(opaque).not.toContain('.');
     const pending = await oauth.code();
-    const all = [
-      tokens.access_token,
-      archived.body.access_token as string,
-      exchanged.body.access_token as string,
-    ];
-    expect((await demo(tokens.access_token)).status).toBe(200);
-    expect((await demo(exchanged.body.access_token as string)).status).toBe(200);
+    const here = [tokens.access_token, opaque, exchanged.body.access_token as string];
+    const all = [...here, archived.body.access_token as string];
+    for (const token of here) expect((await demo(token)).status).toBe(200);
     for (const token of all) expect(await oauth.introspect(token)).toMatchObject({ active: true });
 
     for (const { id } of await consentsOf('bob'))
       expect((await bob.send('DELETE', `/consents/${id}`)).status).toBe(204);
 
-    expect(await demo(tokens.access_token)).toMatchObject({ status: 401, body: { code: 'invalid_token' } });
-    expect((await demo(exchanged.body.access_token as string)).status).toBe(401);
+    for (const token of here)
+      expect(await demo(token)).toMatchObject({ status: 401, body: { code: 'invalid_token' } });
     for (const token of all) expect(await oauth.introspect(token)).toEqual({ active: false });
     expect(await oauth.introspect(tokens.refresh_token, 'web')).toEqual({ active: false });
     const refused: Answer[] = [await oauth.refresh(tokens.refresh_token), await oauth.redeem(pending)];
@@ -168,6 +179,37 @@ describe('consents', () => {
       await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
       expect(await consentsOf('bob')).toEqual([]);
     });
+  });
+});
+
+describe('on two servers', () => {
+  let processes: Processes;
+  beforeAll(async () => (processes = await startProcesses(2)), 60_000);
+  afterAll(() => processes.stop());
+
+  it('what is withdrawn at one is over at the other with the next request', async () => {
+    const provider = await processes.app.get(Engine, { strict: false }).provider();
+    const grant = new provider.Grant({ accountId: 'bob', clientId: 'web' });
+    const grantId = await grant.save();
+    const tokens = await Promise.all(
+      (['jwt', 'opaque'] as const).map((format) =>
+        issueAccessToken(processes, 'bob', { format, row: { grantId } }),
+      ),
+    );
+    const seen = async () => {
+      const answers = processes.origins.flatMap((origin) =>
+        tokens.map(({ token }) => client(origin).get('/demo/oauth', { Authorization: `Bearer ${token}` })),
+      );
+      return (await Promise.all(answers)).map(({ status }) => status);
+    };
+    expect(await seen()).toEqual([200, 200, 200, 200]);
+    const [first = ''] = processes.origins;
+    const login = { username: 'bob', password: 'correct-horse-battery-staple', as: 'jwt' };
+    const { access_token } = (await client(first).post('/auth/login', login)).body;
+    const bob = client(first, { Authorization: `Bearer ${access_token}` });
+    const { items } = (await bob.get('/consents')).body;
+    expect((await bob.send('DELETE', `/consents/${items[0].id}`)).status).toBe(204);
+    expect(await seen()).toEqual([401, 401, 401, 401]);
   });
 });
 

@@ -4,9 +4,13 @@ import * as openid from 'openid-client';
 import { IsNull, Not } from 'typeorm';
 import { User } from '../../src/users/index.js';
 import { AccessToken } from '../../src/access-tokens/index.js';
+import { digestOf } from '../../src/methods/oauth/server/endings.js';
+import { Engine } from '../../src/methods/oauth/server/engine.js';
 import { OauthRecord } from '../../src/methods/oauth/server/record.entity.js';
 import { issueAccessToken } from '../access-tokens.js';
 import { boot, client, type Booted } from '../app.js';
+import { startProcesses, type Processes } from '../processes.js';
+import { race } from '../race.js';
 import { Browser, signIn, type Page } from './oauth.browser.js';
 import { CIBA, DEVICE_CODE, claimsOf, poster } from './oauth.wire.js';
 
@@ -354,17 +358,20 @@ describe('CIBA, a request behind the scenes', () => {
     });
 
     it('deciding twice: the first word counts, and of many at once one does', async () => {
-      const { body } = await ask();
       const bob = await person('bob');
-      const id = await first(bob);
-      const verdicts = await Promise.all(
-        ['deny', 'approve', 'deny', 'approve'].map((verdict) =>
-          bob.post(`/backchannel-requests/${id}/${verdict}`),
-        ),
-      );
-      expect(verdicts.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([204, 404, 404, 404]);
-      expect((await bob.post(`/backchannel-requests/${id}/approve`)).status).toBe(404);
-      expect([200, 400]).toContain((await poll(body.auth_req_id)).status);
+      for (let round = 0; round < 5; round++) {
+        const { body } = await ask();
+        const id = await first(bob);
+        const decide = (verdict: string) => bob.post(`/backchannel-requests/${id}/${verdict}`);
+        const verdicts = await Promise.all(
+          Array.from({ length: 12 }, (_, i) => decide(i % 2 ? 'approve' : 'deny')),
+        );
+        expect(verdicts.filter(({ status }) => status === 204)).toHaveLength(1);
+        expect(verdicts.filter(({ status }) => status === 404)).toHaveLength(11);
+        expect((await decide('approve')).status).toBe(404);
+        expect([200, 400]).toContain((await poll(body.auth_req_id)).status);
+        await none();
+      }
     });
 
     it('approving with what is not a person who has just signed in', async () => {
@@ -476,4 +483,36 @@ describe('real clients poll', () => {
       expect((await demo(tokens.access_token)).body).toMatchObject({ id: 'carol' });
     }
   });
+});
+
+describe('on two servers', () => {
+  let processes: Processes;
+  beforeAll(async () => (processes = await startProcesses(2)), 60_000);
+  afterAll(() => processes.stop());
+
+  it('of many who decide a request at once, one does', async () => {
+    const provider = await processes.app.get(Engine, { strict: false }).provider();
+    const desk = await provider.Client.find('ciba');
+    const login = { username: 'bob', password, as: 'jwt' };
+    const { access_token } = (await client(processes.origins[0]!).post('/auth/login', login)).body;
+    const unfair = await race({
+      origins: processes.origins,
+      rounds: 40,
+      parallel: 6,
+      make: async () => {
+        const asked = { accountId: 'bob', scope: 'openid', params: {}, claims: {} };
+        const request = new provider.BackchannelAuthenticationRequest({
+          ...asked,
+          client: desk!,
+          expiresIn: 60,
+        } as never);
+        return digestOf('BackchannelAuthenticationRequest', await request.save());
+      },
+      use: async (origin, id) => {
+        const bob = client(origin, { Authorization: `Bearer ${access_token}` });
+        return (await bob.post(`/backchannel-requests/${id}/approve`)).status === 204;
+      },
+    });
+    expect(unfair).toEqual([]);
+  }, 60_000);
 });

@@ -4,6 +4,7 @@ import { SignJWT } from 'jose';
 import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { AccessToken } from '../../src/access-tokens/index.js';
+import { Clients } from '../../src/methods/oauth/server/clients.js';
 import { User } from '../../src/users/index.js';
 import { issueAccessToken, signedByUs, type TokenOptions } from '../access-tokens.js';
 import { boot, client, type Booted } from '../app.js';
@@ -258,6 +259,25 @@ describe('token exchange', () => {
       const subject = await bobs();
       await refused(exchange(subject.token, {}, 'web'), 'unauthorized_client');
       expect(await rows()).toBe(before + 1);
+    });
+
+    it('a client whose own account is disabled, and one that proves nothing', async () => {
+      const subject = await bobs();
+      const before = await rows();
+      await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: new Date() });
+      await refused(exchange(subject.token), 'unauthorized_client');
+      await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: null });
+      await booted.app.get(Clients, { strict: false }).upsert('open', {
+        token_endpoint_auth_method: 'none',
+        redirect_uris: [],
+        response_types: [],
+        grant_types: [TOKEN_EXCHANGE],
+        resource_scopes: 'documents:read',
+        exchanges: 'web',
+      });
+      const form = { subject_token: subject.token, subject_token_type: ACCESS_TOKEN, client_id: 'open' };
+      await refused(post('/token', { grant_type: TOKEN_EXCHANGE, ...form }), 'unauthorized_client');
+      expect(await rows()).toBe(before);
     });
 
     it('a token of a client that the exchanging one has nothing to do with', async () => {

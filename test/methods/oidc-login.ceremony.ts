@@ -4,7 +4,8 @@ import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
 import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
 import type { Ceremony } from '../contracts.js';
 import { Browser } from './oidc-login.browser.js';
-import { configured, startProvider, throughTheProvider } from './oidc-login.provider.js';
+import { configured } from './oidc-login.configured.js';
+import { startProvider, throughTheProvider } from './oidc-login.provider.js';
 
 /** Somebody signs in at a provider of its own, whom the user's account knows. */
 export const ceremony: Ceremony = async ({ app, db, origin }, userId, issuer) => {

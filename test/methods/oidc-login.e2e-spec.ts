@@ -1,151 +1,44 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Injectable, Module } from '@nestjs/common';
-import { PassportStrategy } from '@nestjs/passport';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { exportJWK, generateKeyPair } from 'jose';
-import { createHmac, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { Strategy } from 'passport-custom';
 import { AuditEvent } from '../../src/audit/index.js';
-import {
-  BadCredential,
-  Challenge,
-  Issuers,
-  type AuthMethod,
-  type AuthStrategy,
-  type Principal,
-} from '../../src/auth/index.js';
+import { Issuers, type Principal } from '../../src/auth/index.js';
 import * as oidcLogin from '../../src/methods/oidc-login/index.js';
-import { signInUrl, type Wanted } from '../../src/methods/oidc-login/oidc-login.client.js';
+import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
 import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
 import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
 import { User, endAllSignIns } from '../../src/users/index.js';
-import { as, boot, client, testMethod, type Booted } from '../app.js';
-import { SlipIssuer, slip, withSlip } from '../slip.js';
+import { as, boot, client, type Booted } from '../app.js';
+import { slip, withSlip } from '../slip.js';
 import { Browser } from './oidc-login.browser.js';
-import { Forge, newKey } from './oidc-login.forge.js';
-import { configured, startProvider, throughTheProvider, type TestProvider } from './oidc-login.provider.js';
+import { configured } from './oidc-login.configured.js';
+import { newKey } from './oidc-login.forge.js';
+import {
+  OVER,
+  REFUSED,
+  begin,
+  booted,
+  change,
+  comeBack,
+  events,
+  identities,
+  issuer,
+  linked,
+  op,
+  other,
+  principalOfSlip,
+  providers,
+  seen,
+  signIn,
+  start,
+  unchanged,
+  users,
+} from './oidc-login.harness.js';
+import { startProvider, throughTheProvider, type TestProvider } from './oidc-login.provider.js';
 
-declare module '../../src/auth/principal.js' {
-  interface AuthMethods {
-    crumb: true;
-  }
-}
-
-/** An issuer whose answer the browser keeps, as it keeps a session's cookie. */
-@Injectable()
-class CrumbIssuer extends SlipIssuer {}
-
-@Injectable()
-class CrumbStrategy extends PassportStrategy(Strategy, 'crumb') implements AuthStrategy {
-  readonly challenge = new Challenge('Crumb');
-  readonly ambient = true;
-  claims = () => false;
-
-  validate(): Principal {
-    throw new BadCredential('invalid_crumb', 'nobody is asked');
-  }
-}
-
-@Module({ providers: [CrumbStrategy, CrumbIssuer] })
-class CrumbModule {}
-
-const crumb: AuthMethod = {
-  name: 'crumb',
-  module: CrumbModule,
-  strategy: CrumbStrategy,
-  issuer: CrumbIssuer,
-};
-
-/** What can be asserted on an answer. */
-async function seen(response: Response) {
-  const text = await response.text();
-  const json = /json/.test(response.headers.get('content-type') ?? '');
-  return {
-    status: response.status,
-    body: json && text ? JSON.parse(text) : text,
-    headers: response.headers,
-    text,
-  };
-}
-
-let [booted, other, op]: [Booted, Forge, Forge] = [] as never;
-let issuer: SlipIssuer;
-let providers: Providers;
-
-beforeAll(async () => {
-  [op, other] = [await Forge.start(), await Forge.start()];
-  booted = await boot({ methods: [oidcLogin, slip, crumb, testMethod] });
-  issuer = booted.app.get(SlipIssuer, { strict: false });
-  providers = booted.app.get(Providers, { strict: false });
-});
-afterAll(async () => {
-  await booted.close();
-  await Promise.all([op.close(), other.close()]);
-});
-beforeEach(() => {
-  for (const forge of [op, other]) forge.reset();
-  // What was discovered is forgotten, too.
-  providers.add(configured(op.issuer, { id: 'op' }));
-  providers.add(configured(op.issuer, { id: 'open', create: { roles: ['viewer'] } }));
-  providers.add(configured(other.issuer, { id: 'other', create: { roles: ['viewer'] } }));
-});
-afterEach(() => {
-  jest.restoreAllMocks();
-});
-
-const change = (id: string, more: Partial<Provider>) => providers.add({ ...providers.find(id), ...more });
-const users = () => booted.db.manager.countBy(User, {});
-const identities = (where: Partial<Record<'id' | 'subject', string>> = {}) =>
-  booted.db.manager.findBy(OidcIdentity, where);
-const events = (where: Partial<AuditEvent>) =>
-  booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
-
-/** Links somebody of the provider with an account of the demo. */
-async function linked(userId: string, more: Partial<OidcIdentity> = {}): Promise<OidcIdentity> {
-  const identity: OidcIdentity = {
-    id: randomUUID(),
-    userId,
-    issuer: op.issuer,
-    subject: randomUUID(),
-    provider: 'op',
-    createdAt: new Date(),
-    lastUsedAt: null,
-    ...more,
-  };
-  await booted.db.manager.insert(OidcIdentity, identity);
-  op.lies.sub = identity.subject;
-  return identity;
-}
-
-/** A browser that has begun to sign in, and where it was sent to. */
-async function begin(provider = 'op', wanted: Partial<Wanted> = {}, origin = booted.origin) {
-  const browser = new Browser();
-  const answer = await seen(await browser.get(signInUrl(origin, { provider, as: 'slip', ...wanted })));
-  const sent = answer.headers.get('location');
-  return { browser, answer, location: new URL(sent ?? 'about:blank') };
-}
-
-/** The browser comes back, to where this server listens. */
-const comeBack = async (browser: Browser, back: URL, headers = {}) =>
-  seen(await browser.get(new URL(back.pathname + back.search, booted.origin), { headers }));
-
-/** The whole way. @param spoil changes where the browser is sent back to */
-async function signIn(provider = 'op', spoil: (back: URL) => void = () => {}, wanted: Partial<Wanted> = {}) {
-  const { browser, location } = await begin(provider, wanted);
-  const back = (provider === 'other' ? other : op).authorize(location);
-  spoil(back);
-  return comeBack(browser, back);
-}
-
-const principalOfSlip = (answer: { body: { slip: string } }) => issuer.slips.get(answer.body.slip)!.principal;
-
-/** That nothing has happened: nobody is signed in, and there is nobody new. */
-async function unchanged(work: () => Promise<void>): Promise<void> {
-  const before = [issuer.slips.size, await users(), (await identities()).length];
-  await work();
-  expect([issuer.slips.size, await users(), (await identities()).length]).toEqual(before);
-}
+start();
 
 describe('oidc-login', () => {
   it('is there without a provider: the list is empty, and every name is unknown', async () => {
@@ -431,9 +324,6 @@ describe('oidc-login', () => {
     });
   });
 });
-
-const REFUSED = { status: 401, body: { code: 'invalid_identity' } };
-const OVER = { status: 400, body: { code: 'invalid_transaction' } };
 
 describe('attacks', () => {
   describe('OIDCRP-01: an answer that this browser did not ask for signs nobody in, and its code goes nowhere', () => {
@@ -910,240 +800,6 @@ describe('attacks', () => {
       const written = JSON.stringify(await events({}));
       for (const secret of ['secret', ...codes]) expect(written).not.toContain(secret);
     });
-  });
-});
-
-describe('ported from the OpenID conformance suite (relying party, basic)', () => {
-  /** Only the header and the claims of a token are as they were. */
-  const withSignature = (signature: string) => (idToken: string) =>
-    `${idToken.split('.').slice(0, 2).join('.')}.${signature}`;
-  const reversed = (idToken: string) => {
-    const signature = Buffer.from(Buffer.from(idToken.split('.')[2]!, 'base64url').toReversed()).toString(
-      'base64url',
-    );
-    return withSignature(signature)(idToken);
-  };
-  const withHeader = (header: object, signature: (text: string) => string) => (idToken: string) => {
-    const encoded = Buffer.from(JSON.stringify(header)).toString('base64url');
-    const text = `${encoded}.${idToken.split('.')[1]}`;
-    return `${text}.${signature(text)}`;
-  };
-  const seconds = () => Math.floor(Date.now() / 1000);
-  let keys: Forge['keys'];
-  let rs256: Forge['keys'];
-  let others: Forge['keys'];
-  beforeAll(async () => {
-    keys = op.keys;
-    others = [await newKey('other')];
-    rs256 = [await newKey('rsa', 'RS256')];
-  });
-  afterEach(() => {
-    op.keys = keys;
-  });
-
-  it.each<[string, () => void]>([
-    ['oidcc-client-test-invalid-iss', () => (op.lies.claims = { iss: 'https://evil.example' })],
-    ['oidcc-client-test-missing-sub', () => (op.lies.claims = { sub: undefined })],
-    ['oidcc-client-test-invalid-aud', () => (op.lies.claims = { aud: 'another' })],
-    ['oidcc-client-test-missing-aud', () => (op.lies.claims = { aud: undefined })],
-    ['oidcc-client-test-missing-iat', () => (op.lies.claims = { iat: undefined })],
-    ['oidcc-client-test-nonce-invalid', () => (op.lies.claims = { nonce: 'another' })],
-    ['oidcc-client-test-idtoken-sig-none', () => (op.lies.alter = withHeader({ alg: 'none' }, () => ''))],
-    ['oidcc-client-test-invalid-sig-es256', () => (op.lies.alter = reversed)],
-    [
-      'oidcc-client-test-invalid-sig-rs256',
-      () => {
-        op.keys = rs256;
-        op.lies.alter = reversed;
-      },
-    ],
-    [
-      'oidcc-client-test-invalid-sig-hs256',
-      () => {
-        op.lies.metadata = { id_token_signing_alg_values_supported: ['ES256', 'HS256'] };
-        op.lies.alter = withHeader({ alg: 'HS256' }, (text) =>
-          createHmac('sha256', 'secret').update(text).digest('base64url'),
-        );
-      },
-    ],
-    [
-      'oidcc-client-test-kid-absent-multiple-jwks',
-      () => {
-        op.keys = [...keys, ...others];
-        op.lies.header = { kid: undefined };
-      },
-    ],
-  ])('ported from %s: nobody is signed in', async (_, lie) => {
-    await linked('bob');
-    lie();
-    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
-  });
-
-  it.each<[string, () => void]>([
-    ['oidcc-client-test', () => {}],
-    ['oidcc-client-test-idtoken-sig-rs256', () => (op.keys = rs256)],
-    ['oidcc-client-test-kid-absent-single-jwks', () => (op.lies.header = { kid: undefined })],
-  ])('ported from %s: the right person is signed in', async (_, be) => {
-    await linked('bob');
-    be();
-    expect(principalOfSlip(await signIn()).id).toBe('bob');
-  });
-
-  it('ported from oidcc-client-test-userinfo-invalid-sub: userinfo is not asked, so it can say what it likes', async () => {
-    await linked('bob');
-    const instead = (_: unknown, response: ServerResponse) =>
-      response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"sub":"carol"}');
-    op.lies.instead = { '/userinfo': instead };
-    expect(principalOfSlip(await signIn()).id).toBe('bob');
-    expect(op.asked['/userinfo']).toBeUndefined();
-  });
-
-  it('ported from oidcc-client-test-discovery-issuer-mismatch: nobody is sent there', async () => {
-    for (const issuer of [other.issuer, `${op.issuer}/x`, undefined, 7]) {
-      op.lies.metadata = { issuer };
-      change('op', {});
-      const { answer } = await begin();
-      expect([issuer, answer.status, answer.body.code]).toEqual([issuer, 502, 'provider_failed']);
-    }
-  });
-
-  it.each<[string, () => void]>([
-    ['no exp', () => (op.lies.claims = { exp: undefined })],
-    ['an exp that is over', () => (op.lies.claims = { exp: seconds() - 60 })],
-    ['an nbf that lies ahead', () => (op.lies.claims = { nbf: seconds() + 60 })],
-    ['another azp', () => (op.lies.claims = { azp: 'another' })],
-    ['several audiences, and no azp', () => (op.lies.claims = { aud: ['atlas', 'another'] })],
-    ['an audience that is an object', () => (op.lies.claims = { aud: { atlas: true } })],
-    ['a critical header', () => (op.lies.header = { crit: ['b64'], b64: true })],
-    ['no signature', () => (op.lies.alter = withSignature(''))],
-    ['a signature that is no base64', () => (op.lies.alter = withSignature('*'))],
-    ['four parts', () => (op.lies.alter = (idToken) => `${idToken}.x`)],
-    ['no JSON', () => (op.lies.alter = () => 'e30.e30.x'.replaceAll('e30', 'eyJ'))],
-    ['an encrypted token', () => (op.lies.alter = () => 'a.b.c.d.e')],
-    ['no ID token at all', () => (op.lies.tokens = { id_token: undefined })],
-    ['an ID token that is no text', () => (op.lies.tokens = { id_token: { sub: 'x' } })],
-    [
-      'the key that it brings itself',
-      () => (op.lies.alter = withHeader({ alg: 'ES256', jwk: others[0]!.jwk }, () => 'x'.repeat(86))),
-    ],
-  ])('besides: an ID token with %s signs nobody in', async (_, lie) => {
-    await linked('bob');
-    lie();
-    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
-  });
-});
-
-describe('oidc-login, where the provider signs somebody out (OpenID Connect Back-Channel Logout 1.0)', () => {
-  const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
-  const now = () => Math.floor(Date.now() / 1000);
-  const message = (more: object = {}) => ({
-    iss: op.issuer,
-    aud: 'atlas',
-    iat: now(),
-    exp: now() + 120,
-    jti: randomUUID(),
-    sub: op.lies.sub,
-    events: { [EVENT]: {} },
-    ...more,
-  });
-  const say = async (token: string, provider = 'op', type = 'application/x-www-form-urlencoded') =>
-    client(booted.origin).send('POST', `/auth/oidc/${provider}/backchannel-logout`, {
-      body: String(new URLSearchParams({ logout_token: token, more: 'is ignored' })),
-      headers: { 'Content-Type': type },
-    });
-  const isIn = async (slip: string) =>
-    (await client(booted.origin, withSlip(slip)).get('/me')).status === 200;
-
-  it('ported from oidcc-client-test-rp-backchannel-rpinitlogout: all sign-ins of the account are over', async () => {
-    await linked('bob');
-    const slips = [(await signIn()).body.slip as string, (await signIn()).body.slip as string];
-    const { status, headers, body } = await say(await op.idToken(message(), { typ: 'logout+jwt' }));
-    expect([status, headers.get('cache-control'), body]).toEqual([200, 'no-store', '']);
-    for (const slip of slips) expect(await isIn(slip)).toBe(false);
-    const [event] = (await events({ event: 'authn_token_revoked', target: 'user:bob' })).slice(-1);
-    expect(event).toMatchObject({
-      userId: 'bob',
-      method: 'oidc-login',
-      details: { everywhere: true, provider: 'op' },
-    });
-    expect((await signIn()).status).toBe(200);
-  });
-
-  it('is good once', async () => {
-    await linked('bob');
-    const token = await op.idToken(message());
-    expect((await say(token)).status).toBe(200);
-    const { slip } = (await signIn()).body;
-    expect(await say(token)).toMatchObject({ status: 400, body: { code: 'invalid_logout_token' } });
-    expect(await isIn(slip)).toBe(true);
-  });
-
-  it.each<[string, () => object, Record<string, unknown>?]>([
-    ['-wrong-iss', () => message({ iss: other.issuer })],
-    ['-wrong-aud', () => message({ aud: 'another' })],
-    ['-no-event', () => message({ events: undefined })],
-    ['-wrong-event', () => message({ events: { 'http://schemas.openid.net/event/other': {} } })],
-    ['-with-nonce', () => message({ nonce: 'x' })],
-    [': an event that is no object', () => message({ events: { [EVENT]: true } })],
-    [': no jti', () => message({ jti: undefined })],
-    [': nobody', () => message({ sub: undefined, sid: 'x' })],
-    [': no iat', () => message({ iat: undefined })],
-    [': too old', () => message({ iat: now() - 200 })],
-    [': over', () => message({ exp: now() - 60 })],
-    [': a key that is not its', () => message(), { kid: 'unknown' }],
-  ])(
-    'ported from oidcc-client-test-rp-backchannel-rpinitlogout%s: nobody is signed out',
-    async (_, claims, header = {}) => {
-      await linked('bob');
-      const { slip } = (await signIn()).body;
-      const kept = Object.fromEntries(Object.entries(claims()).filter(([, value]) => value !== undefined));
-      expect(await say(await op.idToken(kept, header))).toMatchObject({
-        status: 400,
-        body: { code: 'invalid_logout_token' },
-      });
-      expect(await isIn(slip)).toBe(true);
-    },
-  );
-
-  it('ported from oidcc-client-test-rp-backchannel-rpinitlogout-alg-none, -wrong-alg: nobody is signed out', async () => {
-    op.lies.metadata = { id_token_signing_alg_values_supported: ['ES256', 'HS256', 'none'] };
-    change('op', {});
-    await linked('bob');
-    const { slip } = (await signIn()).body;
-    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
-    const text = (alg: string) => `${encode({ alg })}.${encode(message())}`;
-    const mac = createHmac('sha256', 'secret').update(text('HS256')).digest('base64url');
-    for (const token of [`${text('none')}.`, `${text('HS256')}.${mac}`, 'no token', ''])
-      expect([token, (await say(token)).status]).toEqual([token, 400]);
-    expect(await isIn(slip)).toBe(true);
-  });
-
-  it('an ID token is no such message, nor is that of another provider, or about somebody else', async () => {
-    await linked('bob');
-    const { slip } = (await signIn()).body;
-    const { events: _, ...claims } = message();
-    expect((await say(await op.idToken(claims))).status).toBe(400);
-    expect((await say(await op.idToken(message()), 'other')).status).toBe(400);
-    expect((await say(await other.idToken(message({ iss: op.issuer })))).status).toBe(400);
-    // Whom nobody knows is signed out already.
-    expect((await say(await op.idToken(message({ sub: 'stranger' })))).status).toBe(200);
-    expect(await isIn(slip)).toBe(true);
-  });
-
-  it('of a provider of one tenant signs nobody of another out', async () => {
-    await linked('mallory');
-    const { epoch } = await booted.db.manager.findOneByOrFail(User, { id: 'mallory' });
-    expect((await say(await op.idToken(message()))).status).toBe(200);
-    expect((await booted.db.manager.findOneByOrFail(User, { id: 'mallory' })).epoch).toBe(epoch);
-  });
-
-  it('is a form, as the specification says, and waits for a provider whose keys cannot be had', async () => {
-    expect((await say('{}', 'op', 'application/json')).status).toBe(400);
-    change('op', {});
-    op.lies.instead = { '/jwks': (_, response) => response.writeHead(500).end() };
-    expect((await say(await op.idToken(message()))).status).toBe(502);
-    op.lies.instead = { '/jwks': (_, response) => response.destroy() };
-    expect((await say(await op.idToken(message()))).status).toBe(503);
   });
 });
 

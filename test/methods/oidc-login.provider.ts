@@ -4,7 +4,6 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { Provider, type Adapter, type AdapterPayload, type ClientMetadata } from 'oidc-provider';
-import type { Provider as Configured } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { Browser } from './oidc-login.browser.js';
 
 /** Keeps what the provider keeps, as long as the test runs. */
@@ -91,23 +90,6 @@ export async function startProvider(
   });
   return provider;
 }
-
-/** The provider as this application's configuration has it. */
-export const configured = (
-  issuer: string,
-  more: Partial<Configured> & Pick<Configured, 'id'>,
-): Configured => ({
-  name: more.id,
-  issuer,
-  clientId: 'atlas',
-  clientAuth: 'client_secret_basic',
-  clientSecret: 'secret',
-  scopes: ['openid'],
-  tenant: 'acme',
-  claims: {},
-  trustAmr: false,
-  ...more,
-});
 
 /** Goes through the provider's pages up to where it sends the browser back: that address is not asked for. */
 export async function throughTheProvider(start: string | URL): Promise<URL> {

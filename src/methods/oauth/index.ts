@@ -27,3 +27,4 @@ export const openapi: AuthMethod['openapi'] = {
     clientCredentials: { tokenUrl: '/oidc/token', scopes },
   },
 };
+export { serverCurl as curl } from './server/index.js';

@@ -61,10 +61,12 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-/** The library's own words: its messages quote nothing that came. */
+/** The library's own words, whose messages quote nothing that came; of the network, its code as well. */
 function reasonOf(error: unknown): string {
-  if (error instanceof ClientError && error.cause instanceof Error) return error.cause.message;
-  return error instanceof Error ? error.message : 'unknown';
+  const shown = error instanceof ClientError && error.cause instanceof Error ? error.cause : error;
+  if (!(shown instanceof Error)) return 'unknown';
+  const below = codeOf(shown.cause);
+  return below ? `${shown.message} (${below})` : shown.message;
 }
 
 /** In the words of `fetch`, which the library may have wrapped. */

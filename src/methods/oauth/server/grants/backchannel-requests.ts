@@ -42,7 +42,7 @@ export class BackchannelRequests {
       relations: { account: true },
     });
     const username = usernameOf(hint);
-    if (!client?.account || username === undefined) return undefined;
+    if (!client?.account || client.account.disabledAt || username === undefined) return undefined;
     const { tenantId } = client.account;
     const user = await manager.findOneBy(User, { username, tenantId, kind: 'user' });
     return user?.id;

@@ -14,6 +14,7 @@ import { issuerOf } from '../../../../auth/index.js';
 import { Settings } from '../../../../config/index.js';
 import { OneTime } from '../../../../crypto/index.js';
 import { User } from '../../../../users/index.js';
+import { refuseUnfit } from './acting-client.js';
 import { assertionIssuers, publicKeyOf, type AssertionIssuer } from './assertion.config.js';
 
 export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -48,8 +49,7 @@ export class JwtBearer {
 
   async answer(ctx: Context): Promise<void> {
     const { client, params, provider } = ctx.oidc;
-    if (client.clientAuthMethod === 'none')
-      throw new errors.UnauthorizedClient('only a client that proves who it is may use this grant');
+    await refuseUnfit(client, this.dataSource);
     if (!params.assertion) throw new errors.InvalidRequest('assertion is required');
     const proof = await validateDpop(provider, ctx);
     const certificate = checkMtlsCert(provider, ctx);

@@ -12,6 +12,7 @@ import { DataSource } from 'typeorm';
 import { AccessToken, AccessTokens, type VerifiedToken } from '../../../../access-tokens/index.js';
 import { BadCredential, type Actor } from '../../../../auth/index.js';
 import { incomingOf } from '../exchange.js';
+import { refuseUnfit } from './acting-client.js';
 import { exchangedFor } from './exchanged-for.js';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -61,8 +62,7 @@ export class TokenExchange {
 
   async answer(ctx: Context): Promise<void> {
     const { client, params, provider } = ctx.oidc;
-    if (client.clientAuthMethod === 'none')
-      throw new errors.UnauthorizedClient('only a client that proves who it is may exchange tokens');
+    await refuseUnfit(client, this.dataSource);
     checkForm(params);
     const proof = await validateDpop(provider, ctx);
     const certificate = checkMtlsCert(provider, ctx);

@@ -1,0 +1,15 @@
+import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
+
+/** The provider as this application's configuration has it. */
+export const configured = (issuer: string, more: Partial<Provider> & Pick<Provider, 'id'>): Provider => ({
+  name: more.id,
+  issuer,
+  clientId: 'atlas',
+  clientAuth: 'client_secret_basic',
+  clientSecret: 'secret',
+  scopes: ['openid'],
+  tenant: 'acme',
+  claims: {},
+  trustAmr: false,
+  ...more,
+});
