@@ -1,7 +1,9 @@
 import { fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -24,9 +26,11 @@ export class Workshop {
   /** Starting takes a core each. */
   private readonly turn = pLimit(2);
 
+  /** Where the JavaScript is. */
+  private compiled = this.folder;
+
   constructor() {
-    symlinkSync(resolve('node_modules'), join(this.folder, 'node_modules'));
-    writeFileSync(join(this.folder, 'package.json'), '{ "type": "module" }');
+    furnish(this.folder);
   }
 
   copy(name: string): Copy {
@@ -38,17 +42,44 @@ export class Workshop {
   /**
    * Type-checks all copies with this project's options, which are strict, and writes the JavaScript of those without a
    * fault. No copy sees another; in one program they share what the compiler learns of the libraries, which is most.
+   *
+   * Neither the database nor the adapter is of any concern to a compiler: with `COMPILED_COPIES`, a folder, what was compiled from
+   * the very same files is taken from there, and anything else is put there.
    * @param below the part of each copy that is checked
    * @returns one copy after the other, so that the first can run while the next is checked
    */
   async *compile(below = '.'): AsyncGenerator<Copy> {
+    const kept = process.env['COMPILED_COPIES'];
+    const before = kept && join(kept, digestOf(this.folder, below));
+    if (!before) yield* this.compileInto(this.folder, below);
+    else if (existsSync(join(before, SAID))) yield* this.take(before);
+    else {
+      furnish(before);
+      yield* this.compileInto(before, below);
+      const said = Object.fromEntries(this.copies.map(({ name, complaints }) => [name, complaints]));
+      writeFileSync(join(before, SAID), JSON.stringify(said));
+    }
+  }
+
+  private async *take(before: string): AsyncGenerator<Copy> {
+    this.compiled = before;
+    const said = JSON.parse(readFileSync(join(before, SAID), 'utf8')) as Record<string, string[]>;
+    for (const copy of this.copies) {
+      copy.complaints = said[copy.name]!;
+      yield copy;
+      await setImmediate();
+    }
+  }
+
+  private async *compileInto(target: string, below: string): AsyncGenerator<Copy> {
+    this.compiled = target;
     const { config } = ts.readConfigFile('tsconfig.json', (path) => readFileSync(path, 'utf8')) as {
       config: { include: string[]; compilerOptions: object };
     };
     const { fileNames, options } = ts.parseJsonConfigFileContent(
       {
         include: config.include.map((folder) => `*/${folder}`),
-        compilerOptions: { ...config.compilerOptions, sourceMap: false },
+        compilerOptions: { ...config.compilerOptions, sourceMap: false, outDir: join(target, 'dist') },
       },
       ts.sys,
       this.folder,
@@ -80,7 +111,7 @@ export class Workshop {
    * @returns the message that it sends; whoever awaits it may do so late
    */
   run(copy: Copy, path: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<unknown> {
-    const file = join(this.folder, 'dist', copy.name, `${path}.js`);
+    const file = join(this.compiled, 'dist', copy.name, `${path}.js`);
     const message = this.turn(() => messageOf(file, args, env));
     message.catch(() => {});
     return message;
@@ -89,6 +120,32 @@ export class Workshop {
   remove(): void {
     rmSync(this.folder, { recursive: true });
   }
+}
+
+/** What the compiler said of each copy. */
+const SAID = 'complaints.json';
+
+/** Makes a folder one in which compiled copies can run. */
+function furnish(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  symlinkSync(resolve('node_modules'), join(folder, 'node_modules'));
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+}
+
+/** Names all that a compilation depends on: the files, the compiler, its options. */
+function digestOf(folder: string, below: string): string {
+  const hash = createHash('sha256').update(
+    JSON.stringify([
+      ts.version,
+      below,
+      readFileSync('tsconfig.json', 'utf8'),
+      readFileSync('package-lock.json', 'utf8'),
+    ]),
+  );
+  for (const file of filesBelow(folder).sort())
+    if (!relative(folder, file).startsWith('node_modules'))
+      hash.update(JSON.stringify([relative(folder, file), readFileSync(file, 'utf8')]));
+  return hash.digest('hex');
 }
 
 /** Files of this project on their own, somewhere else. */
