@@ -92,11 +92,12 @@ describe('GET /openapi.json', () => {
         expect(parameters).toContainEqual(expect.objectContaining({ name, in: 'path', required: true }));
   });
 
-  it('holds every route of the application but the page that shows it', () => {
+  it('holds every route of the application but the page that shows it, and what an engine answers with its pages', () => {
     const scanner = new MetadataScanner();
     const routes = booted.app
       .get(DiscoveryService, { strict: false })
       .getControllers()
+      .filter(({ metatype }) => !Reflect.hasMetadata('swagger/apiExcludeController', metatype!))
       .flatMap(({ metatype }) => {
         const prefix = [Reflect.getMetadata(PATH_METADATA, metatype!)].flat()[0] as string;
         return scanner.getAllMethodNames(metatype!.prototype as object).flatMap((name) => {
