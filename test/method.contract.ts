@@ -29,6 +29,8 @@ export interface Contract {
   readonly bound?: true;
   /** Whether a request is good once; the `code` of the second 401, where that is another than {@link code}. */
   readonly once?: true | string;
+  /** Whether it is part of a sign-in, and ends when all sign-ins of the account are ended. */
+  readonly signIn?: true;
   /** Settings under which the rows hold. */
   readonly env?: Record<string, string>;
   /** The field that carries the credential: it may stand only once. */

@@ -262,7 +262,7 @@ describe('HTTP Basic', () => {
         expect((await send(`${scheme} ${token}`)).status).toBe(200);
       for (const value of [`Basic\t${token}`, `Basic,Bearer ${token}`, `Basic ${token}, Bearer x`, 'Basic'])
         await malformed(value);
-      refused(await send(`Bearer ${token}`), 'invalid_token');
+      refused(await send('Bearer x'), 'invalid_token');
       refused(await send(`Basic${token}`), 'invalid_token');
     });
 

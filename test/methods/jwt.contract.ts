@@ -29,6 +29,7 @@ export const contract: Contract = {
   challenge: 'Bearer realm="auth-atlas"',
   code: 'invalid_token',
   guard: JwtGuard,
+  signIn: true,
   header: 'Authorization',
   empty: { Authorization: 'Bearer' },
   malformed: [bearer('a.b.c'), bearer('...'), bearer(`${somebodys}.`), bearer(`${somebodys} ${somebodys}`)],
