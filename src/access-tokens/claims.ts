@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { DOCUMENT_ACTIONS, type Actor } from '../auth/index.js';
+import type { Actor } from '../auth/index.js';
+import { documentAccess } from './document-access.js';
 
 /** Seconds by which the clock of whoever issued a token may be ahead of this one's. */
 const SKEW = 5;
@@ -29,16 +30,7 @@ const schema = z.object({
     .strictObject({ jkt: thumbprint.optional(), 'x5t#S256': thumbprint.optional() })
     .refine((cnf) => Object.values(cnf).some(Boolean))
     .optional(),
-  authorization_details: z
-    .array(
-      z.strictObject({
-        type: z.literal('document'),
-        identifier: z.string().regex(/^[\w-]{1,64}$/),
-        actions: z.array(z.enum(DOCUMENT_ACTIONS)).min(1).max(DOCUMENT_ACTIONS.length),
-      }),
-    )
-    .max(50)
-    .optional(),
+  authorization_details: z.array(documentAccess).max(50).optional(),
 });
 
 /** What a token says, whoever has issued it and in whichever form: RFC 9068, RFC 7662, RFC 8693, RFC 9396. */

@@ -1,7 +1,7 @@
 import {
   BadCredential,
-  SCOPES,
   SECOND_FACTOR,
+  isScope,
   type Actor,
   type DocumentAccess,
   type MethodName,
@@ -9,6 +9,7 @@ import {
 } from '../auth/index.js';
 import { principalOf, type User } from '../users/index.js';
 import type { Claims } from './claims.js';
+import { SCOPE_OF_ACTION } from './document-access.js';
 
 /** A token that is good, of an account as it is now. */
 export interface VerifiedToken {
@@ -44,12 +45,6 @@ export interface Source {
   readonly scopes: readonly string[];
 }
 
-const ACTION_SCOPES = {
-  read: 'documents:read',
-  update: 'documents:write',
-  delete: 'documents:delete',
-} as const;
-
 export function verified({ account, issuer, credentialId, scopes }: Source, claims: Claims): VerifiedToken {
   const { client_id: clientId, auth_time, amr = [], acr, act, cnf, authorization_details: details } = claims;
   const factors = acr === SECOND_FACTOR ? [...new Set([...amr, SECOND_FACTOR])] : amr;
@@ -71,9 +66,9 @@ export function verified({ account, issuer, credentialId, scopes }: Source, clai
 
 /** Where single documents were asked for and no scope of this API, the scopes follow from what may be done to those. */
 function grantedBy({ scope = '', authorization_details: details = [] }: Claims): string[] {
-  const scopes = scope.split(' ').filter((each) => (SCOPES as readonly string[]).includes(each));
+  const scopes = scope.split(' ').filter(isScope);
   if (scopes.length) return scopes;
-  return [...new Set(details.flatMap(({ actions }) => actions.map((action) => ACTION_SCOPES[action])))];
+  return [...new Set(details.flatMap(({ actions }) => actions.map((action) => SCOPE_OF_ACTION[action])))];
 }
 
 /**

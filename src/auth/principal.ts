@@ -5,6 +5,8 @@ export type Role = (typeof ROLES)[number];
 /** Every scope a credential can be limited to; `src/policy.ts` says what each one opens. */
 export const SCOPES = ['documents:read', 'documents:write', 'documents:delete', 'audit:read'] as const;
 
+export const isScope = (text: string): boolean => (SCOPES as readonly string[]).includes(text);
+
 /**
  * The names of the installed methods. Each method's folder adds its own by declaration merging, so that a name
  * that is still used after its folder was deleted is a compile error.
@@ -65,6 +67,13 @@ export interface Actor {
   readonly sub: string;
   readonly act?: Actor;
 }
+
+/**
+ * Whether a caller can do less than its account: by a ceiling, because the credential ends at a set time or works in some places
+ * only, or because an application sent it. What such a caller made or let in could outlive or outreach that.
+ */
+export const isLimited = ({ scopes, details, proofs }: Principal): boolean =>
+  Boolean(scopes ?? details) || proofs.some(({ confined, client }) => confined || client !== undefined);
 
 /** Whether a ceiling of scopes lies wholly under another; absent means no ceiling. */
 export const withinScopes = (ceiling: readonly string[] | undefined, scopes: readonly string[] | undefined) =>

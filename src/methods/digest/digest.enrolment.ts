@@ -1,7 +1,7 @@
 import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { AuditLog, Refusals } from '../../audit/index.js';
-import { BadCredential, type Principal } from '../../auth/index.js';
+import { BadCredential, isLimited, type Principal } from '../../auth/index.js';
 import { HourlySweep } from '../../database/index.js';
 import { Password, Passwords } from '../../passwords/index.js';
 import { DigestCredential } from './digest.entity.js';
@@ -102,8 +102,8 @@ const wrongPassword = () =>
   new ForbiddenException({ code: 'wrong_password', detail: 'The current password is another one.' });
 
 /** Digest has no scopes, no end and no list of addresses: nothing that has makes it, or ends it. */
-function refuseLimited({ scopes, proofs }: Principal): void {
-  if (scopes || proofs.some(({ confined }) => confined))
+function refuseLimited(caller: Principal): void {
+  if (isLimited(caller))
     throw new ForbiddenException({
       code: 'beyond_your_credential',
       detail: 'Digest reaches further (in scopes, time or addresses) than the credential you sent.',

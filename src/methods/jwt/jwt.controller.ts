@@ -19,6 +19,7 @@ import {
   Public,
   SCOPES,
   SelfService,
+  isScope,
   type Principal,
 } from '../../auth/index.js';
 import { SigningKeys } from '../../crypto/index.js';
@@ -87,8 +88,7 @@ export class JwtPublicController {
   @HttpCode(200)
   async refresh(@Body({ schema: Refresh }) body: z.output<typeof Refresh>): Promise<TokenResponse> {
     const arrived = new Date();
-    const scopes: readonly string[] = SCOPES;
-    if (body.scope !== undefined && !body.scope.split(' ').every((scope) => scopes.includes(scope)))
+    if (body.scope !== undefined && !body.scope.split(' ').every(isScope))
       throw new BadRequestException({ code: 'invalid_scope', detail: `Scopes are ${SCOPES.join(', ')}.` });
     try {
       return await this.issuer.refresh(body.refresh_token, body.scope, arrived);

@@ -16,6 +16,7 @@ import {
   Incoming,
   Issuers,
   SelfService,
+  isLimited,
   type AuthRequest,
   type MethodName,
   type Principal,
@@ -91,13 +92,13 @@ export class OidcIdentitiesController {
    * @throws ForbiddenException `beyond_your_credential` for a limited one, `fresh_sign_in_required` for one that is old, or
    *   for a credential that is no sign-in: a key that was found must not open a second door
    */
-  private freshlyBy({ scopes, proofs }: Principal): MethodName {
-    if (scopes || proofs.some(({ confined }) => confined))
+  private freshlyBy(caller: Principal): MethodName {
+    if (isLimited(caller))
       throw new ForbiddenException({
         code: 'beyond_your_credential',
         detail: 'It reaches further (in scopes, time or addresses) than the credential you sent.',
       });
-    const fresh = proofs.find(
+    const fresh = caller.proofs.find(
       ({ method, at }) => this.issuers.names.includes(method) && Date.now() - at.getTime() < FRESH_MS,
     );
     if (!fresh)

@@ -1,14 +1,13 @@
 import { errors, type Configuration } from 'oidc-provider';
-import { SCOPES } from '../../../auth/index.js';
+import { isScope } from '../../../auth/index.js';
 
-const OF_API: readonly string[] = SCOPES;
 const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** Client metadata of our own: what each is, and what it may be. */
 const KNOWN: Readonly<Record<string, readonly [what: string, fits: (value: unknown) => boolean]>> = {
   resource_scopes: [
     'the scopes of the API that it may ask for, separated by spaces',
-    (value) => isText(value) && (value === '' || value.split(' ').every((scope) => OF_API.includes(scope))),
+    (value) => isText(value) && (value === '' || value.split(' ').every(isScope)),
   ],
   access_token_format: ['jwt or opaque', (value) => value === 'jwt' || value === 'opaque'],
   /** For a resource server: the audiences whose tokens it may ask about. */

@@ -12,7 +12,7 @@ import {
 } from '@nestjs/common';
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
-import { Caller, SelfService, type Principal } from '../../../auth/index.js';
+import { Caller, SelfService, isLimited, type Principal } from '../../../auth/index.js';
 import { ClientAdministration } from './client-administration.js';
 
 /** RFC 7591's metadata, which the engine validates, and whose account the client is when it calls in its own name. */
@@ -62,9 +62,8 @@ export class ClientsController {
 }
 
 /** A client outlives what made it, so nothing that is limited makes one. */
-function refuseOthers({ roles, scopes, proofs }: Principal): void {
-  const limited = scopes !== undefined || proofs.some(({ confined, client }) => confined || client);
-  if (!roles.includes('admin') || limited)
+function refuseOthers(caller: Principal): void {
+  if (!caller.roles.includes('admin') || isLimited(caller))
     throw new ForbiddenException({
       code: 'forbidden',
       detail: 'Clients are managed by administrators, with a credential that is not limited.',

@@ -8,7 +8,7 @@ import { SecretBox } from '../../../crypto/index.js';
 import { heldBy } from './asked-scopes.js';
 import { OauthClient } from './client.entity.js';
 import { ENDED, endConsent } from './endings.js';
-import { refuseLimited } from './grants/refuse-limited.js';
+import { refuseLimited } from './refuse-limited.js';
 import { OauthRecord } from './record.entity.js';
 
 type Held = Pick<Grant, 'openid' | 'resources' | 'rejected' | 'rar' | 'iat'>;

@@ -6,25 +6,13 @@ import {
   type KoaContextWithOIDC,
   type RichAuthorizationRequestsActiveConfiguration,
 } from 'oidc-provider';
-import { z } from 'zod';
-import { DOCUMENT_ACTIONS, SCOPES, type DocumentAccess } from '../../../auth/index.js';
+import { SCOPE_OF_ACTION, documentAccess } from '../../../access-tokens/index.js';
+import { isScope, type DocumentAccess } from '../../../auth/index.js';
 
-/** The scope that opens each action: a client never gets by details what it may not ask for by scopes. */
-const SCOPE_OF: Readonly<Record<DocumentAccess['actions'][number], string>> = {
-  read: 'documents:read',
-  update: 'documents:write',
-  delete: 'documents:delete',
-};
 const LONGEST = 4_096;
 
-const document = z.strictObject({
-  type: z.literal('document'),
-  identifier: z.string().regex(/^[\w-]{1,64}$/),
-  actions: z
-    .array(z.enum(DOCUMENT_ACTIONS))
-    .min(1)
-    .refine((actions) => new Set(actions).size === actions.length),
-});
+/** Whoever asks names each action once. */
+const document = documentAccess.refine(({ actions }) => new Set(actions).size === actions.length);
 
 /**
  * Rich authorization requests (RFC 9396): access to single documents,
@@ -57,11 +45,11 @@ function validate({ oidc }: KoaContextWithOIDC, detail: AuthorizationDetail, cli
     throw refuse('a document has identifier and actions, of read, update and delete, and nothing else');
   if (oidc.route === 'backchannel_authentication') throw refuse('not for requests behind the scenes');
   // A consent keeps scopes and details apart: together, the scope would stay when the details are gone.
-  if (scope.split(' ').some((each) => (SCOPES as readonly string[]).includes(each)))
+  if (scope.split(' ').some(isScope))
     throw refuse('ask for scopes of the API or for single documents, not for both at once');
   const { resource_scopes } = client;
   const allowed = typeof resource_scopes === 'string' ? resource_scopes.split(' ') : [];
-  const beyond = read.data.actions.find((action) => !allowed.includes(SCOPE_OF[action]));
+  const beyond = read.data.actions.find((action) => !allowed.includes(SCOPE_OF_ACTION[action]));
   if (beyond) throw refuse(`this client may not ask for ${beyond}`);
 }
 

@@ -1,10 +1,9 @@
 import { errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
-import { SCOPES } from '../../../auth/index.js';
+import { isScope } from '../../../auth/index.js';
 import type { Settings } from '../../../config/index.js';
 
 /** Seconds. Short, though a token dies with its row anyway: other resource servers may not read the database. */
 const LIFETIME = 300;
-const OF_API: readonly string[] = SCOPES;
 
 /** The second resource of the demo, whose tokens are opaque: it asks about each by introspection. */
 export const archiveOf = ({ publicUrl }: Settings) => `${publicUrl}/archive`;
@@ -12,8 +11,7 @@ export const archiveOf = ({ publicUrl }: Settings) => `${publicUrl}/archive`;
 /** For which resources there are tokens (RFC 8707), and of which form. */
 export function resourceIndicators(settings: Settings) {
   const { publicUrl } = settings;
-  const asksApi = (scope: unknown) =>
-    typeof scope === 'string' && scope.split(' ').some((each) => OF_API.includes(each));
+  const asksApi = (scope: unknown) => typeof scope === 'string' && scope.split(' ').some(isScope);
   return {
     enabled: true,
     /** Whoever asks for the API's scopes and names no resource means the API. */

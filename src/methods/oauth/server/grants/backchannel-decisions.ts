@@ -2,12 +2,12 @@ import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/commo
 import { errors } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { AuditLog } from '../../../../audit/index.js';
-import { SCOPES, SECOND_FACTOR, type Principal, type Proof } from '../../../../auth/index.js';
+import { SECOND_FACTOR, isScope, type Principal, type Proof } from '../../../../auth/index.js';
 import { OneTime } from '../../../../crypto/index.js';
 import { PASSWORD_ACR } from '../acr.js';
 import { Engine } from '../engine.js';
 import { BackchannelRequests, type BackchannelRequest } from './backchannel-requests.js';
-import { refuseLimited } from './refuse-limited.js';
+import { refuseLimited } from '../refuse-limited.js';
 
 /** Whoever lets an application in must have signed in so many milliseconds ago at the most. */
 const FRESH = 5 * 60_000;
@@ -74,7 +74,7 @@ export class BackchannelDecisions {
     const provider = await this.engine.provider();
     const grant = new provider.Grant({ accountId: accountId!, clientId: clientId! });
     const scopes = scope.split(' ');
-    const ofApi = scopes.filter((each) => (SCOPES as readonly string[]).includes(each));
+    const ofApi = scopes.filter(isScope);
     grant.addOIDCScope(scopes.filter((each) => !ofApi.includes(each)).join(' '));
     for (const each of [resource ?? []].flat()) grant.addResourceScope(each, ofApi.join(' '));
     await grant.save();

@@ -1,5 +1,5 @@
 import { ForbiddenException } from '@nestjs/common';
-import type { Principal } from '../../../../auth/index.js';
+import { isLimited, type Principal } from '../../../auth/index.js';
 
 /**
  * What an application was given says nothing of what it may do with what others were given. Neither lets in, nor sees, nor
@@ -7,8 +7,8 @@ import type { Principal } from '../../../../auth/index.js';
  *
  * @throws ForbiddenException `beyond_your_credential`
  */
-export function refuseLimited({ scopes, details, proofs }: Principal): void {
-  if (scopes || details || proofs.some(({ confined, client }) => confined || client !== undefined))
+export function refuseLimited(caller: Principal): void {
+  if (isLimited(caller))
     throw new ForbiddenException({
       code: 'beyond_your_credential',
       detail: 'This takes a credential of your own, without limits.',
