@@ -43,6 +43,11 @@ export class AuditLog {
     await this.write(manager, entries.map(occurred));
   }
 
+  /** For what changes nothing else in the database: in a transaction of its own. */
+  async record(entry: Entry): Promise<void> {
+    await this.dataSource.transaction((manager) => this.append(manager, entry));
+  }
+
   /** @see append, for what happened earlier */
   async write(manager: EntityManager, occurrences: readonly Occurrence[]): Promise<void> {
     if (!occurrences.length) return;

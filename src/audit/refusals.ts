@@ -36,7 +36,7 @@ export class Refusals implements BeforeApplicationShutdown {
    * @param error what will be thrown, so that it is not written twice
    */
   async writeNow(error: Error, entry: Entry): Promise<void> {
-    await this.dataSource.transaction((manager) => this.log.append(manager, entry));
+    await this.log.record(entry);
     this.written.add(error);
   }
 

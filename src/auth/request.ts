@@ -56,6 +56,9 @@ const built = new WeakMap<IncomingMessage, AuthRequest>();
 export const rawRequest = (request: AdapterRequest): IncomingMessage =>
   'raw' in request ? request.raw : request;
 
+export const rawResponse = (response: AdapterResponse): ServerResponse =>
+  'raw' in response ? response.raw : response;
+
 /**
  * The {@link AuthRequest} of a request, built once.
  * @throws BadRequestException where the request is ambiguous: a second Authorization, Host or Cookie field, no
@@ -64,7 +67,7 @@ export const rawRequest = (request: AdapterRequest): IncomingMessage =>
 export function authRequest(request: AdapterRequest, response: AdapterResponse): AuthRequest {
   const raw = rawRequest(request);
   let found = built.get(raw);
-  if (!found) built.set(raw, (found = build(raw, 'raw' in response ? response.raw : response, request)));
+  if (!found) built.set(raw, (found = build(raw, rawResponse(response), request)));
   return found;
 }
 
@@ -114,9 +117,8 @@ export function takeOver(
   request: AdapterRequest,
   response: AdapterResponse & { readonly hijack?: () => void },
 ): { readonly request: IncomingMessage; readonly response: ServerResponse } {
-  if (!('raw' in response)) return { request: rawRequest(request), response };
   response.hijack?.();
-  return { request: rawRequest(request), response: response.raw };
+  return { request: rawRequest(request), response: rawResponse(response) };
 }
 
 const ambiguous = (code: string, detail: string) => new BadRequestException({ code, detail });

@@ -24,6 +24,11 @@ export class Keyring {
     this.current = { id: named[0]![0], key: named[0]![1] };
   }
 
+  /** Both, the current one first. */
+  get all(): readonly KeyObject[] {
+    return [...this.keys.values()];
+  }
+
   /** @returns undefined for a key of a secret that is no longer set */
   find(id: string): KeyObject | undefined {
     return this.keys.get(id);

@@ -1,12 +1,9 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import type { ServerResponse } from 'node:http';
 import { current } from '../audit/index.js';
-import { findCaller, type Authenticator } from '../auth/index.js';
+import { findCaller, rawResponse, type AdapterResponse, type Authenticator } from '../auth/index.js';
 import type { RefusalObserver } from './refusal-events.js';
 import { PROBLEM_TYPE, headersOf, problemOf } from './problem.js';
-
-type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 
 /** Answers everything that is thrown as `application/problem+json` (RFC 9457), the same on both adapters. */
 @Catch()
@@ -22,7 +19,7 @@ export class ProblemFilter implements ExceptionFilter {
   catch(thrown: unknown, context: ArgumentsHost): void {
     const http = this.host.httpAdapter;
     const response = context.switchToHttp().getResponse<AdapterResponse>();
-    const raw = 'raw' in response ? response.raw : response;
+    const raw = rawResponse(response);
     const request = current.getStore();
     const caller = findCaller(context);
     for (const observer of this.observers) observer.refused(request?.seen().ip ?? '', thrown, caller);

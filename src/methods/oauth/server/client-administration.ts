@@ -1,5 +1,4 @@
 import { Injectable, UnprocessableEntityException } from '@nestjs/common';
-import { randomBytes } from 'node:crypto';
 import type { ClientMetadata } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { AuditLog } from '../../../audit/index.js';
@@ -8,7 +7,7 @@ import { User } from '../../../users/index.js';
 import { OauthClient } from './client.entity.js';
 import { Clients } from './clients.js';
 import { Engine } from './engine.js';
-import { REGISTERED, newSecret } from './registration.js';
+import { REGISTERED, newClientId, newSecret } from './registration.js';
 
 /** Seconds. */
 const AN_HOUR = 3_600;
@@ -31,7 +30,7 @@ export class ClientAdministration {
    */
   async add(caller: Principal, metadata: object, account: string | undefined): Promise<ClientMetadata> {
     const Client = await this.engine.clientModel();
-    const wanted = { ...metadata, client_id: randomBytes(16).toString('base64url') };
+    const wanted = { ...metadata, client_id: newClientId() };
     const { client_secret, ...checked } = new Client({
       ...wanted,
       ...(Client.needsSecret(wanted) && { client_secret: newSecret() }),
@@ -76,13 +75,11 @@ export class ClientAdministration {
     const { InitialAccessToken } = await this.engine.provider();
     const token = new InitialAccessToken({ policies: [REGISTERED], expiresIn: AN_HOUR });
     const initial_access_token = await token.save();
-    await this.dataSource.transaction((manager) =>
-      this.audit.append(manager, {
-        event: 'authn_token_created',
-        actor: caller,
-        target: 'oauth-initial-access-token',
-      }),
-    );
+    await this.audit.record({
+      event: 'authn_token_created',
+      actor: caller,
+      target: 'oauth-initial-access-token',
+    });
     return { initial_access_token, expires_in: AN_HOUR };
   }
 

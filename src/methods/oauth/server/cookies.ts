@@ -1,14 +1,14 @@
 import type { Configuration } from 'oidc-provider';
 import type { Settings } from '../../../config/index.js';
-import { deriveKey } from '../../../crypto/index.js';
+import { Keyring } from '../../../crypto/index.js';
 
 /**
  * The cookies of the pages, all signed. Over HTTPS their names have the prefixes that keep a neighbouring domain and plain
  * HTTP from putting one in their place (RFC 6265bis, section 4.1.3); those of an interaction are for its own path alone,
  * which `__Host-` does not allow.
  */
-export function cookies({ publicUrl, appSecret, previousAppSecret }: Settings): Configuration['cookies'] {
-  const https = publicUrl.startsWith('https:');
+export function cookies(settings: Settings): Configuration['cookies'] {
+  const https = settings.publicUrl.startsWith('https:');
   const named = (prefix: string, name: string) => (https ? `${prefix}${name}` : `${name}-dev`);
   const rules = { signed: true, httpOnly: true, sameSite: 'lax', secure: https } as const;
   return {
@@ -18,9 +18,7 @@ export function cookies({ publicUrl, appSecret, previousAppSecret }: Settings): 
       resume: named('__Secure-', 'oauth-resume'),
     },
     // New ones are signed with the first; what the one before has signed is still good.
-    keys: [appSecret, previousAppSecret]
-      .filter((secret) => secret !== undefined)
-      .map((secret) => deriveKey(secret, 'oauth cookies').export().toString('base64url')),
+    keys: new Keyring(settings, 'oauth cookies').all.map((key) => key.export().toString('base64url')),
     long: rules,
     short: rules,
   };

@@ -64,14 +64,12 @@ export class Decisions {
     const decided = grant ?? pending.grantTo(account.id);
     decide(decided, interaction, askedOf(interaction, grant), ticked);
     const grantId = await decided.save();
-    await this.dataSource.transaction((manager) =>
-      this.audit.append(manager, {
-        event: 'authz_change',
-        actor: account,
-        target: `oauth-client:${client.clientId}`,
-        details: { allowed: heldBy(decided).map(fieldOf), denied: heldBy(decided.rejected).map(fieldOf) },
-      }),
-    );
+    await this.audit.record({
+      event: 'authz_change',
+      actor: account,
+      target: `oauth-client:${client.clientId}`,
+      details: { allowed: heldBy(decided).map(fieldOf), denied: heldBy(decided.rejected).map(fieldOf) },
+    });
     return pending.finish({ consent: { grantId } }, { mergeWithLastSubmission: true });
   }
 

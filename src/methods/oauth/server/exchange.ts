@@ -22,18 +22,19 @@ export function forEngine(
   path: string,
   body: Buffer,
 ): IncomingMessage {
-  const { host, protocol, pathname } = new URL(publicUrl);
+  // An origin, as Settings has checked.
+  const [scheme = '', host = ''] = publicUrl.split('://');
   const headers = {
     ...raw.headers,
     ...(body.length && { 'content-length': String(body.length) }),
     host,
     'x-forwarded-host': host,
-    'x-forwarded-proto': protocol.slice(0, -1),
+    'x-forwarded-proto': scheme,
     'x-forwarded-for': request.ip,
   };
   const seen = Object.create(raw, {
     url: { value: path, writable: true },
-    originalUrl: { value: `${pathname.replace(/\/$/, '')}/oidc${path}` },
+    originalUrl: { value: `/oidc${path}` },
     headers: { value: headers },
     readable: { value: true },
     readableEncoding: { value: null },

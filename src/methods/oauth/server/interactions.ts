@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type Client, type Grant, type Interaction, type InteractionResults } from 'oidc-provider';
 import {
   rawRequest,
+  rawResponse,
   type AdapterRequest,
   type AdapterResponse,
   type AuthRequest,
@@ -42,7 +43,7 @@ export class Interactions {
   ): Promise<Pending> {
     const provider = await this.engine.provider();
     const seen = forEngine(rawRequest(request), incoming, this.settings, incoming.target, Buffer.alloc(0));
-    const exchange: [IncomingMessage, ServerResponse] = [seen, 'raw' in response ? response.raw : response];
+    const exchange: [IncomingMessage, ServerResponse] = [seen, rawResponse(response)];
     const interaction = await provider.interactionDetails(...exchange).catch((error: unknown) => {
       if (error instanceof errors.SessionNotFound) throw notFound();
       throw error;

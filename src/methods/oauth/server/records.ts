@@ -9,8 +9,8 @@ import { OauthRecord } from './record.entity.js';
 /** The engine's storage for one kind of record (its `Adapter` interface). */
 export class Records implements Adapter {
   constructor(
-    private readonly kind: string,
-    private readonly dataSource: DataSource,
+    protected readonly kind: string,
+    protected readonly dataSource: DataSource,
     private readonly box: SecretBox,
   ) {}
 

@@ -27,7 +27,7 @@ export const registration = (oneTime: OneTime): NonNullable<Configuration['featu
   enabled: true,
   initialAccessToken: true,
   issueRegistrationAccessToken: true,
-  idFactory: () => randomBytes(16).toString('base64url'),
+  idFactory: newClientId,
   secretFactory: async () => newSecret(),
   policies: {
     [REGISTERED]: async (ctx: KoaContextWithOIDC, metadata: Metadata) => {
@@ -42,6 +42,8 @@ export const registration = (oneTime: OneTime): NonNullable<Configuration['featu
     },
   },
 });
+
+export const newClientId = () => randomBytes(16).toString('base64url');
 
 /** For `client_secret_jwt` as well, whose key it is (RFC 8725, section 3.5): nobody chooses one. */
 export const newSecret = () => randomBytes(32).toString('base64url');

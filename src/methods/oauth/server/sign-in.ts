@@ -1,6 +1,5 @@
 import { HttpException, Injectable } from '@nestjs/common';
 import type { InteractionResults } from 'oidc-provider';
-import { DataSource } from 'typeorm';
 import { AuditLog, Refusals } from '../../../audit/index.js';
 import { BadCredential } from '../../../auth/index.js';
 import { Passwords } from '../../../passwords/index.js';
@@ -22,7 +21,6 @@ export interface Failed {
 export class SignIn {
   constructor(
     private readonly passwords: Passwords,
-    private readonly dataSource: DataSource,
     private readonly audit: AuditLog,
     private readonly refusals: Refusals,
   ) {}
@@ -31,14 +29,12 @@ export class SignIn {
     const at = new Date();
     try {
       const user = await this.person(username, password, ip);
-      await this.dataSource.transaction((manager) =>
-        this.audit.append(manager, {
-          event: 'authn_login_success',
-          actor: user,
-          method: 'password',
-          details: { as: 'oauth' },
-        }),
-      );
+      await this.audit.record({
+        event: 'authn_login_success',
+        actor: user,
+        method: 'password',
+        details: { as: 'oauth' },
+      });
       // The epoch came with the hash, in one row: if all sign-ins are ended by now, this one is over already.
       const { id: accountId, epoch } = user;
       const ts = Math.floor(at.getTime() / 1000);

@@ -23,13 +23,11 @@ export class SignOuts {
   private async write({ session, params, client }: KoaContextWithOIDC['oidc']): Promise<void> {
     const actor = await this.dataSource.manager.findOneBy(User, { id: session?.accountId ?? '' });
     if (!actor) return;
-    await this.dataSource.transaction((manager) =>
-      this.audit.append(manager, {
-        event: 'authn_token_revoked',
-        actor,
-        method: 'oauth',
-        target: params?.['logout'] ? `user:${actor.id}` : `oauth-client:${client?.clientId}`,
-      }),
-    );
+    await this.audit.record({
+      event: 'authn_token_revoked',
+      actor,
+      method: 'oauth',
+      target: params?.['logout'] ? `user:${actor.id}` : `oauth-client:${client?.clientId}`,
+    });
   }
 }

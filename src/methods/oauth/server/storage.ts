@@ -3,12 +3,13 @@ import type { AccessToken, Adapter, ClientCredentials, JWTStructured } from 'oid
 import { DataSource } from 'typeorm';
 import { idOf } from '../../../access-tokens/index.js';
 import { Settings } from '../../../config/index.js';
-import { OneTime, SecretBox } from '../../../crypto/index.js';
+import { OneTime, type SecretBox } from '../../../crypto/index.js';
 import { AccessTokenRecords } from './access-token-records.js';
 import { Clients } from './clients.js';
 import { CodeGuesses } from './grants/code-guesses.js';
 import { POLLED, Polled } from './grants/polled.js';
 import { Issuance } from './issuance.js';
+import { recordsBox } from './live-records.js';
 import { Records } from './records.js';
 import { Replays } from './replays.js';
 
@@ -25,7 +26,7 @@ export class Storage {
     private readonly guesses: CodeGuesses,
     settings: Settings,
   ) {
-    this.box = new SecretBox(settings, 'oauth records');
+    this.box = recordsBox(settings);
     this.issuance = new Issuance(dataSource);
   }
 
@@ -34,22 +35,27 @@ export class Storage {
     if (kind === 'ReplayDetection') return new Replays(this.oneTime) as unknown as Adapter;
     if (kind === 'AccessToken' || kind === 'ClientCredentials')
       return new AccessTokenRecords(kind, this.dataSource, this.issuance);
-    const records = new Records(kind, this.dataSource, this.box);
-    return POLLED.includes(kind) ? new Polled(kind, records, this.dataSource, this.guesses) : records;
+    return POLLED.includes(kind)
+      ? new Polled(kind, this.dataSource, this.box, this.guesses)
+      : new Records(kind, this.dataSource, this.box);
   }
 
   /** The engine keeps no JWT that it issues. We do: what has no row is revoked. */
   async keepJwt(token: AccessToken | ClientCredentials, { payload }: JWTStructured): Promise<void> {
-    const { kind, iat } = { kind: token.kind, iat: payload['iat'] as number };
-    const { aud, scope, jkt, extra, rar, clientId } = token as AccessToken;
-    const { accountId, grantId } = token as AccessToken;
-    const thumbprint = token['x5t#S256'];
-    const content = { kind, iat, aud, scope, jkt, 'x5t#S256': thumbprint, extra, rar };
-    const whose = { clientId, accountId, grantId };
-    await this.issuance.keep(
-      idOf('jwt', token.jti),
-      { ...content, ...whose },
-      (payload['exp'] as number) - iat,
-    );
+    const {
+      kind,
+      aud,
+      scope,
+      jkt,
+      'x5t#S256': x5t,
+      extra,
+      rar,
+      clientId,
+      accountId,
+      grantId,
+    } = token as AccessToken;
+    const { iat, exp } = payload as { iat: number; exp: number };
+    const content = { kind, iat, aud, scope, jkt, 'x5t#S256': x5t, extra, rar };
+    await this.issuance.keep(idOf('jwt', token.jti), { ...content, clientId, accountId, grantId }, exp - iat);
   }
 }

@@ -1,6 +1,5 @@
-import { createPublicKey } from 'node:crypto';
 import { parse, stringify } from 'node:querystring';
-import { jwtVerify } from 'jose';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { SigningKeys } from '../../../crypto/index.js';
 
 /** Where a token is asked about, or ended: RFC 7662 and RFC 7009. */
@@ -29,13 +28,9 @@ export async function asksAbout(
 
 /** Keys that are published no more, or whose private part somebody has stolen, sign nothing that counts. */
 async function jtiOf(token: string, keys: SigningKeys, issuer: string): Promise<string | undefined> {
-  const published = await keys.published();
+  const published = createLocalJWKSet({ keys: await keys.jwks() });
   try {
-    const { payload } = await jwtVerify(
-      token,
-      ({ kid }) => createPublicKey(published.find((each) => each.kid === kid)!.key),
-      { issuer, typ: 'at+jwt', algorithms: ['ES256'] },
-    );
+    const { payload } = await jwtVerify(token, published, { issuer, typ: 'at+jwt', algorithms: ['ES256'] });
     return payload.jti;
   } catch {
     return undefined;

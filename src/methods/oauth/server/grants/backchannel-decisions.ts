@@ -1,6 +1,5 @@
 import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { errors } from 'oidc-provider';
-import { DataSource } from 'typeorm';
 import { AuditLog } from '../../../../audit/index.js';
 import { SECOND_FACTOR, isScope, type Principal, type Proof } from '../../../../auth/index.js';
 import { OneTime } from '../../../../crypto/index.js';
@@ -21,7 +20,6 @@ export class BackchannelDecisions {
     private readonly requests: BackchannelRequests,
     private readonly engine: Engine,
     private readonly oneTime: OneTime,
-    private readonly dataSource: DataSource,
     private readonly audit: AuditLog,
   ) {}
 
@@ -59,14 +57,12 @@ export class BackchannelDecisions {
       throw new NotFoundException({ code: 'not_found', detail: 'You have no such request.' });
     if (verdict === 'approve') await this.approve(request, proof!);
     else await this.result(request, new errors.AccessDenied('the person said no'));
-    await this.dataSource.transaction((manager) =>
-      this.audit.append(manager, {
-        event: 'authz_change',
-        actor: caller,
-        target: `oauth-client:${request.clientId}`,
-        details: { backchannel: verdict, scopes: request.payload.scope ?? '' },
-      }),
-    );
+    await this.audit.record({
+      event: 'authz_change',
+      actor: caller,
+      target: `oauth-client:${request.clientId}`,
+      details: { backchannel: verdict, scopes: request.payload.scope ?? '' },
+    });
   }
 
   private async approve(request: BackchannelRequest, { at, amr }: Proof): Promise<void> {

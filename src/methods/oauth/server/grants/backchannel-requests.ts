@@ -1,12 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { errors, type AdapterPayload } from 'oidc-provider';
-import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeorm';
-import { Settings } from '../../../../config/index.js';
-import { SecretBox } from '../../../../crypto/index.js';
+import { DataSource } from 'typeorm';
 import { User, usernameOf } from '../../../../users/index.js';
 import { OauthClient } from '../client.entity.js';
-import { ENDED } from '../endings.js';
-import { OauthRecord } from '../record.entity.js';
+import { LiveRecords } from '../live-records.js';
 
 /** So many wait for one person at the most: whoever is asked without end says yes some day. */
 const MOST = 5;
@@ -22,14 +19,10 @@ export interface BackchannelRequest {
 /** What waits for people to decide (CIBA). */
 @Injectable()
 export class BackchannelRequests {
-  private readonly box: SecretBox;
-
   constructor(
+    private readonly records: LiveRecords,
     private readonly dataSource: DataSource,
-    settings: Settings,
-  ) {
-    this.box = new SecretBox(settings, 'oauth records');
-  }
+  ) {}
 
   /**
    * Whom a client means. It reaches people of its own organisation alone, so that it cannot find out who else is there.
@@ -56,26 +49,13 @@ export class BackchannelRequests {
 
   /** Those of an account that nobody has decided, of sign-ins that were not ended. */
   async pending({ accountId, id }: { accountId: string; id?: string }): Promise<BackchannelRequest[]> {
-    const where: FindOptionsWhere<OauthRecord> = {
-      kind: 'BackchannelAuthenticationRequest',
-      accountId,
-      consumedAt: IsNull(),
-      sealed: Not(ENDED),
-      expiresAt: MoreThan(new Date()),
-      ...(id !== undefined && { id }),
-    };
-    const rows = await this.dataSource.manager.find(OauthRecord, {
-      where,
-      relations: { account: true },
-      order: { expiresAt: 'ASC', id: 'ASC' },
-    });
+    const rows = await this.records.of('BackchannelAuthenticationRequest', accountId, 'ASC', id);
     return rows
-      .filter(({ account, epoch }) => account?.epoch === epoch)
       .map((row) => ({
         id: row.id,
         clientId: row.clientId!,
         expiresAt: row.expiresAt!,
-        payload: JSON.parse(this.box.open(row.sealed, row.id)) as AdapterPayload,
+        payload: this.records.open<AdapterPayload>(row),
       }))
       .filter(({ payload }) => !payload.grantId && !payload.error);
   }

@@ -1,5 +1,3 @@
-import { ConsentsController } from '../consents.controller.js';
-import { Consents } from '../consents.js';
 import { BackchannelDecisions } from './backchannel-decisions.js';
 import { BackchannelController } from './backchannel.controller.js';
 import { BackchannelRequests } from './backchannel-requests.js';
@@ -12,9 +10,8 @@ export const grantProviders = [
   BackchannelDecisions,
   BackchannelRequests,
   CodeGuesses,
-  Consents,
   Grants,
   JwtBearer,
   TokenExchange,
 ];
-export const grantControllers = [BackchannelController, ConsentsController];
+export const grantControllers = [BackchannelController];

@@ -1,14 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { decodeProtectedHeader, jwtVerify, type JWTPayload } from 'jose';
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
-import {
-  buildTokenResponse,
-  checkDpopReplay,
-  checkDpopRequired,
-  checkMtlsCert,
-  resolveRequestedResources,
-  validateDpop,
-} from 'oidc-provider/lib/helpers/grants.js';
+import { buildTokenResponse, resolveRequestedResources } from 'oidc-provider/lib/helpers/grants.js';
 import { DataSource } from 'typeorm';
 import { issuerOf } from '../../../../auth/index.js';
 import { Settings } from '../../../../config/index.js';
@@ -16,6 +9,7 @@ import { OneTime } from '../../../../crypto/index.js';
 import { User } from '../../../../users/index.js';
 import { refuseUnfit } from './acting-client.js';
 import { assertionIssuers, publicKeyOf, type AssertionIssuer } from './assertion.config.js';
+import { provedKeyOf } from './proved-key.js';
 
 export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 export const BEARER_PARAMETERS = ['assertion', 'resource', 'scope'];
@@ -51,9 +45,7 @@ export class JwtBearer {
     const { client, params, provider } = ctx.oidc;
     await refuseUnfit(client, this.dataSource);
     if (!params.assertion) throw new errors.InvalidRequest('assertion is required');
-    const proof = await validateDpop(provider, ctx);
-    const certificate = checkMtlsCert(provider, ctx);
-    checkDpopRequired(provider, ctx, proof);
+    const proved = await provedKeyOf(provider, ctx);
 
     const { issuer, claims } = await this.verified(params.assertion, [
       provider.issuer,
@@ -77,10 +69,7 @@ export class JwtBearer {
       scope,
     } as never);
     token.resourceServer = target;
-    if (proof) {
-      await checkDpopReplay(provider, ctx, proof, client.clientId);
-      token.setThumbprint('jkt', proof.thumbprint);
-    } else if (certificate) token.setThumbprint('x5t', certificate);
+    await proved.bind(token);
     ctx.oidc.entity('AccessToken', token);
     ctx.body = buildTokenResponse(provider, {
       accessToken: await token.save(),

@@ -1,8 +1,9 @@
-import { Provider, errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import { DataSource, IsNull, LessThanOrEqual } from 'typeorm';
+import { Provider, errors, type AdapterPayload } from 'oidc-provider';
+import { IsNull, LessThanOrEqual, type DataSource } from 'typeorm';
+import type { SecretBox } from '../../../../crypto/index.js';
 import { digestOf } from '../endings.js';
 import { OauthRecord } from '../record.entity.js';
-import type { Records } from '../records.js';
+import { Records } from '../records.js';
 import { TooManyCodes, type CodeGuesses } from './code-guesses.js';
 
 /** What a client asks for again and again until a person has decided somewhere else. */
@@ -14,48 +15,30 @@ const INTERVAL = 5_000;
 const JITTER = 500;
 
 /** The engine's storage of what is polled for. It adds what the engine leaves out: the pace, the word for what has run out, and a limit to guessing. */
-export class Polled implements Adapter {
+export class Polled extends Records {
   constructor(
-    private readonly kind: string,
-    private readonly records: Records,
-    private readonly dataSource: DataSource,
+    kind: string,
+    dataSource: DataSource,
+    box: SecretBox,
     private readonly guesses: CodeGuesses,
-  ) {}
-
-  async find(id: string): Promise<AdapterPayload | undefined> {
-    const { oidc } = Provider.ctx ?? {};
-    if (oidc?.route === 'token') await this.keepPace(digestOf(this.kind, id), oidc.client!.clientId);
-    return this.records.find(id);
+  ) {
+    super(kind, dataSource, box);
   }
 
-  async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const { oidc } = Provider.ctx ?? {};
+    if (oidc?.route === 'token') await this.keepPace(digestOf(this.kind, id), oidc.client!.clientId);
+    return super.find(id);
+  }
+
+  override async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
     const ctx = Provider.ctx!;
     try {
-      return await this.guesses.guess(ctx.ip, () => this.records.findByUserCode(userCode));
+      return await this.guesses.guess(ctx.ip, () => super.findByUserCode(userCode));
     } catch (error) {
       if (error instanceof TooManyCodes) ctx.set('Retry-After', String(error.retryAfter));
       throw error;
     }
-  }
-
-  upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    return this.records.upsert(id, payload, expiresIn);
-  }
-
-  consume(id: string): Promise<void> {
-    return this.records.consume(id);
-  }
-
-  destroy(id: string): Promise<void> {
-    return this.records.destroy(id);
-  }
-
-  findByUid(uid: string): Promise<AdapterPayload | undefined> {
-    return this.records.findByUid(uid);
-  }
-
-  revokeByGrantId(grantId: string): Promise<void> {
-    return this.records.revokeByGrantId(grantId);
   }
 
   /**

@@ -1,19 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
-import {
-  buildTokenResponse,
-  checkDpopReplay,
-  checkDpopRequired,
-  checkMtlsCert,
-  resolveRequestedResources,
-  validateDpop,
-} from 'oidc-provider/lib/helpers/grants.js';
+import { buildTokenResponse, resolveRequestedResources } from 'oidc-provider/lib/helpers/grants.js';
 import { DataSource } from 'typeorm';
 import { AccessToken, AccessTokens, type VerifiedToken } from '../../../../access-tokens/index.js';
 import { BadCredential, type Actor } from '../../../../auth/index.js';
 import { incomingOf } from '../exchange.js';
 import { refuseUnfit } from './acting-client.js';
 import { exchangedFor } from './exchanged-for.js';
+import { provedKeyOf } from './proved-key.js';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -64,11 +58,9 @@ export class TokenExchange {
     const { client, params, provider } = ctx.oidc;
     await refuseUnfit(client, this.dataSource);
     checkForm(params);
-    const proof = await validateDpop(provider, ctx);
-    const certificate = checkMtlsCert(provider, ctx);
-    checkDpopRequired(provider, ctx, proof);
+    const proved = await provedKeyOf(provider, ctx);
 
-    const subject = await this.presented(ctx, 'subject_token', proof?.thumbprint);
+    const subject = await this.presented(ctx, 'subject_token', proved.jkt);
     if (!mayExchange(client, subject.row.clientId)) throw unacceptable('subject_token', 'of another client');
     const act = { sub: await this.actor(ctx), ...(subject.token.act && { act: subject.token.act }) };
     if (actors(act) > MOST_ACTORS) throw unacceptable('subject_token', 'was handed on too often');
@@ -86,11 +78,9 @@ export class TokenExchange {
       ...(subject.row.content.rar && { rar: subject.row.content.rar }),
     } as never);
     token.resourceServer = target!;
-    if (proof) {
-      await checkDpopReplay(provider, ctx, proof, client.clientId);
-      token.setThumbprint('jkt', proof.thumbprint);
-    } else if (certificate) token.setThumbprint('x5t', certificate);
-    else if (subject.row.content['x5t#S256']) token['x5t#S256'] = subject.row.content['x5t#S256'];
+    const bound = await proved.bind(token);
+    const { 'x5t#S256': x5t } = subject.row.content;
+    if (!bound && x5t) token['x5t#S256'] = x5t;
 
     ctx.oidc.entity('AccessToken', token);
     const accessToken = await exchangedFor.run({ token: subject.row, act }, () => token.save());
