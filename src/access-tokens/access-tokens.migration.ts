@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { INSTANT, reference } from '../database/index.js';
 
 export class AccessTokens1700000406000 implements MigrationInterface {
   name = 'AccessTokens1700000406000';
@@ -21,20 +21,7 @@ export class AccessTokens1700000406000 implements MigrationInterface {
         indices: ['accountId', 'clientId', 'grantId', 'parentId', 'expiresAt'].map((name) => ({
           columnNames: [name],
         })),
-        foreignKeys: [
-          {
-            columnNames: ['accountId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-          {
-            columnNames: ['parentId'],
-            referencedTableName: 'access_tokens',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('accountId', 'users'), reference('parentId', 'access_tokens')],
       }),
     );
   }

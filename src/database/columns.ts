@@ -6,4 +6,12 @@ import type { DataSource } from 'typeorm';
  */
 export const INSTANT = process.env['DATABASE_URL'] ? 'timestamptz' : 'datetime';
 
+/** For a migration: a foreign key to an `id`, whose row goes with the one that it refers to. */
+export const reference = (column: string, table: string) => ({
+  columnNames: [column],
+  referencedTableName: table,
+  referencedColumnNames: ['id'],
+  onDelete: 'CASCADE',
+});
+
 export const isPostgres = (dataSource: Pick<DataSource, 'options'>) => dataSource.options.type === 'postgres';

@@ -1,12 +1,7 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { INSTANT, reference } from '../database/index.js';
 
-const userId = {
-  columnNames: ['userId'],
-  referencedTableName: 'users',
-  referencedColumnNames: ['id'],
-  onDelete: 'CASCADE',
-};
+const userId = reference('userId', 'users');
 
 export class Passwords1700000002000 implements MigrationInterface {
   name = 'Passwords1700000002000';

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class ApiKeys1700000200000 implements MigrationInterface {
   name = 'ApiKeys1700000200000';
@@ -24,14 +24,7 @@ export class ApiKeys1700000200000 implements MigrationInterface {
           { name: 'revokedAt', type: INSTANT, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['parentId'] }],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
   }

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class Digest1700000403000 implements MigrationInterface {
   name = 'Digest1700000403000';
@@ -17,14 +17,7 @@ export class Digest1700000403000 implements MigrationInterface {
           { name: 'enabledAt', type: INSTANT },
         ],
         indices: [{ columnNames: ['userhashSha256'] }, { columnNames: ['userhashSha512256'] }],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
     await runner.createTable(

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class HmacKeys1700000400000 implements MigrationInterface {
   name = 'HmacKeys1700000400000';
@@ -22,14 +22,7 @@ export class HmacKeys1700000400000 implements MigrationInterface {
           { name: 'revokedAt', type: INSTANT, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
   }

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class SignatureKeys1700000401000 implements MigrationInterface {
   name = 'SignatureKeys1700000401000';
@@ -24,14 +24,7 @@ export class SignatureKeys1700000401000 implements MigrationInterface {
           { name: 'revokedAt', type: INSTANT, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
   }

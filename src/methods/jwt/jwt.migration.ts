@@ -1,12 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
-
-const reference = (column: string, table: string) => ({
-  columnNames: [column],
-  referencedTableName: table,
-  referencedColumnNames: ['id'],
-  onDelete: 'CASCADE',
-});
+import { INSTANT, reference } from '../../database/index.js';
 
 export class Jwt1700000304000 implements MigrationInterface {
   name = 'Jwt1700000304000';

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class Mtls1700000405000 implements MigrationInterface {
   name = 'Mtls1700000405000';
@@ -20,14 +20,7 @@ export class Mtls1700000405000 implements MigrationInterface {
           { name: 'revokedAt', type: INSTANT, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['revokedAt'] }],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
     await runner.createTable(

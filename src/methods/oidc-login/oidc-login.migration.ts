@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class OidcIdentities1700000411000 implements MigrationInterface {
   name = 'OidcIdentities1700000411000';
@@ -18,14 +18,7 @@ export class OidcIdentities1700000411000 implements MigrationInterface {
           { name: 'lastUsedAt', type: INSTANT, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['issuer', 'subject'], isUnique: true }],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
   }

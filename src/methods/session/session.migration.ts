@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class Sessions1700000303000 implements MigrationInterface {
   name = 'Sessions1700000303000';
@@ -31,14 +31,7 @@ export class Sessions1700000303000 implements MigrationInterface {
           { columnNames: ['previousHash'] },
           { columnNames: ['userId'] },
         ],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
   }

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { INSTANT, reference } from '../../database/index.js';
 
 export class Webhooks1700000404000 implements MigrationInterface {
   name = 'Webhooks1700000404000';
@@ -22,14 +22,7 @@ export class Webhooks1700000404000 implements MigrationInterface {
           { name: 'revokedAt', type: INSTANT, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }],
-        foreignKeys: [
-          {
-            columnNames: ['userId'],
-            referencedTableName: 'users',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('userId', 'users')],
       }),
     );
     await runner.createTable(
@@ -41,14 +34,7 @@ export class Webhooks1700000404000 implements MigrationInterface {
           { name: 'until', type: 'bigint' },
         ],
         indices: [{ columnNames: ['until'] }],
-        foreignKeys: [
-          {
-            columnNames: ['sourceId'],
-            referencedTableName: 'webhook_sources',
-            referencedColumnNames: ['id'],
-            onDelete: 'CASCADE',
-          },
-        ],
+        foreignKeys: [reference('sourceId', 'webhook_sources')],
       }),
     );
   }

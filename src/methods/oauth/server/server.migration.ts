@@ -1,12 +1,7 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../../../database/index.js';
+import { INSTANT, reference } from '../../../database/index.js';
 
-const account = {
-  columnNames: ['accountId'],
-  referencedTableName: 'users',
-  referencedColumnNames: ['id'],
-  onDelete: 'CASCADE',
-};
+const account = reference('accountId', 'users');
 
 export class OauthServer1700000407000 implements MigrationInterface {
   name = 'OauthServer1700000407000';
