@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SCOPES } from '../auth/index.js';
-import { BadSettings, type Settings } from '../config/index.js';
+import { BadSettings, json, type Settings } from '../config/index.js';
 import { ALGORITHMS } from './key-set.js';
 
 const text = z.string().min(1).max(255);
@@ -35,15 +35,6 @@ const issuer = (secure: boolean) =>
   });
 
 export type TrustedIssuer = z.output<ReturnType<typeof issuer>>;
-
-const json = z.string().transform((value, context): unknown => {
-  try {
-    return JSON.parse(value);
-  } catch {
-    context.addIssue('must be JSON');
-    return z.NEVER;
-  }
-});
 
 /**
  * Whose tokens are taken besides our own: `OAUTH_ISSUERS`, a list in JSON. How its issuers identify a CI job or a machine is

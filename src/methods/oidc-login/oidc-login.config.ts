@@ -1,7 +1,7 @@
 import { createPrivateKey, type JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
 import { ROLES } from '../../auth/index.js';
-import { BadSettings, type Settings } from '../../config/index.js';
+import { BadSettings, json, type Settings } from '../../config/index.js';
 
 const text = (message: string, most = 255) =>
   z.string(message).min(1, message).max(most, `has more than ${most} characters`);
@@ -35,11 +35,7 @@ const provider = z.strictObject({
   maxAge: z.int('must be seconds').min(0, 'must be seconds').optional(),
 });
 
-const list = z
-  .string()
-  .refine(isJson, 'must be JSON')
-  .transform((json) => JSON.parse(json) as unknown)
-  .pipe(z.array(provider, 'must be a list').max(100, 'lists more than 100'));
+const list = json.pipe(z.array(provider, 'must be a list').max(100, 'lists more than 100'));
 
 /** Every other variable as well: the secrets have names of the providers' own. */
 const schema = z.object({ OIDC_PROVIDERS: list.default([]) }).catchall(z.string().optional());
@@ -110,18 +106,9 @@ function isIssuer(text: string): boolean {
   return /^https?:$/.test(url?.protocol ?? '') && !url!.username && !/[?#\s]/.test(text);
 }
 
-function isJson(text: string): boolean {
+function isPrivateJwk(text: string): boolean {
   try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isPrivateJwk(json: string): boolean {
-  try {
-    const key = JSON.parse(json) as JsonWebKey & { alg?: unknown };
+    const key = JSON.parse(text) as JsonWebKey & { alg?: unknown };
     return typeof key.alg === 'string' && createPrivateKey({ key, format: 'jwk' }).type === 'private';
   } catch {
     return false;

@@ -1,7 +1,7 @@
 import { importJWK, type CryptoKey, type JWK } from 'jose';
 import { z } from 'zod';
 import { SCOPES } from '../../../../auth/index.js';
-import { BadSettings, type Settings } from '../../../../config/index.js';
+import { json, type Settings } from '../../../../config/index.js';
 import { DEMO_ASSERTION_ISSUER } from './assertion.demo.js';
 
 const jwk = z
@@ -22,7 +22,7 @@ const issuers = z.array(
     scopes: z.array(z.enum(SCOPES)).min(1),
   }),
 );
-const schema = z.object({ OAUTH_ASSERTION_ISSUERS: z.string().optional() });
+const schema = z.object({ OAUTH_ASSERTION_ISSUERS: json.pipe(issuers).default([]) });
 
 export type AssertionIssuer = z.output<typeof issuers>[number];
 
@@ -33,23 +33,10 @@ export type AssertionIssuer = z.output<typeof issuers>[number];
  * @throws BadSettings
  */
 export function assertionIssuers(settings: Settings): ReadonlyMap<string, AssertionIssuer> {
-  const { OAUTH_ASSERTION_ISSUERS: text = '[]' } = settings.section(schema);
-  const read = issuers.safeParse(parsed(text));
-  if (!read.success)
-    throw new BadSettings(
-      read.error.issues.map(({ path, message }) => `OAUTH_ASSERTION_ISSUERS ${path.join('.')} ${message}.`),
-    );
+  const { OAUTH_ASSERTION_ISSUERS: listed } = settings.section(schema);
   const demo = settings.demo ? [DEMO_ASSERTION_ISSUER] : [];
-  return new Map([...demo, ...read.data].map((each) => [each.issuer, each]));
+  return new Map([...demo, ...listed].map((each) => [each.issuer, each]));
 }
 
 export const publicKeyOf = (key: AssertionIssuer['keys'][number], alg: string) =>
   importJWK(key as JWK, alg) as Promise<CryptoKey>;
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

@@ -1,0 +1,11 @@
+import { z } from 'zod';
+
+/** A setting that is written in JSON: `json.pipe(z.array(…))`. */
+export const json = z.string().transform((value, context): unknown => {
+  try {
+    return JSON.parse(value);
+  } catch {
+    context.addIssue('must be JSON');
+    return z.NEVER;
+  }
+});
