@@ -11,21 +11,28 @@ import type { AuthRequest } from './request.js';
  * @returns undefined where there is none, or the field holds none
  * @throws BadRequestException `ambiguous_credentials` where there is one of each
  */
-export function shownCertificate(
-  request: AuthRequest,
-  trusts: (address: string | undefined) => boolean,
-): X509Certificate | undefined {
+export function shownCertificate(request: AuthRequest, trusts: Trusts): X509Certificate | undefined {
   const { socket } = request;
   const ofSocket = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
-  const said = request.lines('Client-Cert').length > 0 && trusts(socket.remoteAddress);
-  if (!said) return ofSocket;
-  if (ofSocket)
-    throw new BadRequestException({
-      code: 'ambiguous_credentials',
-      detail: 'One certificate came with the connection and another in Client-Cert. Send one.',
-    });
-  return parseClientCert(request.header('Client-Cert') ?? '');
+  const field = handedOnCertificate(request, trusts);
+  if (field === undefined) return ofSocket;
+  if (ofSocket) throw twoCertificates();
+  return parseClientCert(field);
 }
+
+type Trusts = (address: string | undefined) => boolean;
+
+/** The field in which a proxy says which certificate it was shown. Anybody could say it, so it counts from a trusted one only. */
+export const handedOnCertificate = (request: AuthRequest, trusts: Trusts): string | undefined =>
+  request.lines('Client-Cert').length > 0 && trusts(request.socket.remoteAddress)
+    ? request.header('Client-Cert')
+    : undefined;
+
+export const twoCertificates = () =>
+  new BadRequestException({
+    code: 'ambiguous_credentials',
+    detail: 'One certificate came with the connection and another in Client-Cert. Send one.',
+  });
 
 /**
  * Where a server asks its callers for certificates, by its HTTP server: the listener that does says so once it listens.

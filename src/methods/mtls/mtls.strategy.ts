@@ -1,4 +1,4 @@
-import { BadRequestException, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { LRUCache } from 'lru-cache';
 import type { X509Certificate } from 'node:crypto';
@@ -9,7 +9,9 @@ import { DataSource } from 'typeorm';
 import {
   BadCredential,
   Challenge,
+  handedOnCertificate,
   parseClientCert,
+  twoCertificates,
   type AuthRequest,
   type AuthStrategy,
   type Principal,
@@ -101,19 +103,12 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
   private shownBy(request: AuthRequest): Shown {
     const field = this.fieldOf(request);
     const ofSocket = this.ofSocket(request.socket);
-    if (field !== undefined && ofSocket)
-      throw new BadRequestException({
-        code: 'ambiguous_credentials',
-        detail: 'One certificate came with the connection and another in Client-Cert. Send one.',
-      });
+    if (field !== undefined && ofSocket) throw twoCertificates();
     return field === undefined ? ofSocket! : this.ofField(field);
   }
 
-  /** What a proxy says that it was shown. Anybody could say it, so it counts from a trusted one only. */
   private fieldOf(request: AuthRequest): string | undefined {
-    const said =
-      request.lines('Client-Cert').length > 0 && this.settings.trusts(request.socket.remoteAddress);
-    return said ? request.header('Client-Cert') : undefined;
+    return handedOnCertificate(request, (address) => this.settings.trusts(address));
   }
 
   private ofField(field: string): Shown {
