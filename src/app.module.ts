@@ -1,20 +1,23 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { AccessModule, CanGuard } from './access/index.js';
+import { AuthorizationModule, CanGuard } from './authorization/index.js';
 import { accessTokensSchema } from './access-tokens/index.js';
-import { AuditModule, auditSchema } from './audit/index.js';
-import { AuthModule, AuthenticateGuard, type AuthMethod } from './auth/index.js';
+import { AuthorizationServerModule, authorizationServerSchema } from './authorization-server/index.js';
+import { AuditLog, AuditModule, auditSchema } from './audit/index.js';
+import { AuthenticationModule, AuthenticateGuard, type AuthMethod } from './authentication/index.js';
 import { ConfigModule, type Settings } from './config/index.js';
 import { CryptoModule, cryptoSchema } from './crypto/index.js';
-import { DatabaseModule, databaseSchema, type Schema } from './database/index.js';
+import { DatabaseModule, LastUsed, databaseSchema, type Schema } from './database/index.js';
+import { DemoModule } from './demo/index.js';
+import { AddressLimitGuard, CredentialLimitGuard, RateLimitsModule } from './rate-limits/index.js';
 import { DocumentsModule, documentsSchema } from './documents/index.js';
 import * as installed from './methods/index.js';
 import { PasswordsModule, passwordsSchema } from './passwords/index.js';
-import { AddressLimit, CredentialLimit, MediaGuard, PlatformModule } from './platform/index.js';
+import { HttpModule, MediaTypeGuard } from './http/index.js';
 import { policy } from './policy.js';
 import { UsersModule, usersSchema } from './users/index.js';
 
-export const METHODS: readonly AuthMethod[] = Object.values(installed);
+export const INSTALLED_METHODS: readonly AuthMethod[] = Object.values(installed);
 
 /** Every table of the application with these methods. */
 export function schemaOf(methods: readonly AuthMethod[]): Schema {
@@ -26,6 +29,7 @@ export function schemaOf(methods: readonly AuthMethod[]): Schema {
     passwordsSchema,
     accessTokensSchema,
     documentsSchema,
+    authorizationServerSchema,
   ];
   return {
     entities: [...own.flatMap((each) => each.entities), ...methods.flatMap((each) => each.entities ?? [])],
@@ -41,7 +45,7 @@ export function schemaOf(methods: readonly AuthMethod[]): Schema {
 export class AppModule {
   static forRoot(
     settings: Settings,
-    methods: readonly AuthMethod[] = METHODS,
+    methods: readonly AuthMethod[] = INSTALLED_METHODS,
     controllers: readonly Type[] = [],
   ): DynamicModule {
     return {
@@ -54,17 +58,24 @@ export class AppModule {
         AuditModule,
         UsersModule,
         PasswordsModule,
-        AuthModule.forRoot(methods, { httpsOnly: settings.production }),
-        AccessModule.forRoot(policy),
-        PlatformModule.forRoot(settings, methods),
+        AuthenticationModule.forRoot(methods, {
+          httpsOnly: settings.production,
+          audit: AuditLog,
+          lastUsed: LastUsed,
+        }),
+        AuthorizationModule.forRoot(policy),
+        HttpModule.forRoot(settings),
+        RateLimitsModule,
+        DemoModule.forRoot(methods),
         DocumentsModule,
+        AuthorizationServerModule,
       ],
       // In this order, in one module: who is calling, then whether they may; each after what is counted of it.
       providers: [
-        { provide: APP_GUARD, useExisting: AddressLimit },
-        { provide: APP_GUARD, useExisting: MediaGuard },
+        { provide: APP_GUARD, useExisting: AddressLimitGuard },
+        { provide: APP_GUARD, useExisting: MediaTypeGuard },
         { provide: APP_GUARD, useExisting: AuthenticateGuard },
-        { provide: APP_GUARD, useExisting: CredentialLimit },
+        { provide: APP_GUARD, useExisting: CredentialLimitGuard },
         { provide: APP_GUARD, useExisting: CanGuard },
       ],
     };

@@ -3,18 +3,18 @@ import { HttpAdapterHost, NestFactory } from '@nestjs/core';
 import type { INestApplication, Type } from '@nestjs/common';
 import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
-import { Authenticator, type AuthMethod } from './auth/index.js';
+import { Authenticator, type AuthMethod } from './authentication/index.js';
 import type { Settings } from './config/index.js';
 import {
-  Failures,
   InputPipe,
-  NestLog,
-  OpenApi,
+  NestLogger,
+  OpenApiService,
   ProblemFilter,
-  RefusalEvents,
   adapterFor,
-  createLog,
-} from './platform/index.js';
+  createLogger,
+} from './http/index.js';
+import { FailedAttempts } from './rate-limits/index.js';
+import { RefusalAudit } from './audit/index.js';
 
 /**
  * The whole application, not yet listening. Tests use it too.
@@ -27,24 +27,24 @@ export async function createApp(
   controllers: readonly Type[] = [],
   logTo?: DestinationStream,
 ): Promise<INestApplication> {
-  const log = createLog(settings, logTo);
+  const log = createLogger(settings, logTo);
   const app = await NestFactory.create(
     AppModule.forRoot(settings, methods, controllers),
     adapterFor(settings, log),
     // Bodies are read at the gate.
-    { abortOnError: false, bodyParser: false, logger: new NestLog(log) },
+    { abortOnError: false, bodyParser: false, logger: new NestLogger(log) },
   );
-  const failures = app.get(Failures);
-  const events = app.get(RefusalEvents);
+  const failures = app.get(FailedAttempts);
+  const events = app.get(RefusalAudit);
   app.useGlobalFilters(
     new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [failures, events]),
   );
   // What is answered where the filter never sees it: at the gate, or by an engine that answers by itself.
   app.getHttpServer().on('refused', (error: unknown, ip = '') => {
-    if (ip) failures.refused(ip, error);
-    events.refused(ip, error, undefined);
+    if (ip) failures.rejected(ip, error);
+    events.rejected(ip, error, undefined);
   });
   app.useGlobalPipes(new InputPipe());
-  app.get(OpenApi).describe(app);
+  app.get(OpenApiService).describe(app);
   return app;
 }

@@ -1,9 +1,10 @@
 import { Logger, type INestApplication } from '@nestjs/common';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
-import { METHODS } from './app.module.js';
-import { Settings } from './config/index.js';
-import { welcome, whyNotStarted } from './platform/index.js';
+import { INSTALLED_METHODS } from './app.module.js';
+import { demoCurl } from './authorization-server/index.js';
+import { Settings, startupErrorText } from './config/index.js';
+import { welcomeText } from './demo/index.js';
 
 async function start(): Promise<void> {
   const settings = Settings.from(process.env);
@@ -11,7 +12,10 @@ async function start(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(app));
   await app.listen(settings.port, settings.host);
   const { port } = app.getHttpServer().address() as AddressInfo;
-  if (settings.demo) process.stdout.write(welcome(settings.publicUrl.replace(/:0$/, `:${port}`), METHODS));
+  if (settings.demo)
+    process.stdout.write(
+      welcomeText(settings.publicUrl.replace(/:0$/, `:${port}`), INSTALLED_METHODS, demoCurl),
+    );
   else new Logger('Start').log({ event: 'listening', host: settings.host, port });
 }
 
@@ -22,6 +26,6 @@ async function stop(app: INestApplication): Promise<void> {
 }
 
 start().catch((error: unknown) => {
-  process.stderr.write(`${whyNotStarted(error)}\n`);
+  process.stderr.write(`${startupErrorText(error)}\n`);
   process.exit(1);
 });

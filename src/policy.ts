@@ -1,6 +1,6 @@
 import { AuditEvent } from './audit/index.js';
-import type { Policy, Rules } from './access/index.js';
-import { SECOND_FACTOR, type Principal } from './auth/index.js';
+import type { Policy, Rules } from './authorization/index.js';
+import { SECOND_FACTOR, type Principal } from './authentication/index.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
 
 const CONTENT = ['title', 'body', 'notes', 'status', 'classification'];

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { METHODS } from '../src/app.module.js';
-import { boot, freePort, type Booted } from './app.js';
+import { INSTALLED_METHODS } from '../src/app.module.js';
+import { boot, freePort, type Booted } from './support/app.js';
 
 /** The addresses in the documentation, which stand for those of the server under test. */
 const DOCUMENTED = 'http://localhost:3000';
@@ -104,7 +104,11 @@ describe('the documentation is true', () => {
         let tlsPort: number;
         beforeAll(async () => {
           tlsPort = await freePort();
-          booted = await boot({ methods: METHODS, env: { TLS_PORT: String(tlsPort) }, known: true });
+          booted = await boot({
+            methods: INSTALLED_METHODS,
+            env: { TLS_PORT: String(tlsPort) },
+            known: true,
+          });
         });
         afterAll(() => booted.close());
 
@@ -140,14 +144,14 @@ describe('the documentation is true', () => {
     });
 
   it('every page of a method has the same headings', () => {
-    for (const { name } of METHODS) {
+    for (const { name } of INSTALLED_METHODS) {
       const text = readFileSync(`docs/methods/${name}.md`, 'utf8');
       expect([...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)).toEqual(HEADINGS);
     }
   });
 
   it('every page of a method runs a request that signs in, and shows a sequence', () => {
-    for (const { name, strategy } of METHODS) {
+    for (const { name, strategy } of INSTALLED_METHODS) {
       const page = `docs/methods/${name}.md`;
       // A ceremony has no route that only it opens: it shows how it begins.
       const route = strategy ? `/demo/${name}` : '/auth/';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { User } from '../src/users/index.js';
-import { allContracts, send } from './contracts.js';
+import { allContracts, send } from './support/contracts.js';
 import type { Credential, Running } from './method.contract.js';
-import { startProcesses, type Processes } from './processes.js';
+import { startProcesses, type Processes } from './support/processes.js';
 
 /** A draft of somebody else's: an auditor of the tenant may read it, a viewer does not see it. */
 const DRAFT = '/documents/alice-draft-confidential';

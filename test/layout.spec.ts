@@ -5,22 +5,33 @@ import ts from 'typescript';
 
 /** Who may import whom, from the top down: a folder imports only from folders in the layers below its own. */
 const LAYERS = [
-  ['main'],
-  ['app', 'audit-cli', 'keys-cli', 'users-cli', 'data-source'],
-  ['command-line'],
+  ['main', 'cli'],
+  ['app'],
   ['app.module'],
-  ['platform'],
   ['policy'],
-  ['documents', 'methods'],
-  ['access', 'passwords', 'access-tokens'],
+  ['demo', 'documents', 'methods', 'authorization-server'],
+  ['access-tokens', 'passwords'],
   ['users'],
   ['audit'],
+  ['authorization', 'rate-limits'],
+  ['http'],
+  ['authentication'],
   ['crypto'],
   ['database'],
-  ['auth', 'config'],
+  ['config', 'permissions'],
 ];
-/** What a method may use, besides itself. */
-const FOR_METHODS = ['auth', 'users', 'passwords', 'access-tokens', 'audit', 'crypto', 'config', 'database'];
+/** The folders and files that a method and the authorization server may import, besides their own. */
+const FOR_METHODS = [
+  'access-tokens',
+  'authentication',
+  'config',
+  'crypto',
+  'database',
+  'passwords',
+  'permissions',
+  'rate-limits',
+  'users',
+];
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -91,9 +102,9 @@ describe('the layout', () => {
       edges.filter((edge) => roomOf(edge.from) === room && roomOf(edge.to) !== room);
     expect(from('documents').filter(({ to }) => roomOf(to) === 'methods')).toEqual([]);
     expect(from('users').filter(({ to }) => ['passwords', 'methods'].includes(roomOf(to)))).toEqual([]);
-    expect(from('auth')).toEqual([]);
-    expect(from('access').filter(({ to }) => roomOf(to) !== 'auth')).toEqual([]);
-    const orm = source.filter((file) => file.startsWith('src/auth/')).flatMap(importsOf);
+    expect(from('authentication')).toEqual([]);
+    expect(from('authorization').filter(({ to }) => roomOf(to) !== 'authentication')).toEqual([]);
+    const orm = source.filter((file) => file.startsWith('src/authentication/')).flatMap(importsOf);
     expect(orm.filter((name) => /typeorm|casl/.test(name))).toEqual([]);
   });
 

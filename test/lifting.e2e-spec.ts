@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { METHODS } from '../src/app.module.js';
-import type { AuthMethod } from '../src/auth/index.js';
-import { freshDatabase } from './app.js';
-import { challengePattern, contractOf } from './contracts.js';
-import { CALLER, PAGE, appModule, withHelpers, withKernel } from './copies/blank.js';
-import { Workshop, type Copy } from './copies/copy.js';
+import { INSTALLED_METHODS } from '../src/app.module.js';
+import type { AuthMethod } from '../src/authentication/index.js';
+import { freshDatabase } from './support/app.js';
+import { challengePattern, contractOf } from './support/contracts.js';
+import { CALLER, PAGE, appModule, withHelpers, withKernel } from './support/copies/blank.js';
+import { Workshop, type Copy } from './support/copies/copy.js';
 
 /** A ceremony comes with an issuer, or it would end in nothing. */
 function companyOf({ name, strategy }: AuthMethod): { lifted: string[]; proves: string; ceremony?: string } {
   if (strategy) return { lifted: [name], proves: name };
-  const issuer = METHODS.find((method) => method.issuer)!.name;
+  const issuer = INSTALLED_METHODS.find((method) => method.issuer)!.name;
   return { lifted: [name, issuer], proves: issuer, ceremony: name };
 }
 
@@ -26,7 +26,7 @@ describe('a method is lifted with its folder and the kernel folders that it impo
   });
 
   beforeAll(async () => {
-    for (const method of METHODS) {
+    for (const method of INSTALLED_METHODS) {
       const { lifted, proves, ceremony } = companyOf(method);
       const blank = workshop.copy(method.name);
       const copied = withKernel(lifted);
@@ -41,33 +41,39 @@ describe('a method is lifted with its folder and the kernel folders that it impo
       copies.set(method.name, blank);
     }
     for await (const blank of workshop.compile('src')) {
-      const { proves, ceremony = [] } = companyOf(METHODS.find(({ name }) => name === blank.name)!);
+      const { proves, ceremony = [] } = companyOf(INSTALLED_METHODS.find(({ name }) => name === blank.name)!);
       const database = await freshDatabase();
       databases.push(database);
       const env = { DATA_DIR: ':memory:', ...database.env };
-      running.set(blank.name, workshop.run(blank, 'test/copies/lifted', [proves, ceremony].flat(), env));
+      running.set(
+        blank.name,
+        workshop.run(blank, 'test/support/copies/lifted', [proves, ceremony].flat(), env),
+      );
     }
   }, 300_000);
 
-  it.each(METHODS)('$name: compiles in a blank application', ({ name }) => {
+  it.each(INSTALLED_METHODS)('$name: compiles in a blank application', ({ name }) => {
     expect(copies.get(name)?.complaints).toEqual([]);
   });
 
-  it.each(METHODS)('$name: asks nobody in without a credential, and lets its client in', async (method) => {
-    const { proves, ceremony } = companyOf(method);
-    const answers = {
-      nobody: {
-        status: 401,
-        challenge: expect.stringMatching(
-          challengePattern((await contractOf(proves)).challenge),
-        ) as unknown as string,
-      },
-      client: { [`/demo/${proves}`]: [200, 'bob'] },
-    };
-    expect(await running.get(method.name)).toEqual({ answers, ...(ceremony && { entered: 200 }) });
-  });
+  it.each(INSTALLED_METHODS)(
+    '$name: asks nobody in without a credential, and lets its client in',
+    async (method) => {
+      const { proves, ceremony } = companyOf(method);
+      const answers = {
+        nobody: {
+          status: 401,
+          challenge: expect.stringMatching(
+            challengePattern((await contractOf(proves)).challenge),
+          ) as unknown as string,
+        },
+        client: { [`/demo/${proves}`]: [200, 'bob'] },
+      };
+      expect(await running.get(method.name)).toEqual({ answers, ...(ceremony && { entered: 200 }) });
+    },
+  );
 
-  it.each(METHODS)('the page of $name names these folders and no others', ({ name }) => {
+  it.each(INSTALLED_METHODS)('the page of $name names these folders and no others', ({ name }) => {
     const page = readFileSync(`docs/methods/${name}.md`, 'utf8');
     const [, section = ''] = /^## Lift it into your app\n([\s\S]*?)^## /m.exec(page) ?? [];
     const named = [...section.matchAll(/`(src\/[\w/-]+)`/g)].map(([, folder]) => folder!);
@@ -76,7 +82,7 @@ describe('a method is lifted with its folder and the kernel folders that it impo
 
   it('the page about lifting says of each of these folders what it is', () => {
     const table = readFileSync(PAGE, 'utf8');
-    for (const folder of withKernel(METHODS.map(({ name }) => name)))
+    for (const folder of withKernel(INSTALLED_METHODS.map(({ name }) => name)))
       if (!folder.startsWith('src/methods/')) expect(table).toContain(`\n| \`${folder}\` | `);
   });
 });

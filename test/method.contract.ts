@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get, UseGuards, type CanActivate, type Type } from '@nestjs/common';
-import { Public, Caller, type MethodName, type Principal } from '../src/auth/index.js';
+import { Public, Caller, type MethodName, type Principal } from '../src/authentication/index.js';
 import { User } from '../src/users/index.js';
-import { boot, client, type Booted } from './app.js';
-import { challengePattern, send } from './contracts.js';
+import { boot, client, type Booted } from './support/app.js';
+import { challengePattern, send } from './support/contracts.js';
 
 /** A credential of one account, as its holder has it, and what the server can do to it. */
 export interface Credential {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync, readdirSync } from 'node:fs';
-import { METHODS } from '../src/app.module.js';
-import { challengePattern, contractOf } from './contracts.js';
-import { Workshop, type Copy } from './copies/copy.js';
-import type { Answers } from './copies/knock.js';
-import type { Seen } from './copies/removed.js';
+import { INSTALLED_METHODS } from '../src/app.module.js';
+import { challengePattern, contractOf } from './support/contracts.js';
+import { Workshop, type Copy } from './support/copies/copy.js';
+import type { Answers } from './support/copies/knock.js';
+import type { Seen } from './support/copies/removed.js';
 
 const INDEX = 'src/methods/index.ts';
 const methods = readdirSync('src/methods').filter((name) => !name.endsWith('.ts'));
@@ -32,7 +32,7 @@ describe('a method is removed by deleting its folder and its line', () => {
       copies.set(method, copy);
     }
     for await (const copy of workshop.compile())
-      running.set(copy.name, workshop.run(copy, 'test/copies/removed', [copy.name]));
+      running.set(copy.name, workshop.run(copy, 'test/support/copies/removed', [copy.name]));
   }, 300_000);
 
   it.each(methods)('%s: everything else compiles', (removed) => {
@@ -41,7 +41,7 @@ describe('a method is removed by deleting its folder and its line', () => {
 
   it.each(methods)('%s: everything else works', async (removed) => {
     const seen = (await running.get(removed)) as Seen;
-    const left = METHODS.filter(({ name }) => name !== removed);
+    const left = INSTALLED_METHODS.filter(({ name }) => name !== removed);
     const ceremonies = left.filter(({ strategy }) => !strategy).map(({ name }) => name);
     const issuers = left.filter(({ issuer }) => issuer).map(({ name }) => name);
     if (ceremonies.length && !issuers.length) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import type { Actor } from '../auth/index.js';
-import { INSTANT } from '../database/index.js';
+import type { Actor } from '../authentication/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 import { User } from '../users/index.js';
 
 /** What is kept of an access token that this server's authorization server has issued: it is good for as long as this stands. */
@@ -46,7 +46,7 @@ export class AccessToken {
   content!: AccessTokenContent;
 
   @Index()
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
 }
 

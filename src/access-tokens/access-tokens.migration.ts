@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../database/index.js';
 
 export class AccessTokens1700000406000 implements MigrationInterface {
   name = 'AccessTokens1700000406000';
@@ -16,12 +16,12 @@ export class AccessTokens1700000406000 implements MigrationInterface {
           { name: 'parentId', type: 'varchar', length: '43', isNullable: true },
           { name: 'epoch', type: 'integer' },
           { name: 'content', type: 'text' },
-          { name: 'expiresAt', type: INSTANT },
+          { name: 'expiresAt', type: DATE_COLUMN },
         ],
         indices: ['accountId', 'clientId', 'grantId', 'parentId', 'expiresAt'].map((name) => ({
           columnNames: [name],
         })),
-        foreignKeys: [reference('accountId', 'users'), reference('parentId', 'access_tokens')],
+        foreignKeys: [foreignKey('accountId', 'users'), foreignKey('parentId', 'access_tokens')],
       }),
     );
   }

@@ -3,10 +3,10 @@ import { CryptoModule } from '../crypto/index.js';
 import type { Schema } from '../database/index.js';
 import { AccessToken } from './access-token.entity.js';
 import { AccessTokens1700000406000 } from './access-tokens.migration.js';
-import { AccessTokensSweep } from './access-tokens.sweep.js';
-import { AccessTokens } from './access-tokens.js';
-import { ForeignTokens } from './foreign-tokens.js';
-import { OwnTokens } from './own-tokens.js';
+import { AccessTokensCleanup } from './access-tokens.cleanup.js';
+import { AccessTokensService } from './access-tokens.service.js';
+import { TrustedIssuerTokens } from './trusted-issuer-tokens.service.js';
+import { OwnTokens } from './own-tokens.service.js';
 import { ProtectedResourceController } from './protected-resource.controller.js';
 
 export const accessTokensSchema: Schema = {
@@ -17,7 +17,7 @@ export const accessTokensSchema: Schema = {
 @Module({
   imports: [CryptoModule],
   controllers: [ProtectedResourceController],
-  providers: [AccessTokensSweep, AccessTokens, OwnTokens, ForeignTokens],
-  exports: [AccessTokens],
+  providers: [AccessTokensCleanup, AccessTokensService, OwnTokens, TrustedIssuerTokens],
+  exports: [AccessTokensService],
 })
 export class AccessTokensModule {}

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Actor } from '../auth/index.js';
+import type { Actor } from '../authentication/index.js';
 import { documentAccess } from './document-access.js';
 
 /** Seconds by which the clock of whoever issued a token may be ahead of this one's. */
@@ -46,7 +46,7 @@ export function readClaims(claims: unknown): Claims | string {
  * Why a token is of no use now, or undefined.
  * @param now milliseconds since 1970
  */
-export function timeFault(
+export function validityFault(
   { iat = 0, nbf = 0, exp }: Pick<Claims, 'iat' | 'nbf' | 'exp'>,
   now: number,
 ): string | undefined {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { DOCUMENT_ACTIONS, type DocumentAccess } from '../auth/index.js';
+import type { AuthorizationDetail } from '../authentication/index.js';
+import { DOCUMENT_ACTIONS } from '../permissions.js';
 
 /** An authorization detail of type `document` (RFC 9396), as it is asked for and as tokens carry it. */
 export const documentAccess = z.strictObject({
@@ -9,7 +10,7 @@ export const documentAccess = z.strictObject({
 });
 
 /** The scope that opens each action: details reach no further than scopes would. */
-export const SCOPE_OF_ACTION: Readonly<Record<DocumentAccess['actions'][number], string>> = {
+export const SCOPE_OF_ACTION: Readonly<Record<AuthorizationDetail['actions'][number], string>> = {
   read: 'documents:read',
   update: 'documents:write',
   delete: 'documents:delete',

@@ -1,5 +1,5 @@
 export * from './access-token.entity.js';
-export * from './access-tokens.js';
+export * from './access-tokens.service.js';
 export * from './access-tokens.module.js';
 export * from './document-access.js';
-export { callerBy, invalidToken, type VerifiedToken } from './verified-token.js';
+export { principalFromToken, invalidToken, type VerifiedToken } from './verified-token.js';

@@ -1,6 +1,7 @@
 import { Controller, Get, Header, Inject } from '@nestjs/common';
-import { Authenticator, METHODS, Public, SCOPES, type AuthMethod } from '../auth/index.js';
+import { Authenticator, AUTH_METHODS, Public, type AuthMethod } from '../authentication/index.js';
 import { Settings } from '../config/index.js';
+import { SCOPES } from '../permissions.js';
 
 /**
  * What this API says of itself to whoever wants a token for it (RFC 9728). Every 401 of the methods that take access
@@ -12,7 +13,7 @@ export class ProtectedResourceController {
   constructor(
     private readonly settings: Settings,
     private readonly authenticator: Authenticator,
-    @Inject(METHODS) private readonly methods: readonly AuthMethod[],
+    @Inject(AUTH_METHODS) private readonly methods: readonly AuthMethod[],
   ) {}
 
   @Get('.well-known/oauth-protected-resource')

@@ -1,15 +1,15 @@
 import {
   BadCredential,
   SECOND_FACTOR,
-  isScope,
   type Actor,
-  type DocumentAccess,
+  type AuthorizationDetail,
   type MethodName,
   type Principal,
-} from '../auth/index.js';
+} from '../authentication/index.js';
 import { principalOf, type User } from '../users/index.js';
 import type { Claims } from './claims.js';
 import { SCOPE_OF_ACTION } from './document-access.js';
+import { isScope } from '../permissions.js';
 
 /** A token that is good, of an account as it is now. */
 export interface VerifiedToken {
@@ -20,7 +20,7 @@ export interface VerifiedToken {
   readonly clientId: string | undefined;
   /** A ceiling: those of this API among its scopes. */
   readonly scopes: readonly string[];
-  readonly details: readonly DocumentAccess[] | undefined;
+  readonly details: readonly AuthorizationDetail[] | undefined;
   /** When the account has signed in; where that is not said, when the token was issued. */
   readonly at: Date;
   readonly amr: readonly string[];
@@ -77,7 +77,7 @@ function grantedBy({ scope = '', authorization_details: details = [] }: Claims):
  *
  * @throws BadCredential where the account is disabled
  */
-export function callerBy(method: MethodName, token: VerifiedToken): Principal {
+export function principalFromToken(method: MethodName, token: VerifiedToken): Principal {
   const { account, credentialId, clientId: client, at, amr, bound, act, scopes, details } = token;
   const proof = {
     method,
@@ -86,10 +86,10 @@ export function callerBy(method: MethodName, token: VerifiedToken): Principal {
     amr,
     bound,
     // A token ends soon, and with a consent: it makes no credential that would stay.
-    confined: true,
+    restricted: true,
     ...(client && { client }),
     ...(act && { act }),
   } as const;
   const principal = principalOf(account, proof, invalidToken, scopes);
-  return details ? { ...principal, details } : principal;
+  return details ? { ...principal, authorizationDetails: details } : principal;
 }

@@ -1,6 +1,6 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../database/index.js';
-import type { AuditEventName } from './vocabulary.js';
+import { DATE_COLUMN } from '../database/index.js';
+import type { AuditEventName } from '../authentication/index.js';
 
 /** PostgreSQL hands out 64-bit numbers as text; these stay far below 2^53. */
 const NUMBER = { to: (value: number) => value, from: Number };
@@ -15,7 +15,7 @@ export class AuditEvent {
   @PrimaryColumn({ type: 'bigint', transformer: NUMBER })
   seq!: number;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   at!: Date;
 
   @Column({ type: 'varchar', length: 40 })

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 
 const text = (name: string, length: number, isNullable = true) => ({
   name,
@@ -17,7 +17,7 @@ export class Audit1700000301000 implements MigrationInterface {
         name: 'audit_events',
         columns: [
           { name: 'seq', type: 'bigint', isPrimary: true },
-          { name: 'at', type: INSTANT },
+          { name: 'at', type: DATE_COLUMN },
           text('event', 40, false),
           text('userId', 36),
           text('tenantId', 36),

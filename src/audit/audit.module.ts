@@ -1,12 +1,17 @@
 import { Global, Module } from '@nestjs/common';
 import type { Schema } from '../database/index.js';
+import { AuditController } from './audit.controller.js';
 import { AuditEvent, AuditHead } from './audit-event.entity.js';
-import { AuditLog } from './audit-log.js';
+import { AuditLog } from './audit-log.service.js';
 import { Audit1700000301000 } from './audit.migration.js';
-import { Refusals } from './refusals.js';
+import { RefusalAudit } from './refusal-events.js';
 
 export const auditSchema: Schema = { entities: [AuditEvent, AuditHead], migrations: [Audit1700000301000] };
 
 @Global()
-@Module({ providers: [AuditLog, Refusals], exports: [AuditLog, Refusals] })
+@Module({
+  controllers: [AuditController],
+  providers: [AuditLog, RefusalAudit],
+  exports: [AuditLog, RefusalAudit],
+})
 export class AuditModule {}

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** A setting that is written in JSON: `json.pipe(z.array(…))`. */
-export const json = z.string().transform((value, context): unknown => {
+export const jsonSetting = z.string().transform((value, context): unknown => {
   try {
     return JSON.parse(value);
   } catch {

@@ -101,7 +101,7 @@ const production = z.object({
 const schema = z.object({ ...server.shape, ...data.shape, ...limits.shape, ...secrets.shape });
 
 /** Bad configuration: one sentence per fault. */
-export class BadSettings extends Error {
+export class InvalidSettings extends Error {
   constructor(readonly faults: readonly string[]) {
     super(`The configuration is not usable:\n${faults.map((fault) => `- ${fault}`).join('\n')}`);
   }
@@ -170,7 +170,7 @@ export class Settings {
    */
   section<T extends z.ZodType>(of: T): z.output<T> {
     const parsed = of.safeParse(this.set);
-    if (!parsed.success) throw new BadSettings(faultsOf(of, this.set));
+    if (!parsed.success) throw new InvalidSettings(faultsOf(of, this.set));
     return parsed.data;
   }
 
@@ -181,7 +181,7 @@ export class Settings {
     const faults = [...misspelt(Object.keys(set)), ...faultsOf(schema, set)];
     if (set['NODE_ENV'] === 'production') faults.push(...faultsOf(production, set));
     const parsed = schema.safeParse(set);
-    if (faults.length || !parsed.success) throw new BadSettings([...new Set(faults)]);
+    if (faults.length || !parsed.success) throw new InvalidSettings([...new Set(faults)]);
     const env = parsed.data;
     return new Settings(
       set,

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { Settings } from '../config/index.js';
-import { Keyring } from './keys.js';
+import { DerivedKeys } from './derived-keys.js';
 
 const [IV, TAG] = [12, 16];
 
@@ -9,11 +9,11 @@ const [IV, TAG] = [12, 16];
  * `APP_SECRET`. A sealed text is `<key id>.<iv, ciphertext and tag in base64url>`.
  */
 export class SecretBox {
-  private readonly keys: Keyring;
+  private readonly keys: DerivedKeys;
 
   /** @param purpose names the use: what one box has sealed, no other opens */
   constructor(settings: Settings, purpose: string) {
-    this.keys = new Keyring(settings, `box/${purpose}`);
+    this.keys = new DerivedKeys(settings, `box/${purpose}`);
   }
 
   /** @param owner names the row it belongs to, so that it opens nowhere else */

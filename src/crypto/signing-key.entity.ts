@@ -1,5 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 
 /**
  * A key that signs tokens. Its state follows from its moments: *next* until `activeFrom`, so that everybody has
@@ -23,9 +23,9 @@ export class SigningKey {
   @Column({ type: 'text' })
   sealed!: string;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   activeFrom!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   retiredAt!: Date | null;
 }

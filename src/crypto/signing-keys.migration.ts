@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 
 export class SigningKeys1700000302000 implements MigrationInterface {
   name = 'SigningKeys1700000302000';
@@ -13,8 +13,8 @@ export class SigningKeys1700000302000 implements MigrationInterface {
           { name: 'generation', type: 'integer', isUnique: true },
           { name: 'publicJwk', type: 'text' },
           { name: 'sealed', type: 'text' },
-          { name: 'activeFrom', type: INSTANT },
-          { name: 'retiredAt', type: INSTANT, isNullable: true },
+          { name: 'activeFrom', type: DATE_COLUMN },
+          { name: 'retiredAt', type: DATE_COLUMN, isNullable: true },
         ],
       }),
     );

@@ -4,10 +4,10 @@ import type { DataSource } from 'typeorm';
  * The column type of a moment in UTC. The databases do not share one, and an entity must name it when its class is
  * made, before any setting is read.
  */
-export const INSTANT = process.env['DATABASE_URL'] ? 'timestamptz' : 'datetime';
+export const DATE_COLUMN = process.env['DATABASE_URL'] ? 'timestamptz' : 'datetime';
 
 /** For a migration: a foreign key to an `id`, whose row goes with the one that it refers to. */
-export const reference = (column: string, table: string) => ({
+export const foreignKey = (column: string, table: string) => ({
   columnNames: [column],
   referencedTableName: table,
   referencedColumnNames: ['id'],

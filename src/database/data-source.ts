@@ -4,8 +4,8 @@ import type { Type } from '@nestjs/common';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/index.js';
 import { isPostgres } from './columns.js';
-import { sqlite } from './sqlite.js';
-import { takeTurns } from './sqlite-turns.js';
+import { sqliteDriver } from './sqlite-driver.js';
+import { serializeTransactions } from './sqlite-transactions.js';
 
 /** What the folders bring: classes, never file patterns, so that what is installed is what is imported. */
 export interface Schema {
@@ -33,7 +33,7 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
   return {
     ...common,
     type: 'better-sqlite3',
-    driver: sqlite,
+    driver: sqliteDriver,
     database: memory ? ':memory:' : join(settings.dataDir, 'atlas.sqlite'),
     enableWAL: !memory,
     prepareDatabase: (database: { pragma(text: string): void }) => database.pragma('foreign_keys = ON'),
@@ -45,7 +45,7 @@ export async function openDataSource(options: DataSourceOptions): Promise<DataSo
   if (options.type === 'better-sqlite3' && options.database !== ':memory:')
     mkdirSync(join(options.database, '..'), { recursive: true, mode: 0o700 });
   const dataSource = new DataSource(options);
-  if (!isPostgres(dataSource)) takeTurns(dataSource);
+  if (!isPostgres(dataSource)) serializeTransactions(dataSource);
   await dataSource.initialize();
   try {
     await migrate(dataSource);

@@ -3,14 +3,14 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import type { DataSource, DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/index.js';
 import { dataSourceOptions, openDataSource, type Schema } from './data-source.js';
-import { Demo, DemoPart } from './demo.js';
-import { LastSeen } from './last-seen.js';
+import { DemoData, DemoPart } from './demo-data.service.js';
+import { LastUsed } from './last-used.service.js';
 import { Base1700000000000 } from './base.migration.js';
 
 export const databaseSchema: Schema = { entities: [DemoPart], migrations: [Base1700000000000] };
 
 @Global()
-@Module({ providers: [Demo, LastSeen], exports: [Demo, LastSeen] })
+@Module({ providers: [DemoData, LastUsed], exports: [DemoData, LastUsed] })
 export class DatabaseModule {
   static forRoot(settings: Settings, schema: Schema): DynamicModule {
     return {

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, OneToMany, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 import { Tenant, User } from '../users/index.js';
 
 export const STATUSES = ['draft', 'published', 'archived'] as const;
@@ -53,10 +53,10 @@ export class Document {
   @Column({ type: 'integer' })
   version!: number;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   updatedAt!: Date;
 
   @OneToMany(() => DocumentShare, (share) => share.document)

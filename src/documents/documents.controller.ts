@@ -14,12 +14,12 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
-import { Ability, Can, type AppAbility } from '../access/index.js';
-import { Caller, type Principal } from '../auth/index.js';
+import { Ability, Can, type AppAbility } from '../authorization/index.js';
+import { Caller, type Principal } from '../authentication/index.js';
 import { CLASSIFICATIONS, Document, LEVELS, STATUSES } from './document.entity.js';
-import { Documents } from './documents.js';
+import { DocumentsService } from './documents.service.js';
 import { etagOf } from './preconditions.js';
-import { viewOf } from './view.js';
+import { documentView } from './document-view.js';
 
 const fields = {
   title: z.string().trim().min(1).max(200),
@@ -52,7 +52,7 @@ export const Listing = z.strictObject({
 @Controller('documents')
 export class DocumentsController {
   constructor(
-    private readonly documents: Documents,
+    private readonly documents: DocumentsService,
     private readonly host: HttpAdapterHost,
   ) {}
 
@@ -64,7 +64,7 @@ export class DocumentsController {
     @Query({ schema: Listing }) listing: z.output<typeof Listing>,
   ) {
     const { documents, nextCursor } = await this.documents.list(caller, ability, listing);
-    return { items: documents.map((document) => viewOf(document, ability)), nextCursor };
+    return { items: documents.map((document) => documentView(document, ability)), nextCursor };
   }
 
   @Post()
@@ -148,6 +148,6 @@ export class DocumentsController {
 
   private answer(document: Document, ability: AppAbility, response: unknown) {
     this.host.httpAdapter.setHeader(response, 'ETag', etagOf(document));
-    return viewOf(document, ability);
+    return documentView(document, ability);
   }
 }

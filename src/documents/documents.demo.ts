@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Demo } from '../database/index.js';
+import { DemoData } from '../database/index.js';
 import { CLASSIFICATIONS, Document, DocumentShare, STATUSES } from './document.entity.js';
 
 /** A document of every status and classification for each of the demo's writers; the id says which it is. */
@@ -31,7 +31,7 @@ const DEMO_DOCUMENTS = [
 
 @Injectable()
 export class DocumentsDemo implements OnApplicationBootstrap {
-  constructor(private readonly demo: Demo) {}
+  constructor(private readonly demo: DemoData) {}
 
   async onApplicationBootstrap(): Promise<void> {
     await this.demo.once('documents', async (manager) => {

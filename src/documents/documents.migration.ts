@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 
 const id = (name: string, isPrimary = false) => ({ name, type: 'varchar', length: '36', isPrimary });
 const reference = (column: string, table: string, onDelete?: 'CASCADE') => ({
@@ -26,8 +26,8 @@ export class Documents1700000100000 implements MigrationInterface {
           { name: 'status', type: 'varchar', length: '20' },
           { name: 'classification', type: 'varchar', length: '20' },
           { name: 'version', type: 'integer' },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'updatedAt', type: INSTANT },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'updatedAt', type: DATE_COLUMN },
         ],
         indices: ['createdAt', 'title'].flatMap((sort) => [
           { columnNames: ['tenantId', sort, 'id'] },

@@ -3,7 +3,7 @@ import type { Schema } from '../database/index.js';
 import { Document, DocumentShare } from './document.entity.js';
 import { DocumentsController } from './documents.controller.js';
 import { DocumentsDemo } from './documents.demo.js';
-import { Documents } from './documents.js';
+import { DocumentsService } from './documents.service.js';
 import { Documents1700000100000 } from './documents.migration.js';
 
 export const documentsSchema: Schema = {
@@ -11,5 +11,5 @@ export const documentsSchema: Schema = {
   migrations: [Documents1700000100000],
 };
 
-@Module({ controllers: [DocumentsController], providers: [Documents, DocumentsDemo] })
+@Module({ controllers: [DocumentsController], providers: [DocumentsService, DocumentsDemo] })
 export class DocumentsModule {}

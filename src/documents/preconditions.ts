@@ -20,10 +20,10 @@ export function checkIfMatch(ifMatch: string | undefined, document: { version: n
       HttpStatus.PRECONDITION_REQUIRED,
     );
   const tags = ifMatch.split(',').map((tag) => tag.trim());
-  if (!tags.includes('*') && !tags.includes(etagOf(document))) throw changedMeanwhile();
+  if (!tags.includes('*') && !tags.includes(etagOf(document))) throw preconditionFailed();
 }
 
-export const changedMeanwhile = () =>
+export const preconditionFailed = () =>
   new PreconditionFailedException({
     code: 'precondition_failed',
     detail: 'The document is no longer the version that If-Match names. Read it again.',

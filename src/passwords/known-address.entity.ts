@@ -1,5 +1,5 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 
 /** From where an account has signed in, so that a stranger's failures elsewhere do not lock its owner out here. */
 @Entity('known_addresses')
@@ -12,6 +12,6 @@ export class KnownAddress {
   address!: string;
 
   @Index()
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   seenAt!: Date;
 }

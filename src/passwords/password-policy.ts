@@ -1,5 +1,5 @@
 import { dictionary } from '@zxcvbn-ts/language-common';
-import { opaqueString } from './hashing.js';
+import { normalizePassword } from './password-hashing.service.js';
 
 /** NIST SP 800-63B-4, section 3.1.1.2: longer where nothing else stands between a guess and the account. */
 const AT_LEAST = 8;
@@ -27,8 +27,8 @@ export interface PolicyContext {
  *
  * @returns sentences for the one who chose it, without the password in them
  */
-export function faultsOf(password: string, { username, onlyFactor }: PolicyContext): string[] {
-  const length = [...opaqueString(password)].length;
+export function passwordFaults(password: string, { username, onlyFactor }: PolicyContext): string[] {
+  const length = [...normalizePassword(password)].length;
   const least = onlyFactor ? AT_LEAST_ALONE : AT_LEAST;
   if (length < least) return [`Must have at least ${least} characters.`];
   if (length > AT_MOST) return [`May have at most ${AT_MOST} characters.`];
@@ -49,8 +49,8 @@ export function faultsOf(password: string, { username, onlyFactor }: PolicyConte
 }
 
 /** @throws Error with a sentence, for a password that is to be the only factor of this account and is not fit for it */
-export function assertFit(password: string, username: string): void {
-  const faults = faultsOf(password, { username, onlyFactor: true });
+export function assertAcceptablePassword(password: string, username: string): void {
+  const faults = passwordFaults(password, { username, onlyFactor: true });
   if (faults.length) throw new Error(`The password is too weak. ${faults.join(' ')}`);
 }
 

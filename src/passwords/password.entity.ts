@@ -1,5 +1,5 @@
 import { Column, Entity, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 import { User } from '../users/index.js';
 
 /** The password of an account, in a table of its own: an account that signs in otherwise has no row here. */
@@ -16,6 +16,6 @@ export class Password {
   @Column({ type: 'varchar', length: 255 })
   hash!: string;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   changedAt!: Date;
 }

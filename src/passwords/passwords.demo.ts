@@ -1,15 +1,15 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Demo, DEMO_PASSWORD } from '../database/index.js';
+import { DemoData, DEMO_PASSWORD } from '../database/index.js';
 import { DEMO_USERS } from '../users/index.js';
-import { Hashing } from './hashing.js';
+import { PasswordHashing } from './password-hashing.service.js';
 import { Password } from './password.entity.js';
 
 /** Gives the demo's people, not its machines, their published password. */
 @Injectable()
 export class PasswordsDemo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: Demo,
-    private readonly hashing: Hashing,
+    private readonly demo: DemoData,
+    private readonly hashing: PasswordHashing,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {

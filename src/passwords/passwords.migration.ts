@@ -1,7 +1,7 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../database/index.js';
 
-const userId = reference('userId', 'users');
+const userId = foreignKey('userId', 'users');
 
 export class Passwords1700000002000 implements MigrationInterface {
   name = 'Passwords1700000002000';
@@ -13,7 +13,7 @@ export class Passwords1700000002000 implements MigrationInterface {
         columns: [
           { name: 'userId', type: 'varchar', length: '36', isPrimary: true },
           { name: 'hash', type: 'varchar', length: '255' },
-          { name: 'changedAt', type: INSTANT },
+          { name: 'changedAt', type: DATE_COLUMN },
         ],
         foreignKeys: [userId],
       }),
@@ -24,7 +24,7 @@ export class Passwords1700000002000 implements MigrationInterface {
         columns: [
           { name: 'userId', type: 'varchar', length: '36', isPrimary: true },
           { name: 'address', type: 'varchar', length: '45', isPrimary: true },
-          { name: 'seenAt', type: INSTANT },
+          { name: 'seenAt', type: DATE_COLUMN },
         ],
         indices: [{ columnNames: ['seenAt'] }],
         foreignKeys: [userId],

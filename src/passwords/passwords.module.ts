@@ -1,12 +1,12 @@
 import { Module } from '@nestjs/common';
 import type { Schema } from '../database/index.js';
-import { Attempts } from './attempts.js';
-import { Hashing } from './hashing.js';
+import { LoginAttempts } from './login-attempts.service.js';
+import { PasswordHashing } from './password-hashing.service.js';
 import { KnownAddress } from './known-address.entity.js';
 import { Password } from './password.entity.js';
 import { PasswordsDemo } from './passwords.demo.js';
 import { Passwords1700000002000 } from './passwords.migration.js';
-import { Passwords } from './passwords.js';
+import { PasswordsService } from './passwords.service.js';
 
 export const passwordsSchema: Schema = {
   entities: [Password, KnownAddress],
@@ -14,7 +14,7 @@ export const passwordsSchema: Schema = {
 };
 
 @Module({
-  providers: [Hashing, Attempts, Passwords, PasswordsDemo],
-  exports: [Hashing, Attempts, Passwords],
+  providers: [PasswordHashing, LoginAttempts, PasswordsService, PasswordsDemo],
+  exports: [PasswordHashing, LoginAttempts, PasswordsService],
 })
 export class PasswordsModule {}

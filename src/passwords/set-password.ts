@@ -1,9 +1,9 @@
 import type { DataSource } from 'typeorm';
-import type { AuditLog } from '../audit/index.js';
 import { accountOf, endAllSignIns } from '../users/index.js';
-import { Hashing } from './hashing.js';
-import { assertFit } from './password-policy.js';
+import { PasswordHashing } from './password-hashing.service.js';
+import { assertAcceptablePassword } from './password-policy.js';
 import { Password } from './password.entity.js';
+import type { AuditPort } from '../authentication/index.js';
 
 /**
  * A password in the place of one that was forgotten, or was never there. Every sign-in of the account ends.
@@ -11,12 +11,12 @@ import { Password } from './password.entity.js';
  */
 export async function setPassword(
   dataSource: DataSource,
-  log: AuditLog,
+  log: AuditPort,
   username: string,
   password: string,
 ): Promise<void> {
-  assertFit(password, username);
-  const hash = await new Hashing().hash(password);
+  assertAcceptablePassword(password, username);
+  const hash = await new PasswordHashing().hash(password);
   await dataSource.transaction(async (manager) => {
     const { id, kind } = await accountOf(manager, username);
     if (kind !== 'user') throw new Error('Only a person has a password: give a machine a key.');

@@ -1,13 +1,12 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { AuditLog } from '../audit/index.js';
-import type { Role } from '../auth/index.js';
-import { endAllSignIns } from './epoch.js';
+import type { Role, AuditPort } from '../authentication/index.js';
+import { endAllSignIns } from './end-sign-ins.js';
 import { User } from './user.entity.js';
-import { usernameOf } from './username.js';
+import { normalizeUsername } from './username.js';
 
 /** @throws Error with a sentence, where there is none of that name */
 export async function accountOf(manager: EntityManager, username: string): Promise<User> {
-  const user = await manager.findOneBy(User, { username: usernameOf(username) ?? '' });
+  const user = await manager.findOneBy(User, { username: normalizeUsername(username) ?? '' });
   if (!user) throw new Error('There is no account of that username.');
   return user;
 }
@@ -20,7 +19,7 @@ export async function accountOf(manager: EntityManager, username: string): Promi
  */
 export async function disableAccount(
   dataSource: DataSource,
-  log: AuditLog,
+  log: AuditPort,
   username: string,
   disabled: boolean,
 ): Promise<void> {
@@ -38,7 +37,7 @@ export async function disableAccount(
  */
 export async function changeRoles(
   dataSource: DataSource,
-  log: AuditLog,
+  log: AuditPort,
   username: string,
   roles: readonly Role[],
 ): Promise<void> {

@@ -1,9 +1,10 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { SCOPES, type BadCredential } from '../auth/index.js';
-import { instantOf } from '../database/index.js';
-import { USER_COLUMNS, userFrom, type UserRow } from './row.js';
+import type { BadCredential } from '../authentication/index.js';
+import { dateFromRow } from '../database/index.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from './user-row.js';
 import type { User } from './user.entity.js';
+import { SCOPES } from '../permissions.js';
 
 /** What the row of every credential has that an account manages for itself, beside what it proves with. */
 export interface Credential {
@@ -21,7 +22,7 @@ export interface Credential {
 }
 
 /** The fields of a request for a new one, for a `z.strictObject`. */
-export const NEW_CREDENTIAL = {
+export const NEW_CREDENTIAL_FIELDS = {
   name: z.string().trim().min(1).max(100),
   scopes: z.array(z.enum(SCOPES)).max(SCOPES.length).optional(),
   expiresAt: z.iso
@@ -32,7 +33,7 @@ export const NEW_CREDENTIAL = {
 };
 
 /** How long a secret stays good that another has taken the place of: a day, unless the request says otherwise. */
-export const ROTATION = z
+export const ROTATION_SCHEMA = z
   .strictObject({
     overlapSeconds: z
       .int()
@@ -58,7 +59,7 @@ const COLUMNS = ['id', 'scopes', 'expiresAt', 'lastUsedAt', 'revokedAt'];
  * @param table its name
  * @param columns those of the method's own
  */
-export function credentialFinder<Row extends CredentialRow>(
+export function credentialQuery<Row extends CredentialRow>(
   dataSource: DataSource,
   table: string,
   columns: readonly (string & keyof Row)[],
@@ -76,13 +77,13 @@ export function credentialFinder<Row extends CredentialRow>(
  * @param refused makes the method's own refusal
  * @throws BadCredential where the credential is revoked or has expired
  */
-export function accountOfLive(row: CredentialRow, refused: (reason: string) => BadCredential): User {
-  const account = userFrom(row);
-  if (row.revokedAt) throw refused(`the credential ${row.id} is revoked`).about(account);
-  if (row.expiresAt && instantOf(row.expiresAt) <= new Date())
-    throw refused(`the credential ${row.id} has expired`).about(account);
+export function accountOfActive(row: CredentialRow, refused: (reason: string) => BadCredential): User {
+  const account = userFromRow(row);
+  if (row.revokedAt) throw refused(`the credential ${row.id} is revoked`).ofAccount(account);
+  if (row.expiresAt && dateFromRow(row.expiresAt) <= new Date())
+    throw refused(`the credential ${row.id} has expired`).ofAccount(account);
   return account;
 }
 
-export const scopesOf = ({ scopes }: CredentialRow): string[] | null =>
+export const scopesFromRow = ({ scopes }: CredentialRow): string[] | null =>
   scopes === null ? null : (JSON.parse(scopes) as string[]);

@@ -1,6 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import type { Principal, Role } from '../auth/index.js';
-import { INSTANT } from '../database/index.js';
+import type { Principal, Role } from '../authentication/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 
 /** An organisation whose data no other organisation sees. */
 @Entity('tenants')
@@ -40,7 +40,7 @@ export class User {
   roles!: Role[];
 
   /** Since when the account may not be used; null where it may. */
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   disabledAt!: Date | null;
 
   /**

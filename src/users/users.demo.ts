@@ -1,5 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { Demo } from '../database/index.js';
+import { DemoData } from '../database/index.js';
 import { Tenant, User } from './user.entity.js';
 
 const account = (
@@ -22,7 +22,7 @@ export const DEMO_USERS = [
 
 @Injectable()
 export class UsersDemo implements OnModuleInit {
-  constructor(private readonly demo: Demo) {}
+  constructor(private readonly demo: DemoData) {}
 
   async onModuleInit(): Promise<void> {
     await this.demo.refuseInProduction();

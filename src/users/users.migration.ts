@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT } from '../database/index.js';
+import { DATE_COLUMN } from '../database/index.js';
 
 export class Users1700000001000 implements MigrationInterface {
   name = 'Users1700000001000';
@@ -23,7 +23,7 @@ export class Users1700000001000 implements MigrationInterface {
           { name: 'username', type: 'varchar', length: '64' },
           { name: 'kind', type: 'varchar', length: '10' },
           { name: 'roles', type: 'text' },
-          { name: 'disabledAt', type: INSTANT, isNullable: true },
+          { name: 'disabledAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['username'], isUnique: true }],
         foreignKeys: [

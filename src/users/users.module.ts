@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { Schema } from '../database/index.js';
-import { SignOutController } from './sign-out.controller.js';
+import { LogoutController } from './logout.controller.js';
 import { Tenant, User } from './user.entity.js';
 import { UsersDemo } from './users.demo.js';
 import { Users1700000001000, UsersEpoch1700000300000 } from './users.migration.js';
@@ -13,7 +13,7 @@ export const usersSchema: Schema = {
 
 @Module({
   imports: [TypeOrmModule.forFeature([User])],
-  controllers: [SignOutController],
+  controllers: [LogoutController],
   providers: [UsersDemo],
   exports: [TypeOrmModule],
 })

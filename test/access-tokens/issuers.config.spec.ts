@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { trustedIssuers } from '../../src/access-tokens/issuers.config.js';
+import { trustedIssuers } from '../../src/access-tokens/trusted-issuers.config.js';
 import { Settings } from '../../src/config/index.js';
 
 const github = {

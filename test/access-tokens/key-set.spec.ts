@@ -1,7 +1,7 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync } from 'node:crypto';
 import { KeySet, type Algorithm } from '../../src/access-tokens/key-set.js';
-import { issuersKey, otherServer } from './issuer.js';
+import { issuersKey, otherServer } from '../support/issuer.js';
 
 const MINUTE = 60_000;
 const server = await otherServer();

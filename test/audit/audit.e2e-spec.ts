@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { METHODS } from '../../src/app.module.js';
-import { AuditEvent, AuditLog, Refusals } from '../../src/audit/index.js';
-import { as, boot, client, testMethod, type Answer, type Booted } from '../app.js';
-import { allContracts, ceremonyOf } from '../contracts.js';
+import { INSTALLED_METHODS } from '../../src/app.module.js';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { as, boot, client, testMethod, type Answer, type Booted } from '../support/app.js';
+import { allContracts, ceremonyOf } from '../support/contracts.js';
 
 const contracts = await allContracts();
-const issuers = METHODS.filter(({ issuer }) => issuer).map(({ name }) => name);
-const ceremonies = METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name);
+const issuers = INSTALLED_METHODS.filter(({ issuer }) => issuer).map(({ name }) => name);
+const ceremonies = INSTALLED_METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name);
 /** Every way to sign in that is installed. */
 const signIns = ceremonies.flatMap((name) => issuers.map((issuer) => ({ name, issuer })));
 
@@ -26,7 +26,7 @@ describe('the audit log', () => {
   const of = (who: keyof typeof headersOf, at = booted) => client(at.origin, headersOf[who]);
   /** What was written of a request. Refusals wait for their batch, so ask for it. */
   const eventsOf = async ({ headers }: Answer, at = booted) => {
-    await at.app.get(Refusals).flush();
+    await at.app.get(AuditLog).flush();
     const requestId = headers.get('x-request-id')!;
     return at.db.manager.find(AuditEvent, { where: { requestId }, order: { seq: 'ASC' } });
   };
@@ -205,7 +205,7 @@ describe('the audit log', () => {
       // Afterwards the address is known already.
       expect((await signIn(booted, 'alice', issuer)).status).toBe(200);
       // A ceremony brings the identity along that it signs in with.
-      const own = METHODS.find((method) => method.name === name)?.entities ?? [];
+      const own = INSTALLED_METHODS.find((method) => method.name === name)?.entities ?? [];
       const brought = own.map((entity) => booted.db.getMetadata(entity).tableName);
       expect(await whileAway(() => signIn(booted, 'alice', issuer), brought)).toEqual(refused);
     });
@@ -218,7 +218,7 @@ describe('the audit log', () => {
       let answer!: Answer;
       await whileAway(async () => {
         answer = await client(booted.origin).get('/me');
-        await booted.app.get(Refusals).flush();
+        await booted.app.get(AuditLog).flush();
         return answer;
       });
       expect(answer.status).toBe(401);
@@ -229,7 +229,7 @@ describe('the audit log', () => {
   describe('AUDIT-06: holds no secret, and nothing that was typed', () => {
     const CANARY = 'canary-7f3c9a51e0';
     const scan = async (...secrets: string[]) => {
-      await booted.app.get(Refusals).flush();
+      await booted.app.get(AuditLog).flush();
       const log = JSON.stringify(await booted.db.query('SELECT * FROM audit_events'));
       return secrets.filter((secret) => log.includes(secret));
     };
@@ -318,7 +318,7 @@ describe('the audit log', () => {
       await of('mallory').post('/documents', { title: 'of globex' });
       await of('bob').post('/documents', { title: 'of acme' });
       await client(booted.origin).get('/me');
-      await booted.app.get(Refusals).flush();
+      await booted.app.get(AuditLog).flush();
       const tenants = async (who: keyof typeof headersOf) => {
         const { body } = await of(who).get('/audit/events?limit=100');
         return new Set(body.items.map(({ tenantId }: AuditEvent) => tenantId));
@@ -409,7 +409,7 @@ describe('the audit log', () => {
   describe('AUDIT-08: a flood of refusals', () => {
     it('fills neither the memory nor the disk, and what it forces out is counted', async () => {
       const own = await boot({ methods: [testMethod] });
-      const refusals = own.app.get(Refusals);
+      const refusals = own.app.get(AuditLog);
       const many = 5_000;
       const flood = Array.from({ length: many }, (_, i) => [
         'GET /me HTTP/1.1',
@@ -423,7 +423,7 @@ describe('the audit log', () => {
           await own.app.get(AuditLog).append(manager, { event: 'sensitive_update' });
           const answers = await client(own.origin).raw(...flood.flat(), '');
           expect(answers.match(/HTTP\/1\.1 401 /g)).toHaveLength(many);
-          const { waiting } = refusals as unknown as { waiting: unknown[] };
+          const { waiting } = (refusals as unknown as { queue: { waiting: unknown[] } }).queue;
           expect(waiting.length).toBeLessThanOrEqual(500);
         });
         await refusals.flush();
@@ -439,7 +439,7 @@ describe('the audit log', () => {
 
     it('does not lose what was done meanwhile: that waits for its event', async () => {
       const making = of('bob').post('/documents', { title: 'in between' });
-      for (let i = 0; i < 700; i++) booted.app.get(Refusals).add({ event: 'authz_fail' });
+      for (let i = 0; i < 700; i++) booted.app.get(AuditLog).recordInBackground({ event: 'authz_fail' });
       expect(await eventsOf(await making)).toHaveLength(1);
     });
   });

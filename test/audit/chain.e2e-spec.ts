@@ -1,19 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import {
-  AuditEvent,
-  AuditHead,
-  AuditLog,
-  purgeEvents,
-  verifyChain,
-  type Entry,
-} from '../../src/audit/index.js';
+import { AuditEvent, AuditHead, AuditLog, purgeEvents, verifyChain } from '../../src/audit/index.js';
 import { Settings } from '../../src/config/index.js';
-import { boot, type Booted } from '../app.js';
+import { boot, type Booted } from '../support/app.js';
+import type { AuditEntry } from '../../src/authentication/index.js';
 
 const SECRET = 'the-secret-that-the-events-are-hashed-with';
 const settings = (env: Record<string, string> = {}) =>
   Settings.from({ NODE_ENV: 'test', APP_SECRET: SECRET, ...env });
-const entry = (more: Partial<Entry> = {}): Entry => ({
+const entry = (more: Partial<AuditEntry> = {}): AuditEntry => ({
   event: 'sensitive_create',
   target: 'thing:1',
   ...more,
@@ -33,7 +27,8 @@ describe('the chain of events', () => {
     await booted.db.manager.upsert(AuditHead, { id: 1, seq: 0, hash: '' }, ['id']);
   });
 
-  const append = (...entries: Entry[]) => booted.db.transaction((manager) => log.append(manager, ...entries));
+  const append = (...entries: AuditEntry[]) =>
+    booted.db.transaction((manager) => log.append(manager, ...entries));
   const verify = (...[anchor, ours]: [Parameters<typeof verifyChain>[2]?, Settings?]) =>
     verifyChain(booted.db, ours ?? settings(), anchor);
   const all = () => booted.db.manager.find(AuditEvent, { order: { seq: 'ASC' } });

@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout } from 'node:timers/promises';
-import { METHODS } from '../../src/app.module.js';
+import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { AuditEvent, verifyChain } from '../../src/audit/index.js';
 import { Settings } from '../../src/config/index.js';
-import { allContracts, ceremonyOf } from '../contracts.js';
+import { allContracts, ceremonyOf } from '../support/contracts.js';
 import type { Running } from '../method.contract.js';
-import { startProcesses, type Processes } from '../processes.js';
+import { startProcesses, type Processes } from '../support/processes.js';
 
 const [{ issue }] = (await allContracts()) as [Awaited<ReturnType<typeof allContracts>>[number]];
-const issuer = METHODS.find((method) => method.issuer)?.name;
-const ceremonies = issuer ? METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name) : [];
+const issuer = INSTALLED_METHODS.find((method) => method.issuer)?.name;
+const ceremonies = issuer
+  ? INSTALLED_METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name)
+  : [];
 const signIns = await Promise.all(ceremonies.map(ceremonyOf));
 
 describe('the audit log of several processes', () => {

@@ -12,7 +12,7 @@ const ROUNDS = 18;
 const SECONDS = 0.5;
 const FEW = 1_000;
 const MANY = 1_000_000;
-const PAGE = 'docs/performance.md';
+const PAGE = 'docs/explanation/performance.md';
 /** The methods whose every request is another. */
 const SIGNED = ['digest', 'dpop', 'hmac', 'http-signature', 'sigv4', 'webhook'];
 /** The client that asks for tokens, and its secret in the demo. */

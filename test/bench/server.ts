@@ -2,13 +2,13 @@ import { Controller, Get, Module, Post } from '@nestjs/common';
 import type { AddressInfo } from 'node:net';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
-import { METHODS } from '../../src/app.module.js';
-import { AbilityFactory, accessiblePage, type AppAbility } from '../../src/access/index.js';
-import { Public, SelfService, type AuthMethod, type Principal } from '../../src/auth/index.js';
+import { INSTALLED_METHODS } from '../../src/app.module.js';
+import { AbilityFactory, accessiblePage, type AppAbility } from '../../src/authorization/index.js';
+import { Public, SelfService, type AuthMethod, type Principal } from '../../src/authentication/index.js';
 import { Settings } from '../../src/config/index.js';
 import { Document } from '../../src/documents/index.js';
-import { UNLIMITED } from '../app.js';
-import { allContracts } from '../contracts.js';
+import { UNLIMITED } from '../support/app.js';
+import { allContracts } from '../support/contracts.js';
 import type { Contract, Credential, Running } from '../method.contract.js';
 import { seedDocuments } from './seed.js';
 import { Yardstick } from './yardstick.js';
@@ -109,7 +109,7 @@ const bench = { name: 'bench', module: BenchModule } as unknown as AuthMethod;
 
 async function main(plan: Plan): Promise<void> {
   const settings = Settings.from({ ...process.env, PORT: '0', TLS_PORT: '0', ...UNLIMITED });
-  const app = await createApp(settings, [...METHODS, bench]);
+  const app = await createApp(settings, [...INSTALLED_METHODS, bench]);
   await app.listen(0, '127.0.0.1');
   await seedDocuments(app, plan.documents);
   const { port } = app.getHttpServer().address() as AddressInfo;

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { OneTime, UsedOnce } from '../../src/crypto/index.js';
-import { boot, type Booted } from '../app.js';
+import { ReplayStore, UsedValue } from '../../src/crypto/index.js';
+import { boot, type Booted } from '../support/app.js';
 
 const LATER = new Date(Date.now() + 60_000);
 
 describe('what may be used once', () => {
   let booted: Booted;
-  let processes: OneTime[];
+  let processes: ReplayStore[];
   beforeAll(async () => {
     booted = await boot();
     // Each has its own memory: they meet in the database only, as two processes do.
-    processes = [booted.app.get(OneTime, { strict: false }), new OneTime(booted.db)];
+    processes = [booted.app.get(ReplayStore, { strict: false }), new ReplayStore(booted.db)];
   });
   afterAll(() => booted.close());
 
@@ -48,14 +48,14 @@ describe('what may be used once', () => {
     const [past, future] = [Date.now() - 5_000, Date.now() + 5_000];
     await processes[0]!.use('sweep', 'past', new Date(past));
     await processes[0]!.use('sweep', 'future', new Date(future));
-    await processes[0]!.sweep();
+    await processes[0]!.cleanUp();
     expect(await processes[0]!.use('sweep', 'past', new Date(future))).toBe(true);
     expect(await processes[0]!.use('sweep', 'future', new Date(future))).toBe(false);
   });
 
   it('keeps nothing that says what was used', async () => {
     await use('a value that nobody should read');
-    const rows = await booted.db.manager.find(UsedOnce);
+    const rows = await booted.db.manager.find(UsedValue);
     expect(JSON.stringify(rows)).not.toContain('nobody should read');
     for (const { digest } of rows) expect(digest).toMatch(/^[\w-]{43}$/);
   });

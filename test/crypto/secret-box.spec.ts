@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Settings } from '../../src/config/index.js';
-import { Keyring, SecretBox, deriveKey } from '../../src/crypto/index.js';
+import { DerivedKeys, SecretBox, deriveKey } from '../../src/crypto/index.js';
 
 const OLD = 'the-secret-of-last-year-which-was-replaced';
 const NEW = 'the-secret-of-this-year-which-replaced-it';
@@ -76,7 +76,7 @@ describe('the keys of a purpose', () => {
   });
 
   function keyringOf(secret: string) {
-    const ring = new Keyring(settings(secret), 'a');
+    const ring = new DerivedKeys(settings(secret), 'a');
     return { current: ring.current, find: (id: string) => ring.find(id) };
   }
 });

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Demo, DemoPart } from '../../src/database/index.js';
+import { DemoData, DemoPart } from '../../src/database/index.js';
 import { Tenant, User } from '../../src/users/index.js';
-import { boot, type Booted } from '../app.js';
+import { boot, type Booted } from '../support/app.js';
 
 describe('the demo', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ env: { DEMO: 'false' } })));
   afterAll(() => booted.close());
 
-  const demo = (settings: { demo: boolean; production: boolean }) => new Demo(booted.db, settings as never);
+  const demo = (settings: { demo: boolean; production: boolean }) =>
+    new DemoData(booted.db, settings as never);
   const on = () => demo({ demo: true, production: false });
   const production = () => demo({ demo: false, production: true });
   const make = (id: string) =>

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
-import { Public } from '../../src/auth/index.js';
-import { boot, client, type Booted } from '../app.js';
-import { allContracts, send } from '../contracts.js';
+import { Public } from '../../src/authentication/index.js';
+import { boot, client, type Booted } from '../support/app.js';
+import { allContracts, send } from '../support/contracts.js';
 
 const postgres = process.env['DATABASE_URL'];
 

@@ -7,7 +7,7 @@ import type { EntityManager } from 'typeorm';
 import { Settings } from '../../src/config/index.js';
 import { databaseSchema, dataSourceOptions, openDataSource } from '../../src/database/index.js';
 import { Tenant } from '../../src/users/index.js';
-import { boot, type Booted } from '../app.js';
+import { boot, type Booted } from '../support/app.js';
 
 /** SQLite has one connection for all requests, PostgreSQL one for each: what a caller sees must be the same. */
 describe('transactions', () => {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Document, DocumentShare } from '../../src/documents/index.js';
-import { Documents } from '../../src/documents/documents.js';
+import { DocumentsService } from '../../src/documents/documents.service.js';
 import { Listing } from '../../src/documents/documents.controller.js';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 
 describe('documents', () => {
   let booted: Booted;
@@ -475,7 +475,7 @@ describe('documents', () => {
     });
 
     it('AUTHZ-22: permission that is lost between the look and the write is lost for the write', async () => {
-      const documents = booted.app.get(Documents);
+      const documents = booted.app.get(DocumentsService);
       const look = documents.find.bind(documents);
       const meanwhile = (changes: Partial<Document>) =>
         jest.spyOn(documents, 'find').mockImplementationOnce(async (ability, id, manager) => {
@@ -506,7 +506,7 @@ describe('documents', () => {
     });
 
     it('AUTHZ-22: what is left of a lost right is not enough for the other fields', async () => {
-      const documents = booted.app.get(Documents);
+      const documents = booted.app.get(DocumentsService);
       const look = documents.find.bind(documents);
       const id = await draft();
       await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'bob', level: 'update' });

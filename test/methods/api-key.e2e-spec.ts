@@ -4,7 +4,7 @@ import { Agent, get } from 'node:http';
 import { AuditEvent } from '../../src/audit/index.js';
 import { ApiKey } from '../../src/methods/api-key/api-key.entity.js';
 import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
-import { ApiKeys } from '../../src/methods/api-key/api-keys.js';
+import { ApiKeyService } from '../../src/methods/api-key/api-key.service.js';
 import {
   allowsAddress,
   containsRange,
@@ -14,10 +14,10 @@ import {
   parseKey,
   sameHash,
 } from '../../src/methods/api-key/api-key.js';
-import type { Principal } from '../../src/auth/index.js';
-import { LastSeen } from '../../src/database/index.js';
+import type { Principal } from '../../src/authentication/index.js';
+import { LastUsed } from '../../src/database/index.js';
 import { User } from '../../src/users/index.js';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './api-key.contract.js';
 
@@ -89,7 +89,7 @@ describe('api-key', () => {
     const { id, key } = await issue();
     const use = async () => {
       await by(key).get('/demo/api-key');
-      await booted.app.get(LastSeen).flush();
+      await booted.app.get(LastUsed).flush();
     };
     await use();
     const first = (await row(id)).lastUsedAt;
@@ -169,7 +169,7 @@ describe('api-key', () => {
     });
 
     it('of a key that was rotated or revoked since it was looked at changes nothing', async () => {
-      const keys = booted.app.get<unknown>(ApiKeys) as { manageable: () => Promise<ApiKey> };
+      const keys = booted.app.get<unknown>(ApiKeyService) as { manageable: () => Promise<ApiKey> };
       for (const changes of [{ secretHash: hashSecret('another') }, { revokedAt: new Date() }]) {
         const { id } = await issue();
         const before = await row(id);
@@ -179,7 +179,7 @@ describe('api-key', () => {
         });
         const { status, body } = await bob().post(`/api-keys/${id}/rotate`);
         spy.mockRestore();
-        expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
+        expect([status, body.code]).toEqual([409, 'concurrent_rotation']);
         expect(await row(id)).toMatchObject({ ...changes, previousHash: null });
       }
     });
@@ -192,7 +192,7 @@ describe('api-key', () => {
         .map((answer) => answer.body.key as string);
       expect(won.length).toBeGreaterThan(0);
       for (const answer of answers.filter((each) => each.status !== 201))
-        expect([answer.status, answer.body.code]).toEqual([409, 'rotated_meanwhile']);
+        expect([answer.status, answer.body.code]).toEqual([409, 'concurrent_rotation']);
       const alive = await Promise.all([key, ...won].map(works));
       expect(alive.filter(Boolean)).toHaveLength(2);
     });
@@ -224,7 +224,9 @@ describe('api-key', () => {
     });
 
     it('leaves no child behind that was being made at the same moment', async () => {
-      const keys = booted.app.get<unknown>(ApiKeys) as { callersKey: (caller: Principal) => Promise<ApiKey> };
+      const keys = booted.app.get<unknown>(ApiKeyService) as {
+        callersKey: (caller: Principal) => Promise<ApiKey>;
+      };
       const parent = await issue();
       const look = keys.callersKey.bind(keys);
       const spy = jest.spyOn(keys, 'callersKey').mockImplementationOnce(async (caller) => {
@@ -234,7 +236,7 @@ describe('api-key', () => {
       });
       const answer = await by(parent.key).post('/api-keys', { name: 'late' });
       spy.mockRestore();
-      expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+      expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
       expect(await booted.db.manager.countBy(ApiKey, { parentId: parent.id })).toBe(0);
     });
   });
@@ -251,13 +253,13 @@ describe('api-key', () => {
     });
 
     it('is known to other methods, which cannot hold to it: such a key makes none of their credentials', async () => {
-      const confined = async (limits: object) => {
+      const restricted = async (limits: object) => {
         const { key } = await issue(limits);
-        return (await by(key).get('/demo/api-key')).body.proofs[0].confined;
+        return (await by(key).get('/demo/api-key')).body.proofs[0].restricted;
       };
-      expect(await confined({ allowedIps: ['127.0.0.0/8'] })).toBe(true);
-      expect(await confined({ expiresAt: new Date(Date.now() + 60_000).toISOString() })).toBe(true);
-      expect(await confined({})).toBeUndefined();
+      expect(await restricted({ allowedIps: ['127.0.0.0/8'] })).toBe(true);
+      expect(await restricted({ expiresAt: new Date(Date.now() + 60_000).toISOString() })).toBe(true);
+      expect(await restricted({})).toBeUndefined();
     });
   });
 
@@ -322,7 +324,7 @@ describe('api-key', () => {
         const answer = await by(key).post('/api-keys', { name: 'x', ...body });
         expect([answer.status, answer.body.errors[0].field]).toEqual([422, Object.keys(body)[0]]);
       }
-      await booted.app.get(LastSeen).flush();
+      await booted.app.get(LastUsed).flush();
       expect(await row(id)).toEqual({ ...before, lastUsedAt: expect.any(Date) });
     });
 
@@ -332,11 +334,11 @@ describe('api-key', () => {
         at: new Date(),
         amr: [],
         bound: true,
-        confined: true as const,
+        restricted: true as const,
       };
-      const confined = client(booted.origin, as({ id: 'bob', proofs: [proof] }));
-      const { status, body } = await confined.post('/api-keys', { name: 'x' });
-      expect([status, body.code]).toEqual([403, 'beyond_your_credential']);
+      const restricted = client(booted.origin, as({ id: 'bob', proofs: [proof] }));
+      const { status, body } = await restricted.post('/api-keys', { name: 'x' });
+      expect([status, body.code]).toEqual([403, 'limited_credential']);
     });
 
     it('a key cannot mint a key beyond itself: not in scopes, not in time, not in addresses', async () => {
@@ -355,7 +357,7 @@ describe('api-key', () => {
         { allowedIps: ['127.0.0.1', '10.0.0.1'] },
       ]) {
         const answer = await by(limited.key).post('/api-keys', { name: 'x', ...body });
-        expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+        expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
       }
       expect(await count()).toBe(before);
       const child = await issue({}, by(limited.key));
@@ -376,13 +378,11 @@ describe('api-key', () => {
         { allowedIps: ['127.0.0.0/8'] },
       ]) {
         const limited = by((await issue(limit)).key);
-        expect((await limited.post(`/api-keys/${wide.id}/rotate`)).body.code).toBe('beyond_your_credential');
+        expect((await limited.post(`/api-keys/${wide.id}/rotate`)).body.code).toBe('limited_credential');
       }
-      expect((await by(narrow.key).post(`/api-keys/${wide.id}/rotate`)).body.code).toBe(
-        'beyond_your_credential',
-      );
+      expect((await by(narrow.key).post(`/api-keys/${wide.id}/rotate`)).body.code).toBe('limited_credential');
       expect((await by(narrow.key).send('DELETE', `/api-keys/${wide.id}`)).body.code).toBe(
-        'beyond_your_credential',
+        'limited_credential',
       );
       expect(await row(wide.id)).toEqual(before);
       expect((await by(narrow.key).send('DELETE', `/api-keys/${narrow.id}`)).status).toBe(204);

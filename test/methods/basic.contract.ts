@@ -2,7 +2,7 @@ import { DEMO_PASSWORD } from '../../src/database/index.js';
 import { withBasic } from '../../src/methods/basic/basic.client.js';
 import { BasicGuard } from '../../src/methods/basic/basic.guard.js';
 import { formatBasic } from '../../src/methods/basic/basic.js';
-import { Hashing, Password } from '../../src/passwords/index.js';
+import { PasswordHashing, Password } from '../../src/passwords/index.js';
 import type { Contract } from '../method.contract.js';
 
 export const contract: Contract = {
@@ -18,7 +18,7 @@ export const contract: Contract = {
   ],
   unknown: { Authorization: formatBasic({ username: 'nobody', password: DEMO_PASSWORD }) },
   issue: async ({ db }, userId) => {
-    const hash = await new Hashing().hash(DEMO_PASSWORD);
+    const hash = await new PasswordHashing().hash(DEMO_PASSWORD);
     await db.manager.save(Password, { userId, hash, changedAt: new Date() });
     return {
       sign: withBasic(userId, DEMO_PASSWORD),

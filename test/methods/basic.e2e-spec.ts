@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
-import { Public } from '../../src/auth/index.js';
+import { Public } from '../../src/authentication/index.js';
 import { DEMO_PASSWORD } from '../../src/database/index.js';
 import { withBasic } from '../../src/methods/basic/basic.client.js';
 import { formatBasic } from '../../src/methods/basic/basic.js';
-import { Hashing, KnownAddress, Password } from '../../src/passwords/index.js';
-import { User, usernameOf } from '../../src/users/index.js';
-import { boot, client, type Answer, type Booted } from '../app.js';
+import { PasswordHashing, KnownAddress, Password } from '../../src/passwords/index.js';
+import { User, normalizeUsername } from '../../src/users/index.js';
+import { boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './basic.contract.js';
 
@@ -18,7 +18,7 @@ const base64 = (text: string, encoding: BufferEncoding = 'utf8') =>
 
 /** How often argon2 ran during `work`. It really runs: this only counts. */
 async function argon2Runs<T>(booted: Booted, work: () => Promise<T>): Promise<{ runs: number; result: T }> {
-  const verify = jest.spyOn(booted.app.get(Hashing), 'verify');
+  const verify = jest.spyOn(booted.app.get(PasswordHashing), 'verify');
   const result = await work();
   const runs = verify.mock.calls.length;
   verify.mockRestore();
@@ -32,7 +32,7 @@ const freshAddress = () => `203.0.${113 + Math.floor(nextAddress / 250)}.${(next
 const setPassword = async (booted: Booted, userId: string, password: string) =>
   booted.db.manager.save(Password, {
     userId,
-    hash: await booted.app.get(Hashing).hash(password),
+    hash: await booted.app.get(PasswordHashing).hash(password),
     changedAt: new Date(),
   });
 
@@ -230,7 +230,7 @@ describe('HTTP Basic', () => {
     it('BASIC-09 names that look like an account are not that account, and cannot become one', async () => {
       const lookAlikes = ['\u0430lice', '\uff41lice', 'alice ', ' alice', 'ali\u200bce', '\ufeffalice'];
       for (const name of lookAlikes) {
-        expect(usernameOf(name)).toBeUndefined();
+        expect(normalizeUsername(name)).toBeUndefined();
         refused(await attempt(name, DEMO_PASSWORD, freshAddress()));
       }
     });
@@ -384,7 +384,7 @@ describe('HTTP Basic', () => {
       expect(turnedAway.length).toBeGreaterThan(0);
       for (const { headers, body } of turnedAway)
         expect({ code: body.code, retryAfter: headers.get('retry-after') }).toEqual({
-          code: 'busy',
+          code: 'temporarily_unavailable',
           retryAfter: '1',
         });
       const looked = answers.filter(({ status }) => status !== 503);

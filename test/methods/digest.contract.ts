@@ -4,7 +4,7 @@ import { answerDigest, withDigest } from '../../src/methods/digest/digest.client
 import { DigestCredential } from '../../src/methods/digest/digest.entity.js';
 import { DigestGuard } from '../../src/methods/digest/digest.guard.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
-import { Hashing, Password } from '../../src/passwords/index.js';
+import { PasswordHashing, Password } from '../../src/passwords/index.js';
 import type { Contract } from '../method.contract.js';
 
 /** An answer to a nonce that no server has made. */
@@ -42,7 +42,7 @@ export const contract: Contract = {
   unknown: { Authorization: forged },
   issue: async ({ db, app }, userId) => {
     const changedAt = new Date();
-    const hash = await new Hashing().hash(DEMO_PASSWORD);
+    const hash = await new PasswordHashing().hash(DEMO_PASSWORD);
     await db.manager.save(Password, { userId, hash, changedAt });
     const user = { id: userId, username: userId };
     const row = new DigestSecrets(app.get(Settings)).make(user, DEMO_PASSWORD, changedAt);

@@ -4,8 +4,8 @@ import DigestFetch from 'digest-fetch';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { AuditEvent } from '../../src/audit/index.js';
-import { Authenticate, SelfService } from '../../src/auth/index.js';
-import { BadSettings, Settings } from '../../src/config/index.js';
+import { Authenticate, SelfService } from '../../src/authentication/index.js';
+import { InvalidSettings, Settings } from '../../src/config/index.js';
 import { DEMO_PASSWORD } from '../../src/database/index.js';
 import {
   answerDigest,
@@ -17,17 +17,23 @@ import {
 } from '../../src/methods/digest/digest.client.js';
 import { REALM, digestConfig } from '../../src/methods/digest/digest.config.js';
 import { DigestCounts } from '../../src/methods/digest/digest.counts.js';
-import { DigestEnrolment } from '../../src/methods/digest/digest.enrolment.js';
+import { DigestEnrolment } from '../../src/methods/digest/digest.service.js';
 import { DigestCredential, DigestNonce } from '../../src/methods/digest/digest.entity.js';
 import { responseOf, userhashOf } from '../../src/methods/digest/digest.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
 import { Nonces } from '../../src/methods/digest/digest.nonce.js';
-import { Hashing, KnownAddress, Password, Passwords, TooManyAttempts } from '../../src/passwords/index.js';
+import {
+  PasswordHashing,
+  KnownAddress,
+  Password,
+  PasswordsService,
+  TooManyAttempts,
+} from '../../src/passwords/index.js';
 import { User } from '../../src/users/index.js';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { startProcesses } from '../processes.js';
-import { race } from '../race.js';
+import { startProcesses } from '../support/processes.js';
+import { race } from '../support/race.js';
 import { contract } from './digest.contract.js';
 
 satisfiesTheContract(contract);
@@ -52,7 +58,7 @@ class Echo {
 async function addUser({ app, db }: Pick<Booted, 'app' | 'db'>, id: string, password: string) {
   const account = { username: id, tenantId: 'acme', kind: 'user', disabledAt: null, epoch: 0 } as const;
   await db.manager.insert(User, { id, ...account, roles: ['viewer'] });
-  const hash = await app.get(Hashing).hash(password);
+  const hash = await app.get(PasswordHashing).hash(password);
   await db.manager.insert(Password, { userId: id, hash, changedAt: new Date() });
 }
 
@@ -241,7 +247,7 @@ describe('HTTP Digest', () => {
         { id: 'over for an hour', nc: 1, until: until - 3602 },
         { id: 'over for less', nc: 1, until: until - 3500 },
       ]);
-      await booted.app.get(DigestCounts).sweep();
+      await booted.app.get(DigestCounts).cleanUp();
       const kept = (await booted.db.manager.find(DigestNonce)).map(({ id }) => id);
       expect(kept.sort()).toEqual([...ids, 'over for less'].sort());
     });
@@ -286,7 +292,7 @@ describe('HTTP Digest', () => {
       const answer = await turnOn(booted, 'guessed', 'the wrong one');
       expect({ status: answer.status, code: answer.body.code }).toEqual({
         status: 403,
-        code: 'wrong_password',
+        code: 'incorrect_password',
       });
       const [event] = await booted.db.manager.findBy(AuditEvent, { target: 'digest:guessed' });
       expect(event).toMatchObject({ event: 'authn_login_fail', userId: 'guessed' });
@@ -296,28 +302,28 @@ describe('HTTP Digest', () => {
 
     it('not with a password that is replaced at the same moment', async () => {
       await addUser(booted, 'hurried', 'the one before');
-      const passwords = booted.app.get(Passwords);
+      const passwords = booted.app.get(PasswordsService);
       const prove = passwords.prove.bind(passwords);
       jest.spyOn(passwords, 'prove').mockImplementationOnce(async (...claim) => {
         const proved = await prove(...claim);
-        const hash = await booted.app.get(Hashing).hash('the one after');
+        const hash = await booted.app.get(PasswordHashing).hash('the one after');
         await booted.db.manager.update(Password, { userId: 'hurried' }, { hash, changedAt: new Date() });
         return proved;
       });
       const { status, body } = await turnOn(booted, 'hurried', 'the one before');
       jest.restoreAllMocks();
-      expect({ status, code: body.code }).toEqual({ status: 403, code: 'wrong_password' });
+      expect({ status, code: body.code }).toEqual({ status: 403, code: 'incorrect_password' });
       expect(await booted.db.manager.existsBy(DigestCredential, { userId: 'hurried' })).toBe(false);
     });
 
     it('not for a machine, which has no password', async () => {
       const machine = client(booted.origin, as({ id: 'acme-machine', kind: 'client' }));
       const { status, body } = await machine.send('PUT', '/digest', { body: { password: DEMO_PASSWORD } });
-      expect({ status, code: body.code }).toEqual({ status: 404, code: 'no_password' });
+      expect({ status, code: body.code }).toEqual({ status: 404, code: 'password_not_set' });
     });
 
     it('not by a credential that reaches less far', async () => {
-      const proof = { method: 'test', at: new Date(), amr: [], bound: false, confined: true } as const;
+      const proof = { method: 'test', at: new Date(), amr: [], bound: false, restricted: true } as const;
       for (const limit of [{ scopes: ['documents:read'] }, { proofs: [proof] as const }]) {
         const limited = client(booted.origin, as({ id: 'bob', ...limit }));
         for (const answer of [
@@ -326,7 +332,7 @@ describe('HTTP Digest', () => {
         ])
           expect({ status: answer.status, code: answer.body.code }).toEqual({
             status: 403,
-            code: 'beyond_your_credential',
+            code: 'limited_credential',
           });
       }
       expect((await send(bobs(await challenge()))).status).toBe(200);
@@ -339,14 +345,14 @@ describe('HTTP Digest', () => {
         send(answerDigest('changing', password, await challenge(), { method: 'GET', uri: DEMO }));
       expect((await signIn('the first of two')).status).toBe(200);
 
-      const hash = await booted.app.get(Hashing).hash('the second of two');
+      const hash = await booted.app.get(PasswordHashing).hash('the second of two');
       await booted.db.manager.update(Password, { userId: 'changing' }, { hash, changedAt: new Date() });
       refused(await signIn('the first of two'));
       refused(await signIn('the second of two'));
       expect((await client(booted.origin, me('changing')).get('/digest')).body).toEqual({ enabled: false });
 
       const others = await booted.db.manager.countBy(DigestCredential, {});
-      await booted.app.get(DigestEnrolment).sweep();
+      await booted.app.get(DigestEnrolment).cleanUp();
       expect(await booted.db.manager.existsBy(DigestCredential, { userId: 'changing' })).toBe(false);
       expect(await booted.db.manager.countBy(DigestCredential, {})).toBe(others - 1);
 
@@ -412,7 +418,9 @@ describe('HTTP Digest', () => {
       throttled(await guess('target', 'guess 11', freshAddress()));
       expect(await failures()).toEqual(before);
       // They count together with those that come another way.
-      const verified = booted.app.get(Passwords).verify('target', 'the right one of all', freshAddress());
+      const verified = booted.app
+        .get(PasswordsService)
+        .verify('target', 'the right one of all', freshAddress());
       await expect(verified).rejects.toThrow(TooManyAttempts);
     });
 
@@ -471,13 +479,13 @@ describe('HTTP Digest', () => {
     });
 
     it('a good answer writes no counter, and a right one that comes too late costs nothing', async () => {
-      await enrolled('busy');
+      await enrolled('temporarily_unavailable');
       const from = freshAddress();
       const challenged = await challenge();
       const answer = (count: number, nonce = challenged.nonce) => {
         const options = { method: 'GET', uri: DEMO, count };
         return send(
-          answerDigest('busy', 'the right one of all', { ...challenged, nonce }, options),
+          answerDigest('temporarily_unavailable', 'the right one of all', { ...challenged, nonce }, options),
           DEMO,
           from,
         );
@@ -887,7 +895,7 @@ describe('the settings of HTTP Digest', () => {
       APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
     };
     const config = (env: Record<string, string>) => digestConfig(Settings.from(env));
-    expect(() => config({ ...production, DIGEST_LEGACY_MD5: 'true' })).toThrow(BadSettings);
+    expect(() => config({ ...production, DIGEST_LEGACY_MD5: 'true' })).toThrow(InvalidSettings);
     expect(() => config({ DIGEST_LEGACY_MD5: 'yes' })).toThrow('DIGEST_LEGACY_MD5 must be true or false.');
     const strict = { algorithms: ['SHA-256', 'SHA-512-256'], qops: ['auth', 'auth-int'] };
     expect(config(production)).toEqual(strict);

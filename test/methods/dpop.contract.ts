@@ -2,7 +2,12 @@ import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypt
 import { DpopClient, dpopProof } from '../../src/methods/dpop/dpop.client.js';
 import { DpopGuard } from '../../src/methods/dpop/dpop.guard.js';
 import { proofKeyOf } from '../../src/methods/dpop/dpop.keys.js';
-import { NOBODYS_JWT, issueAccessToken, type IssuedToken, type TokenOptions } from '../access-tokens.js';
+import {
+  NOBODYS_JWT,
+  issueAccessToken,
+  type IssuedToken,
+  type TokenOptions,
+} from '../support/access-tokens.js';
 import type { Contract, Running } from '../method.contract.js';
 
 export const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;

@@ -4,15 +4,15 @@ import * as openid from 'openid-client';
 import { randomUUID, type KeyObject } from 'node:crypto';
 import { AccessToken } from '../../src/access-tokens/index.js';
 import { Settings } from '../../src/config/index.js';
-import { OneTime, UsedOnce } from '../../src/crypto/index.js';
+import { ReplayStore, UsedValue } from '../../src/crypto/index.js';
 import { DpopClient } from '../../src/methods/dpop/dpop.client.js';
 import { Nonces } from '../../src/methods/dpop/dpop.nonce.js';
 import { Tenant, User } from '../../src/users/index.js';
-import { issueAccessToken, type TokenOptions } from '../access-tokens.js';
-import { boot, client, type Answer, type Booted } from '../app.js';
+import { issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
+import { boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { startProcesses } from '../processes.js';
-import { race } from '../race.js';
+import { startProcesses } from '../support/processes.js';
+import { race } from '../support/race.js';
 import { boundToken, contract, newKey, thumbprintOf } from './dpop.contract.js';
 import { KINDS, forge, otherSignature, publicJwk, type Forgery } from './dpop.forge.js';
 
@@ -59,7 +59,7 @@ describe('dpop', () => {
   const send = (headers: Record<string, string>, path = DEMO) => client(booted.origin).get(path, headers);
   const ask = (holder: Holder, forgery: Partial<Forgery> = {}) =>
     send(withProof(holder.token, proofOf(holder, forgery)));
-  const used = () => booted.db.manager.count(UsedOnce);
+  const used = () => booted.db.manager.count(UsedValue);
 
   /** A 401 that says which half was wrong, brings a nonce, and uses nothing up. */
   const refused = async (asking: () => Promise<Answer>, code: string) => {
@@ -297,21 +297,21 @@ describe('dpop', () => {
     });
 
     it('DPOP-09: a jti takes up as little as any other, for as long as its proof is good, and none without a signature', async () => {
-      await booted.db.manager.clear(UsedOnce);
+      await booted.db.manager.clear(UsedValue);
       const nonce = nonceOf(booted, Date.now() - 60_000);
       for (const jti of ['j', 'j'.repeat(255), '\u{1f511}'.repeat(60)])
         expect((await ask(bob, { claims: { jti, nonce } })).status).toBe(200);
       await wrong({ claims: { jti: 'j'.repeat(256) } });
       await wrong({ claims: { jti: 'j'.repeat(6_000) } });
       for (let i = 0; i < 50; i++) await wrong({ signature: 'AA' });
-      const rows = await booted.db.manager.find(UsedOnce);
+      const rows = await booted.db.manager.find(UsedValue);
       expect(rows.map(({ digest }) => digest.length)).toEqual([43, 43, 43]);
       const soon = Date.now() / 1000 + 62;
       for (const { until } of rows) expect(Math.abs(until - soon)).toBeLessThan(20);
       const answer = await bare('Host: localhost', `DPoP: ${'j'.repeat(1_000_000)}`);
       expect(answer).toMatch(/^HTTP\/1\.1 431 /);
-      for (const { digest } of rows) await booted.db.manager.update(UsedOnce, { digest }, { until: 1 });
-      await booted.app.get(OneTime).sweep();
+      for (const { digest } of rows) await booted.db.manager.update(UsedValue, { digest }, { until: 1 });
+      await booted.app.get(ReplayStore).cleanUp();
       expect(await used()).toBe(0);
     });
 

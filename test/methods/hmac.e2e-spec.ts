@@ -5,17 +5,17 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { AuditEvent } from '../../src/audit/index.js';
 import { Settings } from '../../src/config/index.js';
-import { OneTime, UsedOnce } from '../../src/crypto/index.js';
-import { LastSeen } from '../../src/database/index.js';
+import { ReplayStore, UsedValue } from '../../src/crypto/index.js';
+import { LastUsed } from '../../src/database/index.js';
 import { withHmac } from '../../src/methods/hmac/hmac.client.js';
 import { DEMO_KEY } from '../../src/methods/hmac/hmac.demo.js';
 import { HmacKey } from '../../src/methods/hmac/hmac.entity.js';
 import { formatAuthorization, macOf, newKeyId, textOf, type Signed } from '../../src/methods/hmac/hmac.js';
-import { Credentials, Tenant, User } from '../../src/users/index.js';
-import { as, boot, client, type Booted } from '../app.js';
+import { CredentialsService, Tenant, User } from '../../src/users/index.js';
+import { as, boot, client, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { startProcesses } from '../processes.js';
-import { race } from '../race.js';
+import { startProcesses } from '../support/processes.js';
+import { race } from '../support/race.js';
 import { contract } from './hmac.contract.js';
 
 satisfiesTheContract(contract);
@@ -150,7 +150,7 @@ describe('hmac', () => {
   it('remembers when it was last used, to the minute', async () => {
     const key = await issue();
     await by(key);
-    await booted.app.get(LastSeen).flush();
+    await booted.app.get(LastUsed).flush();
     expect((await row(key.id)).lastUsedAt).toBeInstanceOf(Date);
   });
 
@@ -223,16 +223,16 @@ describe('hmac', () => {
     });
 
     it('a nonce is remembered for longer than its request is good, by any clock, and then forgotten', async () => {
-      await booted.db.manager.clear(UsedOnce);
+      await booted.db.manager.clear(UsedValue);
       const timestamp = now(200);
       expect(await send(credential({ timestamp }))).toEqual(good);
-      const [used] = await booted.db.manager.find(UsedOnce);
+      const [used] = await booted.db.manager.find(UsedValue);
       expect(`${used!.until}`).toBe(`${Number(timestamp) + 600}`);
-      await booted.app.get(OneTime).sweep();
-      expect(await booted.db.manager.count(UsedOnce)).toBe(1);
-      await booted.db.manager.update(UsedOnce, { digest: used!.digest }, { until: Number(now(-2)) });
-      await booted.app.get(OneTime).sweep();
-      expect(await booted.db.manager.count(UsedOnce)).toBe(0);
+      await booted.app.get(ReplayStore).cleanUp();
+      expect(await booted.db.manager.count(UsedValue)).toBe(1);
+      await booted.db.manager.update(UsedValue, { digest: used!.digest }, { until: Number(now(-2)) });
+      await booted.app.get(ReplayStore).cleanUp();
+      expect(await booted.db.manager.count(UsedValue)).toBe(0);
     });
 
     it('HMAC-04: where nonces cannot be remembered, nobody comes in', async () => {
@@ -525,13 +525,13 @@ describe('hmac', () => {
       for (const changes of [{ sealed: 'another' }, { revokedAt: new Date() }]) {
         const { id } = await issue();
         const before = await row(id);
-        const spy = jest.spyOn(Credentials.prototype, 'find').mockImplementationOnce(async () => {
+        const spy = jest.spyOn(CredentialsService.prototype, 'find').mockImplementationOnce(async () => {
           await update(id, changes);
           return before;
         });
         const { status, body } = await bob().post(`/hmac-keys/${id}/rotate`);
         spy.mockRestore();
-        expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
+        expect([status, body.code]).toEqual([409, 'concurrent_rotation']);
         expect(await row(id)).toEqual({ ...before, ...changes });
       }
     });
@@ -561,7 +561,7 @@ describe('hmac', () => {
         await by(narrow, `/hmac-keys/${wide.id}`, { method: 'DELETE' }),
         await by(ending, `/hmac-keys/${wide.id}/rotate`, { method: 'POST' }),
       ])
-        expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+        expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
       expect(await row(wide.id)).toEqual(before);
       expect((await make(narrow, {})).body).toMatchObject({ scopes: ['documents:read'] });
     });

@@ -11,9 +11,9 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { AuditEvent } from '../../src/audit/index.js';
-import { Authenticate, Caller, Public, SelfService, type Principal } from '../../src/auth/index.js';
-import { OneTime, UsedOnce } from '../../src/crypto/index.js';
-import { LastSeen } from '../../src/database/index.js';
+import { Authenticate, Caller, Public, SelfService, type Principal } from '../../src/authentication/index.js';
+import { ReplayStore, UsedValue } from '../../src/crypto/index.js';
+import { LastUsed } from '../../src/database/index.js';
 import { sign, type Algorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import {
   answerKeys,
@@ -29,9 +29,9 @@ import { SignatureError } from '../../src/methods/http-signature/http-signature.
 import { coveredOfAnswer, signatureFields } from '../../src/methods/http-signature/http-signature.signer.js';
 import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
 import { Tenant, User } from '../../src/users/index.js';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { startProcesses } from '../processes.js';
+import { startProcesses } from '../support/processes.js';
 import { contract, keyFor } from './http-signature.contract.js';
 
 satisfiesTheContract(contract);
@@ -101,7 +101,7 @@ describe('http-signature', () => {
   const call = async (signer: Signer, path = DEMO, init?: RequestInit) =>
     answerTo(await withHttpSignature(signer)(request(path, init)));
   const works = async (signer: Signer) => (await call(signer)).status === 200;
-  const nonces = () => booted.db.manager.count(UsedOnce);
+  const nonces = () => booted.db.manager.count(UsedValue);
 
   /** A 401 as every wrong signature gets it, with nothing used up. */
   const refused = (answer: Answer) => {
@@ -210,9 +210,9 @@ describe('http-signature', () => {
       const ask = async (signer: Signer, body: object) =>
         (await call(signer, '/signature-keys', json(JSON.stringify({ name: 'x', jwk, ...body })))).body;
       expect(await ask(reader, {})).toMatchObject({ scopes: ['documents:read'] });
-      expect(await ask(reader, { scopes: ['audit:read'] })).toMatchObject({ code: 'beyond_your_credential' });
+      expect(await ask(reader, { scopes: ['audit:read'] })).toMatchObject({ code: 'limited_credential' });
       const ending = await keyFor(booted, 'bob', undefined, { expiresAt: new Date(Date.now() + 3_600_000) });
-      expect(await ask(ending, {})).toMatchObject({ code: 'beyond_your_credential' });
+      expect(await ask(ending, {})).toMatchObject({ code: 'limited_credential' });
     });
 
     it('is in the audit log from its first day to its last', async () => {
@@ -234,7 +234,7 @@ describe('http-signature', () => {
     it('remembers when it was last used', async () => {
       const signer = await keyFor(booted, 'bob');
       await call(signer);
-      await booted.app.get(LastSeen).flush();
+      await booted.app.get(LastUsed).flush();
       expect((await row(signer.keyid)).lastUsedAt).toBeInstanceOf(Date);
     });
 
@@ -278,14 +278,14 @@ describe('http-signature', () => {
         Buffer.alloc(1),
       ]) {
         const { status, body } = await prove(first.id, signature);
-        expect([status, body.code]).toEqual([403, 'wrong_key_proof']);
+        expect([status, body.code]).toEqual([403, 'invalid_key_proof']);
       }
       const good = sign('ed25519', privateKey, first.challenge);
       const carol = client(booted.origin, as({ id: 'carol' }));
       expect((await prove(first.id, good, carol)).body.code).toBe('not_found');
       expect((await row(first.id)).provedAt).toBe(null);
       expect((await prove(first.id, good)).status).toBe(200);
-      expect((await prove(first.id, good)).body.code).toBe('key_proof_over');
+      expect((await prove(first.id, good)).body.code).toBe('key_proof_expired');
     });
 
     it('cannot be proved when its time is over, nor twice at once, nor when it has ended', async () => {
@@ -295,7 +295,7 @@ describe('http-signature', () => {
       await update(late.id, { challengeUntil: new Date() });
       const proof = (of: { id: string; challenge: string }) =>
         prove(of.id, sign('ed25519', privateKey, of.challenge));
-      expect((await proof(late)).body.code).toBe('key_proof_over');
+      expect((await proof(late)).body.code).toBe('key_proof_expired');
       const twice = await register(jwk);
       const statuses = await Promise.all([1, 2, 3].map(async () => (await proof(twice)).status));
       expect(statuses.toSorted((a, b) => a - b)).toEqual([200, 409, 409]);
@@ -570,7 +570,7 @@ describe('http-signature', () => {
         craft(machine, { changes: { nonce, expires: '9999999999' } }),
       );
       // It is remembered for as long as a request with it would be of this time.
-      await booted.app.get(OneTime).sweep();
+      await booted.app.get(ReplayStore).cleanUp();
       await expectRefused(craft(machine, { changes: { nonce } }));
       // Another key's nonces are its own, and nobody else can use them up.
       const other = await keyFor(booted, 'bob');

@@ -1,8 +1,8 @@
-import type { AuthRequest } from '../../src/auth/index.js';
+import type { AuthRequest } from '../../src/authentication/index.js';
 import { withJwt } from '../../src/methods/jwt/jwt.client.js';
 import { TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtGuard } from '../../src/methods/jwt/jwt.guard.js';
-import { JwtIssuer } from '../../src/methods/jwt/jwt.issuer.js';
+import { JwtIssuer } from '../../src/methods/jwt/jwt.service.js';
 import { User } from '../../src/users/index.js';
 import type { Contract, Running } from '../method.contract.js';
 

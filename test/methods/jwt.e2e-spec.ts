@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHmac, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { AuditEvent } from '../../src/audit/index.js';
-import type { AuthRequest } from '../../src/auth/index.js';
+import type { AuthRequest } from '../../src/authentication/index.js';
 import { SigningKey, SigningKeys } from '../../src/crypto/index.js';
 import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
-import { JwtIssuer } from '../../src/methods/jwt/jwt.issuer.js';
-import { JwtSweep } from '../../src/methods/jwt/jwt.sweep.js';
+import { JwtIssuer } from '../../src/methods/jwt/jwt.service.js';
+import { JwtSweep } from '../../src/methods/jwt/jwt.cleanup.js';
 import { User, endAllSignIns } from '../../src/users/index.js';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { startProcesses } from '../processes.js';
-import { race } from '../race.js';
+import { startProcesses } from '../support/processes.js';
+import { race } from '../support/race.js';
 import { contract } from './jwt.contract.js';
 
 satisfiesTheContract(contract);
@@ -276,7 +276,7 @@ describe('jwt', () => {
         await over({ expiresAt: ago(day + MINUTE) }),
         await over({ revokedAt: ago(day + MINUTE) }),
       ];
-      await booted.app.get(JwtSweep).sweep();
+      await booted.app.get(JwtSweep).cleanUp();
       const { manager } = booted.db;
       for (const id of kept) expect(await manager.countBy(RefreshToken, { familyId: id })).toBe(2);
       for (const id of gone) {
@@ -290,7 +290,7 @@ describe('jwt', () => {
       const narrow = await signIn(booted, 'bob', ['documents:read']);
       const limited = client(booted.origin, { Authorization: `Bearer ${narrow.access_token}` });
       const answer = await limited.send('DELETE', `/token-families/${whole.family}`);
-      expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+      expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
       expect((await limited.send('DELETE', `/token-families/${narrow.family}`)).status).toBe(204);
     });
   });
@@ -633,7 +633,7 @@ describe('jwt', () => {
       expect(unfair).toEqual([]);
       // Who came while it was being used is told so; who came after that has ended the family.
       codes.delete('invalid_grant');
-      expect(codes).toEqual(new Set(['ok', 'already_refreshed']));
+      expect(codes).toEqual(new Set(['ok', 'concurrent_refresh']));
       const live = await processes.db.manager.sql<unknown[]>`
         SELECT "familyId" FROM refresh_tokens WHERE "usedAt" IS NULL GROUP BY "familyId" HAVING COUNT(*) > 1`;
       expect(live).toEqual([]);

@@ -12,7 +12,7 @@ import {
   openAuthority,
   pemOf,
 } from '../../src/methods/mtls/mtls.x509.js';
-import { LIFETIME } from '../../src/methods/mtls/certificates.js';
+import { LIFETIME } from '../../src/methods/mtls/mtls.service.js';
 import { User } from '../../src/users/index.js';
 import type { Contract, Running } from '../method.contract.js';
 

@@ -1,6 +1,6 @@
 import { withAccessToken } from '../../src/methods/oauth/oauth.client.js';
 import { OauthGuard } from '../../src/methods/oauth/oauth.guard.js';
-import { NOBODYS_JWT, issueAccessToken, type TokenOptions } from '../access-tokens.js';
+import { NOBODYS_JWT, issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
 import type { Contract } from '../method.contract.js';
 
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });

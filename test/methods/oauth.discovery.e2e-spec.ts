@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import * as oauth from 'oauth4webapi';
-import { boot, type Booted } from '../app.js';
+import { boot, type Booted } from '../support/app.js';
 
 const CLIENT: oauth.Client = { client_id: 'machine' };
 const secret = oauth.ClientSecretBasic('machine-demo-secret-0123456789abcdef');

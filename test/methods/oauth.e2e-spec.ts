@@ -1,16 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { idOf } from '../../src/access-tokens/index.js';
-import { AuditEvent, Refusals } from '../../src/audit/index.js';
-import { SCOPES, SECOND_FACTOR } from '../../src/auth/index.js';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { SECOND_FACTOR } from '../../src/authentication/index.js';
 import { Settings } from '../../src/config/index.js';
 import { SigningKey, SigningKeys } from '../../src/crypto/index.js';
 import { User } from '../../src/users/index.js';
-import { issueAccessToken, signedByUs, type TokenOptions } from '../access-tokens.js';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { issueAccessToken, signedByUs, type TokenOptions } from '../support/access-tokens.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { clientCert, selfSigned } from './oauth.certificate.js';
+import { clientCert, selfSigned } from '../authorization-server/certificate.js';
 import { contract } from './oauth.contract.js';
+import { SCOPES } from '../../src/permissions.js';
 
 satisfiesTheContract(contract);
 
@@ -77,7 +78,7 @@ describe('a resource server', () => {
           at: expect.any(String),
           amr: ['pwd'],
           bound: false,
-          confined: true,
+          restricted: true,
           client: 'web',
         },
       ],
@@ -158,7 +159,7 @@ describe('what is missing is said', () => {
 
   it('a step up is no wrong credential: the log calls it a refused action', async () => {
     await send((await issue('alice')).token, 'DELETE', '/documents/alice-published-confidential');
-    await booted.app.get(Refusals).flush();
+    await booted.app.get(AuditLog).flush();
     const [event] = await booted.db.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
     expect(event).toMatchObject({ event: 'authz_fail', userId: 'alice', details: { client: 'web' } });
   });

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, createHmac, randomUUID } from 'node:crypto';
 import { User } from '../../src/users/index.js';
-import { issueAccessToken } from '../access-tokens.js';
-import { boot, client, type Answer, type Booted } from '../app.js';
-import { issuersKey, otherServer } from '../access-tokens/issuer.js';
+import { issueAccessToken } from '../support/access-tokens.js';
+import { boot, client, type Answer, type Booted } from '../support/app.js';
+import { issuersKey, otherServer } from '../support/issuer.js';
 
 const AUDIENCE = 'https://api.example.com';
 const now = () => Math.floor(Date.now() / 1000);
@@ -86,7 +86,7 @@ describe('a trusted issuer', () => {
       kind: 'client',
       tenantId: 'acme',
       scopes: ['documents:read', 'documents:write'],
-      proofs: [{ method: 'oauth', bound: false, confined: true, client: 'theirs', amr: [] }],
+      proofs: [{ method: 'oauth', bound: false, restricted: true, client: 'theirs', amr: [] }],
     });
   });
 

@@ -1,10 +1,10 @@
 import { afterAll, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freshDatabase } from '../app.js';
-import { challengePattern } from '../contracts.js';
-import { CALLER, appModule, withHelpers, withKernel } from '../copies/blank.js';
-import { Workshop } from '../copies/copy.js';
+import { freshDatabase } from '../support/app.js';
+import { challengePattern } from '../support/contracts.js';
+import { CALLER, appModule, withHelpers, withKernel } from '../support/copies/blank.js';
+import { Workshop } from '../support/copies/copy.js';
 import { contract } from './oauth.contract.js';
 
 const FOLDER = 'src/methods/oauth';

@@ -107,7 +107,7 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
       op.lies.metadata = { issuer };
       change('op', {});
       const { answer } = await begin();
-      expect([issuer, answer.status, answer.body.code]).toEqual([issuer, 502, 'provider_failed']);
+      expect([issuer, answer.status, answer.body.code]).toEqual([issuer, 502, 'provider_error']);
     }
   });
 

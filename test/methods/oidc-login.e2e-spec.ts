@@ -3,15 +3,15 @@ import { exportJWK, generateKeyPair } from 'jose';
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { AuditEvent } from '../../src/audit/index.js';
-import { Issuers, type Principal } from '../../src/auth/index.js';
+import { IssuerRegistry, type Principal } from '../../src/authentication/index.js';
 import * as oidcLogin from '../../src/methods/oidc-login/index.js';
 import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
 import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
 import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
 import { User, endAllSignIns } from '../../src/users/index.js';
-import { as, boot, client, type Booted } from '../app.js';
-import { slip, withSlip } from '../slip.js';
+import { as, boot, client, type Booted } from '../support/app.js';
+import { slip, withSlip } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';
 import { configured } from './oidc-login.configured.js';
 import { newKey } from './oidc-login.forge.js';
@@ -280,7 +280,7 @@ describe('oidc-login', () => {
       expect((await link('bob')).status).toBe(200);
       expect(await identities({ subject: op.lies.sub })).toHaveLength(1);
       const { status, body } = await link('carol');
-      expect([status, body.code]).toEqual([409, 'identity_taken']);
+      expect([status, body.code]).toEqual([409, 'identity_already_linked']);
       expect((await identities({ subject: op.lies.sub }))[0]!.userId).toBe('bob');
     });
 
@@ -298,10 +298,10 @@ describe('oidc-login', () => {
         ({ method: 'slip', at: new Date(), amr: [], bound: false, ...more }) as Principal['proofs'][0];
       const old = new Date(Date.now() - 5 * 60_000 - 1000);
       for (const [caller, code] of [
-        [as({ id: 'bob', proofs: [proof({ at: old })] }), 'fresh_sign_in_required'],
-        [as({ id: 'bob', proofs: [proof({ method: 'test' })] }), 'fresh_sign_in_required'],
-        [await fresh('bob', { scopes: ['documents:read'] }), 'beyond_your_credential'],
-        [as({ id: 'bob', proofs: [proof({ confined: true })] }), 'beyond_your_credential'],
+        [as({ id: 'bob', proofs: [proof({ at: old })] }), 'reauthentication_required'],
+        [as({ id: 'bob', proofs: [proof({ method: 'test' })] }), 'reauthentication_required'],
+        [await fresh('bob', { scopes: ['documents:read'] }), 'limited_credential'],
+        [as({ id: 'bob', proofs: [proof({ restricted: true })] }), 'limited_credential'],
       ] as const)
         for (const [method, path] of [
           ['POST', '/auth/oidc/op/link'],
@@ -505,15 +505,15 @@ describe('attacks', () => {
 
   describe('OIDCRP-15: what a provider says of its refusal is not repeated', () => {
     it.each([
-      ['access_denied', 403, 'sign_in_refused'],
-      ['login_required', 403, 'sign_in_refused'],
-      ['consent_required', 403, 'sign_in_refused'],
-      ['interaction_required', 403, 'sign_in_refused'],
+      ['access_denied', 403, 'access_denied'],
+      ['login_required', 403, 'access_denied'],
+      ['consent_required', 403, 'access_denied'],
+      ['interaction_required', 403, 'access_denied'],
       ['temporarily_unavailable', 503, 'provider_unavailable'],
       ['server_error', 503, 'provider_unavailable'],
-      ['unauthorized_client', 502, 'provider_failed'],
-      ['invalid_scope', 502, 'provider_failed'],
-      ['<script>alert(1)</script>', 502, 'provider_failed'],
+      ['unauthorized_client', 502, 'provider_error'],
+      ['invalid_scope', 502, 'provider_error'],
+      ['<script>alert(1)</script>', 502, 'provider_error'],
     ])('%s: %d %s', async (error, status, code) => {
       await unchanged(async () => {
         const answer = await signIn('op', (back) => {
@@ -546,7 +546,7 @@ describe('attacks', () => {
       });
       const [event] = (await events({ event: 'authn_login_fail', method: 'oidc-login' })).slice(-1);
       expect(event!.details).toEqual({
-        code: 'sign_in_refused',
+        code: 'access_denied',
         reason: 'the provider signed nobody in',
         provider: 'op',
       });
@@ -618,7 +618,7 @@ describe('attacks', () => {
       await unchanged(async () =>
         expect(await enter('real', {}, { clientSecret: 'wrong' })).toMatchObject({
           status: 502,
-          body: { code: 'provider_failed' },
+          body: { code: 'provider_error' },
         }),
       );
     });
@@ -716,7 +716,7 @@ describe('attacks', () => {
         if (path.includes('well-known')) change('op', {});
         expect(await comeBack(browser, op.authorize(location))).toMatchObject({
           status: 502,
-          body: { code: 'provider_failed' },
+          body: { code: 'provider_error' },
         });
       }
       expect(other.asked).toEqual({});
@@ -750,7 +750,7 @@ describe('attacks', () => {
       const { answer } = await begin();
       expect([answer.status, answer.body.code, answer.headers.getSetCookie()]).toEqual([
         502,
-        'provider_failed',
+        'provider_error',
         [],
       ]);
     });
@@ -808,7 +808,7 @@ describe('oidc-login, ending in each issuer that is installed', () => {
   let names: readonly string[];
   beforeAll(async () => {
     whole = await boot();
-    names = whole.app.get(Issuers).names;
+    names = whole.app.get(IssuerRegistry).names;
     const all = whole.app.get(Providers, { strict: false });
     all.add(configured(op.issuer, { id: 'op', create: { roles: ['viewer'] } }));
   });

@@ -10,20 +10,20 @@ import {
   type AuthMethod,
   type AuthStrategy,
   type Principal,
-} from '../../src/auth/index.js';
+} from '../../src/authentication/index.js';
 import * as oidcLogin from '../../src/methods/oidc-login/index.js';
 import { signInUrl, type Wanted } from '../../src/methods/oidc-login/oidc-login.client.js';
 import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
 import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
 import { User } from '../../src/users/index.js';
-import { boot, testMethod, type Booted } from '../app.js';
-import { SlipIssuer, slip } from '../slip.js';
+import { boot, testMethod, type Booted } from '../support/app.js';
+import { SlipIssuer, slip } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';
 import { configured } from './oidc-login.configured.js';
 import { Forge } from './oidc-login.forge.js';
 
-declare module '../../src/auth/principal.js' {
+declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
     crumb: true;
   }

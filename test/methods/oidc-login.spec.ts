@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { generateKeyPairSync } from 'node:crypto';
-import { BadSettings, Settings } from '../../src/config/index.js';
+import { InvalidSettings, Settings } from '../../src/config/index.js';
 import { oidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';
 import {
   TransactionCookie,
@@ -39,7 +39,7 @@ function faultsOf(providers: unknown, env?: Record<string, string>): readonly st
   try {
     read(providers, env);
   } catch (error) {
-    if (error instanceof BadSettings) return error.faults;
+    if (error instanceof InvalidSettings) return error.faults;
     throw error;
   }
   return [];

@@ -1,15 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { AuditEvent, Refusals } from '../../src/audit/index.js';
-import { Issuers, SCOPES } from '../../src/auth/index.js';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { IssuerRegistry } from '../../src/authentication/index.js';
 import { DEMO_PASSWORD } from '../../src/database/index.js';
 import * as password from '../../src/methods/password/index.js';
 import { loginRequest } from '../../src/methods/password/password.client.js';
 import { formatScope, parseScope, type Login } from '../../src/methods/password/password.js';
-import { Hashing, Password, Passwords } from '../../src/passwords/index.js';
-import { Failures } from '../../src/platform/index.js';
+import { PasswordHashing, Password, PasswordsService } from '../../src/passwords/index.js';
 import { User } from '../../src/users/index.js';
-import { as, boot, client, testMethod, type Answer, type Booted } from '../app.js';
-import { SlipIssuer, slip, withSlip } from '../slip.js';
+import { as, boot, client, testMethod, type Answer, type Booted } from '../support/app.js';
+import { SlipIssuer, slip, withSlip } from '../support/test-issuer.js';
+import { FailedAttempts } from '../../src/rate-limits/index.js';
+import { SCOPES } from '../../src/permissions.js';
 
 const NEW_PASSWORD = 'quite another long password';
 
@@ -23,7 +24,7 @@ async function someone(
   const id = `someone-${nextUser++}`;
   const user = { id, username: id, tenantId: 'acme', roles: ['admin' as const], disabledAt: null, epoch: 0 };
   await booted.db.manager.insert(User, { ...user, kind: 'user', ...more });
-  const hash = typed === null ? undefined : await booted.app.get(Hashing).hash(typed);
+  const hash = typed === null ? undefined : await booted.app.get(PasswordHashing).hash(typed);
   if (hash) await booted.db.manager.insert(Password, { userId: id, hash, changedAt: new Date() });
   return id;
 }
@@ -120,7 +121,7 @@ describe('password', () => {
     });
 
     it('ends in what is installed: another name is refused, naming them, before the password is looked at', async () => {
-      const verify = jest.spyOn(booted.app.get(Hashing), 'verify');
+      const verify = jest.spyOn(booted.app.get(PasswordHashing), 'verify');
       for (const name of ['test', 'password', 'nothing', '', 'constructor', '__proto__'])
         for (const typed of [DEMO_PASSWORD, 'wrong'])
           expect(await signIn(booted, 'bob', { as: name, password: typed })).toMatchObject({
@@ -169,7 +170,7 @@ describe('password', () => {
           details: { code: 'invalid_credentials', reason: 'wrong password for the account bob' },
         },
       ]);
-      await booted.app.get(Refusals).flush();
+      await booted.app.get(AuditLog).flush();
       expect(await events(booted, { requestId })).toEqual(written);
 
       await signIn(booted, 'my own password', { password: 'hunter2 and more' });
@@ -177,10 +178,10 @@ describe('password', () => {
     });
 
     it('counts once: for the account, for its address, and among the wrong credentials of the address', async () => {
-      await booted.app.get(Failures, { strict: false }).flush();
+      await booted.app.get(FailedAttempts, { strict: false }).flush();
       await booted.db.sql`DELETE FROM login_failures`;
       await signIn(booted, await someone(booted), { password: 'wrong' });
-      await booted.app.get(Failures, { strict: false }).flush();
+      await booted.app.get(FailedAttempts, { strict: false }).flush();
       const rows = await booted.db.sql<
         { key: string; points: number }[]
       >`SELECT key, points FROM login_failures`;
@@ -247,12 +248,17 @@ describe('password', () => {
       const id = await someone(booted);
       const here = await signedIn(id);
       const { status, body, headers } = await here.post('/auth/password', change('wrong', NEW_PASSWORD));
-      expect([status, body.code]).toEqual([403, 'wrong_password']);
+      expect([status, body.code]).toEqual([403, 'incorrect_password']);
       expect(await counted(booted)).toBe(2);
-      await booted.app.get(Refusals).flush();
+      await booted.app.get(AuditLog).flush();
       const requestId = headers.get('x-request-id')!;
       expect(await events(booted, { requestId })).toMatchObject([
-        { event: 'authn_login_fail', userId: id, target: `user:${id}`, details: { code: 'wrong_password' } },
+        {
+          event: 'authn_login_fail',
+          userId: id,
+          target: `user:${id}`,
+          details: { code: 'incorrect_password' },
+        },
       ]);
       expect((await here.get('/me')).status).toBe(200);
     });
@@ -293,14 +299,14 @@ describe('password', () => {
       for (const id of [await someone(booted, { password: null }), 'acme-machine']) {
         const caller = client(booted.origin, as({ id, kind: 'client' }));
         const { status, body } = await caller.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
-        expect([status, body.code]).toEqual([404, 'no_password']);
+        expect([status, body.code]).toEqual([404, 'password_not_set']);
       }
     });
 
     it('is done once by two at the same moment', async () => {
       const id = await someone(booted);
       const caller = client(booted.origin, as({ id }));
-      const passwords = booted.app.get(Passwords);
+      const passwords = booted.app.get(PasswordsService);
       const hash = passwords.hash.bind(passwords);
       // Both have proved the old password before either writes the new one.
       let waiting = 2;
@@ -317,7 +323,7 @@ describe('password', () => {
         ),
       );
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204, 409]));
-      expect(answers.find(({ status }) => status === 409)!.body.code).toBe('password_changed_meanwhile');
+      expect(answers.find(({ status }) => status === 409)!.body.code).toBe('concurrent_password_change');
       const winner = answers[0]!.status === 204 ? 'one' : 'two';
       expect((await signIn(booted, id, { password: `${NEW_PASSWORD} ${winner}` })).status).toBe(200);
       expect((await booted.db.manager.findOneByOrFail(User, { id })).epoch).toBe(1);
@@ -355,7 +361,7 @@ describe('password', () => {
       expect(await post(path, body)).toMatchObject({ status: 403, body: { code: 'https_required' } });
       // There is no account in a new production: what matters is that it is looked at.
       expect((await post(path, body, { 'X-Forwarded-Proto': 'https' })).body.code).toMatch(
-        /invalid_credentials|no_password/,
+        /invalid_credentials|password_not_set/,
       );
     }
     await production.close();
@@ -366,7 +372,7 @@ describe('password', () => {
       const wrong = await someone(booted);
       const disabled = await someone(booted, { disabledAt: new Date() });
       const without = await someone(booted, { password: null });
-      const verify = jest.spyOn(booted.app.get(Hashing), 'verify');
+      const verify = jest.spyOn(booted.app.get(PasswordHashing), 'verify');
       const tries: [string, string][] = [
         [wrong, 'wrong'],
         [wrong, ''],
@@ -463,7 +469,7 @@ describe('password, ending in each issuer that is installed', () => {
   let names: readonly string[];
   beforeAll(async () => {
     booted = await boot();
-    names = booted.app.get(Issuers).names;
+    names = booted.app.get(IssuerRegistry).names;
   });
   afterAll(() => booted.close());
 

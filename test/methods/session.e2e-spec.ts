@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { AuditEvent } from '../../src/audit/index.js';
-import { Incoming, Issuers, Public, type AuthRequest, type Principal } from '../../src/auth/index.js';
-import { LastSeen } from '../../src/database/index.js';
+import {
+  CurrentRequest,
+  IssuerRegistry,
+  Public,
+  type AuthRequest,
+  type Principal,
+} from '../../src/authentication/index.js';
+import { LastUsed } from '../../src/database/index.js';
 import { withSession } from '../../src/methods/session/session.client.js';
 import { Session } from '../../src/methods/session/session.entity.js';
 import { MOST_SESSIONS } from '../../src/methods/session/session.issuer.js';
@@ -13,11 +19,11 @@ import {
   hashOf,
   mintSession,
 } from '../../src/methods/session/session.js';
-import { Sessions } from '../../src/methods/session/sessions.js';
-import { SessionSweep } from '../../src/methods/session/session.sweep.js';
+import { Sessions } from '../../src/methods/session/session.service.js';
+import { SessionSweep } from '../../src/methods/session/session.cleanup.js';
 import { User } from '../../src/users/index.js';
 import { DataSource } from 'typeorm';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './session.contract.js';
 
@@ -31,14 +37,14 @@ const MINUTE = 60_000;
 @Controller('ceremony')
 class Ceremony {
   constructor(
-    private readonly issuers: Issuers,
+    private readonly issuers: IssuerRegistry,
     private readonly db: DataSource,
   ) {}
 
   @Post('in')
   @Public()
   @HttpCode(200)
-  async signIn(@Body() body: { id: string; scopes?: string[] }, @Incoming() request: AuthRequest) {
+  async signIn(@Body() body: { id: string; scopes?: string[] }, @CurrentRequest() request: AuthRequest) {
     const { id, kind, tenantId, roles, epoch } = await this.db.manager.findOneByOrFail(User, { id: body.id });
     const proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false } as const;
     const scopes = body.scopes && { scopes: body.scopes };
@@ -150,7 +156,7 @@ describe('session', () => {
     const seenAfter = async (lastSeenAt: Date) => {
       await update(signed.id, { lastSeenAt });
       await by(signed).get('/me');
-      await booted.app.get(LastSeen).flush();
+      await booted.app.get(LastUsed).flush();
       return (await row(signed.id)).lastSeenAt;
     };
     const [lately, earlier] = [ago(MINUTE / 2), ago(2 * MINUTE)];
@@ -176,7 +182,7 @@ describe('session', () => {
     await update(late.id, { expiresAt: ago(day - MINUTE) });
     await update(old.id, { expiresAt: ago(day + MINUTE) });
     await update(ended.id, { revokedAt: ago(day + MINUTE) });
-    await booted.app.get(SessionSweep).sweep();
+    await booted.app.get(SessionSweep).cleanUp();
     const left = (await booted.db.manager.find(Session)).map(({ id }) => id);
     expect(left).toEqual(expect.arrayContaining([good.id, late.id]));
     expect(left).not.toContain(old.id);
@@ -255,7 +261,7 @@ describe('session', () => {
       expect(listed).not.toContain(wide.id);
       for (const path of [`/sessions/${wide.id}`, '/sessions']) {
         const { status, body } = await limited.send('DELETE', path);
-        expect([status, body.code]).toEqual([403, 'beyond_your_credential']);
+        expect([status, body.code]).toEqual([403, 'limited_credential']);
       }
       expect(await works(wide)).toBe(true);
       expect((await limited.send('DELETE', `/sessions/${narrow.id}`)).status).toBe(204);
@@ -585,7 +591,7 @@ describe('session', () => {
           { 'X-CSRF-Token': (await signIn()).token },
           { 'X-CSRF-Token': signed.value },
         ] as Record<string, string | null>[])
-          expect(await write(signed, bad)).toEqual([403, 'csrf']);
+          expect(await write(signed, bad)).toEqual([403, 'invalid_csrf_token']);
       });
 
       it('SESSION-19: an origin is ours when it is the same text, and in no other case', async () => {
@@ -604,7 +610,10 @@ describe('session', () => {
           'atlas.example',
         ])
           for (const site of [null, 'same-origin'])
-            expect(await write(signed, { Origin, 'Sec-Fetch-Site': site })).toEqual([403, 'csrf']);
+            expect(await write(signed, { Origin, 'Sec-Fetch-Site': site })).toEqual([
+              403,
+              'invalid_csrf_token',
+            ]);
       });
 
       it('every method but GET, HEAD and OPTIONS is a write', async () => {
@@ -613,7 +622,7 @@ describe('session', () => {
         for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
           const path =
             method === 'POST' ? '/documents' : method === 'PUT' ? '/documents/x/shares/bob' : '/documents/x';
-          expect((await bare.send(method, path, { body: {} })).body.code).toBe('csrf');
+          expect((await bare.send(method, path, { body: {} })).body.code).toBe('invalid_csrf_token');
         }
         expect((await bare.get('/me')).status).toBe(200);
         expect((await bare.send('HEAD', '/me')).status).toBe(200);
@@ -677,7 +686,11 @@ describe('session', () => {
           { ...OURS, Origin: 'https://evil.example' },
         ] as Record<string, string>[]) {
           const answer = await start({}, headers);
-          expect([answer.status, answer.body.code, setCookies(answer)]).toEqual([403, 'csrf', []]);
+          expect([answer.status, answer.body.code, setCookies(answer)]).toEqual([
+            403,
+            'invalid_csrf_token',
+            [],
+          ]);
         }
         for (const headers of [{}, OURS, { 'Sec-Fetch-Site': 'none' }] as Record<string, string>[])
           expect((await start({}, headers)).status).toBe(200);

@@ -1,5 +1,5 @@
 import { Settings } from '../../src/config/index.js';
-import { accessKeyBox } from '../../src/methods/sigv4/access-keys.js';
+import { accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
 import { withSigV4 } from '../../src/methods/sigv4/sigv4.client.js';
 import { AccessKey } from '../../src/methods/sigv4/sigv4.entity.js';
 import { SigV4Guard } from '../../src/methods/sigv4/sigv4.guard.js';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/index.js';
 import { Settings } from '../../src/config/index.js';
-import { LastSeen } from '../../src/database/index.js';
+import { LastUsed } from '../../src/database/index.js';
 import { Document } from '../../src/documents/index.js';
-import { AccessKeys, accessKeyBox } from '../../src/methods/sigv4/access-keys.js';
+import { AccessKeys, accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
 import { presign, withSigV4, type KeyPair } from '../../src/methods/sigv4/sigv4.client.js';
 import { DEMO_KEY } from '../../src/methods/sigv4/sigv4.demo.js';
 import { AccessKey } from '../../src/methods/sigv4/sigv4.entity.js';
@@ -16,8 +16,8 @@ import {
   stringToSign,
   timeText,
 } from '../../src/methods/sigv4/sigv4.js';
-import { Tenant, User, type Credentials } from '../../src/users/index.js';
-import { as, boot, client, type Booted } from '../app.js';
+import { Tenant, User, type CredentialsService } from '../../src/users/index.js';
+import { as, boot, client, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './sigv4.contract.js';
 import { forge, type Message } from './sigv4.forge.js';
@@ -95,7 +95,7 @@ describe('sigv4', () => {
     it('says when it was last used', async () => {
       const key = await issue();
       await works(key);
-      await booted.app.get(LastSeen).flush();
+      await booted.app.get(LastUsed).flush();
       expect((await row(key.id)).lastUsedAt).toBeInstanceOf(Date);
     });
 
@@ -114,7 +114,7 @@ describe('sigv4', () => {
     });
 
     it('that was rotated or revoked since it was looked at is not rotated', async () => {
-      const { keys } = booted.app.get<unknown>(AccessKeys) as { keys: Credentials<AccessKey> };
+      const { keys } = booted.app.get<unknown>(AccessKeys) as { keys: CredentialsService<AccessKey> };
       for (const changes of [{ sealed: 'another' }, { revokedAt: new Date() }]) {
         const { id } = await issue();
         const before = await row(id);
@@ -124,7 +124,7 @@ describe('sigv4', () => {
         });
         const { status, body } = await bob().post(`/access-keys/${id}/rotate`);
         spy.mockRestore();
-        expect([status, body.code]).toEqual([409, 'rotated_meanwhile']);
+        expect([status, body.code]).toEqual([409, 'concurrent_rotation']);
         expect(await row(id)).toMatchObject({ ...changes, previousSealed: null });
       }
     });
@@ -248,7 +248,7 @@ describe('sigv4', () => {
 
     it('is a bearer of what it was made for: it reaches nothing secret, and makes no credential', async () => {
       const { body } = await send(presigned());
-      expect(body.proofs).toMatchObject([{ method: 'sigv4', bound: false, confined: true }]);
+      expect(body.proofs).toMatchObject([{ method: 'sigv4', bound: false, restricted: true }]);
       const alice = await issue({}, client(booted.origin, as({ id: 'alice', roles: ['admin'] })));
       const secret = `${booted.origin}/documents/alice-draft-secret`;
       expect((await fetch(presign(alice, secret))).status).toBe(404);
@@ -258,7 +258,7 @@ describe('sigv4', () => {
       const answer = await fetch(url, { method: 'POST' });
       expect([answer.status, await answer.json()]).toEqual([
         403,
-        expect.objectContaining({ code: 'beyond_your_credential' }),
+        expect.objectContaining({ code: 'limited_credential' }),
       ]);
       expect((await row(DEMO_KEY.id)).sealed).toBe(before.sealed);
     });
@@ -634,7 +634,7 @@ describe('sigv4', () => {
       ])
         expect([answer.status, await answer.json()]).toEqual([
           403,
-          expect.objectContaining({ code: 'beyond_your_credential' }),
+          expect.objectContaining({ code: 'limited_credential' }),
         ]);
       expect(await booted.db.manager.count(AccessKey)).toBe(before);
       const child = (await (await post(narrow, '/access-keys', { name: 'x' })).json()) as KeyPair;

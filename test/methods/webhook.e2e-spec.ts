@@ -8,8 +8,8 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { AuditEvent } from '../../src/audit/index.js';
-import { SelfService, type AuthRequest, type Principal } from '../../src/auth/index.js';
-import { LastSeen } from '../../src/database/index.js';
+import { SelfService, type AuthRequest, type Principal } from '../../src/authentication/index.js';
+import { LastUsed } from '../../src/database/index.js';
 import { Document } from '../../src/documents/index.js';
 import { signedEvent, withWebhook } from '../../src/methods/webhook/webhook.client.js';
 import { WebhookController } from '../../src/methods/webhook/webhook.controller.js';
@@ -29,10 +29,10 @@ import {
   sign,
 } from '../../src/methods/webhook/webhook.js';
 import { User } from '../../src/users/index.js';
-import { as, boot, client, type Answer, type Booted } from '../app.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { startProcesses, type Processes } from '../processes.js';
-import { race } from '../race.js';
+import { startProcesses, type Processes } from '../support/processes.js';
+import { race } from '../support/race.js';
 import { contract } from './webhook.contract.js';
 
 satisfiesTheContract(contract);
@@ -216,7 +216,7 @@ describe('webhook', () => {
     expect((await client(booted.origin).get('/me', reference)).body).toMatchObject({
       id: 'bob',
       scopes,
-      proofs: [{ method: 'webhook', credentialId: source.id, amr: ['pop'], bound: true, confined: true }],
+      proofs: [{ method: 'webhook', credentialId: source.id, amr: ['pop'], bound: true, restricted: true }],
     });
   });
 
@@ -266,12 +266,12 @@ describe('webhook', () => {
       taken(await deliver(id, attempt(secret)));
       const messages = () => booted.db.manager.findBy(WebhookMessage, { sourceId: id });
       const inbox = booted.app.get(WebhookInbox);
-      await inbox.sweep();
+      await inbox.cleanUp();
       const [message] = await messages();
       expect(Number(message?.until) - now() - 7 * 86_400).toBeLessThanOrEqual(0);
       expect(Number(message?.until) - now() - 7 * 86_400).toBeGreaterThan(-60);
       await booted.db.manager.update(WebhookMessage, { sourceId: id }, { until: now() - 1 });
-      await inbox.sweep();
+      await inbox.cleanUp();
       expect(await messages()).toEqual([]);
     });
 
@@ -301,7 +301,7 @@ describe('webhook', () => {
   it('remembers when its sender was last heard, and is in the audit log from its first day to its last', async () => {
     const { id, secret } = await issue();
     taken(await deliver(id, attempt(secret)));
-    await booted.app.get(LastSeen).flush();
+    await booted.app.get(LastUsed).flush();
     expect((await row(id)).lastUsedAt).toBeInstanceOf(Date);
     await bob().post(`/webhook-sources/${id}/rotate`);
     expect((await bob().send('DELETE', `/webhook-sources/${id}`)).status).toBe(204);
@@ -770,7 +770,7 @@ describe('webhook', () => {
       const narrow = client(booted.origin, as({ id: 'bob', scopes: ['documents:read'] }));
       const wide = await issue({ scopes: ['documents:write'] });
       expect((await narrow.send('DELETE', `/webhook-sources/${wide.id}`)).body.code).toBe(
-        'beyond_your_credential',
+        'limited_credential',
       );
       expect((await narrow.post('/webhook-sources', { name: 'x', scopes: ['documents:write'] })).status).toBe(
         403,

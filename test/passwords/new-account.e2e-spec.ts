@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import { Passwords, addAccount, type NewAccount } from '../../src/passwords/index.js';
+import { PasswordsService, addAccount, type NewAccount } from '../../src/passwords/index.js';
 import { Tenant, User } from '../../src/users/index.js';
-import { boot, type Booted } from '../app.js';
+import { boot, type Booted } from '../support/app.js';
 
 const ACCOUNT: NewAccount = {
   tenant: 'initech',
@@ -23,7 +23,7 @@ describe('an account made by the command', () => {
   it('signs in, where there was nobody before, and is written down without its password', async () => {
     expect(await counts()).toEqual([0, 0]);
     const id = await add();
-    const user = await booted.app.get(Passwords).verify('peter', ACCOUNT.password, '192.0.2.1');
+    const user = await booted.app.get(PasswordsService).verify('peter', ACCOUNT.password, '192.0.2.1');
     expect(user).toMatchObject({
       id,
       tenantId: 'initech',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { faultsOf } from '../../src/passwords/index.js';
+import { passwordFaults } from '../../src/passwords/index.js';
 
 const alone = { username: 'caroline', onlyFactor: true };
 const beside = { ...alone, onlyFactor: false };
@@ -23,28 +23,28 @@ describe('a new password', () => {
     '       a lot of space',
     '\u0000'.padEnd(15, 'NUL is a character'),
   ])('may be any text that is long enough: %j', (password) => {
-    expect(faultsOf(password, alone)).toEqual([]);
+    expect(passwordFaults(password, alone)).toEqual([]);
   });
 
   it('has at least 15 characters where it stands alone, and 8 beside a second factor', () => {
-    expect(faultsOf('xkqj vbnm plrt', alone)).toEqual([LENGTH(15)]);
-    expect(faultsOf('xkqj vbnm plrtw', alone)).toEqual([]);
-    expect(faultsOf('xkqjvbn', beside)).toEqual([LENGTH(8)]);
-    expect(faultsOf('xkqjvbnm', beside)).toEqual([]);
-    expect(faultsOf('', beside)).toEqual([LENGTH(8)]);
+    expect(passwordFaults('xkqj vbnm plrt', alone)).toEqual([LENGTH(15)]);
+    expect(passwordFaults('xkqj vbnm plrtw', alone)).toEqual([]);
+    expect(passwordFaults('xkqjvbn', beside)).toEqual([LENGTH(8)]);
+    expect(passwordFaults('xkqjvbnm', beside)).toEqual([]);
+    expect(passwordFaults('', beside)).toEqual([LENGTH(8)]);
   });
 
   it('has at most 128 characters', () => {
     const text = (length: number) => 'the quick brown fox jumps over '.repeat(5).slice(0, length - 1) + '!';
-    expect(faultsOf(text(128), alone)).toEqual([]);
-    expect(faultsOf(text(129), alone)).toEqual([LONG]);
+    expect(passwordFaults(text(128), alone)).toEqual([]);
+    expect(passwordFaults(text(129), alone)).toEqual([LONG]);
   });
 
   it('is counted in characters, as it is hashed: an emoji is one, and so is an accented letter typed as two', () => {
-    expect(faultsOf('🐎🔋📎🦄🐙🍄🌵', beside)).toEqual([LENGTH(8)]);
-    expect(faultsOf('🐎🔋📎🦄🐙🍄🌵🎲', beside)).toEqual([]);
-    expect(faultsOf('xkqjvbe\u0301', beside)).toEqual([LENGTH(8)]);
-    expect(faultsOf('xkqjvbne\u0301', beside)).toEqual([]);
+    expect(passwordFaults('🐎🔋📎🦄🐙🍄🌵', beside)).toEqual([LENGTH(8)]);
+    expect(passwordFaults('🐎🔋📎🦄🐙🍄🌵🎲', beside)).toEqual([]);
+    expect(passwordFaults('xkqjvbe\u0301', beside)).toEqual([LENGTH(8)]);
+    expect(passwordFaults('xkqjvbne\u0301', beside)).toEqual([]);
   });
 
   it.each([
@@ -60,13 +60,13 @@ describe('a new password', () => {
     'dragondragondragon',
     '123123123123123123',
   ])('ACCOUNT-02: is none of the common ones, also not one repeated: %j', (password) => {
-    expect(faultsOf(password, beside)).toEqual([COMMON]);
+    expect(passwordFaults(password, beside)).toEqual([COMMON]);
   });
 
   it.each(['aaaaaaaaaaaaaaaa', '               ', '🐎'.repeat(16), 'x x x x x x x x x', '               x'])(
     'ACCOUNT-02: is not one character repeated: %j',
     (password) => {
-      expect(faultsOf(password, alone)).toEqual([REPEATED]);
+      expect(passwordFaults(password, alone)).toEqual([REPEATED]);
     },
   );
 
@@ -76,28 +76,28 @@ describe('a new password', () => {
     'xx-c.a.r.o.l.i.n.e-xx',
     'ｃａｒｏｌｉｎｅ ｈｅｒｅ　ａｇａｉｎ',
   ])('ACCOUNT-03: does not contain the username, however it is written: %j', (password) => {
-    expect(faultsOf(password, alone)).toEqual([NAME]);
+    expect(passwordFaults(password, alone)).toEqual([NAME]);
   });
 
   it('ACCOUNT-03: nor the part of it before an @', () => {
     const context = { username: 'caroline@example.com', onlyFactor: true };
-    expect(faultsOf('my name is Caroline!', context)).toEqual([NAME]);
-    expect(faultsOf('an example of my own', context)).toEqual([]);
+    expect(passwordFaults('my name is Caroline!', context)).toEqual([NAME]);
+    expect(passwordFaults('an example of my own', context)).toEqual([]);
   });
 
   it('may contain a username so short that it is in it by chance', () => {
-    expect(faultsOf('bobbing along the river', { username: 'bob', onlyFactor: true })).toEqual([]);
+    expect(passwordFaults('bobbing along the river', { username: 'bob', onlyFactor: true })).toEqual([]);
   });
 
   it.each(['auth-atlas-for-me', 'my Auth Atlas login', 'xx AUTHATLAS xx yy'])(
     'ACCOUNT-03: does not contain the name of the service: %j',
     (password) => {
-      expect(faultsOf(password, alone)).toEqual([PRODUCT]);
+      expect(passwordFaults(password, alone)).toEqual([PRODUCT]);
     },
   );
 
   it('is told all that speaks against it, and is not in what it is told', () => {
-    const faults = faultsOf('Caroline@AuthAtlas', alone);
+    const faults = passwordFaults('Caroline@AuthAtlas', alone);
     expect(faults).toEqual([NAME, PRODUCT]);
     expect(faults.join()).not.toMatch(/caroline|atlas/i);
   });

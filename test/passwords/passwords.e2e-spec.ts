@@ -7,29 +7,29 @@ import { createApp } from '../../src/app.js';
 import { Settings } from '../../src/config/index.js';
 import { DEMO_PASSWORD } from '../../src/database/index.js';
 import {
-  Attempts,
-  Hashing,
+  LoginAttempts,
+  PasswordHashing,
   KnownAddress,
   Password,
-  Passwords,
-  networkOf,
+  PasswordsService,
 } from '../../src/passwords/index.js';
-import { Proofs } from '../../src/passwords/proofs.js';
+import { VerifiedPasswords } from '../../src/passwords/verified-passwords.js';
 import { User } from '../../src/users/index.js';
-import { boot, type Booted } from '../app.js';
+import { boot, type Booted } from '../support/app.js';
+import { networkOf } from '../../src/rate-limits/index.js';
 
 const DAY = 24 * 60 * 60_000;
 
 describe('passwords', () => {
   let booted: Booted;
-  let here: Passwords;
+  let here: PasswordsService;
   /** A second process on the same database, as another instance of the same service. */
   let there: Awaited<ReturnType<typeof createApp>>;
   const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
 
   beforeAll(async () => {
     booted = await boot({ env: { DATA_DIR: folder } });
-    here = booted.app.get(Passwords);
+    here = booted.app.get(PasswordsService);
     there = await (await createApp(booted.app.get(Settings))).init();
   });
   afterAll(async () => {
@@ -51,7 +51,7 @@ describe('passwords', () => {
 
   it('changed by another process are obeyed by this one at once, whatever it remembers', async () => {
     expect((await here.verify('carol', DEMO_PASSWORD, '192.0.2.1')).id).toBe('carol');
-    const hash = await there.get(Hashing).hash('another');
+    const hash = await there.get(PasswordHashing).hash('another');
     await managerOf(there).update(Password, { userId: 'carol' }, { hash });
     await expect(here.verify('carol', DEMO_PASSWORD, '192.0.2.1')).rejects.toThrow('wrong password');
     expect((await here.verify('carol', 'another', '192.0.2.1')).id).toBe('carol');
@@ -64,7 +64,7 @@ describe('passwords', () => {
   });
 
   it('are guessed ten times in all, not ten times at each process', async () => {
-    const processes = [here, there.get(Passwords)] as const;
+    const processes = [here, there.get(PasswordsService)] as const;
     for (let i = 0; i < 10; i++)
       await expect(processes[i % 2]!.verify('alice', `guess ${i}`, `192.0.2.${i + 10}`)).rejects.toThrow(
         'wrong password',
@@ -84,7 +84,7 @@ describe('passwords', () => {
 
   it('are counted for good, even while a transaction of somebody else is rolled back', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
-    const attempts = booted.app.get(Attempts);
+    const attempts = booted.app.get(LoginAttempts);
     const attempt = await attempts.of('mallory', 'mallory', '192.0.2.50');
     let counted: Promise<void> | undefined;
     await booted.db
@@ -100,7 +100,7 @@ describe('passwords', () => {
 
   it('are not counted against an account by an address that is refused', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
-    const attempts = booted.app.get(Attempts);
+    const attempts = booted.app.get(LoginAttempts);
     const attempt = await attempts.of('mallory', 'mallory', '192.0.2.51');
     for (let i = 0; i < 50; i++) await attempts.count({ ...attempt, account: `account ${i}` });
     await expect(attempts.count(attempt)).rejects.toMatchObject({ status: 429 });
@@ -116,7 +116,7 @@ describe('passwords', () => {
       { userId: 'bob', address: '192.0.2.1', seenAt: new Date(Date.now() - 31 * DAY) },
       { userId: 'bob', address: '192.0.2.2', seenAt: new Date(Date.now() - 29 * DAY) },
     ]);
-    await booted.app.get(Attempts).sweep();
+    await booted.app.get(LoginAttempts).cleanUp();
     expect((await rows()).map(({ key }) => key)).toEqual(['new']);
     const known = await booted.db.manager.find(KnownAddress);
     expect(known.map(({ address }) => address)).toEqual(['192.0.2.2']);
@@ -131,7 +131,7 @@ describe('passwords', () => {
         'address',
       ]);
       // A new hash, so that the password is verified and not remembered.
-      const hash = await booted.app.get(Hashing).hash(DEMO_PASSWORD);
+      const hash = await booted.app.get(PasswordHashing).hash(DEMO_PASSWORD);
       await booted.db.manager.update(Password, { userId: 'bob' }, { hash });
       return seenAt;
     };
@@ -157,7 +157,7 @@ describe('passwords', () => {
   it('are remembered as proved for five minutes, and no failure ever', async () => {
     jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
     jest.advanceTimersByTime(1);
-    const proofs = new Proofs();
+    const proofs = new VerifiedPasswords();
     let proved = 0;
     const prove = (...claim: string[]) => proofs.once(claim, async () => void proved++);
     await prove('bob', 'secret');

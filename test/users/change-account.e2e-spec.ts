@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Like } from 'typeorm';
 import { AuditEvent, AuditLog } from '../../src/audit/index.js';
 import { DEMO_PASSWORD } from '../../src/database/index.js';
-import { Passwords, setPassword } from '../../src/passwords/index.js';
+import { PasswordsService, setPassword } from '../../src/passwords/index.js';
 import { User, changeRoles, disableAccount } from '../../src/users/index.js';
-import { boot, type Booted } from '../app.js';
-import { allContracts, send } from '../contracts.js';
+import { boot, type Booted } from '../support/app.js';
+import { allContracts, send } from '../support/contracts.js';
 import type { Credential } from '../method.contract.js';
 
 const contracts = await allContracts();
@@ -55,7 +55,8 @@ describe('what the command does to an account', () => {
   });
 
   it('a new password takes the place of the one before, and ends its sign-ins', async () => {
-    const verify = (password: string) => booted.app.get(Passwords).verify('dave', password, '192.0.2.1');
+    const verify = (password: string) =>
+      booted.app.get(PasswordsService).verify('dave', password, '192.0.2.1');
     const { epoch } = await verify(DEMO_PASSWORD);
     await setPassword(booted.db, log, 'dave', 'tall giraffes read slowly');
     await expect(verify(DEMO_PASSWORD)).rejects.toThrow();

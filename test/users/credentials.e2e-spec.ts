@@ -3,10 +3,15 @@ import { Module } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { Column, Entity, PrimaryColumn, Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import type { AuthMethod, Principal, Proof } from '../../src/auth/index.js';
-import { INSTANT } from '../../src/database/index.js';
-import { Credentials, accountOfLive, credentialFinder, type Credential } from '../../src/users/index.js';
-import { boot, type Booted } from '../app.js';
+import type { AuthMethod, Principal, Proof } from '../../src/authentication/index.js';
+import { DATE_COLUMN } from '../../src/database/index.js';
+import {
+  CredentialsService,
+  accountOfActive,
+  credentialQuery,
+  type Credential,
+} from '../../src/users/index.js';
+import { boot, type Booted } from '../support/app.js';
 
 @Entity('badges')
 class Badge implements Credential {
@@ -15,10 +20,10 @@ class Badge implements Credential {
   @Column({ type: 'varchar', length: 100 }) name!: string;
   @Column({ type: 'varchar', length: 10 }) colour!: string;
   @Column({ type: 'simple-json', nullable: true }) scopes!: string[] | null;
-  @Column({ type: INSTANT }) createdAt!: Date;
-  @Column({ type: INSTANT, nullable: true }) expiresAt!: Date | null;
-  @Column({ type: INSTANT, nullable: true }) lastUsedAt!: Date | null;
-  @Column({ type: INSTANT, nullable: true }) revokedAt!: Date | null;
+  @Column({ type: DATE_COLUMN }) createdAt!: Date;
+  @Column({ type: DATE_COLUMN, nullable: true }) expiresAt!: Date | null;
+  @Column({ type: DATE_COLUMN, nullable: true }) lastUsedAt!: Date | null;
+  @Column({ type: DATE_COLUMN, nullable: true }) revokedAt!: Date | null;
 }
 
 class Badges1800000000000 implements MigrationInterface {
@@ -34,8 +39,8 @@ class Badges1800000000000 implements MigrationInterface {
           { name: 'name', type: 'varchar', length: '100' },
           { name: 'colour', type: 'varchar', length: '10' },
           { name: 'scopes', type: 'text', isNullable: true },
-          { name: 'createdAt', type: INSTANT },
-          ...nullable.map((name) => ({ name, type: INSTANT, isNullable: true })),
+          { name: 'createdAt', type: DATE_COLUMN },
+          ...nullable.map((name) => ({ name, type: DATE_COLUMN, isNullable: true })),
         ],
       }),
     );
@@ -80,10 +85,10 @@ const refusal = (status: number, code: string) =>
 
 describe("an account's own credentials, of whatever kind", () => {
   let booted: Booted;
-  let own: Credentials<Badge>;
+  let own: CredentialsService<Badge>;
   beforeAll(async () => {
     booted = await boot({ methods: [badges, issues] as unknown as AuthMethod[] });
-    own = new Credentials(booted.db, booted.app.get(AuditLog, { strict: false }), Badge, 'badge');
+    own = new CredentialsService(booted.db, booted.app.get(AuditLog, { strict: false }), Badge, 'badge');
   });
   afterAll(() => booted.close());
 
@@ -118,7 +123,7 @@ describe("an account's own credentials, of whatever kind", () => {
     const reader = user('bob', { scopes: ['documents:read'] });
     expect(own.scopesFor(reader, undefined)).toEqual(['documents:read']);
     expect(own.scopesFor(bob, undefined)).toBeNull();
-    const beyond = refusal(403, 'beyond_your_credential');
+    const beyond = refusal(403, 'limited_credential');
     for (const scopes of [null, ['documents:write'], ['documents:read', 'documents:write']])
       await expect(own.add(reader, badge(bob, { scopes }))).rejects.toEqual(beyond);
     const wide = await own.add(bob, badge(bob));
@@ -128,8 +133,8 @@ describe("an account's own credentials, of whatever kind", () => {
   });
 
   it('are not made by one that ends, or works from some addresses only: they could not be held to that', async () => {
-    const confined = user('bob', { proofs: [{ ...proof, confined: true }] });
-    await expect(own.add(confined, badge(bob))).rejects.toEqual(refusal(403, 'beyond_your_credential'));
+    const restricted = user('bob', { proofs: [{ ...proof, restricted: true }] });
+    await expect(own.add(restricted, badge(bob))).rejects.toEqual(refusal(403, 'limited_credential'));
   });
 
   it('of two rotations at once, one does', async () => {
@@ -137,7 +142,7 @@ describe("an account's own credentials, of whatever kind", () => {
     const turn = (colour: string) => own.rotate(bob, row, { colour: 'red' }, { colour });
     const ends = await Promise.allSettled([turn('green'), turn('blue')]);
     expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    expect(ends).toContainEqual({ status: 'rejected', reason: refusal(409, 'rotated_meanwhile') });
+    expect(ends).toContainEqual({ status: 'rejected', reason: refusal(409, 'concurrent_rotation') });
     expect(await eventsOf(row.id)).toEqual([
       ['authn_token_created', 'bob', {}],
       ['authn_token_created', 'bob', { rotated: true }],
@@ -153,12 +158,12 @@ describe("an account's own credentials, of whatever kind", () => {
   });
 
   it('are found with their account in one query, and are no good once revoked or expired', async () => {
-    const find = credentialFinder(booted.db, 'badges', []);
+    const find = credentialQuery(booted.db, 'badges', []);
     const refused = (reason: string) => Object.assign(new Error(reason), { about: () => new Error(reason) });
     const found = async (more: Partial<Badge>) => {
       const row = badge(bob, more);
       await booted.db.manager.insert(Badge, row);
-      return accountOfLive((await find(row.id))!, refused as never);
+      return accountOfActive((await find(row.id))!, refused as never);
     };
     const [past, future] = [new Date(Date.now() - 1), new Date(Date.now() + 60_000)];
     expect(await found({ expiresAt: future })).toMatchObject({

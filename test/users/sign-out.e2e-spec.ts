@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/index.js';
-import { BadCredential, type AuthRequest } from '../../src/auth/index.js';
+import { BadCredential, type AuthRequest } from '../../src/authentication/index.js';
 import { User, principalOf } from '../../src/users/index.js';
-import { as, boot, client, testMethod, type Booted } from '../app.js';
-import { SlipIssuer, slip, withSlip } from '../slip.js';
+import { as, boot, client, testMethod, type Booted } from '../support/app.js';
+import { SlipIssuer, slip, withSlip } from '../support/test-issuer.js';
 
 describe('POST /auth/logout', () => {
   let booted: Booted;
@@ -58,7 +58,7 @@ describe('POST /auth/logout', () => {
   it('everywhere: not for a sign-in that is limited to some scopes, while others are not', async () => {
     const [limited, whole] = [await signedIn('bob', ['documents:read']), await signedIn('bob')];
     const answer = await limited.post('/auth/logout', { everywhere: true });
-    expect([answer.status, answer.body.code]).toEqual([403, 'beyond_your_credential']);
+    expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
     for (const each of [limited, whole]) expect((await each.get('/me')).status).toBe(200);
     expect((await limited.post('/auth/logout')).status).toBe(204);
   });

@@ -1,13 +1,13 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
+import { Authenticate, Caller, SelfService, type Principal } from '../../authentication/index.js';
 import { isAddressRange } from '../../config/index.js';
-import { NEW_CREDENTIAL, ROTATION } from '../../users/index.js';
+import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/index.js';
 import type { ApiKey } from './api-key.entity.js';
-import { ApiKeys } from './api-keys.js';
+import { ApiKeyService } from './api-key.service.js';
 
 const NewKey = z.strictObject({
-  ...NEW_CREDENTIAL,
+  ...NEW_CREDENTIAL_FIELDS,
   allowedIps: z
     .array(z.string().refine(isAddressRange, 'must be an address or a range, as 10.0.0.0/8'))
     .min(1)
@@ -30,7 +30,7 @@ const view = ({ id, name, scopes, allowedIps, createdAt, expiresAt, lastUsedAt, 
 @Controller()
 @SelfService()
 export class ApiKeyController {
-  constructor(private readonly keys: ApiKeys) {}
+  constructor(private readonly keys: ApiKeyService) {}
 
   @Get('demo/api-key')
   @Authenticate('api-key')
@@ -56,7 +56,7 @@ export class ApiKeyController {
   async rotate(
     @Caller() caller: Principal,
     @Param('id') id: string,
-    @Body({ schema: ROTATION }) { overlapSeconds }: z.output<typeof ROTATION>,
+    @Body({ schema: ROTATION_SCHEMA }) { overlapSeconds }: z.output<typeof ROTATION_SCHEMA>,
   ) {
     const { row, key } = await this.keys.rotate(caller, id, overlapSeconds);
     return { ...view(row), key };

@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Demo } from '../../database/index.js';
+import { DemoData } from '../../database/index.js';
 import { ApiKey } from './api-key.entity.js';
 import { mintKey } from './api-key.js';
 
@@ -17,7 +17,7 @@ export const DEMO_KEY = ofBob.key;
 
 @Injectable()
 export class ApiKeyDemo implements OnApplicationBootstrap {
-  constructor(private readonly demo: Demo) {}
+  constructor(private readonly demo: DemoData) {}
 
   async onApplicationBootstrap(): Promise<void> {
     await this.demo.once('api-keys', async (manager) => {

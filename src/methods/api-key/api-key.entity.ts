@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User } from '../../users/index.js';
 
 @Entity('api_keys')
@@ -27,7 +27,7 @@ export class ApiKey {
   @Column({ type: 'varchar', length: 64, nullable: true })
   previousHash!: string | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
   /** Null: no ceiling but the owner's roles. */
@@ -43,16 +43,16 @@ export class ApiKey {
   @Column({ type: 'varchar', length: 16, nullable: true })
   parentId!: string | null;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
   /** To the minute: a write for every request would make a read API write. */
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 }

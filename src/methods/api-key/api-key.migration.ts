@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class ApiKeys1700000200000 implements MigrationInterface {
   name = 'ApiKeys1700000200000';
@@ -14,17 +14,17 @@ export class ApiKeys1700000200000 implements MigrationInterface {
           { name: 'name', type: 'varchar', length: '100' },
           { name: 'secretHash', type: 'varchar', length: '64' },
           { name: 'previousHash', type: 'varchar', length: '64', isNullable: true },
-          { name: 'previousUntil', type: INSTANT, isNullable: true },
+          { name: 'previousUntil', type: DATE_COLUMN, isNullable: true },
           { name: 'scopes', type: 'text', isNullable: true },
           { name: 'allowedIps', type: 'text', isNullable: true },
           { name: 'parentId', type: 'varchar', length: '16', isNullable: true },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'expiresAt', type: INSTANT, isNullable: true },
-          { name: 'lastUsedAt', type: INSTANT, isNullable: true },
-          { name: 'revokedAt', type: INSTANT, isNullable: true },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'expiresAt', type: DATE_COLUMN, isNullable: true },
+          { name: 'lastUsedAt', type: DATE_COLUMN, isNullable: true },
+          { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['parentId'] }],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
   }

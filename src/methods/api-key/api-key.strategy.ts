@@ -8,13 +8,14 @@ import {
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
-import { LastSeen, instantOf, instantOrNull } from '../../database/index.js';
+  LastUsedPort,
+} from '../../authentication/index.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
 import {
-  accountOfLive,
-  credentialFinder,
+  accountOfActive,
+  credentialQuery,
   principalOf,
-  scopesOf,
+  scopesFromRow,
   type CredentialRow,
 } from '../../users/index.js';
 import { ApiKey } from './api-key.entity.js';
@@ -41,10 +42,10 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
 
   constructor(
     dataSource: DataSource,
-    private readonly lastSeen: LastSeen,
+    private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialFinder<Row>(dataSource, 'api_keys', COLUMNS);
+    this.find = credentialQuery<Row>(dataSource, 'api_keys', COLUMNS);
   }
 
   claims(request: AuthRequest): boolean {
@@ -59,21 +60,21 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
     // Both are compared whether or not the first matches, and for an unknown key as well.
     const hash = hashSecret(parsed.secret);
     const current = sameHash(hash, key?.secretHash);
-    const previous = sameHash(hash, key?.previousHash) && instantOf(key?.previousUntil ?? now) > now;
+    const previous = sameHash(hash, key?.previousHash) && dateFromRow(key?.previousUntil ?? now) > now;
     if (!key || !(current || previous)) throw refused('unknown key or wrong secret');
-    const account = accountOfLive(key, refused);
+    const account = accountOfActive(key, refused);
     if (key.allowedIps && !allowsAddress(JSON.parse(key.allowedIps) as string[], request.ip))
-      throw refused(`the key ${key.id} is not allowed from ${request.ip}`).about(account);
+      throw refused(`the key ${key.id} is not allowed from ${request.ip}`).ofAccount(account);
     const proof = {
       method: 'api-key',
       credentialId: key.id,
       at: now,
       amr: [],
       bound: false,
-      ...(key.expiresAt || key.allowedIps ? ({ confined: true } as const) : {}),
+      ...(key.expiresAt || key.allowedIps ? ({ restricted: true } as const) : {}),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesOf(key));
-    this.lastSeen.touch(ApiKey, 'lastUsedAt', key.id, instantOrNull(key.lastUsedAt));
+    const principal = principalOf(account, proof, refused, scopesFromRow(key));
+    this.lastUsed.touch(ApiKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
     return principal;
   }
 }

@@ -1,9 +1,9 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { DEMO_KEY } from './api-key.demo.js';
 import { ApiKey } from './api-key.entity.js';
 import { ApiKeys1700000200000 } from './api-key.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     'api-key': true;
   }

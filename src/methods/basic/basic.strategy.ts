@@ -7,17 +7,17 @@ import {
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
-import { Passwords } from '../../passwords/index.js';
+} from '../../authentication/index.js';
+import { PasswordsService } from '../../passwords/index.js';
 import { principalOf } from '../../users/index.js';
 import { parseBasic, speaksBasic } from './basic.js';
 
 @Injectable()
 export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implements AuthStrategy {
   readonly challenge = new Challenge('Basic', { realm: 'auth-atlas', charset: 'UTF-8' });
-  readonly revealing = true;
+  readonly sendsSecret = true;
 
-  constructor(private readonly passwords: Passwords) {
+  constructor(private readonly passwords: PasswordsService) {
     super();
   }
 

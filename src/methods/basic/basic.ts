@@ -1,4 +1,4 @@
-import { BadCredential } from '../../auth/index.js';
+import { BadCredential } from '../../authentication/index.js';
 
 /**
  * HTTP Basic (RFC 7617), as it travels:

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { instantOf } from '../../database/index.js';
-import { USER_COLUMNS, userFrom, usernameOf, type User, type UserRow } from '../../users/index.js';
+import { dateFromRow } from '../../database/index.js';
+import { USER_COLUMNS, userFromRow, normalizeUsername, type User, type UserRow } from '../../users/index.js';
 import type { DigestAnswer } from './digest.parser.js';
 import { DigestSecrets } from './digest.secrets.js';
 
@@ -46,7 +46,7 @@ export class DigestAccounts {
 
   async find(answer: DigestAnswer): Promise<DigestAccount> {
     const row = await this.row(answer);
-    const user = row && userFrom(row);
+    const user = row && userFromRow(row);
     const kept = user ? { sealed: row.sealed, userId: user.id } : this.secrets.decoy;
     const ha1 = this.secrets.open(kept, answer.algorithm);
     const flaw = !row
@@ -58,7 +58,7 @@ export class DigestAccounts {
   private async row({ username, userhash, algorithm }: DigestAnswer): Promise<Row | undefined> {
     // MD5 is for clients that know no userhash.
     const by = !userhash ? 'username' : algorithm === 'MD5' ? undefined : algorithm;
-    const name = userhash ? /^[\da-f]{64}$/.exec(username)?.[0] : usernameOf(username);
+    const name = userhash ? /^[\da-f]{64}$/.exec(username)?.[0] : normalizeUsername(username);
     const sql = `${this.select} ${BY[by ?? 'username']} = ${this.parameter}`;
     const [row] = await this.dataSource.query<Row[]>(sql, [(by && name) ?? '']);
     return row;
@@ -66,7 +66,7 @@ export class DigestAccounts {
 
   private flawOf(row: Row, { username, userhash }: DigestAnswer): string | undefined {
     if (row.user_disabledAt) return `the account ${row.user_id} is disabled`;
-    if (instantOf(row.passwordChangedAt).getTime() !== instantOf(row.changedAt).getTime())
+    if (dateFromRow(row.passwordChangedAt).getTime() !== dateFromRow(row.changedAt).getTime())
       return `the account ${row.user_id} has another password since`;
     // The name is part of the hash: this one has no other spelling, as usernames elsewhere have.
     if (!userhash && username !== row.user_username) return `the account ${row.user_id} has another spelling`;

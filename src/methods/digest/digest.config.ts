@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BadSettings, type Settings } from '../../config/index.js';
+import { InvalidSettings, type Settings } from '../../config/index.js';
 import type { Algorithm, Qop } from './digest.js';
 
 /** Part of every H(A1): with another realm, everybody has to turn Digest on anew. */
@@ -23,7 +23,7 @@ export interface DigestConfig {
 export function digestConfig(settings: Settings): DigestConfig {
   const { DIGEST_LEGACY_MD5: legacy, DIGEST_REQUIRE_AUTH_INT: whole } = settings.section(schema);
   if (legacy === 'true' && settings.production)
-    throw new BadSettings(['DIGEST_LEGACY_MD5 may not be true in production.']);
+    throw new InvalidSettings(['DIGEST_LEGACY_MD5 may not be true in production.']);
   return {
     algorithms: legacy === 'true' ? ['SHA-256', 'SHA-512-256', 'MD5'] : ['SHA-256', 'SHA-512-256'],
     qops: whole === 'true' ? ['auth-int'] : ['auth', 'auth-int'],

@@ -3,12 +3,12 @@ import { z } from 'zod';
 import {
   Authenticate,
   Caller,
-  Incoming,
+  CurrentRequest,
   SelfService,
   type AuthRequest,
   type Principal,
-} from '../../auth/index.js';
-import { DigestEnrolment } from './digest.enrolment.js';
+} from '../../authentication/index.js';
+import { DigestEnrolment } from './digest.service.js';
 import type { DigestCredential } from './digest.entity.js';
 
 /** Far above what any password may have. */
@@ -36,7 +36,7 @@ export class DigestController {
   @Put('digest')
   async enable(
     @Caller() caller: Principal,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
     @Body({ schema: Enable }) { password }: z.output<typeof Enable>,
   ) {
     return view(await this.enrolment.enable(caller, password, request.ip));

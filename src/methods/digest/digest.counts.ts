@@ -1,6 +1,6 @@
 import { Injectable, ServiceUnavailableException } from '@nestjs/common';
 import { DataSource, LessThan } from 'typeorm';
-import { HourlySweep } from '../../database/index.js';
+import { HourlyCleanup } from '../../database/index.js';
 import { DigestNonce } from './digest.entity.js';
 import type { Nonce } from './digest.nonce.js';
 
@@ -11,7 +11,7 @@ const seconds = (milliseconds: number) => Math.ceil(milliseconds / 1000);
  * a nonce rightly gets a row.
  */
 @Injectable()
-export class DigestCounts extends HourlySweep {
+export class DigestCounts extends HourlyCleanup {
   private readonly sql: string;
 
   constructor(private readonly dataSource: DataSource) {
@@ -38,7 +38,7 @@ export class DigestCounts extends HourlySweep {
   }
 
   /** Removes nonces that have been old for an hour: the clocks of the processes may differ by less. */
-  async sweep(): Promise<void> {
+  async cleanUp(): Promise<void> {
     const { manager } = this.dataSource;
     await manager.delete(DigestNonce, { until: LessThan(seconds(Date.now()) - 60 * 60) });
   }

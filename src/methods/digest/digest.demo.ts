@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DEMO_PASSWORD, Demo } from '../../database/index.js';
+import { DEMO_PASSWORD, DemoData } from '../../database/index.js';
 import { Password } from '../../passwords/index.js';
 import { DigestCredential } from './digest.entity.js';
 import { DigestSecrets } from './digest.secrets.js';
@@ -8,7 +8,7 @@ import { DigestSecrets } from './digest.secrets.js';
 @Injectable()
 export class DigestDemo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: Demo,
+    private readonly demo: DemoData,
     private readonly secrets: DigestSecrets,
   ) {}
 

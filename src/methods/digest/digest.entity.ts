@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User } from '../../users/index.js';
 
 /** An account that may sign in by Digest, with the password that it had then. */
@@ -25,10 +25,10 @@ export class DigestCredential {
   userhashSha512256!: string;
 
   /** Of the password that it was made of: when the account has another one, this is over. */
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   passwordChangedAt!: Date;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   enabledAt!: Date;
 }
 

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { Attempts, Proofs, networkOf } from '../../passwords/index.js';
-import { usernameOf } from '../../users/index.js';
+import { LoginAttempts, VerifiedPasswords } from '../../passwords/index.js';
+import { normalizeUsername } from '../../users/index.js';
 import type { DigestAccount } from './digest.accounts.js';
+import { networkOf } from '../../rate-limits/index.js';
 
 /** What came of holding an answer against an account; a right one that cannot be used came too late, or again. */
 export type Outcome = 'good' | 'right' | 'wrong';
@@ -9,9 +10,9 @@ export type Outcome = 'good' | 'right' | 'wrong';
 /** Who answers wrongly guesses a password: it counts together with all other guesses at the account. */
 @Injectable()
 export class DigestGuesses {
-  private readonly proofs = new Proofs();
+  private readonly proofs = new VerifiedPasswords();
 
-  constructor(private readonly attempts: Attempts) {}
+  constructor(private readonly attempts: LoginAttempts) {}
 
   /**
    * Settles before the caller learns of the outcome. Who has given a good answer from the same address in the last five
@@ -27,7 +28,7 @@ export class DigestGuesses {
     ip: string,
   ): Promise<void> {
     const address = networkOf(ip);
-    const name = user?.username ?? usernameOf(username) ?? username;
+    const name = user?.username ?? normalizeUsername(username) ?? username;
     const count = async () => {
       const attempt = await this.attempts.of(name, user?.id ?? '', address);
       await this.attempts.refuseIfFull(attempt);

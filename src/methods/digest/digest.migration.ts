@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class Digest1700000403000 implements MigrationInterface {
   name = 'Digest1700000403000';
@@ -13,11 +13,11 @@ export class Digest1700000403000 implements MigrationInterface {
           { name: 'sealed', type: 'text' },
           { name: 'userhashSha256', type: 'varchar', length: '64' },
           { name: 'userhashSha512256', type: 'varchar', length: '64' },
-          { name: 'passwordChangedAt', type: INSTANT },
-          { name: 'enabledAt', type: INSTANT },
+          { name: 'passwordChangedAt', type: DATE_COLUMN },
+          { name: 'enabledAt', type: DATE_COLUMN },
         ],
         indices: [{ columnNames: ['userhashSha256'] }, { columnNames: ['userhashSha512256'] }],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
     await runner.createTable(

@@ -4,7 +4,7 @@ import { DigestAccounts } from './digest.accounts.js';
 import { DigestController } from './digest.controller.js';
 import { DigestCounts } from './digest.counts.js';
 import { DigestDemo } from './digest.demo.js';
-import { DigestEnrolment } from './digest.enrolment.js';
+import { DigestEnrolment } from './digest.service.js';
 import { DigestGuesses } from './digest.guesses.js';
 import { DigestSecrets } from './digest.secrets.js';
 import { DigestStrategy } from './digest.strategy.js';

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto';
 import type { Settings } from '../../config/index.js';
-import { Keyring } from '../../crypto/index.js';
+import { DerivedKeys } from '../../crypto/index.js';
 
 const GOOD_FOR = 5 * 60_000;
 
@@ -22,13 +22,13 @@ export interface Nonce {
  * whoever asks for a million of them takes up no memory, and each process knows those of the others.
  */
 export class Nonces {
-  private readonly keys: Keyring;
+  private readonly keys: DerivedKeys;
 
   constructor(
     settings: Settings,
     private readonly realm: string,
   ) {
-    this.keys = new Keyring(settings, 'digest nonces');
+    this.keys = new DerivedKeys(settings, 'digest nonces');
   }
 
   fresh(now = Date.now()): string {

@@ -7,7 +7,7 @@ import {
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
 import { principalOf, type User } from '../../users/index.js';
 import { DigestAccounts } from './digest.accounts.js';
@@ -31,7 +31,7 @@ const EMPTY = Buffer.alloc(0);
 export class DigestStrategy extends PassportStrategy(Strategy, 'digest') implements AuthStrategy {
   readonly challenge: Challenge;
   /** Who reads an answer cannot send it again, and can try passwords against it at home. */
-  readonly revealing = true;
+  readonly sendsSecret = true;
   private readonly config: DigestConfig;
   private readonly nonces: Nonces;
 
@@ -92,7 +92,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
     const next = nonce.waning ? this.nonces.fresh() : undefined;
     const info = (body: Buffer) => formatInfo(answer, responseOf(ha1, answer, '', body), next);
     if (answer.qop === 'auth') request.setHeader('Authentication-Info', info(EMPTY));
-    else request.onAnswer(({ body }) => ({ 'Authentication-Info': info(body) }));
+    else request.onSend(({ body }) => ({ 'Authentication-Info': info(body) }));
   }
 
   private ask(algorithm: Algorithm, nonce: { nonce?: string }): Challenge {
@@ -118,5 +118,5 @@ function parsed(authorization: string): DigestAnswer {
 
 function refused(reason: string, user?: User, params: Record<string, string> = {}): BadCredential {
   const refusal = new BadCredential(CODE, reason, params);
-  return user ? refusal.about(user) : refusal;
+  return user ? refusal.ofAccount(user) : refusal;
 }

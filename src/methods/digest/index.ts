@@ -1,9 +1,9 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { DEMO_PASSWORD } from '../../database/index.js';
 import { DigestCredential, DigestNonce } from './digest.entity.js';
 import { Digest1700000403000 } from './digest.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     digest: true;
   }

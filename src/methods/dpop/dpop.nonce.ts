@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import type { Settings } from '../../config/index.js';
-import { Keyring } from '../../crypto/index.js';
+import { DerivedKeys } from '../../crypto/index.js';
 
 const GOOD_FOR = 2 * 60_000;
 
@@ -22,11 +22,11 @@ export interface Nonce {
  * was made, so that nobody who has the key for a moment makes proofs for later.
  */
 export class Nonces {
-  private readonly keys: Keyring;
+  private readonly keys: DerivedKeys;
   private readonly server: string;
 
   constructor(settings: Settings) {
-    this.keys = new Keyring(settings, 'dpop nonces');
+    this.keys = new DerivedKeys(settings, 'dpop nonces');
     this.server = settings.publicUrl;
   }
 

@@ -3,18 +3,18 @@ import { PassportStrategy } from '@nestjs/passport';
 import { LRUCache } from 'lru-cache';
 import type { KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-custom';
-import { AccessTokens, callerBy } from '../../access-tokens/index.js';
+import { AccessTokensService, principalFromToken } from '../../access-tokens/index.js';
 import {
   BadCredential,
   Challenge,
   Unauthenticated,
-  tokenOf,
+  tokenFromHeader,
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { OneTime } from '../../crypto/index.js';
+import { ReplayStore } from '../../crypto/index.js';
 import { ALGORITHMS, publicKeyOf, verify, type ProofKey } from './dpop.keys.js';
 import { Nonces, type Nonce } from './dpop.nonce.js';
 import { ProofError, faultOf, normalUri, readProof, type Proof } from './dpop.js';
@@ -28,7 +28,7 @@ const REMEMBERED = 10_000;
  */
 @Injectable()
 export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements AuthStrategy {
-  readonly explains = true;
+  readonly namesRequirement = true;
   readonly challenge: Challenge;
   private readonly nonces: Nonces;
   /** Only of keys that a token is bound to. */
@@ -36,8 +36,8 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
 
   constructor(
     private readonly settings: Settings,
-    private readonly tokens: AccessTokens,
-    private readonly oneTime: OneTime,
+    private readonly tokens: AccessTokensService,
+    private readonly oneTime: ReplayStore,
   ) {
     super();
     this.nonces = new Nonces(settings);
@@ -50,19 +50,19 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
 
   /** With a nonce, so that whoever comes without a credential need not come twice. */
   challenges(): [Challenge] {
-    return [new Challenge('DPoP', this.challenge.params, { fields: { 'DPoP-Nonce': this.nonces.fresh() } })];
+    return [new Challenge('DPoP', this.challenge.params, { headers: { 'DPoP-Nonce': this.nonces.fresh() } })];
   }
 
   /** The whole scheme: no other method speaks it. */
   claims(request: AuthRequest): boolean {
-    return tokenOf(request, 'DPoP') !== undefined;
+    return tokenFromHeader(request, 'DPoP') !== undefined;
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const accessToken = tokenOf(request, 'DPoP')!;
+    const accessToken = tokenFromHeader(request, 'DPoP')!;
     const proof = proofOf(request);
     const token = await this.tokens.verify(accessToken, request, proof.key.thumbprint);
-    const wrong = (reason: string) => refused(reason).about(token.account);
+    const wrong = (reason: string) => refused(reason).ofAccount(token.account);
     const fault = faultOf(proof.claims, {
       method: request.method,
       uris: this.urisOf(request),
@@ -73,7 +73,7 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
     const nonce = this.nonces.read(proof.claims.nonce ?? '');
     if (!nonce) throw this.askForNonce();
     if (!(await this.isSigned(proof))) throw wrong('its signature is wrong');
-    const principal = callerBy('dpop', token);
+    const principal = principalFromToken('dpop', token);
     if (!(await this.isFirst(proof, nonce))) throw wrong('it came twice');
     if (nonce.waning) request.setHeader('DPoP-Nonce', this.nonces.fresh());
     return principal;

@@ -1,6 +1,6 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     dpop: true;
   }

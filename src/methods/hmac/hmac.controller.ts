@@ -1,14 +1,13 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { AuditLog } from '../../audit/index.js';
-import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
+import { Authenticate, Caller, SelfService, type Principal, AuditPort } from '../../authentication/index.js';
 import { SecretBox } from '../../crypto/index.js';
-import { Credentials, NEW_CREDENTIAL, ROTATION } from '../../users/index.js';
+import { CredentialsService, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/index.js';
 import { HmacKey } from './hmac.entity.js';
 import { newKeyId, newSecret } from './hmac.js';
 
-const NewKey = z.strictObject(NEW_CREDENTIAL);
+const NewKey = z.strictObject(NEW_CREDENTIAL_FIELDS);
 
 /** What may be told of a key: all but its secret. */
 const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: HmacKey) => ({
@@ -24,14 +23,14 @@ const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUnti
 @Controller()
 @SelfService()
 export class HmacController {
-  private readonly keys: Credentials<HmacKey>;
+  private readonly keys: CredentialsService<HmacKey>;
 
   constructor(
     dataSource: DataSource,
-    audit: AuditLog,
+    audit: AuditPort,
     private readonly box: SecretBox,
   ) {
-    this.keys = new Credentials(dataSource, audit, HmacKey, 'hmac-key');
+    this.keys = new CredentialsService(dataSource, audit, HmacKey, 'hmac-key');
   }
 
   @Get('demo/hmac')
@@ -72,7 +71,7 @@ export class HmacController {
   async rotate(
     @Caller() caller: Principal,
     @Param('id') id: string,
-    @Body({ schema: ROTATION }) { overlapSeconds }: z.output<typeof ROTATION>,
+    @Body({ schema: ROTATION_SCHEMA }) { overlapSeconds }: z.output<typeof ROTATION_SCHEMA>,
   ) {
     const { sealed, ...key } = await this.keys.find(caller, id);
     const secret = newSecret();

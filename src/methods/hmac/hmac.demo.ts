@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { SecretBox } from '../../crypto/index.js';
-import { Demo } from '../../database/index.js';
+import { DemoData } from '../../database/index.js';
 import { HmacKey } from './hmac.entity.js';
 
 /** The machine's key in the demo; it has no ceiling but the machine's role. */
@@ -12,7 +12,7 @@ export const DEMO_KEY = {
 @Injectable()
 export class HmacDemo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: Demo,
+    private readonly demo: DemoData,
     private readonly box: SecretBox,
   ) {}
 

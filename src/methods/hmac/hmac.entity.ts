@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User } from '../../users/index.js';
 
 @Entity('hmac_keys')
@@ -26,23 +26,23 @@ export class HmacKey {
   @Column({ type: 'text', nullable: true })
   previousSealed!: string | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
   /** Null: no ceiling but the owner's roles. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
   /** To the minute. */
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 }

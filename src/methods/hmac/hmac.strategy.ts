@@ -8,15 +8,16 @@ import {
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+  LastUsedPort,
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { OneTime, SecretBox } from '../../crypto/index.js';
-import { LastSeen, instantOf, instantOrNull } from '../../database/index.js';
+import { ReplayStore, SecretBox } from '../../crypto/index.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
 import {
-  accountOfLive,
-  credentialFinder,
+  accountOfActive,
+  credentialQuery,
   principalOf,
-  scopesOf,
+  scopesFromRow,
   type CredentialRow,
 } from '../../users/index.js';
 import { HmacKey } from './hmac.entity.js';
@@ -47,12 +48,12 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
     dataSource: DataSource,
     private readonly settings: Settings,
     private readonly box: SecretBox,
-    private readonly oneTime: OneTime,
-    private readonly lastSeen: LastSeen,
+    private readonly oneTime: ReplayStore,
+    private readonly lastUsed: LastUsedPort,
   ) {
     super();
     this.challenge = new Challenge('HMAC-SHA256', { realm: 'auth-atlas', audience: settings.publicUrl });
-    this.find = credentialFinder<Row>(dataSource, 'hmac_keys', COLUMNS);
+    this.find = credentialQuery<Row>(dataSource, 'hmac_keys', COLUMNS);
     this.nobodys = { id: 'nobody', sealed: box.seal(newSecret(), 'nobody') };
   }
 
@@ -74,22 +75,22 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
     const text = textOf({ ...sent, audience, method, authority, target, body, fields });
     const good = this.secretsOf(key, now).some((secret) => sameMac(sent.signature, macOf(secret, text)));
     if (!key || !good) throw refused('unknown key, or wrong signature');
-    const account = accountOfLive(key, refused);
+    const account = accountOfActive(key, refused);
     const proof = {
       method: 'hmac',
       credentialId: key.id,
       at: now,
       amr: ['pop'],
       bound: true,
-      ...(key.expiresAt && ({ confined: true } as const)),
+      ...(key.expiresAt && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesOf(key));
+    const principal = principalOf(account, proof, refused, scopesFromRow(key));
     // Last of all, so that only who can sign uses a nonce. Kept for twice as long as a request is good: the clocks of
     // processes differ as well.
     const until = new Date((signedAt + 2 * MOST_SKEW) * 1000);
     if (!(await this.oneTime.use(`hmac nonce of ${key.id}`, sent.nonce, until)))
-      throw refused(`the nonce was used before with the key ${key.id}`).about(account);
-    this.lastSeen.touch(HmacKey, 'lastUsedAt', key.id, instantOrNull(key.lastUsedAt));
+      throw refused(`the nonce was used before with the key ${key.id}`).ofAccount(account);
+    this.lastUsed.touch(HmacKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
     return principal;
   }
 
@@ -97,7 +98,7 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
   private secretsOf(key: Row | undefined, now: Date): string[] {
     const { id, sealed } = key ?? this.nobodys;
     const secrets = [this.box.open(sealed, id)];
-    if (key?.previousSealed && instantOf(key.previousUntil ?? now) > now)
+    if (key?.previousSealed && dateFromRow(key.previousUntil ?? now) > now)
       secrets.push(this.box.open(key.previousSealed, id));
     return secrets;
   }

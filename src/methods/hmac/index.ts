@@ -1,8 +1,8 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { HmacKey } from './hmac.entity.js';
 import { HmacKeys1700000400000 } from './hmac.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     hmac: true;
   }

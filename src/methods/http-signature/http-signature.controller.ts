@@ -1,12 +1,12 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post } from '@nestjs/common';
 import type { JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
-import { Authenticate, Caller, Public, SelfService, type Principal } from '../../auth/index.js';
+import { Authenticate, Caller, Public, SelfService, type Principal } from '../../authentication/index.js';
 import { SigningKeys } from '../../crypto/index.js';
-import { NEW_CREDENTIAL } from '../../users/index.js';
+import { NEW_CREDENTIAL_FIELDS } from '../../users/index.js';
 import { publicKeyOf } from './http-signature.algorithms.js';
 import type { SignatureKey } from './http-signature.entity.js';
-import { SignatureKeys } from './signature-keys.js';
+import { SignatureKeys } from './http-signature.service.js';
 
 const number = z.base64url().max(700);
 
@@ -30,7 +30,7 @@ const PublicJwk = z
     'must be a public key: Ed25519, P-256, P-384, or RSA of 2048 to 4096 bits',
   );
 
-const NewKey = z.strictObject({ ...NEW_CREDENTIAL, jwk: PublicJwk });
+const NewKey = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, jwk: PublicJwk });
 const Proof = z.strictObject({ signature: z.base64().min(1).max(700) });
 
 /** What may be told of a key, which is all. */

@@ -1,5 +1,5 @@
 import { Injectable, type CanActivate, type ExecutionContext, type Type } from '@nestjs/common';
-import { Challenge, Unauthenticated, authRequestOf, type AuthRequest } from '../../auth/index.js';
+import { Challenge, Unauthenticated, authRequestOf, type AuthRequest } from '../../authentication/index.js';
 import {
   COVERED,
   COVERED_BODY,
@@ -21,7 +21,7 @@ export function challengeFor(components: readonly string[]): Challenge {
   return new Challenge(
     'Signature',
     { realm: 'auth-atlas' },
-    { fields: { 'Accept-Signature': `sig=(${list});created;tag="${TAG}"` } },
+    { headers: { 'Accept-Signature': `sig=(${list});created;tag="${TAG}"` } },
   );
 }
 

@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Demo } from '../../database/index.js';
+import { DemoData } from '../../database/index.js';
 import { SignatureKey } from './http-signature.entity.js';
 
 /** The machine's key in the demo. Its private half is published on the method's page, so that anybody can sign with it. */
@@ -8,7 +8,7 @@ export const DEMO_KEY = { kty: 'OKP', crv: 'Ed25519', x: 'v8CyWqEXtI2f2eo2tBSJ3A
 
 @Injectable()
 export class HttpSignatureDemo implements OnApplicationBootstrap {
-  constructor(private readonly demo: Demo) {}
+  constructor(private readonly demo: DemoData) {}
 
   async onApplicationBootstrap(): Promise<void> {
     await this.demo.once('signature-keys', async (manager) => {

@@ -1,7 +1,7 @@
 import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
 import { isInnerList } from 'structured-headers';
 import { DataSource } from 'typeorm';
-import { authRequestOf, type Answer, type AuthRequest } from '../../auth/index.js';
+import { authRequestOf, type CompleteResponse, type AuthRequest } from '../../authentication/index.js';
 import { SigningKeys } from '../../crypto/index.js';
 import { contentDigest } from './http-signature.digest.js';
 import { SignatureError, TAG, readDictionary } from './http-signature.js';
@@ -30,13 +30,18 @@ export class AnswerSigner implements NestInterceptor {
     if (wish) {
       const { kid, key } = await this.keys.active(this.dataSource.manager);
       const signer: Signer = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
-      request.onAnswer((answer) => fieldsOf(answer, request, signer, wish));
+      request.onSend((answer) => fieldsOf(answer, request, signer, wish));
     }
     return next.handle();
   }
 }
 
-function fieldsOf(answer: Answer, request: AuthRequest, signer: Signer, wish: Wish): Record<string, string> {
+function fieldsOf(
+  answer: CompleteResponse,
+  request: AuthRequest,
+  signer: Signer,
+  wish: Wish,
+): Record<string, string> {
   const digest = { 'Content-Digest': contentDigest(answer.body) };
   const message = {
     status: answer.status,

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class SignatureKeys1700000401000 implements MigrationInterface {
   name = 'SignatureKeys1700000401000';
@@ -15,16 +15,16 @@ export class SignatureKeys1700000401000 implements MigrationInterface {
           { name: 'algorithm', type: 'varchar', length: '32' },
           { name: 'publicJwk', type: 'text' },
           { name: 'challenge', type: 'varchar', length: '500' },
-          { name: 'challengeUntil', type: INSTANT },
-          { name: 'provedAt', type: INSTANT, isNullable: true },
+          { name: 'challengeUntil', type: DATE_COLUMN },
+          { name: 'provedAt', type: DATE_COLUMN, isNullable: true },
           { name: 'scopes', type: 'text', isNullable: true },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'expiresAt', type: INSTANT, isNullable: true },
-          { name: 'lastUsedAt', type: INSTANT, isNullable: true },
-          { name: 'revokedAt', type: INSTANT, isNullable: true },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'expiresAt', type: DATE_COLUMN, isNullable: true },
+          { name: 'lastUsedAt', type: DATE_COLUMN, isNullable: true },
+          { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
   }

@@ -7,7 +7,7 @@ import { HttpSignatureDemo } from './http-signature.demo.js';
 import { SignatureKey } from './http-signature.entity.js';
 import { AnswerSigner } from './http-signature.interceptor.js';
 import { HttpSignatureStrategy } from './http-signature.strategy.js';
-import { SignatureKeys } from './signature-keys.js';
+import { SignatureKeys } from './http-signature.service.js';
 
 @Module({
   imports: [CryptoModule, TypeOrmModule.forFeature([SignatureKey])],

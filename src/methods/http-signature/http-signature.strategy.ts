@@ -4,15 +4,21 @@ import { LRUCache } from 'lru-cache';
 import { generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import { BadCredential, type AuthRequest, type AuthStrategy, type Principal } from '../../auth/index.js';
-import { Settings } from '../../config/index.js';
-import { OneTime } from '../../crypto/index.js';
-import { LastSeen, instantOrNull } from '../../database/index.js';
 import {
-  accountOfLive,
-  credentialFinder,
+  BadCredential,
+  type AuthRequest,
+  type AuthStrategy,
+  type Principal,
+  LastUsedPort,
+} from '../../authentication/index.js';
+import { Settings } from '../../config/index.js';
+import { ReplayStore } from '../../crypto/index.js';
+import { nullableDateFromRow } from '../../database/index.js';
+import {
+  accountOfActive,
+  credentialQuery,
   principalOf,
-  scopesOf,
+  scopesFromRow,
   type CredentialRow,
 } from '../../users/index.js';
 import { publicKeyOf, verify, type Algorithm } from './http-signature.algorithms.js';
@@ -57,11 +63,11 @@ export class HttpSignatureStrategy
   constructor(
     dataSource: DataSource,
     private readonly settings: Settings,
-    private readonly oneTime: OneTime,
-    private readonly lastSeen: LastSeen,
+    private readonly oneTime: ReplayStore,
+    private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialFinder<Row>(dataSource, 'signature_keys', COLUMNS);
+    this.find = credentialQuery<Row>(dataSource, 'signature_keys', COLUMNS);
   }
 
   /** Signatures, unless all are marked as another application's: a proxy's are none of ours. */
@@ -78,10 +84,10 @@ export class HttpSignatureStrategy
     const row = await this.find(signed.keyid);
     const verified = await verify(row?.algorithm ?? 'ed25519', this.keyOf(row), base, signed.signature);
     if (!row || !verified) throw refused('unknown key or wrong signature');
-    const account = accountOfLive(row, refused);
-    if (!row.provedAt) throw refused(`the key ${row.id} was never proved`).about(account);
+    const account = accountOfActive(row, refused);
+    if (!row.provedAt) throw refused(`the key ${row.id} was never proved`).ofAccount(account);
     if (signed.alg !== undefined && signed.alg !== row.algorithm)
-      throw refused(`the key ${row.id} is for another algorithm`).about(account);
+      throw refused(`the key ${row.id} is for another algorithm`).ofAccount(account);
     this.refuseOtherBody(request);
     const proof = {
       method: 'http-signature',
@@ -89,15 +95,15 @@ export class HttpSignatureStrategy
       at: now,
       amr: ['pop'],
       bound: true,
-      ...(row.expiresAt && ({ confined: true } as const)),
+      ...(row.expiresAt && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesOf(row));
+    const principal = principalOf(account, proof, refused, scopesFromRow(row));
     // Last of all: nobody but the key's owner can use a nonce up.
     const until = new Date((signed.created + SKEW + 1) * 1000);
     if (!(await this.oneTime.use(`http-signature nonce of ${row.id}`, signed.nonce!, until)))
-      throw refused(`a nonce of the key ${row.id} came twice`).about(account);
+      throw refused(`a nonce of the key ${row.id} came twice`).ofAccount(account);
     remember(request, signed);
-    this.lastSeen.touch(SignatureKey, 'lastUsedAt', row.id, instantOrNull(row.lastUsedAt));
+    this.lastUsed.touch(SignatureKey, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
   }
 

@@ -1,8 +1,8 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { SignatureKey } from './http-signature.entity.js';
 import { SignatureKeys1700000401000 } from './http-signature.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     'http-signature': true;
   }

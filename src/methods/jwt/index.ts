@@ -1,9 +1,9 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { DEMO_PASSWORD } from '../../database/index.js';
 import { RefreshToken, TokenFamily } from './jwt.entity.js';
 import { Jwt1700000304000 } from './jwt.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     jwt: true;
   }
@@ -12,7 +12,7 @@ declare module '../../auth/principal.js' {
 export const name = 'jwt';
 export { JwtModule as module } from './jwt.module.js';
 export { JwtStrategy as strategy } from './jwt.strategy.js';
-export { JwtIssuer as issuer } from './jwt.issuer.js';
+export { JwtIssuer as issuer } from './jwt.service.js';
 export const entities = [TokenFamily, RefreshToken];
 export const migrations = [Jwt1700000304000];
 export const openapi: AuthMethod['openapi'] = { type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' };

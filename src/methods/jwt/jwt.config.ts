@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BadSettings, type Settings } from '../../config/index.js';
+import { InvalidSettings, type Settings } from '../../config/index.js';
 
 const schema = z.object({
   JWT_HS256_SECRET: z
@@ -20,6 +20,6 @@ const schema = z.object({
 export function jwtConfig(settings: Settings): { hs256Secret: string | undefined } {
   const { JWT_HS256_SECRET: hs256Secret } = settings.section(schema);
   if (settings.production && hs256Secret && hs256Secret === settings.appSecret)
-    throw new BadSettings(['JWT_HS256_SECRET must be another secret than APP_SECRET.']);
+    throw new InvalidSettings(['JWT_HS256_SECRET must be another secret than APP_SECRET.']);
   return { hs256Secret };
 }

@@ -17,14 +17,13 @@ import {
   BadCredential,
   Caller,
   Public,
-  SCOPES,
   SelfService,
-  isScope,
   type Principal,
-} from '../../auth/index.js';
+} from '../../authentication/index.js';
 import { SigningKeys } from '../../crypto/index.js';
 import { TokenFamily } from './jwt.entity.js';
-import { JwtIssuer, type TokenResponse } from './jwt.issuer.js';
+import { JwtIssuer, type TokenResponse } from './jwt.service.js';
+import { SCOPES, isScope } from '../../permissions.js';
 
 const Refresh = z.strictObject({
   refresh_token: z.string().max(4096),
@@ -93,7 +92,7 @@ export class JwtPublicController {
     try {
       return await this.issuer.refresh(body.refresh_token, body.scope, arrived);
     } catch (error) {
-      throw error instanceof BadCredential ? this.authenticator.refuse('jwt', error) : error;
+      throw error instanceof BadCredential ? this.authenticator.unauthenticated('jwt', error) : error;
     }
   }
 

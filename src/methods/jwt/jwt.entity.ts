@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User } from '../../users/index.js';
 
 /** One sign-in, and all the tokens that came of it: they end together. */
@@ -29,21 +29,21 @@ export class TokenFamily {
   @Column({ type: 'simple-json' })
   amr!: string[];
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   authAt!: Date;
 
   @Column({ type: 'varchar', length: 200 })
   userAgent!: string;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
   /** The end, however often it is refreshed. */
   @Index()
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 }
 
@@ -66,9 +66,9 @@ export class RefreshToken {
   @Column({ type: 'varchar', length: 64 })
   hash!: string;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   usedAt!: Date | null;
 }

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class Jwt1700000304000 implements MigrationInterface {
   name = 'Jwt1700000304000';
@@ -14,14 +14,14 @@ export class Jwt1700000304000 implements MigrationInterface {
           { name: 'epoch', type: 'integer' },
           { name: 'scopes', type: 'text', isNullable: true },
           { name: 'amr', type: 'text' },
-          { name: 'authAt', type: INSTANT },
+          { name: 'authAt', type: DATE_COLUMN },
           { name: 'userAgent', type: 'varchar', length: '200' },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'expiresAt', type: INSTANT },
-          { name: 'revokedAt', type: INSTANT, isNullable: true },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'expiresAt', type: DATE_COLUMN },
+          { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['expiresAt'] }],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
     await runner.createTable(
@@ -31,11 +31,11 @@ export class Jwt1700000304000 implements MigrationInterface {
           { name: 'id', type: 'varchar', length: '22', isPrimary: true },
           { name: 'familyId', type: 'varchar', length: '36' },
           { name: 'hash', type: 'varchar', length: '64' },
-          { name: 'expiresAt', type: INSTANT },
-          { name: 'usedAt', type: INSTANT, isNullable: true },
+          { name: 'expiresAt', type: DATE_COLUMN },
+          { name: 'usedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['familyId'] }],
-        foreignKeys: [reference('familyId', 'token_families')],
+        foreignKeys: [foreignKey('familyId', 'token_families')],
       }),
     );
   }

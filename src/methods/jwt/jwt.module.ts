@@ -2,10 +2,10 @@ import { Module } from '@nestjs/common';
 import { JwtModule as NestJwtModule } from '@nestjs/jwt';
 import { CryptoModule } from '../../crypto/index.js';
 import { JwtController, JwtPublicController } from './jwt.controller.js';
-import { JwtIssuer } from './jwt.issuer.js';
+import { JwtIssuer } from './jwt.service.js';
 import { JwtKeys } from './jwt.keys.js';
 import { JwtStrategy } from './jwt.strategy.js';
-import { JwtSweep } from './jwt.sweep.js';
+import { JwtSweep } from './jwt.cleanup.js';
 
 @Module({
   imports: [CryptoModule, NestJwtModule.register({})],

@@ -7,17 +7,16 @@ import { DataSource } from 'typeorm';
 import {
   BadCredential,
   Challenge,
-  issuerOf,
-  readAccessToken,
-  tokenOf,
+  unverifiedIssuer,
+  tokenFromHeader,
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { GRACE } from '../../crypto/index.js';
-import { instantOf, instantOrNull } from '../../database/index.js';
-import { USER_COLUMNS, principalOf, userFrom, type UserRow } from '../../users/index.js';
+import { PUBLISH_BEFORE_USE_MS, readAccessToken } from '../../crypto/index.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
+import { USER_COLUMNS, principalOf, userFromRow, type UserRow } from '../../users/index.js';
 import { JwtKeys } from './jwt.keys.js';
 import { faultOf, type AccessClaims } from './jwt.js';
 
@@ -56,7 +55,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
   ) {
     const found = new WeakMap<AuthRequest, KeyObject>();
     super({
-      jwtFromRequest: (request: unknown) => tokenOf(request as AuthRequest, 'Bearer') ?? null,
+      jwtFromRequest: (request: unknown) => tokenFromHeader(request as AuthRequest, 'Bearer') ?? null,
       secretOrKeyProvider: (request: unknown, _token: unknown, done: KeyTaker) =>
         done(null, found.get(request as AuthRequest)),
       algorithms: [keys.algorithm],
@@ -82,14 +81,14 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
 
   /** A Bearer token that names this issuer; nothing is believed of it yet. */
   claims(request: AuthRequest): boolean {
-    return issuerOf(tokenOf(request, 'Bearer') ?? '') === this.expected.iss;
+    return unverifiedIssuer(tokenFromHeader(request, 'Bearer') ?? '') === this.expected.iss;
   }
 
   override authenticate(incoming: unknown): void {
     const request = incoming as AuthRequest;
     // passport-jwt says why it fails; to the caller every wrong token is the same.
     this.fail = (reason: unknown) => this.error(refused(String(reason)));
-    const token = tokenOf(request, 'Bearer') ?? '';
+    const token = tokenFromHeader(request, 'Bearer') ?? '';
     const known = this.remembered.get(digestOf(token));
     if (known) {
       this.prove(known).then(
@@ -103,7 +102,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
 
   /** @param claims of a token whose signature, issuer, audience and time passport-jwt has found good */
   validate(request: AuthRequest, claims: AccessClaims): Promise<Principal> {
-    const token = tokenOf(request, 'Bearer')!;
+    const token = tokenFromHeader(request, 'Bearer')!;
     const { kid } = readAccessToken(token, this.keys.algorithm)!;
     const verified = { kid, claims };
     this.remembered.set(digestOf(token), verified);
@@ -126,10 +125,10 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
     if (fault) throw refused(fault);
     const [row] = await this.dataSource.query<Row[]>(this.sql, [kid, claims.sid]);
     if (!row) throw refused('its family or its key is gone');
-    const account = userFrom(row);
+    const account = userFromRow(row);
     const over = overBecause(row, now);
-    if (over) throw refused(`${over}: the family ${claims.sid}`).about(account);
-    if (account.id !== claims.sub) throw refused('the family is of another account').about(account);
+    if (over) throw refused(`${over}: the family ${claims.sid}`).ofAccount(account);
+    if (account.id !== claims.sub) throw refused('the family is of another account').ofAccount(account);
     const proof = {
       method: 'jwt',
       credentialId: claims.sid,
@@ -142,10 +141,10 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
 }
 
 function overBecause(row: Row, now: number): string | undefined {
-  const retiredAt = instantOrNull(row.retiredAt);
-  if (retiredAt && retiredAt.getTime() + GRACE <= now) return 'its key is retired';
+  const retiredAt = nullableDateFromRow(row.retiredAt);
+  if (retiredAt && retiredAt.getTime() + PUBLISH_BEFORE_USE_MS <= now) return 'its key is retired';
   if (row.revokedAt) return 'revoked';
-  if (instantOf(row.expiresAt).getTime() <= now) return 'expired';
+  if (dateFromRow(row.expiresAt).getTime() <= now) return 'expired';
   return row.familyEpoch === row.user_epoch ? undefined : 'all sign-ins of the account were ended';
 }
 

@@ -1,8 +1,8 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { CertificateAuthority, ClientCertificate } from './mtls.entity.js';
 import { Mtls1700000405000 } from './mtls.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     mtls: true;
   }

@@ -1,8 +1,8 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Authenticate, Caller, Public, SelfService, type Principal } from '../../auth/index.js';
-import { NEW_CREDENTIAL } from '../../users/index.js';
-import { Certificates, LIFETIME } from './certificates.js';
+import { Authenticate, Caller, Public, SelfService, type Principal } from '../../authentication/index.js';
+import { NEW_CREDENTIAL_FIELDS } from '../../users/index.js';
+import { Certificates, LIFETIME } from './mtls.service.js';
 import { Authority } from './mtls.authority.js';
 import type { ClientCertificate } from './mtls.entity.js';
 import { MtlsListener } from './mtls.listener.js';
@@ -11,8 +11,8 @@ import { Revocations } from './mtls.revocations.js';
 const PEM = 'application/x-pem-file';
 
 const NewCertificate = z.strictObject({
-  ...NEW_CREDENTIAL,
-  expiresAt: NEW_CREDENTIAL.expiresAt.refine(
+  ...NEW_CREDENTIAL_FIELDS,
+  expiresAt: NEW_CREDENTIAL_FIELDS.expiresAt.refine(
     (date) => !date || date.getTime() <= Date.now() + LIFETIME,
     'must lie within 90 days',
   ),

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User, type Credential } from '../../users/index.js';
 
 @Entity('client_certificates')
@@ -27,19 +27,19 @@ export class ClientCertificate implements Credential {
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
   /** The same moment stands in the certificate. */
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
 
   /** To the minute. */
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 
   @Index()
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 }
 

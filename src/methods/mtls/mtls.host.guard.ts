@@ -1,7 +1,7 @@
 import { HttpException, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { authRequestOf } from '../../auth/index.js';
+import { authRequestOf } from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
 import { MtlsListener } from './mtls.listener.js';
 import { ServerCertificate } from './mtls.server-certificate.js';

@@ -11,7 +11,7 @@ import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
-import { certificatesAskedAt } from '../../auth/index.js';
+import { requestsClientCertificates } from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
 import { Authority } from './mtls.authority.js';
 import { mtlsConfig } from './mtls.config.js';
@@ -73,7 +73,7 @@ export class MtlsListener
     await once(this.server, 'listening');
     const { port } = this.server.address() as AddressInfo;
     this.url = `https://${new URL(this.settings.publicUrl).hostname}:${port}`;
-    certificatesAskedAt.set(this.adapter.httpAdapter.getHttpServer() as HttpServer, this.url);
+    requestsClientCertificates.set(this.adapter.httpAdapter.getHttpServer() as HttpServer, this.url);
     this.ticking = setInterval(() => void this.refresh(), A_MINUTE).unref();
   }
 

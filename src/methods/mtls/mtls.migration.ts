@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class Mtls1700000405000 implements MigrationInterface {
   name = 'Mtls1700000405000';
@@ -14,13 +14,13 @@ export class Mtls1700000405000 implements MigrationInterface {
           { name: 'name', type: 'varchar', length: '100' },
           { name: 'fingerprint', type: 'varchar', length: '64' },
           { name: 'scopes', type: 'text', isNullable: true },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'expiresAt', type: INSTANT },
-          { name: 'lastUsedAt', type: INSTANT, isNullable: true },
-          { name: 'revokedAt', type: INSTANT, isNullable: true },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'expiresAt', type: DATE_COLUMN },
+          { name: 'lastUsedAt', type: DATE_COLUMN, isNullable: true },
+          { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['revokedAt'] }],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
     await runner.createTable(

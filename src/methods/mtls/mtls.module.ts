@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { Certificates } from './certificates.js';
+import { Certificates } from './mtls.service.js';
 import { Authority } from './mtls.authority.js';
 import { MtlsController, MtlsPublicController } from './mtls.controller.js';
 import { MtlsHostGuard } from './mtls.host.guard.js';
@@ -8,7 +8,7 @@ import { MtlsListener } from './mtls.listener.js';
 import { Revocations } from './mtls.revocations.js';
 import { ServerCertificate } from './mtls.server-certificate.js';
 import { MtlsStrategy } from './mtls.strategy.js';
-import { MtlsSweep } from './mtls.sweep.js';
+import { MtlsSweep } from './mtls.cleanup.js';
 
 @Module({
   controllers: [MtlsController, MtlsPublicController],

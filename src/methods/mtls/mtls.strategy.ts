@@ -9,23 +9,24 @@ import { DataSource } from 'typeorm';
 import {
   BadCredential,
   Challenge,
-  handedOnCertificate,
+  forwardedCertificate,
   parseClientCert,
-  twoCertificates,
+  ambiguousCertificates,
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+  LastUsedPort,
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { LastSeen, instantOf, instantOrNull } from '../../database/index.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
 import {
-  accountOfLive,
-  credentialFinder,
+  accountOfActive,
+  credentialQuery,
   principalOf,
-  scopesOf,
+  scopesFromRow,
   type CredentialRow,
 } from '../../users/index.js';
-import { LIFETIME } from './certificates.js';
+import { LIFETIME } from './mtls.service.js';
 import { Authority } from './mtls.authority.js';
 import { ClientCertificate } from './mtls.entity.js';
 import { UnfitCertificate, nameOf, readCertificate, type Client } from './mtls.js';
@@ -64,10 +65,10 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     dataSource: DataSource,
     private readonly authority: Authority,
     private readonly settings: Settings,
-    private readonly lastSeen: LastSeen,
+    private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialFinder<Row>(dataSource, 'client_certificates', COLUMNS);
+    this.find = credentialQuery<Row>(dataSource, 'client_certificates', COLUMNS);
   }
 
   claims(request: AuthRequest): boolean {
@@ -85,30 +86,30 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     if (now < client.notBefore || now >= client.notAfter) throw refused('not its time');
     const row = await this.find(client.serial);
     if (!row || row.fingerprint !== client.fingerprint) throw refused('not one that is known here');
-    const account = accountOfLive(row, refused);
-    if (client.name !== nameOf(account)) throw refused(`${row.id} names another account`).about(account);
+    const account = accountOfActive(row, refused);
+    if (client.name !== nameOf(account)) throw refused(`${row.id} names another account`).ofAccount(account);
     const proof = {
       method: 'mtls',
       credentialId: row.id,
       at,
       amr: ['pop'],
       bound: true,
-      ...(hasChosenEnd(row) && ({ confined: true } as const)),
+      ...(hasChosenEnd(row) && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesOf(row));
-    this.lastSeen.touch(ClientCertificate, 'lastUsedAt', row.id, instantOrNull(row.lastUsedAt));
+    const principal = principalOf(account, proof, refused, scopesFromRow(row));
+    this.lastUsed.touch(ClientCertificate, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
   }
 
   private shownBy(request: AuthRequest): Shown {
     const field = this.fieldOf(request);
     const ofSocket = this.ofSocket(request.socket);
-    if (field !== undefined && ofSocket) throw twoCertificates();
+    if (field !== undefined && ofSocket) throw ambiguousCertificates();
     return field === undefined ? ofSocket! : this.ofField(field);
   }
 
   private fieldOf(request: AuthRequest): string | undefined {
-    return handedOnCertificate(request, (address) => this.settings.trusts(address));
+    return forwardedCertificate(request, (address) => this.settings.trusts(address));
   }
 
   private ofField(field: string): Shown {
@@ -146,6 +147,6 @@ const isForeign = (request: AuthRequest) =>
 
 /** Whether its owner wanted it to end sooner than any other, give or take the time that issuing takes. */
 const hasChosenEnd = ({ createdAt, expiresAt }: Row) =>
-  instantOf(expiresAt).getTime() - instantOf(createdAt).getTime() < LIFETIME - A_MINUTE;
+  dateFromRow(expiresAt).getTime() - dateFromRow(createdAt).getTime() < LIFETIME - A_MINUTE;
 
 const refused = (reason: string) => new BadCredential(CODE, reason);

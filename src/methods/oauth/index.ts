@@ -1,7 +1,7 @@
-import { SCOPES, type AuthMethod } from '../../auth/index.js';
-import { serverEntities, serverMigrations } from './server/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
+import { SCOPES } from '../../permissions.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     oauth: true;
   }
@@ -9,8 +9,6 @@ declare module '../../auth/principal.js' {
 
 export const name = 'oauth';
 export { OauthModule as module } from './oauth.module.js';
-export const entities = serverEntities;
-export const migrations = serverMigrations;
 export { OauthStrategy as strategy } from './oauth.strategy.js';
 /** The OpenAPI document wants a sentence for each. */
 const scopes = Object.fromEntries(
@@ -27,4 +25,3 @@ export const openapi: AuthMethod['openapi'] = {
     clientCredentials: { tokenUrl: '/oidc/token', scopes },
   },
 };
-export { serverCurl as curl } from './server/index.js';

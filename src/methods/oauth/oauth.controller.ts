@@ -1,5 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
-import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
+import { Authenticate, Caller, SelfService, type Principal } from '../../authentication/index.js';
 
 @Controller()
 @SelfService()

@@ -2,10 +2,9 @@ import { Module } from '@nestjs/common';
 import { AccessTokensModule } from '../../access-tokens/index.js';
 import { OauthController } from './oauth.controller.js';
 import { OauthStrategy } from './oauth.strategy.js';
-import { ServerModule } from './server/index.js';
 
 @Module({
-  imports: [AccessTokensModule, ServerModule],
+  imports: [AccessTokensModule],
   controllers: [OauthController],
   providers: [OauthStrategy],
 })

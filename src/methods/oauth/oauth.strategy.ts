@@ -1,27 +1,36 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
-import { AccessTokens, callerBy } from '../../access-tokens/index.js';
-import { Challenge, tokenOf, type AuthRequest, type AuthStrategy, type Principal } from '../../auth/index.js';
+import { AccessTokensService, principalFromToken } from '../../access-tokens/index.js';
+import {
+  Challenge,
+  tokenFromHeader,
+  type AuthRequest,
+  type AuthStrategy,
+  type Principal,
+} from '../../authentication/index.js';
 import { SCHEME, challengeParams } from './oauth.js';
 
 @Injectable()
 export class OauthStrategy extends PassportStrategy(Strategy, 'oauth') implements AuthStrategy {
-  readonly explains = true;
+  readonly namesRequirement = true;
   readonly challenge: Challenge;
 
-  constructor(private readonly tokens: AccessTokens) {
+  constructor(private readonly tokens: AccessTokensService) {
     super();
     this.challenge = new Challenge(SCHEME, challengeParams(tokens.metadataUrl));
   }
 
   /** A Bearer token that names an issuer which is trusted here, or an opaque one. In the header, and nowhere else. */
   claims(request: AuthRequest): boolean {
-    const token = tokenOf(request, SCHEME);
+    const token = tokenFromHeader(request, SCHEME);
     return token !== undefined && this.tokens.knows(token);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    return callerBy('oauth', await this.tokens.verify(tokenOf(request, SCHEME) ?? '', request));
+    return principalFromToken(
+      'oauth',
+      await this.tokens.verify(tokenFromHeader(request, SCHEME) ?? '', request),
+    );
   }
 }

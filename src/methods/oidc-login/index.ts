@@ -1,7 +1,7 @@
 import { OidcIdentity } from './oidc-login.entity.js';
 import { OidcIdentities1700000411000 } from './oidc-login.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     'oidc-login': true;
   }

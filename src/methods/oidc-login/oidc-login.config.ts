@@ -1,7 +1,7 @@
 import { createPrivateKey, type JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
-import { ROLES } from '../../auth/index.js';
-import { BadSettings, json, type Settings } from '../../config/index.js';
+import { InvalidSettings, jsonSetting, type Settings } from '../../config/index.js';
+import { ROLES } from '../../permissions.js';
 
 const text = (message: string, most = 255) =>
   z.string(message).min(1, message).max(most, `has more than ${most} characters`);
@@ -35,7 +35,7 @@ const provider = z.strictObject({
   maxAge: z.int('must be seconds').min(0, 'must be seconds').optional(),
 });
 
-const list = json.pipe(z.array(provider, 'must be a list').max(100, 'lists more than 100'));
+const list = jsonSetting.pipe(z.array(provider, 'must be a list').max(100, 'lists more than 100'));
 
 /** Every other variable as well: the secrets have names of the providers' own. */
 const schema = z.object({ OIDC_PROVIDERS: list.default([]) }).catchall(z.string().optional());
@@ -79,7 +79,7 @@ export function oidcProviders(settings: Settings): Provider[] {
       .filter((sentence) => typeof sentence === 'string')
       .map((sentence) => `The provider ${each.id} of OIDC_PROVIDERS ${sentence}`);
   });
-  if (faults.length) throw new BadSettings(faults);
+  if (faults.length) throw new InvalidSettings(faults);
   return providers;
 }
 

@@ -12,8 +12,15 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
-import { Incoming, Issuers, Public, Revealing, Takes, type AuthRequest } from '../../auth/index.js';
-import { OidcCeremony } from './oidc-login.ceremony.js';
+import {
+  CurrentRequest,
+  IssuerRegistry,
+  Public,
+  HttpsOnly,
+  Consumes,
+  type AuthRequest,
+} from '../../authentication/index.js';
+import { OidcCeremony } from './oidc-login.service.js';
 import { isLocalPath } from './oidc-login.js';
 import { ProviderLogout } from './oidc-login.logout.js';
 import { Providers } from './oidc-login.providers.js';
@@ -35,7 +42,7 @@ export class OidcLoginController {
     private readonly providers: Providers,
     private readonly ceremony: OidcCeremony,
     private readonly logout: ProviderLogout,
-    private readonly issuers: Issuers,
+    private readonly issuers: IssuerRegistry,
     private readonly host: HttpAdapterHost,
   ) {}
 
@@ -46,11 +53,11 @@ export class OidcLoginController {
 
   /** Sends the browser to the provider. */
   @Get('oidc/:provider')
-  @Revealing()
+  @HttpsOnly()
   async start(
     @Param('provider') id: string,
     @Query({ schema: Start }) { as, returnTo }: z.output<typeof Start>,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: unknown,
   ): Promise<void> {
     const provider = this.providers.find(id);
@@ -64,10 +71,10 @@ export class OidcLoginController {
 
   /** Takes the browser back, with the provider's answer. The issuer's answer, or the page to go on to. */
   @Get('oidc/:provider/callback')
-  @Revealing()
+  @HttpsOnly()
   async callback(
     @Param('provider') id: string,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: unknown,
   ): Promise<object | undefined> {
     const { returnTo, issued, linked } = await this.ceremony.end(this.providers.find(id), request);
@@ -78,7 +85,7 @@ export class OidcLoginController {
 
   /** Takes a message of the provider's, which no browser has in its hands. */
   @Post('oidc/:provider/backchannel-logout')
-  @Takes('form')
+  @Consumes('form')
   @HttpCode(200)
   async providerLogout(
     @Param('provider') id: string,

@@ -6,9 +6,9 @@ import {
   type Configuration,
   type IDToken,
 } from 'openid-client';
-import { BadCredential } from '../../auth/index.js';
+import { BadCredential } from '../../authentication/index.js';
 import type { Provider } from './oidc-login.config.js';
-import { failureOf, refusalOf } from './oidc-login.failures.js';
+import { failureOf, refusalOf } from './oidc-login.errors.js';
 import type { Transaction } from './oidc-login.js';
 import { Providers } from './oidc-login.providers.js';
 
@@ -17,7 +17,7 @@ import { Providers } from './oidc-login.providers.js';
 export class Exchange {
   constructor(private readonly providers: Providers) {}
 
-  /** @throws HttpException `provider_unavailable`, `provider_failed` */
+  /** @throws HttpException `provider_unavailable`, `provider_error` */
   async configurationOf(provider: Provider): Promise<Configuration> {
     try {
       return await this.providers.configurationOf(provider);
@@ -28,7 +28,7 @@ export class Exchange {
 
   /**
    * Where the browser is to go.
-   * @throws HttpException `provider_unavailable`, `provider_failed`
+   * @throws HttpException `provider_unavailable`, `provider_error`
    */
   async authorizationUrl(provider: Provider, { state, nonce, verifier }: Transaction): Promise<URL> {
     const configuration = await this.configurationOf(provider);
@@ -54,7 +54,7 @@ export class Exchange {
    *
    * @param query of the provider's answer
    * @throws BadCredential `invalid_identity` for a code or a token that is no good
-   * @throws HttpException `sign_in_refused`, `provider_unavailable`, `provider_failed`
+   * @throws HttpException `access_denied`, `provider_unavailable`, `provider_error`
    */
   async claimsOf(
     provider: Provider,

@@ -13,16 +13,16 @@ import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import {
   Caller,
-  Incoming,
-  Issuers,
+  CurrentRequest,
+  IssuerRegistry,
   SelfService,
   isLimited,
   type AuthRequest,
   type MethodName,
   type Principal,
-} from '../../auth/index.js';
+} from '../../authentication/index.js';
 import { User } from '../../users/index.js';
-import { OidcCeremony } from './oidc-login.ceremony.js';
+import { OidcCeremony } from './oidc-login.service.js';
 import { Identities } from './oidc-login.identities.js';
 import { isLocalPath } from './oidc-login.js';
 import { Providers } from './oidc-login.providers.js';
@@ -45,7 +45,7 @@ export class OidcIdentitiesController {
     private readonly providers: Providers,
     private readonly ceremony: OidcCeremony,
     private readonly identities: Identities,
-    private readonly issuers: Issuers,
+    private readonly issuers: IssuerRegistry,
     private readonly dataSource: DataSource,
   ) {}
 
@@ -56,7 +56,7 @@ export class OidcIdentitiesController {
     @Param('provider') id: string,
     @Body({ schema: Link }) { returnTo }: z.output<typeof Link>,
     @Caller() caller: Principal,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
   ): Promise<{ url: string }> {
     const provider = this.providers.find(id);
     const as = this.freshlyBy(caller);
@@ -80,7 +80,7 @@ export class OidcIdentitiesController {
   async unlink(
     @Param('id') id: string,
     @Caller() caller: Principal,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
     const as = this.freshlyBy(caller);
     const epoch = await this.identities.unlink(caller, id);
@@ -89,13 +89,13 @@ export class OidcIdentitiesController {
 
   /**
    * The method whose sign-in the caller sent.
-   * @throws ForbiddenException `beyond_your_credential` for a limited one, `fresh_sign_in_required` for one that is old, or
+   * @throws ForbiddenException `limited_credential` for a limited one, `reauthentication_required` for one that is old, or
    *   for a credential that is no sign-in: a key that was found must not open a second door
    */
   private freshlyBy(caller: Principal): MethodName {
     if (isLimited(caller))
       throw new ForbiddenException({
-        code: 'beyond_your_credential',
+        code: 'limited_credential',
         detail: 'It reaches further (in scopes, time or addresses) than the credential you sent.',
       });
     const fresh = caller.proofs.find(
@@ -103,7 +103,7 @@ export class OidcIdentitiesController {
     );
     if (!fresh)
       throw new ForbiddenException({
-        code: 'fresh_sign_in_required',
+        code: 'reauthentication_required',
         detail: 'What opens the account is changed within five minutes of signing in. Sign in again.',
       });
     return fresh.method;

@@ -1,10 +1,9 @@
 import { ConflictException, Injectable, NotFoundException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
-import { AuditLog } from '../../audit/index.js';
-import type { Principal } from '../../auth/index.js';
-import { LastSeen, instantOrNull } from '../../database/index.js';
-import { Tenant, USER_COLUMNS, User, endAllSignIns, userFrom, type UserRow } from '../../users/index.js';
+import { type Principal, AuditPort, LastUsedPort } from '../../authentication/index.js';
+import { nullableDateFromRow } from '../../database/index.js';
+import { Tenant, USER_COLUMNS, User, endAllSignIns, userFromRow, type UserRow } from '../../users/index.js';
 import type { Provider } from './oidc-login.config.js';
 import { OidcIdentity } from './oidc-login.entity.js';
 
@@ -30,8 +29,8 @@ export class Identities {
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly audit: AuditLog,
-    private readonly lastSeen: LastSeen,
+    private readonly audit: AuditPort,
+    private readonly lastUsed: LastUsedPort,
   ) {
     const parameter = (name: string, index: number) => dataSource.driver.createParameter(name, index);
     this.sql =
@@ -42,12 +41,12 @@ export class Identities {
 
   async find({ iss, sub }: Subject): Promise<Found | undefined> {
     const [row] = await this.dataSource.query<Row[]>(this.sql, [iss, sub]);
-    return row && { id: row.id, user: userFrom(row), lastUsedAt: instantOrNull(row.lastUsedAt) };
+    return row && { id: row.id, user: userFromRow(row), lastUsedAt: nullableDateFromRow(row.lastUsedAt) };
   }
 
   /** Somebody signs in by it. */
   used({ id, lastUsedAt }: Found): void {
-    this.lastSeen.touch(OidcIdentity, 'lastUsedAt', id, lastUsedAt);
+    this.lastUsed.touch(OidcIdentity, 'lastUsedAt', id, lastUsedAt);
   }
 
   /**
@@ -81,7 +80,7 @@ export class Identities {
 
   /**
    * One more way in for an account.
-   * @throws ConflictException `identity_taken` where it opens another
+   * @throws ConflictException `identity_already_linked` where it opens another
    */
   async link(provider: Provider, account: User, subject: Subject): Promise<OidcIdentity> {
     const linked = () =>
@@ -156,7 +155,7 @@ async function insert(
 function own(identity: OidcIdentity, account: User): OidcIdentity {
   if (identity.userId === account.id) return identity;
   throw new ConflictException({
-    code: 'identity_taken',
+    code: 'identity_already_linked',
     detail: 'Whom the provider signed in there opens another account already.',
   });
 }

@@ -9,14 +9,14 @@ import {
 } from 'jose';
 import type { Configuration } from 'openid-client';
 import { DataSource } from 'typeorm';
-import { AuditLog } from '../../audit/index.js';
-import { OneTime } from '../../crypto/index.js';
+import { ReplayStore } from '../../crypto/index.js';
 import { endAllSignIns } from '../../users/index.js';
 import type { Provider } from './oidc-login.config.js';
 import { Exchange } from './oidc-login.exchange.js';
 import { boundedFetch } from './oidc-login.fetch.js';
-import { failureOf } from './oidc-login.failures.js';
+import { failureOf } from './oidc-login.errors.js';
 import { Identities } from './oidc-login.identities.js';
+import { AuditPort } from '../../authentication/index.js';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 /** How old a message may be, in seconds, and how far the clocks may be apart. */
@@ -34,9 +34,9 @@ export class ProviderLogout {
   constructor(
     private readonly exchange: Exchange,
     private readonly identities: Identities,
-    private readonly oneTime: OneTime,
+    private readonly oneTime: ReplayStore,
     private readonly dataSource: DataSource,
-    private readonly audit: AuditLog,
+    private readonly audit: AuditPort,
   ) {}
 
   /**

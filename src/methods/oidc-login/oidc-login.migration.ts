@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class OidcIdentities1700000411000 implements MigrationInterface {
   name = 'OidcIdentities1700000411000';
@@ -14,11 +14,11 @@ export class OidcIdentities1700000411000 implements MigrationInterface {
           { name: 'issuer', type: 'varchar', length: '255' },
           { name: 'subject', type: 'varchar', length: '255' },
           { name: 'provider', type: 'varchar', length: '24' },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'lastUsedAt', type: INSTANT, isNullable: true },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'lastUsedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['issuer', 'subject'], isUnique: true }],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
   }

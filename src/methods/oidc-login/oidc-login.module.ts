@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CryptoModule } from '../../crypto/index.js';
-import { OidcCeremony } from './oidc-login.ceremony.js';
+import { OidcCeremony } from './oidc-login.service.js';
 import { OidcLoginController } from './oidc-login.controller.js';
 import { Exchange } from './oidc-login.exchange.js';
 import { OidcIdentitiesController } from './oidc-login.identities.controller.js';

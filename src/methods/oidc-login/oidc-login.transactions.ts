@@ -1,7 +1,7 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
-import type { AuthRequest } from '../../auth/index.js';
+import type { AuthRequest } from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { OneTime, SecretBox } from '../../crypto/index.js';
+import { ReplayStore, SecretBox } from '../../crypto/index.js';
 import { TransactionCookie, sameText, type Transaction } from './oidc-login.js';
 
 /** The ways to providers that are open: each lies sealed in the browser that is on it, and in no table. */
@@ -11,7 +11,7 @@ export class Transactions {
 
   constructor(
     private readonly settings: Settings,
-    private readonly oneTime: OneTime,
+    private readonly oneTime: ReplayStore,
   ) {
     this.box = new SecretBox(settings, 'oidc-login');
   }

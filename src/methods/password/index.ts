@@ -1,4 +1,4 @@
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     password: true;
   }

@@ -11,18 +11,18 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import {
   Caller,
-  Incoming,
-  Issuers,
+  CurrentRequest,
+  IssuerRegistry,
   Public,
-  Revealing,
-  SCOPES,
+  HttpsOnly,
   SelfService,
   type AuthRequest,
   type Principal,
-} from '../../auth/index.js';
-import { PasswordChange } from './password-change.js';
-import { PasswordLogin } from './password-login.js';
+} from '../../authentication/index.js';
+import { PasswordChange } from './password-change.service.js';
+import { PasswordLogin } from './password.service.js';
 import { parseScope } from './password.js';
+import { SCOPES } from '../../permissions.js';
 
 /** Far above what any password may have: what is longer costs nothing, and says nothing of an account. */
 const Secret = z.string().max(1024);
@@ -45,7 +45,7 @@ const Change = z.strictObject({ current_password: Secret, new_password: Secret }
 @Controller('auth')
 export class PasswordController {
   constructor(
-    private readonly issuers: Issuers,
+    private readonly issuers: IssuerRegistry,
     private readonly login: PasswordLogin,
     private readonly change: PasswordChange,
     private readonly host: HttpAdapterHost,
@@ -54,11 +54,11 @@ export class PasswordController {
   /** Signs in, and answers what the issuer named by `as` says. */
   @Post('login')
   @Public()
-  @Revealing()
+  @HttpsOnly()
   @HttpCode(200)
   signIn(
     @Body({ schema: LoginBody }) { as, scope, ...login }: z.output<typeof LoginBody>,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
     const name = this.issuers.names.find((each) => each === as);
     const issuer = name && this.issuers.find(name);
@@ -77,11 +77,11 @@ export class PasswordController {
    */
   @Post('password')
   @SelfService()
-  @Revealing()
+  @HttpsOnly()
   @HttpCode(200)
   async changePassword(
     @Caller() caller: Principal,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
     @Body({ schema: Change }) { current_password, new_password }: z.output<typeof Change>,
     @Res({ passthrough: true }) response: unknown,
   ): Promise<object | undefined> {

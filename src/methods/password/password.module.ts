@@ -1,8 +1,8 @@
 import { Module } from '@nestjs/common';
 import { PasswordsModule } from '../../passwords/index.js';
-import { PasswordChange } from './password-change.js';
+import { PasswordChange } from './password-change.service.js';
 import { PasswordController } from './password.controller.js';
-import { PasswordLogin } from './password-login.js';
+import { PasswordLogin } from './password.service.js';
 
 @Module({
   imports: [PasswordsModule],

@@ -1,9 +1,9 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { DEMO_PASSWORD } from '../../database/index.js';
 import { Session } from './session.entity.js';
 import { Sessions1700000303000 } from './session.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     session: true;
   }

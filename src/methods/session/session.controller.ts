@@ -2,15 +2,15 @@ import { Controller, Delete, Get, HttpCode, Param } from '@nestjs/common';
 import {
   Authenticate,
   Caller,
-  Incoming,
+  CurrentRequest,
   SelfService,
   type AuthRequest,
   type Principal,
-} from '../../auth/index.js';
+} from '../../authentication/index.js';
 import { Csrf } from './session.csrf.js';
 import type { Session } from './session.entity.js';
 import { SessionIssuer } from './session.issuer.js';
-import { Sessions } from './sessions.js';
+import { Sessions } from './session.service.js';
 
 /** What may be told of a session: nothing that it could be used with. */
 const view = ({ id, createdAt, lastSeenAt, expiresAt, userAgent, ip, scopes, amr }: Session) => ({
@@ -60,7 +60,7 @@ export class SessionController {
   async end(
     @Caller() caller: Principal,
     @Param('id') id: string,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
   ): Promise<void> {
     await this.sessions.end(caller, id);
     if (id === sessionOf(caller)) this.issuer.forget(request);
@@ -69,7 +69,7 @@ export class SessionController {
   /** Logs out everywhere. */
   @Delete('sessions')
   @HttpCode(204)
-  async endAll(@Caller() caller: Principal, @Incoming() request: AuthRequest): Promise<void> {
+  async endAll(@Caller() caller: Principal, @CurrentRequest() request: AuthRequest): Promise<void> {
     await this.sessions.endAll(caller);
     if (sessionOf(caller)) this.issuer.forget(request);
   }

@@ -1,6 +1,6 @@
 import { ForbiddenException, Injectable } from '@nestjs/common';
 import type { KeyObject } from 'node:crypto';
-import type { AuthRequest } from '../../auth/index.js';
+import type { AuthRequest } from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
 import { deriveKey } from '../../crypto/index.js';
 import { csrfToken, isForeign, isOurs, sameToken, type Asking } from './session.js';
@@ -20,7 +20,7 @@ export class Csrf {
 
   /**
    * For a request that changes something in a session.
-   * @throws ForbiddenException `csrf`
+   * @throws ForbiddenException `invalid_csrf_token`
    */
   refuse(request: AuthRequest, sessionId: string): void {
     if (!isOurs(asking(request), this.settings.publicUrl))
@@ -35,7 +35,7 @@ export class Csrf {
    * For a sign-in, when there is no session to have a token: another site must not sign its visitors in as somebody
    * else. A caller that is no browser says nothing of where it comes from, and may sign in.
    *
-   * @throws ForbiddenException `csrf`
+   * @throws ForbiddenException `invalid_csrf_token`
    */
   refuseForeign(request: AuthRequest): void {
     const { site, origin } = asking(request);
@@ -49,4 +49,4 @@ const asking = (request: AuthRequest): Asking => ({
   origin: request.header('Origin'),
 });
 
-const csrf = (detail: string) => new ForbiddenException({ code: 'csrf', detail });
+const csrf = (detail: string) => new ForbiddenException({ code: 'invalid_csrf_token', detail });

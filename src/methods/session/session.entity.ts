@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User } from '../../users/index.js';
 
 @Entity('sessions')
@@ -18,7 +18,7 @@ export class Session {
   @Column({ type: 'varchar', length: 64, nullable: true })
   previousHash!: string | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
   @Index()
@@ -45,21 +45,21 @@ export class Session {
   @Column({ type: 'simple-json' })
   amr!: string[];
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   authAt!: Date;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
   /** To the minute. */
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   lastSeenAt!: Date;
 
   /** Whatever it is used for until then. */
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 
   /** So that its owner knows it again in the list; as the caller sent it, so nothing is decided by it. */

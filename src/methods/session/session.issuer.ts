@@ -1,15 +1,21 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
-import { AuditLog, type Entry } from '../../audit/index.js';
-import type { AuthRequest, Issuer, Principal, Proof } from '../../auth/index.js';
+import {
+  type AuthRequest,
+  type Issuer,
+  type Principal,
+  type Proof,
+  AuditPort,
+  type AuditEntry,
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
 import { isPostgres } from '../../database/index.js';
 import { User } from '../../users/index.js';
 import { Csrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { ABSOLUTE_MS, SessionCookie, hashOf, mintSession } from './session.js';
-import { Sessions, live } from './sessions.js';
+import { Sessions, live } from './session.service.js';
 
 /** Of one account: the oldest end where there would be more. */
 export const MOST_SESSIONS = 20;
@@ -20,7 +26,7 @@ export class SessionIssuer implements Issuer {
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly audit: AuditLog,
+    private readonly audit: AuditPort,
     private readonly csrf: Csrf,
     private readonly sessions: Sessions,
     settings: Settings,
@@ -33,7 +39,7 @@ export class SessionIssuer implements Issuer {
    * there (session fixation), and ends.
    *
    * @returns `expires_in` in seconds
-   * @throws ForbiddenException `csrf` where another site asks
+   * @throws ForbiddenException `invalid_csrf_token` where another site asks
    */
   async issue(principal: Principal, request: AuthRequest, epoch: number) {
     this.csrf.refuseForeign(request);
@@ -48,7 +54,7 @@ export class SessionIssuer implements Issuer {
     await this.dataSource.transaction(async (manager) => {
       const user = await this.take(manager, principal.id);
       const ends = [...(await this.sentWith(manager, before)), ...(await this.oldest(manager, user))];
-      const ended: Entry[] = [];
+      const ended: AuditEntry[] = [];
       for (const id of ends.sort()) {
         const entry = await this.sessions.close(manager, id, 'replaced', principal);
         if (entry) ended.push(entry);

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class Sessions1700000303000 implements MigrationInterface {
   name = 'Sessions1700000303000';
@@ -12,17 +12,17 @@ export class Sessions1700000303000 implements MigrationInterface {
           { name: 'id', type: 'varchar', length: '36', isPrimary: true },
           { name: 'idHash', type: 'varchar', length: '64' },
           { name: 'previousHash', type: 'varchar', length: '64', isNullable: true },
-          { name: 'previousUntil', type: INSTANT, isNullable: true },
+          { name: 'previousUntil', type: DATE_COLUMN, isNullable: true },
           { name: 'userId', type: 'varchar', length: '36' },
           { name: 'epoch', type: 'integer' },
           { name: 'roles', type: 'text' },
           { name: 'scopes', type: 'text', isNullable: true },
           { name: 'amr', type: 'text' },
-          { name: 'authAt', type: INSTANT },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'lastSeenAt', type: INSTANT },
-          { name: 'expiresAt', type: INSTANT },
-          { name: 'revokedAt', type: INSTANT, isNullable: true },
+          { name: 'authAt', type: DATE_COLUMN },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'lastSeenAt', type: DATE_COLUMN },
+          { name: 'expiresAt', type: DATE_COLUMN },
+          { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
           { name: 'userAgent', type: 'varchar', length: '200', isNullable: true },
           { name: 'ip', type: 'varchar', length: '45' },
         ],
@@ -31,7 +31,7 @@ export class Sessions1700000303000 implements MigrationInterface {
           { columnNames: ['previousHash'] },
           { columnNames: ['userId'] },
         ],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
   }

@@ -3,8 +3,8 @@ import { SessionController } from './session.controller.js';
 import { Csrf } from './session.csrf.js';
 import { SessionIssuer } from './session.issuer.js';
 import { SessionStrategy } from './session.strategy.js';
-import { SessionSweep } from './session.sweep.js';
-import { Sessions } from './sessions.js';
+import { SessionSweep } from './session.cleanup.js';
+import { Sessions } from './session.service.js';
 
 @Module({
   controllers: [SessionController],

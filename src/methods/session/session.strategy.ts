@@ -8,14 +8,15 @@ import {
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+  LastUsedPort,
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { LastSeen, instantOf } from '../../database/index.js';
-import { USER_COLUMNS, principalOf, userFrom, type UserRow } from '../../users/index.js';
+import { dateFromRow } from '../../database/index.js';
+import { USER_COLUMNS, principalOf, userFromRow, type UserRow } from '../../users/index.js';
 import { Csrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { IDLE_MS, SessionCookie, hashOf, isSafe, isSession } from './session.js';
-import { Sessions } from './sessions.js';
+import { Sessions } from './session.service.js';
 
 /** One code for every session that is no good, whatever is wrong with it; the log has the reason. */
 const CODE = 'invalid_session';
@@ -45,7 +46,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   readonly challenge: Challenge;
   /** A browser sends it unasked. */
   readonly ambient = true;
-  readonly revealing = true;
+  readonly sendsSecret = true;
   private readonly cookie: SessionCookie;
   /** Made once, and read by the driver as they are: on every request, an ORM's way to them would cost more than they do. */
   private readonly byHash: string;
@@ -55,7 +56,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     private readonly dataSource: DataSource,
     private readonly sessions: Sessions,
     private readonly csrf: Csrf,
-    private readonly lastSeen: LastSeen,
+    private readonly lastUsed: LastUsedPort,
     settings: Settings,
   ) {
     super();
@@ -88,15 +89,15 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     const [current] = await this.dataSource.query<Row[]>(this.byHash, [hash]);
     const row = current ?? (await this.renewedMeanwhile(hash));
     if (!row) throw refused('unknown session');
-    if (row.revokedAt) throw refused(`the session ${row.id} is over`).about(userFrom(row));
+    if (row.revokedAt) throw refused(`the session ${row.id} is over`).ofAccount(userFromRow(row));
     if (row.epoch < row.user_epoch)
-      throw refused(`all sign-ins of ${row.user_id} were ended`).about(userFrom(row));
+      throw refused(`all sign-ins of ${row.user_id} were ended`).ofAccount(userFromRow(row));
     const principal = this.principalFrom(row);
     await this.refuseExpired(row, principal);
     if (!isSafe(request.method)) this.csrf.refuse(request, row.id);
     if (current && current.roles !== current.user_roles)
       await this.sessions.renew(current.id, hash, principal, request);
-    this.lastSeen.touch(Session, 'lastSeenAt', row.id, instantOf(row.lastSeenAt));
+    this.lastUsed.touch(Session, 'lastSeenAt', row.id, dateFromRow(row.lastSeenAt));
     return principal;
   }
 
@@ -104,27 +105,27 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     const proof = {
       method: 'session',
       credentialId: row.id,
-      at: instantOf(row.authAt),
+      at: dateFromRow(row.authAt),
       amr: JSON.parse(row.amr) as string[],
       bound: false,
     } as const;
     const scopes = row.scopes === null ? null : (JSON.parse(row.scopes) as string[]);
-    return principalOf(userFrom(row), proof, refused, scopes);
+    return principalOf(userFromRow(row), proof, refused, scopes);
   }
 
   /** A page's requests go out together: those with the value that the first of them has just replaced are still good. */
   private async renewedMeanwhile(hash: string): Promise<Row | undefined> {
     const [row] = await this.dataSource.query<Row[]>(this.byPreviousHash, [hash]);
-    return row?.previousUntil && instantOf(row.previousUntil).getTime() > Date.now() ? row : undefined;
+    return row?.previousUntil && dateFromRow(row.previousUntil).getTime() > Date.now() ? row : undefined;
   }
 
   private async refuseExpired(row: Row, principal: Principal): Promise<void> {
     const now = Date.now();
-    const idle = instantOf(row.lastSeenAt).getTime() + IDLE_MS <= now;
-    if (!idle && instantOf(row.expiresAt).getTime() > now) return;
+    const idle = dateFromRow(row.lastSeenAt).getTime() + IDLE_MS <= now;
+    if (!idle && dateFromRow(row.expiresAt).getTime() > now) return;
     const reason = idle ? 'idle' : 'expired';
     await this.sessions.over(row.id, reason, principal);
-    throw refused(`the session ${row.id} is over: ${reason}`).about(userFrom(row));
+    throw refused(`the session ${row.id} is over: ${reason}`).ofAccount(userFromRow(row));
   }
 }
 

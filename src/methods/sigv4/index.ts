@@ -1,10 +1,10 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { DEMO_KEY } from './sigv4.demo.js';
 import { AccessKey } from './sigv4.entity.js';
 import { AccessKeys1700000402000 } from './sigv4.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     sigv4: true;
   }

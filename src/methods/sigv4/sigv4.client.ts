@@ -12,15 +12,19 @@ import {
   timeText,
   type Covered,
   type Parameter,
-  type Scope,
 } from './sigv4.js';
+import type { CredentialScope } from './sigv4.js';
 
 export interface KeyPair {
   readonly id: string;
   readonly secret: string;
 }
 
-const scopeAt = (time: string): Scope => ({ day: time.slice(0, 8), region: REGION, service: SERVICE });
+const scopeAt = (time: string): CredentialScope => ({
+  day: time.slice(0, 8),
+  region: REGION,
+  service: SERVICE,
+});
 
 const sign = ({ secret }: KeyPair, time: string, covered: Covered) =>
   signatureOf(secret, scopeAt(time), stringToSign(time, scopeAt(time), canonicalRequest(covered)));

@@ -1,11 +1,11 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Authenticate, Caller, SelfService, type Principal } from '../../auth/index.js';
-import { NEW_CREDENTIAL, ROTATION } from '../../users/index.js';
-import { AccessKeys } from './access-keys.js';
+import { Authenticate, Caller, SelfService, type Principal } from '../../authentication/index.js';
+import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/index.js';
+import { AccessKeys } from './sigv4.service.js';
 import type { AccessKey } from './sigv4.entity.js';
 
-const NewKey = z.strictObject(NEW_CREDENTIAL);
+const NewKey = z.strictObject(NEW_CREDENTIAL_FIELDS);
 
 /** What may be told of a key: all but its secret. */
 const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: AccessKey) => ({
@@ -47,7 +47,7 @@ export class SigV4Controller {
   async rotate(
     @Caller() caller: Principal,
     @Param('id') id: string,
-    @Body({ schema: ROTATION }) { overlapSeconds }: z.output<typeof ROTATION>,
+    @Body({ schema: ROTATION_SCHEMA }) { overlapSeconds }: z.output<typeof ROTATION_SCHEMA>,
   ) {
     const { row, secret } = await this.keys.rotate(caller, id, overlapSeconds);
     return { ...view(row), secret };

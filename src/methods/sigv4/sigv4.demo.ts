@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Settings } from '../../config/index.js';
-import { Demo } from '../../database/index.js';
-import { accessKeyBox } from './access-keys.js';
+import { DemoData } from '../../database/index.js';
+import { accessKeyBox } from './sigv4.service.js';
 import { AccessKey } from './sigv4.entity.js';
 
 /** The machine client's access key in the demo: it reads and writes documents, and does not delete them. */
@@ -10,7 +10,7 @@ export const DEMO_KEY = { id: 'ATLADEMOOFMACHINE234', secret: 'PublishedSoNeverU
 @Injectable()
 export class SigV4Demo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: Demo,
+    private readonly demo: DemoData,
     private readonly settings: Settings,
   ) {}
 

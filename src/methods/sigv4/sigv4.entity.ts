@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User, type Credential } from '../../users/index.js';
 
 @Entity('access_keys')
@@ -27,21 +27,21 @@ export class AccessKey implements Credential {
   @Column({ type: 'varchar', length: 200, nullable: true })
   previousSealed!: string | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 }

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { INSTANT, reference } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/index.js';
 
 export class AccessKeys1700000402000 implements MigrationInterface {
   name = 'AccessKeys1700000402000';
@@ -14,15 +14,15 @@ export class AccessKeys1700000402000 implements MigrationInterface {
           { name: 'name', type: 'varchar', length: '100' },
           { name: 'sealed', type: 'varchar', length: '200' },
           { name: 'previousSealed', type: 'varchar', length: '200', isNullable: true },
-          { name: 'previousUntil', type: INSTANT, isNullable: true },
+          { name: 'previousUntil', type: DATE_COLUMN, isNullable: true },
           { name: 'scopes', type: 'text', isNullable: true },
-          { name: 'createdAt', type: INSTANT },
-          { name: 'expiresAt', type: INSTANT, isNullable: true },
-          { name: 'lastUsedAt', type: INSTANT, isNullable: true },
-          { name: 'revokedAt', type: INSTANT, isNullable: true },
+          { name: 'createdAt', type: DATE_COLUMN },
+          { name: 'expiresAt', type: DATE_COLUMN, isNullable: true },
+          { name: 'lastUsedAt', type: DATE_COLUMN, isNullable: true },
+          { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }],
-        foreignKeys: [reference('userId', 'users')],
+        foreignKeys: [foreignKey('userId', 'users')],
       }),
     );
   }

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CryptoModule } from '../../crypto/index.js';
-import { AccessKeys } from './access-keys.js';
+import { AccessKeys } from './sigv4.service.js';
 import { SigV4Controller } from './sigv4.controller.js';
 import { SigV4Demo } from './sigv4.demo.js';
 import { SigV4Strategy } from './sigv4.strategy.js';

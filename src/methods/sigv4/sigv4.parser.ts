@@ -1,9 +1,10 @@
-import { ALGORITHM, TERMINATOR, type Parameter, type Scope } from './sigv4.js';
+import { ALGORITHM, TERMINATOR, type Parameter } from './sigv4.js';
+import type { CredentialScope } from './sigv4.js';
 
 /** What a request says of its signature, wherever it says it. */
 export interface Claim {
   readonly keyId: string;
-  readonly scope: Scope;
+  readonly scope: CredentialScope;
   /** As it was signed, `20260807T101500Z`. */
   readonly time: string;
   readonly at: Date;

@@ -8,18 +8,19 @@ import {
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+  LastUsedPort,
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { OneTime, type SecretBox } from '../../crypto/index.js';
-import { LastSeen, instantOf, instantOrNull } from '../../database/index.js';
+import { ReplayStore, type SecretBox } from '../../crypto/index.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
 import {
-  accountOfLive,
-  credentialFinder,
+  accountOfActive,
+  credentialQuery,
   principalOf,
-  scopesOf,
+  scopesFromRow,
   type CredentialRow,
 } from '../../users/index.js';
-import { accessKeyBox } from './access-keys.js';
+import { accessKeyBox } from './sigv4.service.js';
 import { endOf, flawOf } from './sigv4.checks.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { AccessKey } from './sigv4.entity.js';
@@ -64,11 +65,11 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
   constructor(
     dataSource: DataSource,
     private readonly settings: Settings,
-    private readonly oneTime: OneTime,
-    private readonly lastSeen: LastSeen,
+    private readonly oneTime: ReplayStore,
+    private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialFinder<Row>(dataSource, 'access_keys', [
+    this.find = credentialQuery<Row>(dataSource, 'access_keys', [
       'sealed',
       'previousSealed',
       'previousUntil',
@@ -103,12 +104,12 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
     // An unknown key costs what a known one does.
     const current = isBy(key ?? this.nobodys);
     const previous =
-      key?.previousSealed && instantOf(key.previousUntil ?? now) > now
+      key?.previousSealed && dateFromRow(key.previousUntil ?? now) > now
         ? isBy({ id: key.id, sealed: key.previousSealed })
         : false;
     if (!key || !(current || previous)) throw refused('unknown key or wrong signature');
 
-    const account = accountOfLive(key, refused);
+    const account = accountOfActive(key, refused);
     const presigned = claim.lifetime !== undefined;
     const proof = {
       method: 'sigv4',
@@ -117,16 +118,16 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
       amr: presigned ? [] : ['pop'],
       // Whoever has a copy of a presigned URL can use it.
       bound: !presigned,
-      ...(presigned || key.expiresAt ? ({ confined: true } as const) : {}),
+      ...(presigned || key.expiresAt ? ({ restricted: true } as const) : {}),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesOf(key));
+    const principal = principalOf(account, proof, refused, scopesFromRow(key));
     // SigV4 has no nonce. What changes something is done once; what is read may be read until the signature ends.
     if (
       !SAFE.includes(request.method) &&
       !(await this.oneTime.use(`sigv4 signature of ${key.id}`, claim.signature, endOf(claim)))
     )
-      throw refused(`a signature of the key ${key.id} was used before`).about(account);
-    this.lastSeen.touch(AccessKey, 'lastUsedAt', key.id, instantOrNull(key.lastUsedAt));
+      throw refused(`a signature of the key ${key.id} was used before`).ofAccount(account);
+    this.lastUsed.touch(AccessKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
     return principal;
   }
 }

@@ -22,7 +22,7 @@ export const ALGORITHM = 'AWS4-HMAC-SHA256';
 export const TERMINATOR = 'aws4_request';
 
 /** What a signing key is good for. */
-export interface Scope {
+export interface CredentialScope {
   /** `20260807`, in UTC. */
   readonly day: string;
   readonly region: string;
@@ -75,20 +75,20 @@ export const canonicalRequest = ({ method, path, query, headers, payloadHash }: 
     payloadHash,
   ].join('\n');
 
-export const scopeText = ({ day, region, service }: Scope): string =>
+export const scopeText = ({ day, region, service }: CredentialScope): string =>
   [day, region, service, TERMINATOR].join('/');
 
 /** @param time `20260807T101500Z` */
-export const stringToSign = (time: string, scope: Scope, canonical: string): string =>
+export const stringToSign = (time: string, scope: CredentialScope, canonical: string): string =>
   [ALGORITHM, time, scopeText(scope), sha256(canonical)].join('\n');
 
 const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
 
-export const signingKey = (secret: string, { day, region, service }: Scope): Buffer =>
+export const signingKey = (secret: string, { day, region, service }: CredentialScope): Buffer =>
   [day, region, service, TERMINATOR].reduce<Buffer>(hmac, Buffer.from(`AWS4${secret}`));
 
 /** @returns 64 hexadecimal digits, in lower case */
-export const signatureOf = (secret: string, scope: Scope, toSign: string): string =>
+export const signatureOf = (secret: string, scope: CredentialScope, toSign: string): string =>
   hmac(signingKey(secret, scope), toSign).toString('hex');
 
 /** @param given 64 hexadecimal digits */

@@ -1,8 +1,8 @@
-import type { AuthMethod } from '../../auth/index.js';
+import type { AuthMethod } from '../../authentication/index.js';
 import { WebhookMessage, WebhookSource } from './webhook.entity.js';
 import { Webhooks1700000404000 } from './webhook.migration.js';
 
-declare module '../../auth/principal.js' {
+declare module '../../authentication/principal.js' {
   interface AuthMethods {
     webhook: true;
   }

@@ -3,16 +3,16 @@ import { z } from 'zod';
 import {
   Authenticate,
   Caller,
-  Incoming,
+  CurrentRequest,
   SelfService,
   type AuthRequest,
   type Principal,
-} from '../../auth/index.js';
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { NEW_CREDENTIAL, ROTATION } from '../../users/index.js';
+import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/index.js';
 import type { WebhookSource } from './webhook.entity.js';
 import { WebhookInbox } from './webhook.inbox.js';
-import { WebhookSources } from './webhook.sources.js';
+import { WebhookSources } from './webhook.service.js';
 import { keyOf } from './webhook.js';
 
 /** Many senders make the secret themselves. */
@@ -21,8 +21,8 @@ const secret = z
   .max(100)
   .refine((text) => keyOf(text) !== undefined, 'must be whsec_ and the base64 of 24 to 64 bytes')
   .optional();
-const NewSource = z.strictObject({ ...NEW_CREDENTIAL, secret });
-const Rotation = z.strictObject({ ...ROTATION.unwrap().shape, secret }).prefault({});
+const NewSource = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, secret });
+const Rotation = z.strictObject({ ...ROTATION_SCHEMA.unwrap().shape, secret }).prefault({});
 
 /** The standard's payload; it may hold more, and what `data` is depends on `type`. */
 const Event = z.looseObject({
@@ -55,7 +55,7 @@ export class WebhookController {
   @Authenticate('webhook')
   async receive(
     @Caller() sender: Principal,
-    @Incoming() request: AuthRequest,
+    @CurrentRequest() request: AuthRequest,
     @Param('source') source: string,
     @Body({ schema: Event }) { type }: z.output<typeof Event>,
   ) {

@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Settings } from '../../config/index.js';
 import { SecretBox } from '../../crypto/index.js';
-import { Demo } from '../../database/index.js';
+import { DemoData } from '../../database/index.js';
 import { WebhookSource } from './webhook.entity.js';
 
 /** A source of the machine's: it delivers messages, and its secret opens nothing else. */
@@ -13,7 +13,7 @@ export const DEMO_SOURCE = {
 @Injectable()
 export class WebhookDemo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: Demo,
+    private readonly demo: DemoData,
     private readonly settings: Settings,
   ) {}
 

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { INSTANT } from '../../database/index.js';
+import { DATE_COLUMN } from '../../database/index.js';
 import { User } from '../../users/index.js';
 
 /** Somebody who sends messages, for an account of ours. */
@@ -28,24 +28,24 @@ export class WebhookSource {
   @Column({ type: 'varchar', length: 300, nullable: true })
   previousSecret!: string | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
   /** Null: no ceiling but the owner's roles. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
-  @Column({ type: INSTANT })
+  @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
   /** To the minute. */
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 
-  @Column({ type: INSTANT, nullable: true })
+  @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 }
 

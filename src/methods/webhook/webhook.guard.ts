@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { MethodGuard } from '../../auth/index.js';
+import { MethodGuard } from '../../authentication/index.js';
 
 /** `@UseGuards(WebhookGuard)`: this route takes what a source has signed and nothing else. */
 @Injectable()

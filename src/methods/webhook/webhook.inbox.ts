@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { DataSource, LessThan } from 'typeorm';
-import { AuditLog } from '../../audit/index.js';
-import type { Principal } from '../../auth/index.js';
-import { HourlySweep } from '../../database/index.js';
+import { type Principal, AuditPort } from '../../authentication/index.js';
+import { HourlyCleanup } from '../../database/index.js';
 import { WebhookMessage } from './webhook.entity.js';
 
 /** Longer than senders try again; the schedule that the standard gives ends after 76 hours. */
@@ -13,10 +12,10 @@ const digestOf = (bytes: string | Buffer) => createHash('sha256').update(bytes).
 
 /** Processes each message once, however often it is delivered. */
 @Injectable()
-export class WebhookInbox extends HourlySweep {
+export class WebhookInbox extends HourlyCleanup {
   constructor(
     private readonly dataSource: DataSource,
-    private readonly audit: AuditLog,
+    private readonly audit: AuditPort,
   ) {
     super();
   }
@@ -42,7 +41,7 @@ export class WebhookInbox extends HourlySweep {
     });
   }
 
-  async sweep(): Promise<void> {
+  async cleanUp(): Promise<void> {
     await this.dataSource.manager.delete(WebhookMessage, { until: LessThan(Math.floor(Date.now() / 1000)) });
   }
 }

@@ -3,7 +3,7 @@ import { CryptoModule } from '../../crypto/index.js';
 import { WebhookController } from './webhook.controller.js';
 import { WebhookDemo } from './webhook.demo.js';
 import { WebhookInbox } from './webhook.inbox.js';
-import { WebhookSources } from './webhook.sources.js';
+import { WebhookSources } from './webhook.service.js';
 import { WebhookStrategy } from './webhook.strategy.js';
 
 @Module({

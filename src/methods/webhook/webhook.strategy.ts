@@ -8,15 +8,16 @@ import {
   type AuthRequest,
   type AuthStrategy,
   type Principal,
-} from '../../auth/index.js';
+  LastUsedPort,
+} from '../../authentication/index.js';
 import { Settings } from '../../config/index.js';
-import { OneTime, SecretBox } from '../../crypto/index.js';
-import { LastSeen, instantOf, instantOrNull } from '../../database/index.js';
+import { ReplayStore, SecretBox } from '../../crypto/index.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
 import {
-  accountOfLive,
-  credentialFinder,
+  accountOfActive,
+  credentialQuery,
   principalOf,
-  scopesOf,
+  scopesFromRow,
   type CredentialRow,
 } from '../../users/index.js';
 import { WebhookSource } from './webhook.entity.js';
@@ -58,11 +59,11 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
   constructor(
     dataSource: DataSource,
     settings: Settings,
-    private readonly oneTime: OneTime,
-    private readonly lastSeen: LastSeen,
+    private readonly oneTime: ReplayStore,
+    private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialFinder<Row>(dataSource, 'webhook_sources', COLUMNS);
+    this.find = credentialQuery<Row>(dataSource, 'webhook_sources', COLUMNS);
     this.box = new SecretBox(settings, 'webhook');
     const secret = this.box.seal(newSecret(), 'nobody');
     this.nobody = { id: 'nobody', secret, previousSecret: null, previousUntil: null };
@@ -86,27 +87,27 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
     const source = await this.find(sourceId);
     const signed = isSignedBy(this.keysOf(source), { id, timestamp, body }, signatures);
     if (!source || !signed) throw refused('unknown source or wrong signature');
-    const account = accountOfLive(source, refused);
+    const account = accountOfActive(source, refused);
     const now = new Date();
-    // `confined`: a secret that lies with a sender is for its messages, and makes no other credentials.
-    const proof = { credentialId: source.id, at: now, amr: ['pop'], bound: true, confined: true } as const;
-    const principal = principalOf(account, { method: 'webhook', ...proof }, refused, scopesOf(source));
+    // `restricted`: a secret that lies with a sender is for its messages, and makes no other credentials.
+    const proof = { credentialId: source.id, at: now, amr: ['pop'], bound: true, restricted: true } as const;
+    const principal = principalOf(account, { method: 'webhook', ...proof }, refused, scopesFromRow(source));
     // Twice as long as it is current, for processes whose clocks differ.
     const until = new Date((timestamp + 2 * TOLERANCE_SECONDS) * 1000);
     if (!(await this.oneTime.use(`webhook attempt of ${source.id}`, `${id}.${timestamp}`, until)))
-      throw refused(`the source ${source.id} sent this before`).about(account);
+      throw refused(`the source ${source.id} sent this before`).ofAccount(account);
     if (principal.scopes?.length === 0 && !isMessage && !WHO.includes(request.target))
       throw new ForbiddenException({
         code: 'forbidden',
         detail: 'A source without scopes delivers messages, and nothing else.',
       });
-    this.lastSeen.touch(WebhookSource, 'lastUsedAt', source.id, instantOrNull(source.lastUsedAt));
+    this.lastUsed.touch(WebhookSource, 'lastUsedAt', source.id, nullableDateFromRow(source.lastUsedAt));
     return principal;
   }
 
   /** The source's keys that are good: one, or two during a rotation. */
   private keysOf({ id, secret, previousSecret, previousUntil } = this.nobody) {
-    const overlaps = previousSecret && previousUntil && instantOf(previousUntil) > new Date();
+    const overlaps = previousSecret && previousUntil && dateFromRow(previousUntil) > new Date();
     return [secret, ...(overlaps ? [previousSecret] : [])].flatMap(
       (sealed) => keyOf(this.box.open(sealed, id)) ?? [],
     );

@@ -1,0 +1,75 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import type { KeyObject } from 'node:crypto';
+import { DataSource } from 'typeorm';
+import { z } from 'zod';
+import {
+  Ability,
+  Can,
+  accessibleBy,
+  readCursor,
+  writeCursor,
+  type AppAbility,
+} from '../authorization/index.js';
+import { AuditEvent } from './audit-event.entity.js';
+import { AuditLog } from './audit-log.service.js';
+import { Caller, type Principal, AUDIT_EVENTS } from '../authentication/index.js';
+import { Settings } from '../config/index.js';
+import { deriveKey } from '../crypto/index.js';
+
+const Listing = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(20),
+  cursor: z.string().max(1000).optional(),
+  event: z.enum(AUDIT_EVENTS).optional(),
+  userId: z.string().min(1).max(36).optional(),
+});
+
+/** What happened in the caller's tenant, the newest first. Events of nobody's tenant are for the command line only. */
+@Controller('audit')
+export class AuditController {
+  private readonly cursorKey: KeyObject;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly audit: AuditLog,
+    settings: Settings,
+  ) {
+    this.cursorKey = deriveKey(settings.appSecret, 'cursor of events');
+  }
+
+  /** Whoever reads the log is in it. */
+  @Get('events')
+  @Can('read', AuditEvent)
+  async list(
+    @Caller() caller: Principal,
+    @Ability() ability: AppAbility,
+    @Query({ schema: Listing }) { limit, cursor, ...filters }: z.output<typeof Listing>,
+  ) {
+    const context = JSON.stringify([caller.tenantId, caller.id, filters]);
+    const query = this.dataSource
+      .createQueryBuilder(AuditEvent, 'event')
+      .where(filters)
+      .orderBy('event.seq', 'DESC')
+      .limit(limit + 1);
+    if (cursor !== undefined)
+      query.andWhere('event.seq < :seq', { seq: readCursor(this.cursorKey, cursor, context).id });
+    const found = await accessibleBy(query, ability, 'read').getMany();
+    const rows = found.slice(0, limit);
+    const last = found.length > limit ? rows.at(-1) : undefined;
+    await this.audit.record({
+      event: 'sensitive_read',
+      actor: caller,
+      target: 'audit',
+      // An account that nobody has is a text that was typed.
+      details: { ...(rows.length && filters), events: rows.length },
+    });
+    return {
+      items: rows.map(({ hash: _hash, keyId: _keyId, ...event }) => event),
+      nextCursor: last ? writeCursor(this.cursorKey, { value: last.seq, id: last.seq }, context) : null,
+    };
+  }
+}

@@ -1,0 +1,40 @@
+import { HttpException, Injectable } from '@nestjs/common';
+import {
+  Unauthenticated,
+  type AuditEventName,
+  type Principal,
+  type RejectionListener,
+} from '../authentication/index.js';
+import { problemOf, requestContext } from '../http/index.js';
+import { AuditLog } from './audit-log.service.js';
+
+const EVENT_BY_STATUS: Readonly<Record<number, AuditEventName>> = {
+  400: 'input_validation_fail',
+  401: 'authn_login_fail',
+  403: 'authz_fail',
+  413: 'input_validation_fail',
+  415: 'input_validation_fail',
+  422: 'input_validation_fail',
+  429: 'excess_rate_limit_exceeded',
+  431: 'input_validation_fail',
+};
+
+/** Records rejected requests in the audit log: the reason and the route, nothing the caller sent. */
+@Injectable()
+export class RefusalAudit implements RejectionListener {
+  constructor(private readonly log: AuditLog) {}
+
+  rejected(_ip: string, error: unknown, caller: Principal | undefined): void {
+    const event = error instanceof HttpException ? EVENT_BY_STATUS[error.getStatus()] : undefined;
+    if (!event || this.log.isRecorded(error as HttpException)) return;
+    const refusal = error instanceof Unauthenticated ? error.refusal : undefined;
+    const { route } = requestContext.getStore()?.seen() ?? {};
+    const { code } = problemOf(error, undefined);
+    this.log.recordInBackground({
+      event,
+      actor: caller ?? refusal?.account,
+      method: refusal?.method,
+      details: { code, ...(refusal && { reason: refusal.reason }), ...(route && { route }) },
+    });
+  }
+}

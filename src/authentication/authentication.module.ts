@@ -1,0 +1,53 @@
+import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
+import { AuthenticateGuard } from './authenticate.guard.js';
+import { Authenticator, HTTPS_ONLY, AUTH_METHODS } from './authenticator.js';
+import { ChallengeFilter } from './challenge.filter.js';
+import { IssuerRegistry } from './issuer-registry.js';
+import type { AuthMethod } from './method.js';
+import { NoAudit, NoLastUsed, AuditPort, LastUsedPort } from './ports.js';
+
+export interface AuthenticationOptions {
+  /** Rejects secrets sent over plain HTTP: true in production. */
+  readonly httpsOnly?: boolean;
+  /** Stores audit events. Absent: events are dropped. */
+  readonly audit?: Type<AuditPort>;
+  /** Stores when credentials were last used. Absent: it is not stored. */
+  readonly lastUsed?: Type<LastUsedPort>;
+}
+
+@Module({})
+export class AuthenticationModule {
+  /**
+   * Installs methods. The application adds {@link AuthenticateGuard} as its first `APP_GUARD`.
+   * @throws Error if a ceremony is installed without an issuer
+   */
+  static forRoot(
+    methods: readonly AuthMethod[],
+    { httpsOnly = false, audit, lastUsed }: AuthenticationOptions = {},
+  ): DynamicModule {
+    const ceremonies = methods.filter((method) => !method.strategy).map((method) => method.name);
+    if (ceremonies.length && !methods.some((method) => method.issuer))
+      throw new Error(
+        `${ceremonies.join(', ')} ends in an issuer, and none is installed: install one (session, jwt), or remove it.`,
+      );
+    return {
+      module: AuthenticationModule,
+      global: true,
+      imports: [DiscoveryModule, ...methods.map((method) => method.module)],
+      providers: [
+        { provide: AUTH_METHODS, useValue: methods },
+        { provide: HTTPS_ONLY, useValue: httpsOnly },
+        audit ? { provide: AuditPort, useExisting: audit } : { provide: AuditPort, useClass: NoAudit },
+        lastUsed
+          ? { provide: LastUsedPort, useExisting: lastUsed }
+          : { provide: LastUsedPort, useClass: NoLastUsed },
+        { provide: APP_FILTER, useClass: ChallengeFilter },
+        Authenticator,
+        IssuerRegistry,
+        AuthenticateGuard,
+      ],
+      exports: [AUTH_METHODS, AuditPort, LastUsedPort, Authenticator, AuthenticateGuard, IssuerRegistry],
+    };
+  }
+}

@@ -1,0 +1,25 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { AUTH_METHODS } from './authenticator.js';
+import type { AuthMethod, Issuer } from './method.js';
+import type { MethodName } from './principal.js';
+
+/** What a ceremony can end in, on this installation. */
+@Injectable()
+export class IssuerRegistry {
+  /** The methods that issue, in the order of the barrel. */
+  readonly names: readonly MethodName[];
+
+  constructor(
+    @Inject(AUTH_METHODS) private readonly methods: readonly AuthMethod[],
+    private readonly modules: ModuleRef,
+  ) {
+    this.names = methods.filter((method) => method.issuer).map((method) => method.name);
+  }
+
+  /** @returns undefined for a method that is not installed, or issues nothing */
+  find(name: string): Issuer | undefined {
+    const issuer = this.methods.find((method) => method.name === name)?.issuer;
+    return issuer && this.modules.get(issuer, { strict: false });
+  }
+}

@@ -1,0 +1,95 @@
+import { Injectable, type Type } from '@nestjs/common';
+import type { Principal } from './principal.js';
+
+/**
+ * The names of audit events, from the OWASP Logging Vocabulary Cheat Sheet.
+ * https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html
+ */
+export const AUDIT_EVENTS = [
+  'authn_login_success',
+  'authn_login_fail',
+  'authn_password_change',
+  'authn_token_created',
+  'authn_token_revoked',
+  'authn_token_reuse',
+  'session_created',
+  'session_renewed',
+  'session_expired',
+  'authz_fail',
+  'authz_change',
+  'sensitive_create',
+  'sensitive_read',
+  'sensitive_update',
+  'sensitive_delete',
+  'input_validation_fail',
+  'excess_rate_limit_exceeded',
+] as const;
+
+export type AuditEventName = (typeof AUDIT_EVENTS)[number];
+
+/** One audit event. The audit log adds the time, the request id and the client's address. */
+export interface AuditEntry {
+  readonly event: AuditEventName;
+  /** The account that acted. Supplies the tenant, the method and the credential id. */
+  readonly actor?: (Pick<Principal, 'id' | 'tenantId'> & Partial<Principal>) | undefined;
+  readonly method?: string | undefined;
+  /** The object of the event, as `kind:id`: `session:3f…`, `document:12…`. */
+  readonly target?: string | undefined;
+  /** Never a secret, and never text that a caller typed. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** Receives audit events. An application without an audit log uses {@link NoAudit}. */
+export abstract class AuditPort {
+  /**
+   * Stores events in the caller's database transaction, so that the change and its events commit together.
+   * Call it last: other writers of events wait until the transaction ends.
+   *
+   * @param transaction TypeORM's `EntityManager` of the transaction
+   */
+  abstract append(transaction: object, ...entries: readonly AuditEntry[]): Promise<void>;
+
+  /** Stores an event in a transaction of its own. */
+  abstract record(entry: AuditEntry): Promise<void>;
+
+  /**
+   * Stores the event of a rejected request before the response is sent.
+   * @param error the exception that is about to be thrown; the filter does not record it a second time
+   */
+  abstract recordRejection(error: Error, entry: AuditEntry): Promise<void>;
+
+  /** Stores an event soon, in a batch with others, so that the response does not wait for it. */
+  abstract recordInBackground(entry: AuditEntry): void;
+}
+
+@Injectable()
+export class NoAudit implements AuditPort {
+  async append(): Promise<void> {}
+  async record(): Promise<void> {}
+  async recordRejection(): Promise<void> {}
+  recordInBackground(): void {}
+}
+
+/** Receives the use of a credential. An application that does not show "last used" uses {@link NoLastUsed}. */
+export abstract class LastUsedPort {
+  /**
+   * Stores the current time on a row, to the minute and not before the response is sent.
+   * @param property the date column to set
+   * @param last its current value
+   */
+  abstract touch(entity: Type, property: string, id: string, last: Date | null): void;
+}
+
+@Injectable()
+export class NoLastUsed implements LastUsedPort {
+  touch(): void {}
+}
+
+/** Is called for every rejected request: rate limits and the audit log implement it. */
+export interface RejectionListener {
+  /**
+   * @param ip the client's address
+   * @param caller undefined where the request was rejected before the caller was known
+   */
+  rejected(ip: string, error: unknown, caller: Principal | undefined): void;
+}

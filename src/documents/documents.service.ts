@@ -1,0 +1,246 @@
+import {
+  ConflictException,
+  Injectable,
+  NotFoundException,
+  UnprocessableEntityException,
+} from '@nestjs/common';
+import { randomUUID, type KeyObject } from 'node:crypto';
+import { DataSource, type EntityManager, type SelectQueryBuilder } from 'typeorm';
+import {
+  accessibleBy,
+  accessiblePage,
+  assertCan,
+  assertFieldsWritable,
+  assertNewValues,
+  readCursor,
+  onlyAccessible,
+  writeCursor,
+  type Action,
+  type AppAbility,
+} from '../authorization/index.js';
+import { type Principal, AuditPort, type AuditEventName, type AuditEntry } from '../authentication/index.js';
+import { Settings } from '../config/index.js';
+import { deriveKey } from '../crypto/index.js';
+import { User } from '../users/index.js';
+import { Document, DocumentShare } from './document.entity.js';
+import { preconditionFailed, checkIfMatch } from './preconditions.js';
+
+/** So that every document can be read together with its shares. */
+const MOST_SHARES = 100;
+
+type Content = Pick<Document, 'title' | 'body' | 'notes' | 'status' | 'classification'>;
+
+export interface ListQuery extends Partial<Pick<Document, 'status' | 'classification' | 'ownerId'>> {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+  readonly sort: 'createdAt' | '-createdAt' | 'title' | '-title';
+}
+
+/** The documents that an ability may see and touch. Every write carries its permission in its own WHERE. */
+@Injectable()
+export class DocumentsService {
+  private readonly cursorKey: KeyObject;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly audit: AuditPort,
+    settings: Settings,
+  ) {
+    this.cursorKey = deriveKey(settings.appSecret, 'cursor of documents');
+  }
+
+  async list(
+    caller: Principal,
+    ability: AppAbility,
+    { limit, cursor, sort, ...filters }: ListQuery,
+  ): Promise<{ documents: Document[]; nextCursor: string | null }> {
+    const context = JSON.stringify([caller.tenantId, caller.id, sort, filters]);
+    const { rows, next } = await accessiblePage(this.dataSource.manager, Document, ability, {
+      action: 'read',
+      where: filters,
+      sort: {
+        property: sort.replace('-', '') as 'createdAt' | 'title',
+        direction: sort.startsWith('-') ? 'DESC' : 'ASC',
+      },
+      after: cursor === undefined ? undefined : readCursor(this.cursorKey, cursor, context),
+      limit,
+      relations: ['shares'],
+    });
+    return { documents: rows, nextCursor: next ? writeCursor(this.cursorKey, next, context) : null };
+  }
+
+  /** @throws NotFoundException for a document that may not be seen, exactly as for one that does not exist */
+  async find(
+    ability: AppAbility,
+    id: string,
+    manager: EntityManager = this.dataSource.manager,
+  ): Promise<Document> {
+    const query: SelectQueryBuilder<Document> = manager
+      .createQueryBuilder(Document, 'document')
+      .leftJoinAndSelect('document.shares', 'share')
+      .where('document.id = :id', { id });
+    const document = await accessibleBy(query, ability, 'read').getOne();
+    if (!document) throw new NotFoundException({ code: 'not_found', detail: 'There is no such document.' });
+    return document;
+  }
+
+  async create(caller: Principal, ability: AppAbility, input: Partial<Content>): Promise<Document> {
+    const now = new Date();
+    const document = Object.assign(new Document(), {
+      id: randomUUID(),
+      tenantId: caller.tenantId,
+      ownerId: caller.id,
+      body: '',
+      notes: '',
+      status: 'draft',
+      classification: 'internal',
+      ...input,
+      version: 1,
+      createdAt: now,
+      updatedAt: now,
+      shares: [],
+    });
+    assertCan(ability, 'create', document);
+    assertFieldsWritable(ability, 'create', document, input);
+    assertNewValues(ability, document, input);
+    await this.dataSource.transaction(async (manager) => {
+      await manager.insert(Document, { ...document, shares: undefined });
+      await this.audit.append(manager, event('sensitive_create', caller, document.id));
+    });
+    return document;
+  }
+
+  /**
+   * @throws NotFoundException, ForbiddenException with the rule's reason, 428, 412, or 422 naming each field that
+   *   may not be written, in this order
+   */
+  async update(
+    caller: Principal,
+    ability: AppAbility,
+    id: string,
+    ifMatch: string | undefined,
+    changes: Partial<Content>,
+  ): Promise<Document> {
+    return this.dataSource.transaction(async (manager) => {
+      const before = await this.writable(manager, ability, 'update', id, ifMatch);
+      assertFieldsWritable(ability, 'update', before, changes);
+      const after = Object.assign(new Document(), before, changes, nextVersion(before));
+      assertNewValues(ability, after, changes);
+      await this.write(
+        manager,
+        ability,
+        before,
+        { ...changes, ...nextVersion(before) },
+        Object.keys(changes),
+      );
+      const fields = Object.keys(changes);
+      await this.audit.append(manager, event('sensitive_update', caller, id, { fields }));
+      return after;
+    });
+  }
+
+  async delete(
+    caller: Principal,
+    ability: AppAbility,
+    id: string,
+    ifMatch: string | undefined,
+  ): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const { version } = await this.writable(manager, ability, 'delete', id, ifMatch);
+      const query = manager.createQueryBuilder().delete().from(Document).where({ id, version });
+      const { affected } = await onlyAccessible(query, ability, 'delete', Document).execute();
+      if (!affected) throw preconditionFailed();
+      await this.audit.append(manager, event('sensitive_delete', caller, id));
+    });
+  }
+
+  async share(
+    caller: Principal,
+    ability: AppAbility,
+    id: string,
+    ifMatch: string | undefined,
+    userId: string,
+    level: DocumentShare['level'],
+  ): Promise<Document> {
+    return this.dataSource.transaction(async (manager) => {
+      const before = await this.writable(manager, ability, 'update', id, ifMatch);
+      assertFieldsWritable(ability, 'update', before, { shares: [] });
+      if (!(await manager.existsBy(User, { id: userId, tenantId: before.tenantId })))
+        throw new UnprocessableEntityException({
+          code: 'unknown_user',
+          detail: 'A document is shared with users of its own tenant, and there is no such user.',
+        });
+      const others = before.shares.filter((share) => share.userId !== userId);
+      if (others.length >= MOST_SHARES)
+        throw new ConflictException({
+          code: 'too_many_shares',
+          detail: `A document is shared with at most ${MOST_SHARES} users.`,
+        });
+      await this.write(manager, ability, before, nextVersion(before), ['shares']);
+      const share = manager.create(DocumentShare, { documentId: id, userId, level });
+      await manager.upsert(DocumentShare, share, ['documentId', 'userId']);
+      await this.audit.append(manager, event('authz_change', caller, id, { userId, level }));
+      return Object.assign(new Document(), before, nextVersion(before), { shares: [...others, share] });
+    });
+  }
+
+  /** Ends a share; where there is none, nothing changes and the answer is the same. */
+  async unshare(
+    caller: Principal,
+    ability: AppAbility,
+    id: string,
+    ifMatch: string | undefined,
+    userId: string,
+  ): Promise<Document> {
+    return this.dataSource.transaction(async (manager) => {
+      const before = await this.writable(manager, ability, 'update', id, ifMatch);
+      assertFieldsWritable(ability, 'update', before, { shares: [] });
+      const shares = before.shares.filter((share) => share.userId !== userId);
+      if (shares.length === before.shares.length) return before;
+      await this.write(manager, ability, before, nextVersion(before), ['shares']);
+      await manager.delete(DocumentShare, { documentId: id, userId });
+      await this.audit.append(manager, event('authz_change', caller, id, { userId, level: null }));
+      return Object.assign(new Document(), before, nextVersion(before), { shares });
+    });
+  }
+
+  private async writable(
+    manager: EntityManager,
+    ability: AppAbility,
+    action: Action,
+    id: string,
+    ifMatch: string | undefined,
+  ): Promise<Document> {
+    const document = await this.find(ability, id, manager);
+    assertCan(ability, action, document);
+    checkIfMatch(ifMatch, document);
+    return document;
+  }
+
+  /** Writes the version that was looked at, where the rules still allow it; a row that changed in between is not touched. */
+  private async write(
+    manager: EntityManager,
+    ability: AppAbility,
+    { id, version }: Document,
+    values: Partial<Content> & { version: number; updatedAt: Date },
+    fields: readonly string[],
+  ): Promise<void> {
+    const query = manager.createQueryBuilder().update(Document).set(values).where({ id, version });
+    const { affected } = await onlyAccessible(query, ability, 'update', Document, fields).execute();
+    if (!affected) throw preconditionFailed();
+  }
+}
+
+const nextVersion = ({ version }: Document) => ({ version: version + 1, updatedAt: new Date() });
+
+const event = (
+  name: AuditEventName,
+  actor: Principal,
+  id: string,
+  details: AuditEntry['details'] = {},
+): AuditEntry => ({
+  event: name,
+  actor,
+  target: `document:${id}`,
+  details,
+});

@@ -1,0 +1,22 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { TerminusModule } from '@nestjs/terminus';
+import type { Settings } from '../config/index.js';
+import { HealthController } from './health.controller.js';
+import { MediaTypeGuard } from './media-type.guard.js';
+import { openApiController } from './openapi.controller.js';
+import { OpenApiService } from './openapi.service.js';
+
+/** Health checks, the OpenAPI document and the guard of request bodies. */
+@Module({})
+export class HttpModule {
+  static forRoot(settings: Settings): DynamicModule {
+    return {
+      module: HttpModule,
+      imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false })],
+      controllers: [HealthController, openApiController(settings.production)],
+      providers: [OpenApiService, MediaTypeGuard],
+      exports: [MediaTypeGuard],
+    };
+  }
+}

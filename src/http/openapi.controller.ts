@@ -1,0 +1,117 @@
+import {
+  Controller,
+  Get,
+  Header,
+  Injectable,
+  NotFoundException,
+  Param,
+  StreamableFile,
+  type Type,
+} from '@nestjs/common';
+import { ApiExcludeEndpoint, ApiTags } from '@nestjs/swagger';
+import { createReadStream } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Public, SelfService } from '../authentication/index.js';
+import { OpenApiService } from './openapi.service.js';
+
+const PAGE = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>Auth Atlas</title>
+    <link rel="icon" href="/openapi/favicon-32x32.png">
+    <link rel="stylesheet" href="/openapi/swagger-ui.css">
+    <link rel="stylesheet" href="/openapi/page.css">
+  </head>
+  <body>
+    <main id="page"></main>
+    <script src="/openapi/swagger-ui-bundle.js"></script>
+    <script src="/openapi/page.js"></script>
+  </body>
+</html>
+`;
+
+/** Long words and wide tables scroll in their own box, so that a phone shows the rest at its own width. */
+const STYLE = `body { margin: 0; overflow: hidden auto; overflow-wrap: anywhere; }
+.swagger-ui .wrapper { box-sizing: border-box; padding: 0 12px; }
+.swagger-ui table, .swagger-ui pre { display: block; max-width: 100%; overflow-x: auto; }
+@media (max-width: 640px) {
+  .swagger-ui .opblock .opblock-summary { flex-wrap: wrap; }
+  .swagger-ui .opblock .opblock-summary-path { max-width: 100%; }
+  .swagger-ui .scheme-container .schemes { flex-direction: column; }
+}
+`;
+
+const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', deepLinking: true, validatorUrl: null });
+`;
+
+/** Swagger UI's own files, each by its name: no path of the caller's ever reaches the file system. */
+const FILES: Readonly<Record<string, string>> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+  'favicon-32x32.png': 'image/png',
+};
+
+const resolve = createRequire(import.meta.url).resolve;
+
+/** The page may run this origin's scripts and styles, and ask this origin; Swagger UI sets styles of its own. */
+const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** `GET /openapi.json`, and a page to read it. */
+@Injectable()
+abstract class OpenApiRoutes {
+  constructor(private readonly openapi: OpenApiService) {}
+
+  @Get('openapi.json')
+  @Header('Content-Type', 'application/json; charset=utf-8')
+  document(): string {
+    return this.openapi.json;
+  }
+
+  @Get('openapi')
+  @ApiExcludeEndpoint()
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  @Header('Content-Security-Policy', PAGE_POLICY)
+  page(): string {
+    return PAGE;
+  }
+
+  @Get('openapi/page.css')
+  @ApiExcludeEndpoint()
+  @Header('Content-Type', 'text/css; charset=utf-8')
+  style(): string {
+    return STYLE;
+  }
+
+  @Get('openapi/page.js')
+  @ApiExcludeEndpoint()
+  @Header('Content-Type', 'text/javascript; charset=utf-8')
+  start(): string {
+    return START;
+  }
+
+  @Get('openapi/:file')
+  @ApiExcludeEndpoint()
+  file(@Param('file') file: string): StreamableFile {
+    const type = Object.hasOwn(FILES, file) ? FILES[file] : undefined;
+    if (!type) throw new NotFoundException();
+    return new StreamableFile(createReadStream(resolve(`swagger-ui-dist/${file}`)), { type });
+  }
+}
+
+@Controller()
+@ApiTags('OpenApi')
+@Public()
+class OpenApiForAll extends OpenApiRoutes {}
+
+@Controller()
+@ApiTags('OpenApi')
+@SelfService()
+class OpenApiForCallers extends OpenApiRoutes {}
+
+/** Open outside production. In production whoever reads it signs in first, by any method: a map helps an attacker. */
+export const openApiController = (production: boolean): Type =>
+  production ? OpenApiForCallers : OpenApiForAll;

@@ -1,0 +1,121 @@
+import {
+  Inject,
+  Injectable,
+  type INestApplication,
+  type OnApplicationBootstrap,
+  type Type,
+} from '@nestjs/common';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { z } from 'zod';
+import { Authenticator, AUTH_METHODS, PUBLIC, type AuthMethod, type Plan } from '../authentication/index.js';
+import { Settings } from '../config/index.js';
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+
+const PROBLEM = {
+  type: 'object',
+  description: 'RFC 9457. `code` is stable; docs/reference/errors.md lists every one.',
+  required: ['type', 'title', 'status', 'code', 'detail', 'requestId'],
+  properties: {
+    type: { const: 'about:blank' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { type: 'string' },
+    detail: { type: 'string' },
+    requestId: { type: 'string', format: 'uuid' },
+    errors: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['field', 'message'],
+        properties: { field: { type: 'string' }, message: { type: 'string' } },
+      },
+    },
+  },
+};
+
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+});
+
+/** The OpenAPI document, made once at start from the routes as they are. */
+@Injectable()
+export class OpenApiService implements OnApplicationBootstrap {
+  /** What is served, as JSON. */
+  json = '';
+  private app: INestApplication | undefined;
+
+  constructor(
+    @Inject(AUTH_METHODS) private readonly methods: readonly AuthMethod[],
+    private readonly authenticator: Authenticator,
+    private readonly controllers: DiscoveryService,
+    private readonly settings: Settings,
+  ) {}
+
+  describe(app: INestApplication): void {
+    this.app = app;
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.app) this.json = JSON.stringify(this.build(this.app));
+  }
+
+  private build(app: INestApplication): OpenAPIObject {
+    const builder = new DocumentBuilder()
+      .setOpenAPIVersion('3.1.0')
+      .setTitle('Auth Atlas')
+      .setDescription('Every way to authenticate an HTTP API, in one application.')
+      .setVersion('1')
+      .addServer(this.settings.publicUrl);
+    for (const { name, openapi } of this.methods) if (openapi) builder.addSecurity(name, openapi);
+    const document = SwaggerModule.createDocument(app, builder.build(), {
+      operationIdFactory: (controller, handler) => `${controller}_${handler}`,
+      standardSchemaConverter: (schema, { schemaType }) => ({
+        schema: z.toJSONSchema(schema as z.ZodType, { io: schemaType, unrepresentable: 'any' }),
+      }),
+    });
+    document.components = {
+      ...document.components,
+      schemas: { ...document.components?.schemas, Problem: PROBLEM } as never,
+    };
+    const plans = this.plans();
+    for (const path of Object.values(document.paths))
+      for (const operation of Object.values(path) as Operation[])
+        this.complete(operation, plans.get(operation.operationId ?? ''));
+    return document;
+  }
+
+  /** Who may call, from the same plan that the guard uses, and what else may be answered. */
+  private complete(operation: Operation, plan: Plan | typeof PUBLIC | undefined): void {
+    const ways = plan === PUBLIC ? [] : this.authenticator.alternativesOf(plan);
+    operation.security = ways.map((way) => Object.fromEntries(way.map((name) => [name, []])));
+    Object.assign(operation.responses, {
+      ...(ways.length && {
+        401: {
+          ...problem('No credential, or a wrong one.'),
+          headers: { 'WWW-Authenticate': { schema: { type: 'string' } } },
+        },
+      }),
+      ...(operation.requestBody && { 422: problem('The body does not fit.') }),
+      default: problem('Any other problem.'),
+    });
+  }
+
+  /** Every handler's plan, by operation id. */
+  private plans(): Map<string, Plan | typeof PUBLIC | undefined> {
+    const scanner = new MetadataScanner();
+    return new Map(
+      this.controllers.getControllers().flatMap(({ metatype }) => {
+        const type = metatype as Type<Record<string, () => unknown>>;
+        return scanner
+          .getAllMethodNames(type.prototype)
+          .map((name): [string, Plan | typeof PUBLIC | undefined] => [
+            `${type.name}_${name}`,
+            this.authenticator.planOf(type, type.prototype[name]),
+          ]);
+      }),
+    );
+  }
+}

@@ -1,0 +1,49 @@
+import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import {
+  findCaller,
+  rawResponse,
+  type AdapterResponse,
+  type Authenticator,
+  type RejectionListener,
+} from '../authentication/index.js';
+import { requestContext } from './request-context.js';
+import { PROBLEM_TYPE, headersOf, problemOf } from './problem.js';
+
+/** Answers everything that is thrown as `application/problem+json` (RFC 9457), the same on both adapters. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger('Problem');
+
+  constructor(
+    private readonly host: HttpAdapterHost,
+    private readonly authenticator: Authenticator,
+    private readonly listeners: readonly RejectionListener[] = [],
+  ) {}
+
+  catch(thrown: unknown, context: ArgumentsHost): void {
+    const http = this.host.httpAdapter;
+    const response = context.switchToHttp().getResponse<AdapterResponse>();
+    const raw = rawResponse(response);
+    const request = requestContext.getStore();
+    const caller = findCaller(context);
+    for (const listener of this.listeners) listener.rejected(request?.seen().ip ?? '', thrown, caller);
+    const error = this.authenticator.withRequirement(thrown, caller);
+    const problem = problemOf(error, request?.requestId);
+    if (problem.status >= 500) this.logger.error(causeOf(error));
+    if (raw.headersSent) {
+      // The answer has begun and cannot be taken back: cut it, so that nobody takes the part for the whole.
+      if (!raw.writableEnded) raw.destroy();
+      return;
+    }
+    const headers = { 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store', ...headersOf(error) };
+    for (const [name, value] of Object.entries(headers)) http.setHeader(response, name, value);
+    http.reply(response, problem, problem.status);
+  }
+}
+
+/** Type, message and stack, and no other property: a database's error carries the query's parameters. */
+function causeOf(error: unknown) {
+  if (!(error instanceof Error)) return { event: 'failure', type: typeof error };
+  return { event: 'failure', type: error.name, error: error.message, stack: error.stack };
+}

@@ -1,0 +1,136 @@
+import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
+import { DataSource, IsNull, MoreThan, type EntityManager, type FindOptionsWhere } from 'typeorm';
+import {
+  scopesInclude,
+  type AuthRequest,
+  type Principal,
+  AuditPort,
+  type AuditEntry,
+} from '../../authentication/index.js';
+import { Settings } from '../../config/index.js';
+import { User, endAllSignIns } from '../../users/index.js';
+import { Session } from './session.entity.js';
+import { IDLE_MS, SessionCookie, mintSession } from './session.js';
+
+/** How long the value before stays good, so that no request under way is refused. */
+const OVERLAP_MS = 10_000;
+
+/** The life of sessions, once they are there. */
+@Injectable()
+export class Sessions {
+  private readonly cookie: SessionCookie;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly audit: AuditPort,
+    settings: Settings,
+  ) {
+    this.cookie = new SessionCookie(settings.publicUrl);
+  }
+
+  /** Those of the caller that are good at this moment, but for what reaches further than the credential that asks. */
+  async list(caller: Principal): Promise<Session[]> {
+    const user = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
+    const sessions = await this.dataSource.manager.find(Session, {
+      where: live(user),
+      order: { createdAt: 'DESC', id: 'ASC' },
+    });
+    return sessions.filter((session) => scopesInclude(caller.scopes, session.scopes ?? undefined));
+  }
+
+  /**
+   * @throws NotFoundException for a session that is not the caller's, exactly as for one that does not exist
+   * @throws ForbiddenException `limited_credential`
+   */
+  async end(caller: Principal, id: string): Promise<void> {
+    const user = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
+    const session = await this.dataSource.manager.findOneBy(Session, { ...live(user), id });
+    if (!session) throw new NotFoundException({ code: 'not_found', detail: 'You have no such session.' });
+    if (!scopesInclude(caller.scopes, session.scopes ?? undefined)) throw beyond();
+    await this.over(id, 'ended', caller);
+  }
+
+  /**
+   * Logs out everywhere: ends all sign-ins of the account, whichever method keeps them.
+   * @throws ForbiddenException `limited_credential` where the credential is limited and they are not
+   */
+  async endAll(caller: Principal): Promise<void> {
+    if (caller.scopes) throw beyond();
+    await this.dataSource.transaction(async (manager) => {
+      await endAllSignIns(manager, caller.id);
+      await this.audit.append(manager, {
+        event: 'authn_token_revoked',
+        actor: caller,
+        target: `user:${caller.id}`,
+        details: { everywhere: true },
+      });
+    });
+  }
+
+  /** Ends a session that is not over yet, and writes it down; the second time nothing happens. */
+  async over(id: string, reason: string, actor: Principal): Promise<void> {
+    await this.dataSource.transaction(async (manager) => {
+      const entry = await this.close(manager, id, reason, actor);
+      if (entry) await this.audit.append(manager, entry);
+    });
+  }
+
+  /** @returns what is to be written down, last of all, in the same transaction; undefined where it was over already */
+  async close(manager: EntityManager, id: string, reason: string, actor: Principal) {
+    const { affected } = await manager.update(
+      Session,
+      { id, revokedAt: IsNull() },
+      { revokedAt: new Date() },
+    );
+    const entry: AuditEntry = {
+      event: 'session_expired',
+      actor,
+      target: `session:${id}`,
+      details: { reason },
+    };
+    return affected ? entry : undefined;
+  }
+
+  /**
+   * A new value for the same session, where its account may now do other things than when the value was made. Of
+   * requests that come together, one makes it.
+   */
+  async renew(id: string, hash: string, principal: Principal, request: AuthRequest): Promise<void> {
+    const { value, hash: idHash } = mintSession();
+    const renewed = await this.dataSource.transaction(async (manager) => {
+      const { affected } = await manager.update(
+        Session,
+        { id, idHash: hash },
+        {
+          idHash,
+          previousHash: hash,
+          previousUntil: new Date(Date.now() + OVERLAP_MS),
+          roles: [...principal.roles],
+        },
+      );
+      if (affected)
+        await this.audit.append(manager, {
+          event: 'session_renewed',
+          actor: principal,
+          target: `session:${id}`,
+        });
+      return affected;
+    });
+    if (renewed) request.setHeader('Set-Cookie', this.cookie.set(value));
+  }
+}
+
+/** An account's sessions that are good at this moment. */
+export const live = ({ id, epoch }: User): FindOptionsWhere<Session> => ({
+  userId: id,
+  epoch,
+  revokedAt: IsNull(),
+  expiresAt: MoreThan(new Date()),
+  lastSeenAt: MoreThan(new Date(Date.now() - IDLE_MS)),
+});
+
+const beyond = () =>
+  new ForbiddenException({
+    code: 'limited_credential',
+    detail: 'What you want to end reaches further (in scopes) than the credential that you sent.',
+  });

@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import type { Role, AuditPort } from '../authentication/index.js';
+import { Tenant, User, normalizeUsername } from '../users/index.js';
+import { PasswordHashing } from './password-hashing.service.js';
+import { assertAcceptablePassword } from './password-policy.js';
+import { Password } from './password.entity.js';
+
+export interface NewAccount {
+  readonly tenant: string;
+  readonly username: string;
+  readonly roles: readonly Role[];
+  readonly password: string;
+}
+
+/**
+ * Makes an account with a password, and its tenant where there is none of that name: how the first one comes into a
+ * database that has no demo in it.
+ *
+ * @returns the account's id
+ * @throws Error with a sentence that says what is wrong, and never the password
+ */
+export async function addAccount(
+  dataSource: DataSource,
+  log: AuditPort,
+  { tenant, username, roles, password }: NewAccount,
+): Promise<string> {
+  const name = normalizeUsername(username);
+  if (!name) throw new Error('A username has 1 to 64 ASCII letters, digits and ._@-, and ends in no sign.');
+  if (!/^[a-z0-9][a-z0-9-]{0,35}$/.test(tenant))
+    throw new Error('A tenant has 1 to 36 lower-case letters, digits and hyphens.');
+  assertAcceptablePassword(password, name);
+
+  const hash = await new PasswordHashing().hash(password);
+  const id = randomUUID();
+  await dataSource.transaction(async (manager) => {
+    if (await manager.existsBy(User, { username: name }))
+      throw new Error('There is an account of that username.');
+    await manager
+      .createQueryBuilder()
+      .insert()
+      .into(Tenant)
+      .values({ id: tenant, name: tenant })
+      .orIgnore()
+      .execute();
+    await manager.insert(User, {
+      id,
+      tenantId: tenant,
+      username: name,
+      kind: 'user',
+      roles: [...new Set(roles)],
+      disabledAt: null,
+      epoch: 0,
+    });
+    await manager.insert(Password, { userId: id, hash, changedAt: new Date() });
+    await log.append(manager, {
+      event: 'sensitive_create',
+      target: `user:${id}`,
+      details: { tenant, roles: [...roles] },
+    });
+  });
+  return id;
+}

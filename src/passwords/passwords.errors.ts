@@ -1,0 +1,26 @@
+import { HttpException, HttpStatus } from '@nestjs/common';
+
+/** 429: too many wrong passwords for this account or from this address. */
+export class TooManyAttempts extends HttpException {
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(milliseconds: number) {
+    super(
+      { code: 'too_many_attempts', detail: 'Too many failed attempts. Retry-After says when to try again.' },
+      HttpStatus.TOO_MANY_REQUESTS,
+    );
+    this.headers = { 'Retry-After': String(Math.max(1, Math.ceil(milliseconds / 1000))) };
+  }
+}
+
+/** 503: as many passwords are being verified as this process takes on. */
+export class TooManySignIns extends HttpException {
+  readonly headers = { 'Retry-After': '1' };
+
+  constructor() {
+    super(
+      { code: 'temporarily_unavailable', detail: 'Too many sign-ins at this moment. Try again.' },
+      HttpStatus.SERVICE_UNAVAILABLE,
+    );
+  }
+}

@@ -1,0 +1,518 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import * as oauth from 'oauth4webapi';
+import * as openid from 'openid-client';
+import { IsNull, Not } from 'typeorm';
+import { User } from '../../src/users/index.js';
+import { AccessToken } from '../../src/access-tokens/index.js';
+import { digestOf } from '../../src/authorization-server/endings.js';
+import { Engine } from '../../src/authorization-server/engine.js';
+import { OauthRecord } from '../../src/authorization-server/record.entity.js';
+import { issueAccessToken } from '../support/access-tokens.js';
+import { boot, client, type Booted } from '../support/app.js';
+import { startProcesses, type Processes } from '../support/processes.js';
+import { race } from '../support/race.js';
+import { Browser, signIn, type Page } from './browser.js';
+import { CIBA, DEVICE_CODE, claimsOf, poster } from './wire.js';
+
+let booted: Booted;
+let post: ReturnType<typeof poster>;
+beforeAll(async () => {
+  booted = await boot({ known: true });
+  post = poster(booted);
+});
+afterAll(() => booted.close());
+
+const demo = (token: string) =>
+  client(booted.origin).get('/demo/oauth', { Authorization: `Bearer ${token}` });
+/** As if the interval had passed: a test does not wait. */
+const later = () => booted.db.manager.update(OauthRecord, { polledAt: Not(IsNull()) }, { polledAt: null });
+
+/** Types the code in, as whoever sits before the browser. @returns the page that it leads to */
+const enter = async (browser: Browser, code: string): Promise<Page> =>
+  (await browser.submit(await browser.page('/oidc/device'), { user_code: code })) as Page;
+const approve = async (
+  started: { user_code: string },
+  username = 'bob',
+  browser = new Browser(booted.origin),
+) => {
+  const confirmation = await enter(browser, started.user_code);
+  const there = (await browser.submit(confirmation, {}, 'Yes, this is my device')) as Page;
+  return signIn(booted, there.url, username, { browser });
+};
+
+const password = 'correct-horse-battery-staple';
+/** Whoever has just signed in, at this API. */
+const person = async (username: string) => {
+  const { body } = await client(booted.origin).post('/auth/login', { username, password, as: 'jwt' });
+  return client(booted.origin, { Authorization: `Bearer ${body.access_token}` });
+};
+
+describe('the device flow', () => {
+  interface Started {
+    readonly device_code: string;
+    readonly user_code: string;
+    readonly verification_uri: string;
+    readonly verification_uri_complete: string;
+    readonly expires_in: number;
+  }
+  const start = async (scope = 'openid offline_access documents:read'): Promise<Started> =>
+    (await post('/device/auth', { client_id: 'device', scope })).body as Started;
+  const poll = (started: Started, as = 'device') =>
+    post('/token', { grant_type: DEVICE_CODE, device_code: started.device_code, client_id: as });
+  const refused = async (answer: ReturnType<typeof poll>, error: string) => {
+    const { status, body } = await answer;
+    expect({ status, body }).toMatchObject({ status: 400, body: { error } });
+  };
+  const unused = () => booted.db.manager.sql`DELETE FROM login_failures`;
+  afterEach(unused);
+
+  it('connects what has no keyboard: it shows a code, a person types it in elsewhere, and it gets its tokens', async () => {
+    const started = await start();
+    expect(started).toEqual({
+      device_code: expect.stringMatching(/^[\w-]{43}$/),
+      user_code: expect.stringMatching(/^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$/),
+      verification_uri: `${booted.origin}/oidc/device`,
+      verification_uri_complete: `${booted.origin}/oidc/device?user_code=${started.user_code}`,
+      expires_in: 600,
+    });
+    await refused(poll(started), 'authorization_pending');
+    const { page } = await approve(started);
+    expect(page.text).toContain('Your device is connected');
+    await later();
+    const { status, body } = await poll(started);
+    expect({ status, body }).toMatchObject({
+      status: 200,
+      body: {
+        token_type: 'Bearer',
+        scope: 'documents:read',
+        refresh_token: expect.any(String),
+      },
+    });
+    const caller = await demo(body.access_token as string);
+    expect(caller).toMatchObject({
+      status: 200,
+      body: { id: 'bob', scopes: ['documents:read'], proofs: [{ client: 'device' }] },
+    });
+    const refreshed = await post('/token', {
+      grant_type: 'refresh_token',
+      refresh_token: body.refresh_token as string,
+      client_id: 'device',
+    });
+    expect(refreshed.status).toBe(200);
+  });
+
+  it('takes a code in small letters and without the dash', async () => {
+    const started = await start();
+    const page = await enter(new Browser(booted.origin), started.user_code.toLowerCase().replace('-', ' '));
+    expect(page.text).toContain(started.user_code);
+  });
+
+  it('tells the device when the person has said no', async () => {
+    const started = await start();
+    const browser = new Browser(booted.origin);
+    await browser.submit(await enter(browser, started.user_code), {}, 'No');
+    await refused(poll(started), 'access_denied');
+    const denied = await start();
+    const there = (await browser.submit(
+      await enter(browser, denied.user_code),
+      {},
+      'Yes, this is my device',
+    )) as Page;
+    await signIn(booted, there.url, 'bob', { browser, press: 'Deny' });
+    await refused(poll(denied), 'access_denied');
+  });
+
+  describe('attacks', () => {
+    it('OAUTH-44 polling too fast: slow_down, until the interval has passed', async () => {
+      const started = await start();
+      await refused(poll(started), 'authorization_pending');
+      await refused(poll(started), 'slow_down');
+      await refused(poll(started), 'slow_down');
+      await later();
+      await refused(poll(started), 'authorization_pending');
+    });
+
+    it('OAUTH-44 polling by many at once: one of them is heard', async () => {
+      const started = await start();
+      const answers = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
+      const heard = answers.map(({ body }) => body.error as string).toSorted();
+      expect(heard).toEqual(['authorization_pending', ...Array.from({ length: 7 }, () => 'slow_down')]);
+    });
+
+    it('OAUTH-44 expired: neither the device nor the person gets on with it', async () => {
+      const started = await start();
+      await booted.db.manager.update(
+        OauthRecord,
+        { kind: 'DeviceCode' },
+        { expiresAt: new Date(Date.now() - 1_000) },
+      );
+      await refused(poll(started), 'expired_token');
+      const page = await enter(new Browser(booted.origin), started.user_code);
+      expect(page.text).toContain('no such code');
+    });
+
+    it('OAUTH-44 code guessing: 20 wrong codes from an address, then not even a right one', async () => {
+      const started = await start();
+      const browser = new Browser(booted.origin);
+      for (let i = 0; i < 20; i++)
+        expect((await enter(browser, `BBBB-BBB${'BCDFGHJKLMNPQRSTVWXZ'[i]}`)).text).toContain('no such code');
+      const page = await enter(browser, started.user_code);
+      expect(page.status).toBe(429);
+      expect(page.text).toContain('too many wrong codes');
+      expect(Number(page.headers.get('retry-after'))).toBeGreaterThan(800);
+      await refused(poll(started), 'authorization_pending');
+    });
+
+    it('OAUTH-44 code guessing from everywhere: there is a limit for all together', async () => {
+      const started = await start();
+      await booted.db.query(
+        `INSERT INTO login_failures ("key", points, expire) VALUES ('device codes:all', 2000, ${Date.now() + 900_000})`,
+      );
+      expect((await enter(new Browser(booted.origin), started.user_code)).status).toBe(429);
+    });
+
+    it('OAUTH-44 codes that are right are not counted', async () => {
+      const started = await start();
+      const browser = new Browser(booted.origin);
+      for (let i = 0; i < 25; i++)
+        expect((await enter(browser, started.user_code)).text).toContain('Is this your device?');
+    });
+
+    it('OAUTH-44 somebody else’s code: a link alone approves nothing, there is a page that asks and names the client', async () => {
+      const started = await start();
+      const browser = new Browser(booted.origin);
+      const { page } = await signIn(booted, started.verification_uri_complete, 'bob', { browser });
+      expect(page.text).toContain('Is this your device?');
+      expect(page.text).toContain('Demo television');
+      expect(page.text).toContain(started.user_code);
+      await refused(poll(started), 'authorization_pending');
+    });
+
+    it('OAUTH-44 approving from another site: without the token of the page nothing happens', async () => {
+      const started = await start();
+      const browser = new Browser(booted.origin);
+      await enter(browser, started.user_code);
+      const fields = { user_code: started.user_code, confirm: 'yes' };
+      for (const xsrf of ['', 'x'.repeat(48)]) {
+        const body = new URLSearchParams({ ...fields, xsrf });
+        expect((await browser.post('/oidc/device', body)).status).toBe(400);
+      }
+      await refused(poll(started), 'authorization_pending');
+    });
+
+    it('OAUTH-44 a code that one person has confirmed is not for another', async () => {
+      const started = await start();
+      await approve(started, 'bob');
+      const page = await enter(new Browser(booted.origin), started.user_code);
+      expect(page.text).toContain('used already');
+      const { body } = await poll(started);
+      expect((await demo(body.access_token as string)).body).toMatchObject({ id: 'bob' });
+    });
+
+    it('another client, and a code that was redeemed: all that came of it ends', async () => {
+      const started = await start();
+      await approve(started);
+      const native = await post('/token', {
+        grant_type: DEVICE_CODE,
+        device_code: started.device_code,
+        client_id: 'native',
+      });
+      expect({ status: native.status, error: native.body.error }).toEqual({
+        status: 400,
+        error: 'unauthorized_client',
+      });
+      const { body } = await poll(started);
+      expect((await demo(body.access_token as string)).status).toBe(200);
+      await refused(poll(started), 'invalid_grant');
+      expect((await demo(body.access_token as string)).status).toBe(401);
+    });
+
+    it('a code that is redeemed by many at once gives tokens to one, if to any', async () => {
+      const started = await start();
+      await approve(started);
+      const before = await booted.db.manager.countBy(AccessToken, {});
+      const answers = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
+      expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
+      expect(await booted.db.manager.countBy(AccessToken, {})).toBeLessThanOrEqual(before + 1);
+    });
+
+    it('log out everywhere ends a code that was approved and not yet redeemed', async () => {
+      const started = await start();
+      await approve(started, 'carol');
+      await booted.db.manager.increment(User, { id: 'carol' }, 'epoch', 1);
+      await refused(poll(started), 'invalid_grant');
+    });
+  });
+});
+
+describe('CIBA, a request behind the scenes', () => {
+  const ask = (form: Record<string, string> = {}, as = 'ciba') =>
+    post(
+      '/backchannel',
+      { scope: 'openid documents:read', login_hint: 'bob', binding_message: 'Call 4711', ...form },
+      as,
+    );
+  const poll = (id: string, as = 'ciba') => post('/token', { grant_type: CIBA, auth_req_id: id }, as);
+  const refused = async (answer: ReturnType<typeof poll>, error: string) => {
+    const { status, body } = await answer;
+    expect({ status, body }).toMatchObject({ status: 400, body: { error } });
+  };
+  const none = () => booted.db.manager.delete(OauthRecord, { kind: 'BackchannelAuthenticationRequest' });
+  afterEach(none);
+
+  it('lets an application in that has named a person, who decides somewhere else', async () => {
+    const { status, body } = await ask();
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: { auth_req_id: expect.stringMatching(/^[\w-]{43}$/), expires_in: 300 },
+    });
+    await refused(poll(body.auth_req_id), 'authorization_pending');
+    const bob = await person('bob');
+    const { items } = (await bob.get('/backchannel-requests')).body;
+    expect(items).toEqual([
+      {
+        id: expect.stringMatching(/^[\w-]{43}$/),
+        client: { id: 'ciba', name: 'Demo help desk' },
+        bindingMessage: 'Call 4711',
+        scopes: ['openid', 'documents:read'],
+        expiresAt: expect.any(String),
+      },
+    ]);
+    expect((await bob.post(`/backchannel-requests/${items[0].id}/approve`)).status).toBe(204);
+    expect((await bob.get('/backchannel-requests')).body.items).toEqual([]);
+    await later();
+    const tokens = (await poll(body.auth_req_id)).body;
+    expect(tokens).toMatchObject({ token_type: 'Bearer', id_token: expect.any(String) });
+    expect(claimsOf(tokens.access_token)).toMatchObject({ sub: 'bob', acr: 'pwd', amr: ['pwd'] });
+    expect((await demo(tokens.access_token)).body).toMatchObject({
+      id: 'bob',
+      scopes: ['documents:read'],
+      proofs: [{ client: 'ciba', amr: ['pwd'] }],
+    });
+  });
+
+  it('tells the application when the person has said no', async () => {
+    const { body } = await ask();
+    const bob = await person('bob');
+    const { items } = (await bob.get('/backchannel-requests')).body;
+    expect((await bob.post(`/backchannel-requests/${items[0].id}/deny`)).status).toBe(204);
+    await refused(poll(body.auth_req_id), 'access_denied');
+  });
+
+  describe('attacks', () => {
+    const first = async (who: Awaited<ReturnType<typeof person>>) =>
+      (await who.get('/backchannel-requests')).body.items[0].id as string;
+
+    it('polling too fast, one that has run out, and that of another client', async () => {
+      const { body } = await ask();
+      await refused(poll(body.auth_req_id), 'authorization_pending');
+      await refused(poll(body.auth_req_id), 'slow_down');
+      await refused(poll(body.auth_req_id, 'machine'), 'unauthorized_client');
+      await booted.db.manager.update(
+        OauthRecord,
+        { kind: 'BackchannelAuthenticationRequest' },
+        { expiresAt: new Date(Date.now() - 1_000) },
+      );
+      await refused(poll(body.auth_req_id), 'expired_token');
+      expect((await (await person('bob')).get('/backchannel-requests')).body.items).toEqual([]);
+    });
+
+    it('looking for people: one of another organisation, a machine and nobody look the same', async () => {
+      const answers = await Promise.all(
+        ['mallory', 'acme-machine', 'nobody', '', 'a'.repeat(5_000)].map((login_hint) => ask({ login_hint })),
+      );
+      const [known, ...others] = answers.map(({ status, body }) => ({ status, body }));
+      expect(known).toMatchObject({ status: 400, body: { error: 'unknown_user_id' } });
+      for (const [i, other] of others.entries()) if (i !== 2) expect(other).toEqual(known);
+    });
+
+    it('a message that is missing, long, or made to mislead', async () => {
+      for (const binding_message of ['', 'x'.repeat(65), 'a\u202eb', '<b>', 'a\nb', ' a'])
+        await refused(ask({ binding_message }), 'invalid_binding_message');
+    });
+
+    it('hints of other kinds, a user code, and an expiry that is longer than ours', async () => {
+      await refused(ask({ login_hint: '', login_hint_token: 'x' }), 'invalid_request');
+      await refused(ask({ user_code: '1234' }), 'invalid_request');
+      await refused(ask({ request_context: '{}' }), 'invalid_request');
+      expect((await ask({ requested_expiry: '99999' })).body.expires_in).toBe(300);
+      expect((await ask({ requested_expiry: '60' })).body.expires_in).toBe(60);
+    });
+
+    it('wearing a person down: a sixth request is not taken while five wait', async () => {
+      for (let i = 0; i < 5; i++) expect((await ask()).status).toBe(200);
+      await refused(ask(), 'temporarily_unavailable');
+      expect((await ask({ login_hint: 'carol' })).status).toBe(200);
+    });
+
+    it('deciding for somebody else, and what does not exist: both are not found', async () => {
+      const { body } = await ask();
+      const id = await first(await person('bob'));
+      const carol = await person('carol');
+      for (const each of [id, 'x'.repeat(43)])
+        expect(await carol.post(`/backchannel-requests/${each}/approve`)).toMatchObject({
+          status: 404,
+          body: { code: 'not_found' },
+        });
+      await refused(poll(body.auth_req_id), 'authorization_pending');
+    });
+
+    it('deciding twice: the first word counts, and of many at once one does', async () => {
+      const bob = await person('bob');
+      for (let round = 0; round < 5; round++) {
+        const { body } = await ask();
+        const id = await first(bob);
+        const decide = (verdict: string) => bob.post(`/backchannel-requests/${id}/${verdict}`);
+        const verdicts = await Promise.all(
+          Array.from({ length: 12 }, (_, i) => decide(i % 2 ? 'approve' : 'deny')),
+        );
+        expect(verdicts.filter(({ status }) => status === 204)).toHaveLength(1);
+        expect(verdicts.filter(({ status }) => status === 404)).toHaveLength(11);
+        expect((await decide('approve')).status).toBe(404);
+        expect([200, 400]).toContain((await poll(body.auth_req_id)).status);
+        await none();
+      }
+    });
+
+    it('approving with what is not a person who has just signed in', async () => {
+      const { body } = await ask();
+      const bob = await person('bob');
+      const id = await first(bob);
+      const { key } = (await bob.post('/api-keys', { name: 'of a script' })).body;
+      const script = client(booted.origin, { 'X-API-Key': key });
+      expect(await script.post(`/backchannel-requests/${id}/approve`)).toMatchObject({
+        status: 403,
+        body: { code: 'reauthentication_required' },
+      });
+      const limited = (await bob.post('/api-keys', { name: 'limited', scopes: ['documents:read'] })).body.key;
+      const token = (await issueAccessToken(booted, 'bob')).token;
+      for (const headers of [
+        { 'X-API-Key': limited as string },
+        { Authorization: `Bearer ${token}` },
+      ] as Record<string, string>[])
+        for (const path of ['/backchannel-requests', `/backchannel-requests/${id}/approve`])
+          expect(
+            await client(booted.origin, headers).send(path.endsWith('approve') ? 'POST' : 'GET', path),
+          ).toMatchObject({ status: 403, body: { code: 'limited_credential' } });
+      await refused(poll(body.auth_req_id), 'authorization_pending');
+    });
+
+    it('log out everywhere ends what waits, and what was approved', async () => {
+      const approved = await ask();
+      const bob = await person('bob');
+      await bob.post(`/backchannel-requests/${await first(bob)}/approve`);
+      const waiting = await ask();
+      await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
+      for (const { body } of [approved, waiting]) await refused(poll(body.auth_req_id), 'invalid_grant');
+      expect((await (await person('bob')).get('/backchannel-requests')).body.items).toEqual([]);
+    });
+
+    it('a client that has not the grant', async () => {
+      await refused(ask({}, 'machine'), 'unauthorized_client');
+      await refused(post('/device/auth', { client_id: 'spa' }), 'unauthorized_client');
+    });
+  });
+});
+
+describe('real clients poll', () => {
+  it('openid-client: a device, and a request behind the scenes', async () => {
+    const discover = (id: string, auth?: openid.ClientAuth) =>
+      openid.discovery(new URL(`${booted.origin}/oidc`), id, undefined, auth ?? openid.None(), {
+        execute: [openid.allowInsecureRequests],
+      });
+    const tv = await discover('device');
+    const desk = await discover('ciba', openid.ClientSecretBasic('ciba-demo-secret-0123456789abcdef'));
+    const device = await openid.initiateDeviceAuthorization(tv, { scope: 'openid documents:read' });
+    const request = await openid.initiateBackchannelAuthentication(desk, {
+      scope: 'openid documents:read',
+      login_hint: 'alice',
+      binding_message: 'Call 4712',
+    });
+    const polls = [
+      openid.pollDeviceAuthorizationGrant(tv, device),
+      openid.pollBackchannelAuthenticationGrant(desk, request),
+    ];
+    await approve(device, 'alice');
+    const alice = await person('alice');
+    const { items } = (await alice.get('/backchannel-requests')).body;
+    await alice.post(`/backchannel-requests/${items[0].id}/approve`);
+    for (const tokens of await Promise.all(polls))
+      expect((await demo(tokens.access_token)).body).toMatchObject({ id: 'alice' });
+  });
+
+  it('oauth4webapi: the same, and the ID tokens are good', async () => {
+    const insecure = { [oauth.allowInsecureRequests]: true };
+    const issuer = new URL(`${booted.origin}/oidc`);
+    const server = await oauth.processDiscoveryResponse(
+      issuer,
+      await oauth.discoveryRequest(issuer, { algorithm: 'oidc', ...insecure }),
+    );
+    const tv: oauth.Client = { client_id: 'device', id_token_signed_response_alg: 'ES256' };
+    const scope = { scope: 'openid documents:read' };
+    const device = await oauth.processDeviceAuthorizationResponse(
+      server,
+      tv,
+      await oauth.deviceAuthorizationRequest(server, tv, oauth.None(), scope, insecure),
+    );
+    await approve(device, 'carol');
+    const ofDevice = await oauth.processDeviceCodeResponse(
+      server,
+      tv,
+      await oauth.deviceCodeGrantRequest(server, tv, oauth.None(), device.device_code, insecure),
+    );
+
+    const desk: oauth.Client = { client_id: 'ciba', id_token_signed_response_alg: 'ES256' };
+    const secret = oauth.ClientSecretBasic('ciba-demo-secret-0123456789abcdef');
+    const named = { ...scope, login_hint: 'carol', binding_message: 'Call 4713' };
+    const request = await oauth.processBackchannelAuthenticationResponse(
+      server,
+      desk,
+      await oauth.backchannelAuthenticationRequest(server, desk, secret, named, insecure),
+    );
+    const carol = await person('carol');
+    const { items } = (await carol.get('/backchannel-requests')).body;
+    await carol.post(`/backchannel-requests/${items[0].id}/approve`);
+    const ofDesk = await oauth.processBackchannelAuthenticationGrantResponse(
+      server,
+      desk,
+      await oauth.backchannelAuthenticationGrantRequest(server, desk, secret, request.auth_req_id, insecure),
+    );
+
+    for (const tokens of [ofDevice, ofDesk]) {
+      expect(oauth.getValidatedIdTokenClaims(tokens)).toMatchObject({ sub: 'carol' });
+      expect((await demo(tokens.access_token)).body).toMatchObject({ id: 'carol' });
+    }
+  });
+});
+
+describe('on two servers', () => {
+  let processes: Processes;
+  beforeAll(async () => (processes = await startProcesses(2)), 60_000);
+  afterAll(() => processes.stop());
+
+  it('of many who decide a request at once, one does', async () => {
+    const provider = await processes.app.get(Engine, { strict: false }).provider();
+    const desk = await provider.Client.find('ciba');
+    const login = { username: 'bob', password, as: 'jwt' };
+    const { access_token } = (await client(processes.origins[0]!).post('/auth/login', login)).body;
+    const unfair = await race({
+      origins: processes.origins,
+      rounds: 40,
+      parallel: 6,
+      make: async () => {
+        const asked = { accountId: 'bob', scope: 'openid', params: {}, claims: {} };
+        const request = new provider.BackchannelAuthenticationRequest({
+          ...asked,
+          client: desk!,
+          expiresIn: 60,
+        } as never);
+        return digestOf('BackchannelAuthenticationRequest', await request.save());
+      },
+      use: async (origin, id) => {
+        const bob = client(origin, { Authorization: `Bearer ${access_token}` });
+        return (await bob.post(`/backchannel-requests/${id}/approve`)).status === 204;
+      },
+    });
+    expect(unfair).toEqual([]);
+  }, 60_000);
+});

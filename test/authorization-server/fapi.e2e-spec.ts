@@ -1,0 +1,347 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { DEMO_FAPI_KEY } from '../../src/authorization-server/fapi.demo.js';
+import { OauthRecord } from '../../src/authorization-server/record.entity.js';
+import { boot, type Answer, type Booted } from '../support/app.js';
+import { signIn } from './browser.js';
+import {
+  CHALLENGE,
+  VERIFIER,
+  WEB_CALLBACK,
+  assertionOf,
+  basicOf,
+  claimsOf,
+  dpopKey,
+  formOf,
+  oauthAt,
+} from './flows.js';
+
+const FAPI_CALLBACK = 'https://localhost:4443/callback';
+const REQUEST = {
+  client_id: 'fapi',
+  response_type: 'code',
+  redirect_uri: FAPI_CALLBACK,
+  scope: 'openid documents:read',
+  code_challenge: CHALLENGE,
+  code_challenge_method: 'S256',
+  state: 's',
+};
+const now = () => Math.floor(Date.now() / 1000);
+
+describe('a client under FAPI 2.0', () => {
+  let booted: Booted;
+  let oauth: ReturnType<typeof oauthAt>;
+  let key: Awaited<ReturnType<typeof dpopKey>>;
+  beforeAll(async () => {
+    booted = await boot({ known: true });
+    oauth = oauthAt(booted.origin);
+    key = await dpopKey();
+  });
+  afterAll(() => booted.close());
+
+  const refused = (answer: Answer, error: string, status = 400) =>
+    expect({ status: answer.status, error: answer.body.error }).toEqual({ status, error });
+  const push = async (more: Record<string, string> = {}, claims: Record<string, unknown> = {}) =>
+    oauth.post('/request', { ...REQUEST, ...more, ...(await assertionOf(oauth.issuer, claims)) });
+  const authorize = (request_uri: string, client_id = 'fapi') =>
+    `${oauth.issuer}/auth?${formOf({ client_id, request_uri })}`;
+
+  /** Sends a proof, and again with the nonce that is asked for. */
+  const withProof = async (form: Record<string, string>, prover = key) => {
+    const url = `${oauth.issuer}/token`;
+    const send = async (claims: Record<string, unknown>) =>
+      oauth.post(
+        '/token',
+        { ...form, ...(await assertionOf(oauth.issuer)) },
+        { DPoP: await prover.proof(url, claims) },
+      );
+    const first = await send({});
+    const nonce = first.headers.get('dpop-nonce');
+    return first.body.error === 'use_dpop_nonce' && nonce ? send({ nonce }) : first;
+  };
+  const codeOf = async (more: Record<string, string> = {}) => {
+    const { body } = await push(more);
+    const { callback } = await signIn(booted, authorize(body.request_uri));
+    return callback;
+  };
+  const redeem = (code: string, prover = key) =>
+    withProof(
+      { grant_type: 'authorization_code', code, redirect_uri: FAPI_CALLBACK, code_verifier: VERIFIER },
+      prover,
+    );
+
+  it('pushes its request, and gets tokens that are bound to its key', async () => {
+    const pushed = await push();
+    expect({ status: pushed.status, lives: pushed.body.expires_in }).toEqual({ status: 201, lives: 60 });
+    const { callback } = await signIn(booted, authorize(pushed.body.request_uri));
+    expect(callback.searchParams.get('iss')).toBe(oauth.issuer);
+    const { status, body } = await redeem(callback.searchParams.get('code')!);
+    expect({ status, type: body.token_type }).toEqual({ status: 200, type: 'DPoP' });
+    expect(claimsOf(body.access_token)).toMatchObject({
+      cnf: { jkt: key.jkt },
+      client_id: 'fapi',
+      sub: 'bob',
+    });
+    expect(await oauth.introspect(body.access_token)).toMatchObject({
+      active: true,
+      token_type: 'DPoP',
+      cnf: { jkt: key.jkt },
+    });
+  });
+
+  describe('attacks', () => {
+    it('OAUTH-26: without a pushed request there is none', async () => {
+      const { to } = await oauth.ask({ client_id: 'fapi', redirect_uri: FAPI_CALLBACK });
+      expect(to?.searchParams.get('error')).toBe('invalid_request');
+    });
+
+    it('OAUTH-26: a pushed request is for one sign-in (ported from par-attempt-reuse-request_uri)', async () => {
+      const { body } = await push();
+      await signIn(booted, authorize(body.request_uri));
+      const again = await fetch(authorize(body.request_uri), { redirect: 'manual' });
+      expect({ status: again.status, to: again.headers.get('location') }).toEqual({ status: 400, to: null });
+      expect(await again.text()).toContain('invalid_request_uri');
+    });
+
+    it("OAUTH-26: another client's, one that expired, one that was made up (ported from par-attempt-to-use-request_uri-for-different-client)", async () => {
+      const { body } = await push();
+      for (const url of [
+        authorize(body.request_uri, 'web'),
+        authorize('urn:ietf:params:oauth:request_uri:made-up'),
+      ]) {
+        const page = await fetch(url, { redirect: 'manual' });
+        expect({ status: page.status, to: page.headers.get('location') }).toEqual({ status: 400, to: null });
+      }
+      await booted.db.manager.update(
+        OauthRecord,
+        { kind: 'PushedAuthorizationRequest' },
+        { expiresAt: new Date() },
+      );
+      const expired = await fetch(authorize(body.request_uri), { redirect: 'manual' });
+      expect({ status: expired.status, to: expired.headers.get('location') }).toEqual({
+        status: 400,
+        to: null,
+      });
+    });
+
+    it('OAUTH-26: a request that is pushed refers to no other (ported from par-pushed-request_uri-rejected)', async () => {
+      refused(
+        await push({ request_uri: 'urn:ietf:params:oauth:request_uri:x' }),
+        'request_uri_not_supported',
+      );
+    });
+
+    it('a bad request is refused when it is pushed (ported from par-plain-pkce-rejected, par-without-pkce-fails, invalid-redirect-uri)', async () => {
+      refused(await push({ code_challenge_method: 'plain' }), 'invalid_request');
+      refused(await push({ code_challenge: '', code_challenge_method: '' }), 'invalid_request');
+      refused(await push({ redirect_uri: 'https://evil.example/callback' }), 'invalid_request');
+      refused(await push({ response_type: 'token' }), 'unsupported_response_type');
+    });
+
+    it.each<[string, Record<string, unknown>]>([
+      ['expired', { exp: now() - 60 }],
+      ['without an end', { exp: undefined }],
+      ['that ends in an hour', { exp: now() + 3_600 }],
+      ['not yet good', { nbf: now() + 60 }],
+      ['for another audience', { aud: 'https://evil.example' }],
+      ['for several audiences', { aud: ['AUDIENCE', 'https://evil.example'] }],
+      ['for the issuer, in a list', { aud: ['AUDIENCE'] }],
+      [
+        'for the token endpoint (ported from par-test-token-endpoint-as-audience-fails)',
+        { aud: 'AUDIENCE/token' },
+      ],
+      [
+        'for the PAR endpoint (ported from par-test-par-endpoint-as-audience-fails)',
+        { aud: 'AUDIENCE/request' },
+      ],
+      ['for the issuer with a slash', { aud: 'AUDIENCE/' }],
+      ['without an audience', { aud: undefined }],
+      ['without a subject', { sub: undefined }],
+      ['by another issuer', { iss: 'machine' }],
+      ['without an id', { jti: undefined }],
+    ])('OAUTH-20: an assertion %s (ported from ensure-client-assertion-*)', async (_, claims) => {
+      const claim = JSON.parse(JSON.stringify(claims).replaceAll('AUDIENCE', oauth.issuer)) as object;
+      const answer = await push({}, { ...claims, ...claim });
+      expect([400, 401]).toContain(answer.status);
+      expect(answer.body.error).toBe('invalid_client');
+    });
+
+    it('OAUTH-20: an assertion is good once', async () => {
+      const assertion = await assertionOf(oauth.issuer);
+      expect((await oauth.post('/request', { ...REQUEST, ...assertion })).status).toBe(201);
+      refused(await oauth.post('/request', { ...REQUEST, ...assertion }), 'invalid_client', 401);
+    });
+
+    it('OAUTH-20: signed with another key, another algorithm, with none, or by the client under another name', async () => {
+      const other = await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey);
+      const rsa = await exportJWK((await generateKeyPair('RS256', { extractable: true })).privateKey);
+      const { client_assertion_type } = await assertionOf(oauth.issuer);
+      const unsigned = new UnsecuredJWT({ jti: randomUUID() })
+        .setIssuer('fapi')
+        .setSubject('fapi')
+        .setAudience(oauth.issuer)
+        .setExpirationTime('1m')
+        .encode();
+      for (const assertion of [
+        await assertionOf(oauth.issuer, {}, { key: other }),
+        await assertionOf(oauth.issuer, {}, { key: rsa, alg: 'RS256' }),
+        { client_assertion_type, client_assertion: unsigned },
+      ])
+        refused(await oauth.post('/request', { ...REQUEST, ...assertion }), 'invalid_client', 401);
+      const named = { ...REQUEST, ...(await assertionOf(oauth.issuer)), client_id: 'web' };
+      refused(await oauth.post('/request', named), 'invalid_request');
+      refused(await push({}, { sub: 'web' }), 'invalid_request');
+      refused(await oauth.post('/request', REQUEST, basicOf('fapi', 'x')), 'invalid_client', 401);
+    });
+
+    it('no proof, no tokens: neither for a code nor for a service (ported from ensure-holder-of-key-required)', async () => {
+      const code = (await codeOf()).searchParams.get('code')!;
+      refused(
+        await oauth.post('/token', {
+          grant_type: 'authorization_code',
+          code,
+          redirect_uri: FAPI_CALLBACK,
+          code_verifier: VERIFIER,
+          ...(await assertionOf(oauth.issuer)),
+        }),
+        'invalid_grant',
+      );
+      expect((await redeem(code)).status).toBe(200);
+    });
+
+    it('REFRESH-10: the refresh token of a client without a secret belongs to the key that it was given for', async () => {
+      const redirect_uri = 'http://localhost:5173/callback';
+      const spa = { client_id: 'spa', redirect_uri };
+      const code = await oauth.code({
+        ...spa,
+        prompt: 'consent',
+        scope: 'openid offline_access documents:read',
+      });
+      const url = `${oauth.issuer}/token`;
+      const first = await oauth.redeem(code, spa, { DPoP: await key.proof(url) });
+      expect(first.body).toMatchObject({ token_type: 'DPoP' });
+      const other = await dpopKey();
+      const { refresh_token } = first.body;
+      refused(await oauth.refresh(refresh_token, spa, {}), 'invalid_grant');
+      refused(await oauth.refresh(refresh_token, spa, { DPoP: await other.proof(url) }), 'invalid_grant');
+      const second = await oauth.refresh(refresh_token, spa, { DPoP: await key.proof(url) });
+      expect(claimsOf(second.body.access_token)).toMatchObject({ cnf: { jkt: key.jkt } });
+    });
+
+    it('a code that was asked for with a key is for that key (RFC 9449, section 10)', async () => {
+      const code = (await codeOf({ dpop_jkt: key.jkt })).searchParams.get('code')!;
+      refused(await redeem(code, await dpopKey()), 'invalid_grant');
+    });
+
+    it('a proof without the nonce, with an old one, or one that is ours for something else: use_dpop_nonce', async () => {
+      const url = `${oauth.issuer}/token`;
+      for (const claims of [{}, { nonce: 'x'.repeat(43) }]) {
+        const answer = await oauth.post(
+          '/token',
+          {
+            grant_type: 'authorization_code',
+            code: 'x',
+            redirect_uri: FAPI_CALLBACK,
+            ...(await assertionOf(oauth.issuer)),
+          },
+          { DPoP: await key.proof(url, claims) },
+        );
+        refused(answer, 'use_dpop_nonce');
+        expect(answer.headers.get('dpop-nonce')).toMatch(/^[\w-]{43}$/);
+      }
+    });
+
+    it('a proof for another address, method or time, or used before', async () => {
+      const url = `${oauth.issuer}/token`;
+      const machine = async (proof: string) =>
+        oauth.post('/token', { grant_type: 'client_credentials' }, { ...basicOf('machine'), DPoP: proof });
+      for (const claims of [
+        { htu: `${oauth.issuer}/request` },
+        { htu: url.replace('http:', 'https:') },
+        { htm: 'GET' },
+        { htm: undefined },
+        { jti: undefined },
+      ])
+        refused(await machine(await key.proof(url, claims)), 'invalid_dpop_proof');
+      refused(await machine(await key.proof(url, { iat: now() - 600 })), 'use_dpop_nonce');
+      refused(await machine('a.b.c'), 'invalid_dpop_proof');
+      const proof = await key.proof(url);
+      expect((await machine(proof)).body.token_type).toBe('DPoP');
+      refused(await machine(proof), 'invalid_grant');
+      refused(await machine(`${await key.proof(url)}, ${await key.proof(url)}`), 'invalid_dpop_proof');
+    });
+
+    describe('OAUTH-27: a request object', () => {
+      const signed = async (
+        claims: Record<string, unknown> = {},
+        jwk: JWK = DEMO_FAPI_KEY,
+        alg = 'ES256',
+      ) => {
+        const all = {
+          iss: 'fapi',
+          aud: oauth.issuer,
+          nbf: now(),
+          exp: now() + 60,
+          jti: randomUUID(),
+          ...REQUEST,
+          ...claims,
+        };
+        return new SignJWT(JSON.parse(JSON.stringify(all)) as Record<string, unknown>)
+          .setProtectedHeader({ alg })
+          .sign(await importJWK(jwk, alg));
+      };
+      const pushed = async (request: string, more: Record<string, string> = {}) =>
+        oauth.post('/request', { request, client_id: 'fapi', ...more, ...(await assertionOf(oauth.issuer)) });
+
+      it('is what counts, and not what stands beside it', async () => {
+        const { status, body } = await pushed(await signed(), { scope: 'openid documents:delete' });
+        expect(status).toBe(201);
+        const { callback } = await signIn(booted, authorize(body.request_uri));
+        const tokens = await redeem(callback.searchParams.get('code')!);
+        expect(tokens.body.scope).toBe('documents:read');
+      });
+
+      it.each<[string, Record<string, unknown>]>([
+        ['that expired', { exp: now() - 60 }],
+        ['without an end', { exp: undefined }],
+        ['that lives for more than an hour', { nbf: now(), exp: now() + 3_700 }],
+        ['that is older than an hour', { nbf: now() - 3_700 }],
+        ['that is not good yet', { nbf: now() + 120 }],
+        ['for another server', { aud: 'https://evil.example' }],
+        ['for nobody', { aud: undefined }],
+        ['by another client', { iss: 'web' }],
+        ['about another client', { client_id: 'web' }],
+        ['that holds another', { request_uri: 'urn:ietf:params:oauth:request_uri:x' }],
+      ])('%s: refused (ported from ensure-request-object-*)', async (_, claims) => {
+        refused(await pushed(await signed(claims)), 'invalid_request_object');
+      });
+
+      it('with another key or none: refused (ported from ensure-request-object-with-alg-none-fails)', async () => {
+        const other = await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey);
+        refused(await pushed(await signed({}, other)), 'invalid_request_object');
+        const unsigned = new UnsecuredJWT(REQUEST)
+          .setIssuer('fapi')
+          .setAudience(oauth.issuer)
+          .setExpirationTime('1m')
+          .setNotBefore('0s')
+          .encode();
+        refused(await pushed(unsigned), 'invalid_request_object');
+        refused(await pushed('not a JWT'), 'invalid_request_object');
+      });
+
+      it("with the client's secret: no key of ours", async () => {
+        const request = await new SignJWT({ ...REQUEST, redirect_uri: WEB_CALLBACK, client_id: 'web' })
+          .setProtectedHeader({ alg: 'HS256' })
+          .setIssuer('web')
+          .setAudience(oauth.issuer)
+          .setExpirationTime('1m')
+          .sign(Buffer.from('web-demo-secret-0123456789abcdef'));
+        refused(
+          await oauth.post('/request', { request, client_id: 'web' }, basicOf('web')),
+          'invalid_request_object',
+        );
+      });
+    });
+  });
+});

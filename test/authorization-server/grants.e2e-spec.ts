@@ -1,0 +1,530 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+import * as oauth from 'oauth4webapi';
+import * as openid from 'openid-client';
+import { AccessToken } from '../../src/access-tokens/index.js';
+import { Clients } from '../../src/authorization-server/clients.js';
+import { User } from '../../src/users/index.js';
+import { issueAccessToken, signedByUs, type TokenOptions } from '../support/access-tokens.js';
+import { boot, client, type Booted } from '../support/app.js';
+import { basicOf, dpopKey, oauthAt } from './flows.js';
+import { ACCESS_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, claimsOf, poster } from './wire.js';
+
+let booted: Booted;
+let post: ReturnType<typeof poster>;
+beforeAll(async () => {
+  booted = await boot({ known: true });
+  post = poster(booted);
+});
+afterAll(() => booted.close());
+
+const demo = async (token: string) =>
+  (await client(booted.origin).get('/demo/oauth', { Authorization: `Bearer ${token}` })) as {
+    status: number;
+    body: Record<string, never>;
+  };
+const rows = () => booted.db.manager.countBy(AccessToken, {});
+const introspect = async (token: string) =>
+  (await post('/token/introspection', { token }, 'resource-server')).body as Record<string, unknown>;
+
+describe('token exchange', () => {
+  const exchange = (subject: string, form: Record<string, string> = {}, as = 'machine') =>
+    post(
+      '/token',
+      {
+        grant_type: TOKEN_EXCHANGE,
+        subject_token: subject,
+        subject_token_type: ACCESS_TOKEN,
+        ...form,
+      },
+      as,
+    );
+  const bobs = (options: TokenOptions = {}) => issueAccessToken(booted, 'bob', options);
+
+  it('gives a service a token of its own, for the same account, that says who acts', async () => {
+    const subject = await bobs({ scope: 'documents:read documents:write', claims: { amr: ['pwd'] } });
+    const { status, body, headers } = await exchange(subject.token);
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: {
+        access_token: expect.any(String),
+        issued_token_type: ACCESS_TOKEN,
+        token_type: 'Bearer',
+        expires_in: expect.any(Number),
+        scope: 'documents:read documents:write',
+      },
+    });
+    expect(headers.get('cache-control')).toBe('no-store');
+    const claims = claimsOf(body.access_token);
+    expect(claims).toMatchObject({
+      iss: `${booted.origin}/oidc`,
+      aud: booted.origin,
+      sub: 'bob',
+      client_id: 'machine',
+      act: { sub: 'machine' },
+      amr: ['pwd'],
+    });
+    const { status: seen, body: caller } = await demo(body.access_token);
+    expect({ seen, caller }).toMatchObject({
+      seen: 200,
+      caller: {
+        id: 'bob',
+        scopes: ['documents:read', 'documents:write'],
+        proofs: [{ method: 'oauth', client: 'machine', act: { sub: 'machine' } }],
+      },
+    });
+    expect(await introspect(body.access_token)).toMatchObject({
+      active: true,
+      sub: 'bob',
+      client_id: 'machine',
+      act: { sub: 'machine' },
+    });
+  });
+
+  it('takes an opaque token as well', async () => {
+    const subject = await bobs({ format: 'opaque' });
+    expect((await exchange(subject.token)).status).toBe(200);
+  });
+
+  it('gives less where less is asked for, and a token for another resource', async () => {
+    const subject = await bobs({ scope: 'documents:read documents:write' });
+    const { body } = await exchange(subject.token, {
+      scope: 'documents:read',
+      resource: `${booted.origin}/archive`,
+    });
+    expect(body).toMatchObject({ scope: 'documents:read' });
+    expect(await introspect(body.access_token)).toMatchObject({
+      active: true,
+      aud: `${booted.origin}/archive`,
+      act: { sub: 'machine' },
+    });
+    expect((await demo(body.access_token)).status).toBe(401);
+    const byName = await exchange(subject.token, { audience: `${booted.origin}/archive` });
+    expect(byName.status).toBe(200);
+  });
+
+  it('names the actor of an actor_token, which must be of the same client', async () => {
+    const subject = await bobs();
+    const mine = await post('/token', { grant_type: 'client_credentials' }, 'machine');
+    const form = { actor_token: mine.body.access_token as string, actor_token_type: ACCESS_TOKEN };
+    const { body } = await exchange(subject.token, form);
+    expect(claimsOf(body.access_token)).toMatchObject({ sub: 'bob', act: { sub: 'machine' } });
+    const staff = await issueAccessToken(booted, 'alice', { clientId: 'machine' });
+    const forStaff = await exchange(subject.token, { ...form, actor_token: staff.token });
+    expect(claimsOf(forStaff.body.access_token)).toMatchObject({ sub: 'bob', act: { sub: 'alice' } });
+    expect((await demo(forStaff.body.access_token)).status).toBe(200);
+  });
+
+  it('keeps who acted before, whoever comes next', async () => {
+    const subject = await bobs();
+    const first = await exchange(subject.token);
+    const second = await exchange(first.body.access_token);
+    expect(claimsOf(second.body.access_token)).toMatchObject({
+      sub: 'bob',
+      act: { sub: 'machine', act: { sub: 'machine' } },
+    });
+  });
+
+  it('gives a token that is over when the one before is, and dies with it, at any depth', async () => {
+    const subject = await bobs({ row: { expiresAt: new Date(Date.now() + 60_000) } });
+    const first = await exchange(subject.token);
+    const second = await exchange(first.body.access_token);
+    expect(first.body.expires_in).toBeLessThanOrEqual(60);
+    expect(second.body.expires_in).toBeLessThanOrEqual(60);
+    expect((await demo(second.body.access_token)).status).toBe(200);
+    await subject.revoke();
+    for (const { body } of [first, second]) {
+      expect((await demo(body.access_token)).status).toBe(401);
+      expect(await introspect(body.access_token)).toEqual({ active: false });
+    }
+  });
+
+  it('may be revoked alone', async () => {
+    const subject = await bobs();
+    const { body } = await exchange(subject.token);
+    expect((await post('/token/revocation', { token: body.access_token }, 'machine')).status).toBe(200);
+    expect((await demo(body.access_token)).status).toBe(401);
+    expect((await demo(subject.token)).status).toBe(200);
+  });
+
+  it('takes a token that a client has in its own name, too', async () => {
+    const own = await post(
+      '/token',
+      { grant_type: 'client_credentials', scope: 'documents:read' },
+      'machine',
+    );
+    const { body } = await exchange(own.body.access_token, { resource: `${booted.origin}/archive` });
+    expect(await introspect(body.access_token)).toMatchObject({ active: true, sub: 'acme-machine' });
+    await post('/token/revocation', { token: own.body.access_token }, 'machine');
+    expect(await introspect(body.access_token)).toEqual({ active: false });
+  });
+
+  it('keeps the authorization details, which stay a ceiling', async () => {
+    const rar = [{ type: 'document', identifier: 'one', actions: ['read' as const] }];
+    const subject = await bobs({
+      claims: { authorization_details: rar },
+      row: { content: { iat: 1, aud: booted.origin, rar } },
+    });
+    const { body } = await exchange(subject.token);
+    expect(body).toMatchObject({ authorization_details: rar });
+    expect(claimsOf(body.access_token)).toMatchObject({ authorization_details: rar });
+  });
+
+  it('hands on a bound token to whoever proves its key, bound to that key again', async () => {
+    const key = await dpopKey();
+    const subject = await bobs({ cnf: { jkt: key.jkt } });
+    const ask = async (nonce?: string) =>
+      oauthAt(booted.origin).post(
+        '/token',
+        { grant_type: TOKEN_EXCHANGE, subject_token: subject.token, subject_token_type: ACCESS_TOKEN },
+        {
+          ...basicOf('machine'),
+          DPoP: await key.proof(`${booted.origin}/oidc/token`, nonce ? { nonce } : {}),
+        },
+      );
+    const first = await ask();
+    const { status, body } =
+      first.body.error === 'use_dpop_nonce' ? await ask(first.headers.get('dpop-nonce')!) : first;
+    expect({ status, type: body.token_type as string }).toEqual({ status: 200, type: 'DPoP' });
+    expect(claimsOf(body.access_token as string)).toMatchObject({ sub: 'bob', cnf: { jkt: key.jkt } });
+    expect((await demo(body.access_token as string)).status).toBe(401);
+  });
+
+  it('is driven by openid-client', async () => {
+    const config = await openid.discovery(
+      new URL(`${booted.origin}/oidc`),
+      'machine',
+      'machine-demo-secret-0123456789abcdef',
+      openid.ClientSecretBasic('machine-demo-secret-0123456789abcdef'),
+      { execute: [openid.allowInsecureRequests] },
+    );
+    const subject = await bobs();
+    const tokens = await openid.genericGrantRequest(config, TOKEN_EXCHANGE, {
+      subject_token: subject.token,
+      subject_token_type: ACCESS_TOKEN,
+      scope: 'documents:read',
+    });
+    expect((await demo(tokens.access_token)).status).toBe(200);
+  });
+
+  it('is driven by oauth4webapi', async () => {
+    const insecure = { [oauth.allowInsecureRequests]: true };
+    const issuer = new URL(`${booted.origin}/oidc`);
+    const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure });
+    const server = await oauth.processDiscoveryResponse(issuer, found);
+    const machine: oauth.Client = { client_id: 'machine' };
+    const form = { subject_token: (await bobs()).token, subject_token_type: ACCESS_TOKEN };
+    const tokens = await oauth.processGenericTokenEndpointResponse(
+      server,
+      machine,
+      await oauth.genericTokenEndpointRequest(
+        server,
+        machine,
+        oauth.ClientSecretBasic('machine-demo-secret-0123456789abcdef'),
+        TOKEN_EXCHANGE,
+        form,
+        insecure,
+      ),
+    );
+    expect(tokens['issued_token_type']).toBe(ACCESS_TOKEN);
+    expect((await demo(tokens.access_token)).status).toBe(200);
+  });
+
+  describe('attacks', () => {
+    const refused = async (
+      answer: ReturnType<typeof exchange>,
+      error: string,
+      description?: string,
+      status = 400,
+    ) => {
+      const { status: got, body } = await answer;
+      expect({ got, body }).toEqual({
+        got: status,
+        body: {
+          error,
+          error_description: description ?? expect.any(String),
+          ...(error === 'invalid_scope' && { scope: expect.any(String) }),
+        },
+      });
+    };
+    const unacceptable = (name = 'subject_token') => `${name} is not acceptable`;
+
+    it('OAUTH-45 an unknown grant, and a client that may not exchange', async () => {
+      const before = await rows();
+      await refused(
+        post('/token', { grant_type: 'urn:example:unknown' }, 'machine'),
+        'unsupported_grant_type',
+      );
+      const subject = await bobs();
+      await refused(exchange(subject.token, {}, 'web'), 'unauthorized_client');
+      expect(await rows()).toBe(before + 1);
+    });
+
+    it('a client whose own account is disabled, and one that proves nothing', async () => {
+      const subject = await bobs();
+      const before = await rows();
+      await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: new Date() });
+      await refused(exchange(subject.token), 'unauthorized_client');
+      await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: null });
+      await booted.app.get(Clients, { strict: false }).upsert('open', {
+        token_endpoint_auth_method: 'none',
+        redirect_uris: [],
+        response_types: [],
+        grant_types: [TOKEN_EXCHANGE],
+        resource_scopes: 'documents:read',
+        exchanges: 'web',
+      });
+      const form = { subject_token: subject.token, subject_token_type: ACCESS_TOKEN, client_id: 'open' };
+      await refused(post('/token', { grant_type: TOKEN_EXCHANGE, ...form }), 'unauthorized_client');
+      expect(await rows()).toBe(before);
+    });
+
+    it('a token of a client that the exchanging one has nothing to do with', async () => {
+      const subject = await bobs({ clientId: 'resource-server' });
+      const before = await rows();
+      await refused(exchange(subject.token), 'invalid_request', unacceptable());
+      expect(await rows()).toBe(before);
+    });
+
+    it('wider: more scopes than the token has, than the client has, and none at all', async () => {
+      const subject = await bobs({ scope: 'documents:read' });
+      const none = await bobs({ scope: 'openid' });
+      const before = await rows();
+      await refused(exchange(subject.token, { scope: 'documents:read documents:delete' }), 'invalid_scope');
+      await refused(exchange(subject.token, { scope: 'openid' }), 'invalid_scope');
+      await refused(exchange(none.token), 'invalid_scope');
+      expect(await rows()).toBe(before);
+    });
+
+    it('a resource that there is no token for, and two of them', async () => {
+      const subject = await bobs();
+      const before = await rows();
+      await refused(exchange(subject.token, { resource: 'https://elsewhere.example' }), 'invalid_target');
+      await refused(exchange(subject.token, { audience: 'https://elsewhere.example' }), 'invalid_target');
+      await refused(exchange(subject.token, { audience: 'an application' }), 'invalid_target');
+      await refused(
+        exchange(subject.token, { resource: booted.origin, audience: `${booted.origin}/archive` }),
+        'invalid_target',
+      );
+      expect(await rows()).toBe(before);
+    });
+
+    it('a token that is dead: unknown, expired, revoked, of an account that is disabled or has logged out everywhere', async () => {
+      const revoked = await bobs();
+      await revoked.revoke();
+      const expired = await bobs();
+      await expired.expire();
+      const carols = await issueAccessToken(booted, 'carol');
+      const before = await rows();
+      for (const token of [revoked.token, expired.token, 'x'.repeat(43), 'ey.ey.ey', `${revoked.token}x`])
+        await refused(exchange(token), 'invalid_request', unacceptable());
+      await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: new Date() });
+      await refused(exchange(carols.token), 'invalid_request', unacceptable());
+      await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: null, epoch: 1 });
+      await refused(exchange(carols.token), 'invalid_request', unacceptable());
+      await booted.db.manager.update(User, { id: 'carol' }, { epoch: 0 });
+      expect(await rows()).toBe(before);
+    });
+
+    it('a token for another audience, and one that is no access token', async () => {
+      const elsewhere = await bobs({ claims: { aud: 'https://elsewhere.example' } });
+      const idToken = await signedByUs(
+        booted,
+        { iss: `${booted.origin}/oidc`, aud: 'web', sub: 'bob', iat: 1, exp: 9_999_999_999 },
+        { typ: 'JWT' },
+      );
+      for (const token of [elsewhere.token, idToken])
+        await refused(exchange(token), 'invalid_request', unacceptable());
+    });
+
+    it('a bound token without its key: whoever was called with it cannot hand it on', async () => {
+      const bound = await bobs({ cnf: { jkt: 'x'.repeat(43) } });
+      const certified = await bobs({ cnf: { 'x5t#S256': 'x'.repeat(43) } });
+      const before = await rows();
+      for (const { token } of [bound, certified])
+        await refused(exchange(token), 'invalid_request', unacceptable());
+      expect(await rows()).toBe(before);
+    });
+
+    it('an actor_token of another client, without its type, and a dead one', async () => {
+      const subject = await bobs();
+      const others = await issueAccessToken(booted, 'alice', { clientId: 'web' });
+      const gone = await issueAccessToken(booted, 'alice', { clientId: 'machine' });
+      await gone.revoke();
+      const before = await rows();
+      for (const { token } of [others, gone])
+        await refused(
+          exchange(subject.token, { actor_token: token, actor_token_type: ACCESS_TOKEN }),
+          'invalid_request',
+          unacceptable('actor_token'),
+        );
+      await refused(exchange(subject.token, { actor_token: others.token }), 'invalid_request');
+      await refused(exchange(subject.token, { actor_token_type: ACCESS_TOKEN }), 'invalid_request');
+      expect(await rows()).toBe(before);
+    });
+
+    it('other types of token, as what goes in and as what comes out', async () => {
+      const { token } = await bobs();
+      const type = 'urn:ietf:params:oauth:token-type:refresh_token';
+      await refused(exchange(token, { subject_token_type: type }), 'invalid_request');
+      await refused(exchange(token, { requested_token_type: type }), 'invalid_request');
+      await refused(exchange('', {}), 'invalid_request');
+    });
+
+    it('a chain without an end', async () => {
+      let { token } = await bobs();
+      for (let i = 0; i < 4; i++) token = (await exchange(token)).body.access_token as string;
+      await refused(exchange(token), 'invalid_request', unacceptable());
+    });
+
+    it('a subject_token that is withdrawn while it is exchanged leaves no token that lives', async () => {
+      for (let i = 0; i < 20; i++) {
+        const subject = await bobs();
+        const [answer] = await Promise.all([exchange(subject.token), subject.revoke()]);
+        if (answer.status === 200) expect((await demo(answer.body.access_token)).status).toBe(401);
+        else expect(answer.body.error).toBe('invalid_request');
+      }
+    });
+  });
+});
+
+describe('the JWT bearer grant', () => {
+  const PARTNER = createPrivateKey(
+    '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIGenrGEJmrwqP/9nELzrDT22KOlvsj4Tjtpcx1YLGtFb\n-----END PRIVATE KEY-----\n',
+  );
+  const now = () => Math.floor(Date.now() / 1000);
+  const claims = (over: Record<string, unknown> = {}) => ({
+    iss: 'https://partner.example',
+    sub: 'robert@partner.example',
+    aud: `${booted.origin}/oidc`,
+    iat: now(),
+    exp: now() + 60,
+    jti: randomUUID(),
+    ...over,
+  });
+  const assertion = (
+    over: Record<string, unknown> = {},
+    header: Record<string, unknown> = {},
+    key = PARTNER,
+  ) =>
+    new SignJWT(claims(over)).setProtectedHeader({ alg: 'EdDSA', kid: 'partner-demo', ...header }).sign(key);
+  const redeem = async (text: string | Promise<string>, form: Record<string, string> = {}, as = 'machine') =>
+    post('/token', { grant_type: JWT_BEARER, assertion: await text, ...form }, as);
+
+  it('gives a token for the account that the issuer vouches for, and none to refresh it with', async () => {
+    const { status, body } = await redeem(assertion());
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: {
+        access_token: expect.any(String),
+        token_type: 'Bearer',
+        expires_in: 300,
+        scope: 'documents:read',
+      },
+    });
+    expect(claimsOf(body.access_token)).toMatchObject({
+      sub: 'bob',
+      client_id: 'machine',
+      aud: booted.origin,
+    });
+    expect((await demo(body.access_token)).body).toMatchObject({
+      id: 'bob',
+      scopes: ['documents:read'],
+      proofs: [{ client: 'machine', amr: [] }],
+    });
+  });
+
+  it('takes the address of the token endpoint for an audience, too', async () => {
+    expect((await redeem(assertion({ aud: `${booted.origin}/oidc/token` }))).status).toBe(200);
+  });
+
+  describe('attacks', () => {
+    const refused = async (answer: ReturnType<typeof redeem>, error = 'invalid_grant') => {
+      const { status, body } = await answer;
+      expect({ status, body }).toMatchObject({ status: 400, body: { error } });
+      if (error === 'invalid_grant') expect(body.error_description).toBe('grant request is invalid');
+    };
+
+    it('a claim that is missing or wrong', async () => {
+      const before = await rows();
+      for (const over of [
+        { iss: 'https://elsewhere.example' },
+        { iss: undefined },
+        { sub: 'alice@partner.example' },
+        { sub: 'bob' },
+        { sub: 'constructor' },
+        { sub: undefined },
+        { aud: 'https://elsewhere.example' },
+        { aud: [`${booted.origin}/oidc`] },
+        { aud: [`${booted.origin}/oidc`, 'https://elsewhere.example'] },
+        { aud: booted.origin },
+        { aud: undefined },
+        { exp: undefined },
+        { exp: now() - 60 },
+        { exp: now() + 3_600 },
+        { iat: undefined },
+        { iat: now() - 3_600 },
+        { iat: now() + 60 },
+        { nbf: now() + 60 },
+        { jti: undefined },
+        { jti: '' },
+        { jti: 7 },
+      ])
+        await refused(redeem(assertion(over)));
+      expect(await rows()).toBe(before);
+    });
+
+    it('a key that is not the issuer’s, an algorithm that is none, a secret made of the public key, another kind of JWT', async () => {
+      const { privateKey } = generateKeyPairSync('ed25519');
+      const secret = Buffer.from('uJpD12bjpdxvfQfs6ZrlI6e7wPvdNW-rgGuZ_6QTgsA', 'base64url');
+      const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+      const unsigned = `${encode({ alg: 'none', kid: 'partner-demo' })}.${encode(claims())}.`;
+      const hs = new SignJWT(claims()).setProtectedHeader({ alg: 'HS256', kid: 'partner-demo' }).sign(secret);
+      const before = await rows();
+      await refused(redeem(assertion({}, {}, privateKey)));
+      await refused(redeem(assertion({}, { kid: 'another' })));
+      await refused(redeem(assertion({}, { kid: undefined })));
+      await refused(redeem(assertion({}, { typ: 'at+jwt' })));
+      await refused(redeem(unsigned));
+      await refused(redeem(hs));
+      await refused(redeem('x'));
+      await refused(redeem('..'));
+      expect(await rows()).toBe(before);
+    });
+
+    it('the same assertion twice, and by many at once', async () => {
+      const text = await assertion();
+      const answers = await Promise.all(Array.from({ length: 10 }, () => redeem(text)));
+      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+      await refused(redeem(text));
+    });
+
+    it('one that was refused for something else is not used up', async () => {
+      const text = await assertion();
+      await refused(redeem(text, { scope: 'documents:write' }), 'invalid_scope');
+      expect((await redeem(text)).status).toBe(200);
+    });
+
+    it('wider: more than the issuer may vouch for', async () => {
+      await refused(redeem(assertion(), { scope: 'documents:read documents:delete' }), 'invalid_scope');
+    });
+
+    it('an account that is disabled', async () => {
+      await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: new Date() });
+      await refused(redeem(assertion()));
+      await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: null });
+    });
+
+    it('a client that may not use the grant, and an assertion that is missing', async () => {
+      await refused(redeem(assertion(), {}, 'web'), 'unauthorized_client');
+      await refused(post('/token', { grant_type: JWT_BEARER }, 'machine'), 'invalid_request');
+    });
+
+    it('a demo issuer where there is no demo, and a configuration that is wrong', async () => {
+      await expect(boot({ env: { OAUTH_ASSERTION_ISSUERS: '{' } })).rejects.toThrow(
+        'OAUTH_ASSERTION_ISSUERS',
+      );
+    });
+  });
+});

@@ -1,0 +1,74 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { formsTo } from '../../src/authorization-server/pages/forms-to.js';
+import { html } from '../../src/authorization-server/pages/html.js';
+import { policyOf } from '../../src/authorization-server/pages/layout.js';
+
+const RUNS = { numRuns: 10_000 };
+const text = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc
+    .array(fc.constantFrom('<', '>', '"', "'", '`', '&', '=', ' ', '/', 'script', 'x', '${', '\0', '\u202e'))
+    .map((parts) => parts.join('')),
+);
+const unescaped = (written: string) =>
+  written
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&#96;', '`')
+    .replaceAll('&amp;', '&');
+
+describe('a piece of a page', () => {
+  it('holds text as text: nothing ends an element or an attribute, and nothing is lost', () => {
+    fc.assert(
+      fc.property(text, (given) => {
+        const written = html`${given}`.toString();
+        expect(written).not.toMatch(/[<>"'`]|&(?!(?:amp|lt|gt|quot|#39|#96);)/);
+        const shown = unescaped(written);
+        expect(shown.replaceAll('\ufffd', '').length).toBeLessThanOrEqual(given.length);
+        if (!/[\p{Bidi_Control}\p{Cc}]/u.test(given)) expect(shown).toBe(given);
+      }),
+      RUNS,
+    );
+  });
+
+  it('shows nothing that turns the direction of writing around', () => {
+    expect(html`${'good\u202egpj.exe'}`.toString()).toBe('good\ufffdgpj.exe');
+  });
+
+  it('holds other pieces as they are, lists in a row, and nothing for what is absent', () => {
+    const items = ['<a>', '<b>'].map((item) => html`<li>${item}</li>`);
+    const list = html`<ul>
+        ${items}
+      </ul>
+      ${undefined}${false}${0}`.toString();
+    expect(list.replaceAll(/\s/g, '')).toBe('<ul><li>&lt;a&gt;</li><li>&lt;b&gt;</li></ul>0');
+  });
+});
+
+describe('where the forms of a page may end', () => {
+  it('is named by an origin, or by the scheme of a native application', () => {
+    expect(formsTo('https://app.example/callback?x=1')).toEqual(['https://app.example']);
+    expect(formsTo('http://127.0.0.1:4711/callback')).toEqual(['http://127.0.0.1:4711']);
+    expect(formsTo('http://[::1]:4711/callback')).toEqual(['http:']);
+    expect(formsTo('com.example.app:/callback')).toEqual(['com.example.app:']);
+    expect(formsTo(undefined)).toEqual([]);
+  });
+
+  it('adds no directive and no policy, whatever the address is', () => {
+    const count = policyOf({ title: '', body: html`` }).split(/[;,]/).length;
+    const address = fc
+      .tuple(fc.constantFrom('https://', 'http://', 'a:', ''), text)
+      .map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(fc.oneof(address, fc.webUrl()), (given) => {
+        const sources = formsTo(given);
+        expect(policyOf({ title: '', body: html``, formsTo: sources }).split(/[;,]/)).toHaveLength(count);
+        for (const source of sources) expect(source).toMatch(/^[a-z][a-z0-9+.-]*:(?:\/\/[\w.:-]+)?$/);
+      }),
+      RUNS,
+    );
+  });
+});

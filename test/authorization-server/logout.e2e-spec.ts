@@ -1,0 +1,232 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  createLocalJWKSet,
+  exportJWK,
+  generateKeyPair,
+  jwtVerify,
+  SignJWT,
+  UnsecuredJWT,
+  type JSONWebKeySet,
+} from 'jose';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { AuditEvent } from '../../src/audit/index.js';
+import type { Settings } from '../../src/config/index.js';
+import { Clients } from '../../src/authorization-server/clients.js';
+import { outgoing } from '../../src/authorization-server/outgoing.js';
+import { boot, freePort, type Booted } from '../support/app.js';
+import { signIn, type Browser, type Page } from './browser.js';
+import { claimsOf, oauthAt } from './flows.js';
+
+const HOME = 'http://localhost:4000/';
+
+describe('signing out at the authorization server', () => {
+  let booted: Booted;
+  let oauth: ReturnType<typeof oauthAt>;
+  beforeAll(async () => {
+    booted = await boot({ known: true });
+    oauth = oauthAt(booted.origin);
+  });
+  afterAll(() => booted.close());
+
+  const end = (more: Record<string, string>) =>
+    `${booted.origin}/oidc/session/end?${new URLSearchParams(more).toString()}`;
+  const signedIn = async (more: Record<string, string> = {}, username = 'bob') => {
+    const { browser, callback } = await signIn(booted, oauth.authorization(more), username);
+    const { body } = await oauth.redeem(callback.searchParams.get('code') ?? '', {
+      client_id: more['client_id'] ?? 'web',
+    });
+    return { browser, tokens: body as Record<'id_token' | 'access_token' | 'refresh_token', string> };
+  };
+  const lastEnded = () =>
+    booted.db.manager.findOne(AuditEvent, {
+      where: { event: 'authn_token_revoked' },
+      order: { seq: 'DESC' },
+    });
+  const isSignedIn = async (browser: Browser) => {
+    const there = (await browser.open(oauth.authorization({ prompt: 'none', scope: 'openid' }))) as URL;
+    return there.searchParams.get('error') !== 'login_required';
+  };
+
+  it('asks first, ends the session with its tokens, and goes back to the application', async () => {
+    const { browser, tokens } = await signedIn();
+    expect(await oauth.introspect(tokens.access_token)).toMatchObject({ active: true });
+    const page = await browser.page(
+      end({ id_token_hint: tokens.id_token, post_logout_redirect_uri: HOME, state: 'mine' }),
+    );
+    expect(page.text).toContain('<strong>Demo web application</strong> asks you to sign out.');
+    expect(await isSignedIn(browser)).toBe(true);
+    const again = await browser.page(page.url);
+    const there = (await browser.submit(again, {}, 'Sign out')) as URL;
+    expect(there.href).toBe(`${HOME}?state=mine`);
+    expect(await isSignedIn(browser)).toBe(false);
+    expect(await oauth.introspect(tokens.access_token)).toEqual({ active: false });
+    expect(await lastEnded()).toMatchObject({ userId: 'bob', method: 'oauth', target: 'user:bob' });
+  });
+
+  it('leaves what was to last until it is taken back', async () => {
+    const { browser, tokens } = await signedIn({
+      scope: 'openid offline_access documents:read',
+      prompt: 'consent',
+    });
+    const page = await browser.page(end({ id_token_hint: tokens.id_token }));
+    const done = (await browser.submit(page, {}, 'Sign out')) as Page;
+    expect(done.text).toContain('You are signed out');
+    expect((await oauth.refresh(tokens.refresh_token)).status).toBe(200);
+  });
+
+  it('can be of one application alone', async () => {
+    const { browser, tokens } = await signedIn();
+    const page = await browser.page(end({ id_token_hint: tokens.id_token }));
+    const done = (await browser.submit(page, {}, 'Leave only this application')) as Page;
+    expect(done.text).toContain('You have left the application');
+    expect(await oauth.introspect(tokens.access_token)).toEqual({ active: false });
+    expect(await isSignedIn(browser)).toBe(true);
+    expect(await lastEnded()).toMatchObject({ userId: 'bob', target: 'oauth-client:web' });
+  });
+
+  it('needs nobody who is signed in', async () => {
+    const { browser } = await signedIn();
+    browser.cookies = [];
+    const page = await browser.page(end({}));
+    expect(((await browser.submit(page)) as Page).text).toContain('You are signed out');
+  });
+
+  describe('tells applications by the back channel', () => {
+    let receiver: Server;
+    let told: string[] = [];
+    let answer = 200;
+    let home: string;
+    beforeAll(async () => {
+      const port = await freePort();
+      home = `http://localhost:${port}`;
+      receiver = createServer(async (request, response) => {
+        let body = '';
+        for await (const chunk of request) body += String(chunk);
+        told.push(`${request.method} ${request.url} ${request.headers['content-type']} ${body}`);
+        response.writeHead(answer, answer === 302 ? { Location: `${home}/elsewhere` } : {}).end();
+      }).listen(port, '127.0.0.1');
+      await once(receiver, 'listening');
+      await booted.app.get(Clients, { strict: false }).upsert('told', {
+        token_endpoint_auth_method: 'none',
+        redirect_uris: [`${home}/callback`],
+        grant_types: ['authorization_code'],
+        backchannel_logout_uri: `${home}/logout`,
+        backchannel_logout_session_required: true,
+      });
+    });
+    beforeEach(() => void ([told, answer] = [[], 200]));
+    afterAll(() => void receiver.close());
+
+    const signOut = async () => {
+      const { browser, callback } = await signIn(
+        booted,
+        oauth.authorization({ client_id: 'told', redirect_uri: `${home}/callback`, scope: 'openid' }),
+      );
+      const { body } = await oauth.redeem(
+        callback.searchParams.get('code') ?? '',
+        { client_id: 'told', redirect_uri: `${home}/callback` },
+        {},
+      );
+      const page = await browser.page(end({ id_token_hint: (body as { id_token: string }).id_token }));
+      const done = (await browser.submit(page, {}, 'Sign out')) as Page;
+      expect(done.text).toContain('You are signed out');
+      return claimsOf((body as { id_token: string }).id_token);
+    };
+
+    it('with a token that says who, and whose session', async () => {
+      const { sid } = await signOut();
+      expect(told).toHaveLength(1);
+      const [, token = ''] =
+        /^POST \/logout application\/x-www-form-urlencoded\S* logout_token=(.*)$/.exec(told[0]!) ?? [];
+      const keys = (await (await fetch(`${oauth.issuer}/jwks`)).json()) as JSONWebKeySet;
+      const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(keys), {
+        issuer: oauth.issuer,
+        audience: 'told',
+        typ: 'logout+jwt',
+        requiredClaims: ['iat', 'exp', 'jti'],
+      });
+      expect(protectedHeader.alg).toBe('ES256');
+      expect(payload).toMatchObject({
+        sub: 'bob',
+        sid,
+        events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+      });
+      expect(payload).not.toHaveProperty('nonce');
+      expect(payload.exp! - payload.iat!).toBeLessThanOrEqual(120);
+    });
+
+    it('and signs out all the same where one does not listen, or sends it elsewhere', async () => {
+      answer = 500;
+      await signOut();
+      answer = 302;
+      await signOut();
+      expect(told.map((each) => each.split(' ')[1])).toEqual(['/logout', '/logout']);
+    });
+
+    it('but in production not without the guard that keeps it off this machine and network', async () => {
+      const { fetch: send } = outgoing({ environment: 'production' } as Settings);
+      await expect(send!(`${home}/logout`, { method: 'POST' })).rejects.toThrow('no guard');
+      expect(told).toEqual([]);
+    });
+  });
+
+  describe('attacks', () => {
+    let tokens: Record<'id_token', string>;
+    let browser: Browser;
+    beforeEach(async () => ({ browser, tokens } = await signedIn()));
+    afterEach(async () => expect(await isSignedIn(browser)).toBe(true));
+
+    const refused = async (more: Record<string, string>) => {
+      const page = await browser.page(end(more));
+      return [page.status, /<p class="code">(.*)<\/p>/.exec(page.text)?.[1]];
+    };
+
+    it('OAUTH-41: no redirect to an address that the application has not registered', async () => {
+      for (const post_logout_redirect_uri of [
+        'https://evil.example/',
+        `${HOME}?next=https://evil.example`,
+        `${HOME}#x`,
+        `${HOME}..`,
+        'http://localhost:4000',
+        'javascript:alert(1)',
+      ])
+        for (const who of [{ id_token_hint: tokens.id_token }, { client_id: 'web' }] as Record<
+          string,
+          string
+        >[])
+          expect(await refused({ ...who, post_logout_redirect_uri })).toEqual([400, 'invalid_request']);
+      const page = await browser.page(end({ post_logout_redirect_uri: 'https://evil.example/' }));
+      expect(page.headers.get('content-security-policy')).toContain("form-action 'self';");
+      expect(page.text).not.toContain('evil.example');
+    });
+
+    it('OAUTH-41: no hint that this server has not signed for that application', async () => {
+      const { payload } = { payload: claimsOf(tokens.id_token) };
+      const { privateKey, publicKey } = await generateKeyPair('ES256');
+      const forged = await new SignJWT(payload)
+        .setProtectedHeader({ alg: 'ES256', jwk: await exportJWK(publicKey) })
+        .sign(privateKey);
+      const unsigned = new UnsecuredJWT(payload).encode();
+      const [head, , signature] = tokens.id_token.split('.');
+      const altered = `${head}.${Buffer.from(JSON.stringify({ ...payload, sub: 'alice' })).toString('base64url')}.${signature}`;
+      for (const id_token_hint of [forged, unsigned, altered, 'nonsense', `${tokens.id_token}x`])
+        expect(await refused({ id_token_hint, post_logout_redirect_uri: HOME })).toEqual([
+          400,
+          'invalid_request',
+        ]);
+      expect(await refused({ id_token_hint: tokens.id_token, client_id: 'spa' })).toEqual([
+        400,
+        'invalid_request',
+      ]);
+    });
+
+    it('nobody is signed out by a form that this server has not sent', async () => {
+      const confirmed = await browser.post(
+        '/oidc/session/end/confirm',
+        new URLSearchParams({ logout: 'yes', xsrf: 'guessed' }),
+      );
+      expect(confirmed.status).toBe(400);
+    });
+  });
+});

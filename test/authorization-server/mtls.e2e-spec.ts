@@ -1,0 +1,250 @@
+import 'reflect-metadata';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import * as x509 from '@peculiar/x509';
+import { execFileSync } from 'node:child_process';
+import { X509Certificate, createHash, webcrypto } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { subjectIs } from '../../src/authorization-server/certificates.js';
+import { boot, client, type Booted } from '../support/app.js';
+import { basicOf, claimsOf, formOf, oauthAt } from './flows.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'atlas-oauth-mtls-'));
+const at = (name: string) => join(folder, name);
+const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' }).toString();
+
+interface Identity {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** A certificate that somebody wrote for himself, or that a CA of his own has issued. */
+function newIdentity(subject: string, ca?: string): Identity {
+  const key = at('new.key');
+  const out = at('new.crt');
+  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key];
+  const by = ca
+    ? ['-CA', at(`${ca}.crt`), '-CAkey', at(`${ca}.key`), '-addext', 'basicConstraints=CA:FALSE']
+    : [];
+  openssl('req', '-x509', '-days', '1', ...made, '-subj', subject, '-out', out, ...by);
+  return { cert: readFileSync(out, 'utf8'), key: readFileSync(key, 'utf8') };
+}
+
+const thumbprintOf = ({ cert }: Identity) =>
+  createHash('sha256').update(new X509Certificate(cert).raw).digest('base64url');
+/** How a client registers a certificate as it is (RFC 8705, section 2.2.2). */
+const jwkOf = ({ cert }: Identity) => {
+  const certificate = new X509Certificate(cert);
+  return { ...certificate.publicKey.export({ format: 'jwk' }), x5c: [certificate.raw.toString('base64')] };
+};
+const fieldOf = ({ cert }: Identity) => ({
+  'Client-Cert': `:${new X509Certificate(cert).raw.toString('base64')}:`,
+});
+
+describe('mutual TLS at the authorization server', () => {
+  let booted: Booted;
+  let tls: { readonly token: string; readonly ca: string };
+  beforeAll(async () => {
+    booted = await boot({ known: true });
+    const { get } = client(booted.origin);
+    const { mtls_endpoint_aliases: aliases } = (await get('/oidc/.well-known/openid-configuration')).body;
+    tls = { token: aliases.token_endpoint, ca: (await get('/mtls/ca.pem')).body };
+  });
+  afterAll(async () => {
+    await booted.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const alice = ({ origin } = booted) => client(origin, basicOf('alice', 'correct-horse-battery-staple'));
+  const SERVICE = {
+    grant_types: ['client_credentials'],
+    response_types: [],
+    redirect_uris: [],
+    resource_scopes: 'documents:read',
+    account: 'acme-machine',
+  };
+  const added = async (metadata: object, where = booted) => {
+    const { status, body } = await alice(where).post('/oauth/clients', { ...SERVICE, ...metadata });
+    expect(status).toBe(201);
+    return body as { client_id: string; client_secret: string };
+  };
+  /** Asks for a token where certificates are asked for. */
+  const ask = async (
+    client_id: string,
+    identity: Partial<Identity> = {},
+    headers: Record<string, string> = {},
+  ) => {
+    const sent = request(tls.token, {
+      method: 'POST',
+      ca: tls.ca,
+      ...identity,
+      agent: false,
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
+    });
+    sent.end(formOf({ grant_type: 'client_credentials', ...(!headers['Authorization'] && { client_id }) }));
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    const body = JSON.parse(await text(answer)) as Record<string, string>;
+    return { status: answer.statusCode, body };
+  };
+  const REFUSED = { status: 401, body: expect.objectContaining({ error: 'invalid_client' }) as unknown };
+
+  it('knows a client by the certificate that it has registered, and binds its tokens to it', async () => {
+    const mine = newIdentity('/CN=whoever');
+    const { client_id } = await added({
+      token_endpoint_auth_method: 'self_signed_tls_client_auth',
+      jwks: { keys: [jwkOf(mine)] },
+      tls_client_certificate_bound_access_tokens: true,
+    });
+    const { status, body } = await ask(client_id, mine);
+    expect(status).toBe(200);
+    expect(claimsOf(body['access_token'])).toMatchObject({
+      client_id,
+      cnf: { 'x5t#S256': thumbprintOf(mine) },
+    });
+    expect(await ask(client_id, newIdentity('/CN=whoever'))).toEqual(REFUSED);
+    expect(await ask(client_id)).toEqual(REFUSED);
+  });
+
+  it('knows a client by the name in a certificate of our CA', async () => {
+    const key = at('alice.key');
+    const csr = openssl(
+      'req',
+      '-new',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      key,
+      '-subj',
+      '/CN=x',
+    );
+    const { body } = await alice().post('/certificates', { name: 'service', csr });
+    const identity = { cert: body.certificate as string, key: readFileSync(key, 'utf8') };
+    const name = new X509Certificate(identity.cert).subjectAltName!.replace('URI:', '');
+    const auth = { token_endpoint_auth_method: 'tls_client_auth' };
+    const { client_id } = await added({ ...auth, tls_client_auth_san_uri: name });
+    expect(await ask(client_id, identity)).toMatchObject({ status: 200 });
+    const other = await added({ ...auth, tls_client_auth_san_uri: `${name}2` });
+    expect(await ask(other.client_id, identity)).toEqual(REFUSED);
+    const forged = at('forged.crt');
+    openssl(
+      'req',
+      '-x509',
+      '-days',
+      '1',
+      '-key',
+      key,
+      '-subj',
+      '/CN=x',
+      '-addext',
+      `subjectAltName=URI:${name}`,
+      '-out',
+      forged,
+    );
+    expect(await ask(client_id, { ...identity, cert: readFileSync(forged, 'utf8') })).toEqual(REFUSED);
+    expect(await ask(client_id)).toEqual(REFUSED);
+  });
+
+  it('asks for the certificate of a client whose tokens are to be bound, whatever else it shows', async () => {
+    const { client_id, client_secret } = await added({ tls_client_certificate_bound_access_tokens: true });
+    const secret = basicOf(client_id, client_secret);
+    expect(await ask(client_id, {}, secret)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
+    const mine = newIdentity('/CN=whoever');
+    const { body } = await ask(client_id, mine, secret);
+    expect(claimsOf(body['access_token'])).toMatchObject({ cnf: { 'x5t#S256': thumbprintOf(mine) } });
+  });
+
+  describe('behind a proxy that hands on certificates', () => {
+    let proxied: Booted;
+    const good = () => newIdentity('/C=CH/O=Bank/CN=service', 'ca');
+    beforeAll(async () => {
+      const { cert, key } = newIdentity('/CN=Bank CA');
+      writeFileSync(at('ca.crt'), cert);
+      writeFileSync(at('ca.key'), key);
+      const env = { TRUST_PROXY: '127.0.0.1', OAUTH_CLIENT_CA_FILE: at('ca.crt') };
+      proxied = await boot({ known: true, env });
+    });
+    afterAll(() => proxied.close());
+
+    const token = (where: Booted, client_id: string, identity: Identity) =>
+      oauthAt(where.origin).post(
+        '/token',
+        { grant_type: 'client_credentials', client_id },
+        fieldOf(identity),
+      );
+    const auth = {
+      token_endpoint_auth_method: 'tls_client_auth',
+      tls_client_auth_subject_dn: 'CN=service,O=Bank,C=CH',
+      tls_client_certificate_bound_access_tokens: true,
+    };
+
+    it('knows a client by the subject of a certificate of a CA that is trusted for this', async () => {
+      const { client_id } = await added(auth, proxied);
+      const mine = good();
+      const { status, body } = await token(proxied, client_id, mine);
+      expect(status).toBe(200);
+      expect(claimsOf(body.access_token)).toMatchObject({ cnf: { 'x5t#S256': thumbprintOf(mine) } });
+    });
+
+    it('and by none that the proxy has let through without looking', async () => {
+      const { client_id } = await added(auth, proxied);
+      for (const identity of [
+        newIdentity('/C=CH/O=Bank/CN=service'),
+        newIdentity('/C=CH/O=Bank/CN=other', 'ca'),
+      ])
+        expect((await token(proxied, client_id, identity)).body.error).toBe('invalid_client');
+    });
+
+    it('and by nothing that comes from elsewhere: anybody could write it', async () => {
+      const mine = newIdentity('/CN=whoever');
+      const { client_id } = await added({
+        token_endpoint_auth_method: 'self_signed_tls_client_auth',
+        jwks: { keys: [jwkOf(mine)] },
+      });
+      expect((await token(booted, client_id, mine)).body.error).toBe('invalid_client');
+    });
+  });
+
+  it.each([
+    ['a file that is not there', () => at('none.crt'), 'ENOENT'],
+    ['a file without a certificate', () => at('ca.key'), 'OAUTH_CLIENT_CA_FILE holds no certificate'],
+  ])('CAs in %s: the application does not start, and says why', async (_, file, reason) => {
+    await expect(boot({ env: { OAUTH_CLIENT_CA_FILE: file() } })).rejects.toThrow(reason);
+  });
+
+  it('a name that reads as two is no name', async () => {
+    const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
+      'sign',
+      'verify',
+    ]);
+    const made = async (names: x509.JsonGeneralNames, name = 'CN=x') =>
+      new X509Certificate(
+        Buffer.from(
+          (
+            await x509.X509CertificateGenerator.createSelfSigned({
+              name,
+              keys,
+              signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+              extensions: [new x509.SubjectAlternativeNameExtension(names)],
+            })
+          ).rawData,
+        ),
+      );
+    const uri = 'https://good.example/';
+    const plain = await made([{ type: 'url', value: uri }]);
+    expect(subjectIs(plain, 'tls_client_auth_san_uri', uri)).toBe(true);
+    expect(subjectIs(plain, 'tls_client_auth_san_dns', uri)).toBe(false);
+    expect(subjectIs(plain, 'tls_client_auth_subject_dn', 'CN=x')).toBe(true);
+    expect(subjectIs(plain, 'tls_client_auth_issuer', 'CN=x')).toBe(false);
+    const odd = await made([{ type: 'dns', value: `a, URI:${uri}, b` }], 'CN=x\\, O\\=Bank');
+    expect(subjectIs(odd, 'tls_client_auth_san_uri', uri)).toBe(false);
+    expect(subjectIs(odd, 'tls_client_auth_subject_dn', 'CN=x, O=Bank')).toBe(false);
+  });
+});

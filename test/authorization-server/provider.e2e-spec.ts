@@ -1,0 +1,481 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createHash } from 'node:crypto';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { SigningKeys } from '../../src/crypto/index.js';
+import { SigningKey } from '../../src/crypto/signing-key.entity.js';
+import { Engine } from '../../src/authorization-server/engine.js';
+import { OauthClient } from '../../src/authorization-server/client.entity.js';
+import { boot, client, type Booted } from '../support/app.js';
+import { basicOf, claimsOf, headerOf, oauthAt } from './flows.js';
+
+const A_MINUTE = 60_000;
+
+describe('the authorization server', () => {
+  let booted: Booted;
+  let oauth: ReturnType<typeof oauthAt>;
+  let log = '';
+  const said: unknown[] = [];
+  beforeAll(async () => {
+    for (const way of ['info', 'warn', 'error', 'log'] as const)
+      jest.spyOn(console, way).mockImplementation((...words: unknown[]) => void said.push(words));
+    booted = await boot({ known: true, logTo: { write: (line) => void (log += line) } });
+    oauth = oauthAt(booted.origin);
+  });
+  afterAll(async () => {
+    await booted.close();
+    jest.restoreAllMocks();
+  });
+
+  const as = (username: string) => client(booted.origin, basicOf(username, 'correct-horse-battery-staple'));
+  const machine = (more: Record<string, string> = {}) =>
+    oauth.post('/token', { grant_type: 'client_credentials', ...more }, basicOf('machine'));
+  const get = async (path: string, headers: Record<string, string> = {}) =>
+    client(booted.origin).get(path, headers);
+
+  describe('says what it is', () => {
+    it('where OpenID Connect and RFC 8414 look for it', async () => {
+      for (const path of [
+        '/oidc/.well-known/openid-configuration',
+        '/.well-known/oauth-authorization-server/oidc',
+      ])
+        expect((await get(path)).body).toMatchObject({
+          issuer: oauth.issuer,
+          token_endpoint: `${oauth.issuer}/token`,
+          response_types_supported: ['code'],
+          code_challenge_methods_supported: ['S256'],
+          authorization_response_iss_parameter_supported: true,
+          id_token_signing_alg_values_supported: ['ES256'],
+          tls_client_certificate_bound_access_tokens: true,
+          mtls_endpoint_aliases: {
+            token_endpoint: expect.stringMatching(/^https:\/\/localhost:\d+\/oidc\/token$/),
+          },
+        });
+    });
+
+    it('and of each endpoint that it names, one answers', async () => {
+      const { body } = await get('/oidc/.well-known/openid-configuration');
+      const named = Object.entries(body as Record<string, string>).filter(([name]) =>
+        /_endpoint$|^jwks_uri$/.test(name),
+      );
+      expect(named.length).toBeGreaterThan(8);
+      for (const [, url] of named) {
+        const answers = await Promise.all(
+          ['GET', 'POST'].map((method) => fetch(url, { method, redirect: 'manual' })),
+        );
+        expect(answers.map(({ status }) => status)).not.toEqual([404, 404]);
+      }
+    });
+
+    it('but does not grant what it does not name', async () => {
+      const { grant_types_supported: grants } = (await get('/oidc/.well-known/openid-configuration')).body;
+      for (const off of ['implicit', 'password']) expect(grants).not.toContain(off);
+    });
+
+    it('with the public parts of its keys alone', async () => {
+      const { keys } = (await get('/oidc/jwks')).body as { keys: Record<string, unknown>[] };
+      for (const key of keys)
+        expect(Object.keys(key).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
+    });
+  });
+
+  describe('gives tokens', () => {
+    it('to a service in its own name, and says of each what it is worth', async () => {
+      const { status, body } = await machine();
+      expect({ status, body }).toMatchObject({
+        status: 200,
+        body: { token_type: 'Bearer', expires_in: 300 },
+      });
+      expect(headerOf(body.access_token)).toMatchObject({ typ: 'at+jwt', alg: 'ES256' });
+      expect(await oauth.introspect(body.access_token)).toMatchObject({
+        active: true,
+        client_id: 'machine',
+        aud: booted.origin,
+      });
+      expect(
+        (await oauth.post('/token/revocation', { token: body.access_token }, basicOf('machine'))).status,
+      ).toBe(200);
+      expect(await oauth.introspect(body.access_token)).toEqual({ active: false });
+    });
+
+    it('opaque ones for another API, or for a client that wants them', async () => {
+      const { body } = await as('alice').post('/oauth/clients', {
+        grant_types: ['client_credentials'],
+        response_types: [],
+        redirect_uris: [],
+        resource_scopes: 'documents:read',
+        access_token_format: 'opaque',
+        account: 'acme-machine',
+      });
+      const own = basicOf(body.client_id, body.client_secret);
+      const { access_token } = (
+        await oauth.post('/token', { grant_type: 'client_credentials', scope: 'documents:read' }, own)
+      ).body;
+      expect(access_token).not.toContain('.');
+      expect(await oauth.introspect(access_token)).toMatchObject({
+        active: true,
+        aud: booted.origin,
+        scope: 'documents:read',
+      });
+    });
+
+    it('OAUTH-48: with an id_token that names the application, the request and the token', async () => {
+      const { id_token } = await oauth.tokens();
+      const keys = createRemoteJWKSet(new URL(`${oauth.issuer}/jwks`));
+      const { payload } = await jwtVerify(id_token, keys, {
+        issuer: oauth.issuer,
+        audience: 'web',
+        algorithms: ['ES256'],
+      });
+      expect(payload).toMatchObject({ sub: 'bob', aud: 'web', nonce: 'n-0S6_WzA2Mj' });
+      expect(payload['azp'] ?? 'web').toBe('web');
+      expect(payload.exp! - payload.iat!).toBe(300);
+    });
+
+    it('that tell who signed in, where the application asks about that alone', async () => {
+      const code = await oauth.code({ scope: 'openid profile' });
+      const { access_token } = (await oauth.redeem(code)).body;
+      expect((await get('/oidc/me', { Authorization: `Bearer ${access_token}` })).body).toMatchObject({
+        sub: 'bob',
+      });
+      const ofApi = (await oauth.tokens()).access_token;
+      expect((await get('/oidc/me', { Authorization: `Bearer ${ofApi}` })).status).toBe(401);
+    });
+  });
+
+  describe('signs', () => {
+    const kidOf = async () => headerOf((await machine()).body.access_token)['kid'] as string;
+    /** Another second begins for the engine, in which it looks at the keys again. */
+    const look = () => Object.assign(booted.app.get(Engine), { lookedAt: 0 });
+
+    it('OAUTH-48: with the next key once it takes over, and what the last one signed is good (ported from server-rotate-keys)', async () => {
+      const before = (await machine()).body.access_token as string;
+      await booted.db.manager.update(SigningKey, { generation: 1 }, { activeFrom: new Date(0) });
+      await booted.app.get(SigningKeys).rotate(Date.now() - 11 * A_MINUTE);
+      look();
+      const kid = await kidOf();
+      expect(kid).not.toBe(headerOf(before)['kid']);
+      const { keys } = (await get('/oidc/jwks')).body as { keys: { kid: string }[] };
+      expect(keys.map((key) => key.kid)).toEqual(expect.arrayContaining([kid, headerOf(before)['kid']]));
+      expect(await oauth.introspect(before)).toMatchObject({ active: true });
+    });
+
+    it('nothing more with a key that somebody has stolen, and nothing that it signed is good', async () => {
+      const before = (await machine()).body.access_token as string;
+      await booted.app.get(SigningKeys).replaceCompromised();
+      look();
+      expect(await kidOf()).not.toBe(headerOf(before)['kid']);
+      expect(await oauth.introspect(before)).toEqual({ active: false });
+      const { keys } = (await get('/oidc/jwks')).body as { keys: { kid: string }[] };
+      expect(keys.map((key) => key.kid)).not.toContain(headerOf(before)['kid']);
+    });
+  });
+
+  describe('takes in clients', () => {
+    const REDIRECT = { redirect_uris: ['https://client.example/callback'] };
+    const invited = async () => ({
+      Authorization: `Bearer ${(await as('alice').post('/oauth/initial-access-tokens')).body.initial_access_token}`,
+    });
+    const register = async (metadata: object, headers?: Record<string, string>) =>
+      client(booted.origin).post('/oidc/reg', metadata, headers ?? (await invited()));
+
+    it('that an administrator adds, lists and ends', async () => {
+      const added = await as('alice').post('/oauth/clients', { client_name: 'Reports', ...REDIRECT });
+      expect(added).toMatchObject({
+        status: 201,
+        body: { client_name: 'Reports', grant_types: ['authorization_code'] },
+      });
+      const { client_id, client_secret } = added.body;
+      expect(client_secret).toMatch(/^[\w-]{43}$/);
+      const listed = (await as('alice').get('/oauth/clients')).body.items as Record<string, unknown>[];
+      const one = listed.find((each) => each['client_id'] === client_id)!;
+      expect(one).toMatchObject({ client_name: 'Reports' });
+      expect(one).not.toHaveProperty('client_secret');
+      expect((await as('mallory').send('DELETE', `/oauth/clients/${client_id}`)).status).toBe(404);
+      expect((await as('alice').send('DELETE', `/oauth/clients/${client_id}`)).status).toBe(204);
+      expect(await booted.db.manager.existsBy(OauthClient, { id: client_id })).toBe(false);
+      const events = await booted.db.manager.find(AuditEvent, {
+        where: { target: `oauth-client:${client_id}` },
+        order: { seq: 'ASC' },
+      });
+      expect(events.map(({ event }) => event)).toEqual(['authn_token_created', 'authn_token_revoked']);
+    });
+
+    it('that register themselves, once for each token that an administrator gives out', async () => {
+      const headers = await invited();
+      const { status, body } = await register({ client_name: 'App', ...REDIRECT }, headers);
+      expect({ status, body }).toMatchObject({ status: 201, body: { client_name: 'App', ...REDIRECT } });
+      expect((await register(REDIRECT, headers)).status).toBe(401);
+      const at = new URL(body.registration_client_uri).pathname;
+      const own = { Authorization: `Bearer ${body.registration_access_token}` };
+      expect((await get(at, own)).body).toMatchObject({ client_id: body.client_id });
+      const changed = await client(booted.origin).send('PUT', at, {
+        headers: own,
+        body: { client_id: body.client_id, client_name: 'Other', ...REDIRECT },
+      });
+      expect(changed).toMatchObject({ status: 200, body: { client_name: 'Other' } });
+      expect((await get(at, own)).status).toBe(401);
+      const next = { Authorization: `Bearer ${changed.body.registration_access_token}` };
+      expect((await client(booted.origin).send('DELETE', at, { headers: next })).status).toBe(204);
+      expect(
+        (
+          await oauth.post(
+            '/token',
+            { grant_type: 'refresh_token', refresh_token: 'x' },
+            basicOf(body.client_id, body.client_secret),
+          )
+        ).body.error,
+      ).toBe('invalid_client');
+    });
+
+    describe('attacks', () => {
+      it.each<[string, object, string]>([
+        ['a script', { redirect_uris: ['javascript:alert(1)'] }, 'invalid_redirect_uri'],
+        ['plain HTTP', { redirect_uris: ['http://client.example/callback'] }, 'invalid_redirect_uri'],
+        ['a fragment', { redirect_uris: ['https://client.example/callback#x'] }, 'invalid_redirect_uri'],
+        ['a wildcard', { redirect_uris: ['https://*.example/callback'] }, 'invalid_redirect_uri'],
+        [
+          'a user in the address',
+          { redirect_uris: ['https://bank.example@evil.example/'] },
+          'invalid_redirect_uri',
+        ],
+        [
+          'localhost, for a client of the web',
+          { redirect_uris: ['https://localhost/callback'] },
+          'invalid_redirect_uri',
+        ],
+        [
+          'another host in clear text, for an app',
+          { application_type: 'native', redirect_uris: ['http://evil.example/'] },
+          'invalid_redirect_uri',
+        ],
+        [
+          'a scheme of nobody in particular, for an app',
+          { application_type: 'native', redirect_uris: ['myapp:/callback'] },
+          'invalid_redirect_uri',
+        ],
+        [
+          'keys at a loopback address',
+          { ...REDIRECT, jwks_uri: 'https://127.0.0.1/jwks' },
+          'invalid_client_metadata',
+        ],
+        [
+          'keys at a private address',
+          { ...REDIRECT, jwks_uri: 'https://[fd00::1]/jwks' },
+          'invalid_client_metadata',
+        ],
+        [
+          'keys at localhost',
+          { ...REDIRECT, jwks_uri: 'https://a.localhost/jwks' },
+          'invalid_client_metadata',
+        ],
+        ['a logo inside', { ...REDIRECT, logo_uri: 'https://10.0.0.1/logo' }, 'invalid_client_metadata'],
+        [
+          'a logo over plain HTTP',
+          { ...REDIRECT, logo_uri: 'http://client.example/logo' },
+          'invalid_client_metadata',
+        ],
+        ['a software statement', { ...REDIRECT, software_statement: 'e30.e30.x' }, 'invalid_client_metadata'],
+        [
+          'the grant of services',
+          { ...REDIRECT, grant_types: ['client_credentials'] },
+          'invalid_client_metadata',
+        ],
+        ['a resource server', { ...REDIRECT, audiences: ['https://api.example'] }, 'invalid_client_metadata'],
+        ['scopes that there are not', { ...REDIRECT, resource_scopes: 'root' }, 'invalid_client_metadata'],
+        ['implicit', { ...REDIRECT, response_types: ['token'] }, 'invalid_client_metadata'],
+        ['no address', {}, 'invalid_redirect_uri'],
+      ])(
+        'OAUTH-29: %s: refused, and the token that was given out is still good',
+        async (_, metadata, error) => {
+          const headers = await invited();
+          const { status, body } = await register(metadata, headers);
+          expect(status).toBe(400);
+          expect(['invalid_client_metadata', error]).toContain(body.error);
+          expect((await register(REDIRECT, headers)).status).toBe(201);
+        },
+      );
+
+      it('OAUTH-29: without a token, with one that was made up, or used by twenty at once', async () => {
+        expect((await register(REDIRECT, {})).status).toBe(401);
+        expect((await register(REDIRECT, { Authorization: 'Bearer made-up' })).status).toBe(401);
+        const headers = await invited();
+        const answers = await Promise.all(Array.from({ length: 20 }, () => register(REDIRECT, headers)));
+        expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+      });
+
+      it('OAUTH-21: a secret that it has chosen itself is not taken', async () => {
+        const { body } = await register({
+          ...REDIRECT,
+          token_endpoint_auth_method: 'client_secret_jwt',
+          client_secret: 'password',
+        });
+        expect(body.client_secret).toMatch(/^[\w-]{43}$/);
+      });
+
+      it("OAUTH-30: another client's registration token opens nothing, and is good no more", async () => {
+        const [first, second] = [await register(REDIRECT), await register(REDIRECT)];
+        const at = new URL(first.body.registration_client_uri).pathname;
+        const others = { Authorization: `Bearer ${second.body.registration_access_token}` };
+        for (const method of ['GET', 'PUT', 'DELETE'])
+          expect(
+            (
+              await client(booted.origin).send(method, at, {
+                headers: others,
+                ...(method === 'PUT' && { body: {} }),
+              })
+            ).status,
+          ).toBe(401);
+        expect((await get(new URL(second.body.registration_client_uri).pathname, others)).status).toBe(401);
+        expect(await booted.db.manager.existsBy(OauthClient, { id: first.body.client_id })).toBe(true);
+      });
+
+      it('a change has to satisfy what the registration had to', async () => {
+        const { body } = await register(REDIRECT);
+        const changed = await client(booted.origin).send(
+          'PUT',
+          new URL(body.registration_client_uri).pathname,
+          {
+            headers: { Authorization: `Bearer ${body.registration_access_token}` },
+            body: { client_id: body.client_id, ...REDIRECT, grant_types: ['client_credentials'] },
+          },
+        );
+        expect(changed).toMatchObject({ status: 400, body: { error: 'invalid_client_metadata' } });
+      });
+
+      it('nobody but an administrator, and with nothing that is limited', async () => {
+        for (const username of ['bob', 'carol', 'dave'])
+          for (const path of ['/oauth/clients', '/oauth/initial-access-tokens'])
+            expect((await as(username).post(path, REDIRECT)).status).toBe(403);
+        const key = await as('alice').post('/api-keys', { name: 'limited', scopes: ['documents:read'] });
+        const limited = client(booted.origin, { 'X-API-Key': key.body.key });
+        expect((await limited.post('/oauth/clients', REDIRECT)).status).toBe(403);
+      });
+
+      it('a service is a machine of the tenant, and no person', async () => {
+        const service = { grant_types: ['client_credentials'], response_types: [], redirect_uris: [] };
+        for (const account of ['bob', 'globex-machine', 'nobody', undefined])
+          expect(await as('alice').post('/oauth/clients', { ...service, account })).toMatchObject({
+            status: 422,
+            body: { code: 'invalid_account' },
+          });
+        expect(
+          (await as('alice').post('/oauth/clients', { ...REDIRECT, account: 'acme-machine' })).status,
+        ).toBe(422);
+      });
+
+      it('nobody chooses an id or a secret', async () => {
+        for (const chosen of [{ client_id: 'bob' }, { client_secret: 'password' }])
+          expect((await as('alice').post('/oauth/clients', { ...REDIRECT, ...chosen })).status).toBe(422);
+      });
+    });
+  });
+
+  describe('tells the application what it refuses', () => {
+    it('in the log and the audit log, and counts it as a wrong credential', async () => {
+      log = '';
+      await oauth.post('/token', { grant_type: 'client_credentials' }, basicOf('machine', 'wrong'));
+      expect(log).toMatch(/"event":"refused".*invalid secret provided, client machine/);
+      await booted.app.get(AuditLog).flush();
+      const events = await booted.db.manager.find(AuditEvent, {
+        where: { event: 'authn_login_fail', method: 'oauth' },
+        order: { seq: 'ASC' },
+      });
+      expect(events.at(-1)).toMatchObject({
+        ip: '127.0.0.1',
+        details: { code: 'invalid_client', reason: 'invalid secret provided, client machine' },
+      });
+    });
+
+    it('what goes wrong inside is logged with the request, and not told', async () => {
+      log = '';
+      const find = booted.db.manager.findOneBy.bind(booted.db.manager);
+      booted.db.manager.findOneBy = () => Promise.reject(new Error('the disk is on fire'));
+      const { status, body, headers } = await oauth.post(
+        '/token',
+        { grant_type: 'client_credentials' },
+        basicOf('nobody', 'x'),
+      );
+      booted.db.manager.findOneBy = find;
+      expect({ status, body }).toMatchObject({ status: 500, body: { error: 'server_error' } });
+      expect(JSON.stringify(body)).not.toContain('fire');
+      const line = log.split('\n').find((each) => each.includes('the disk is on fire'));
+      expect(line).toContain(headers.get('x-request-id')!);
+    });
+
+    it('an address that guesses is locked out', async () => {
+      const few = await boot({ known: true, env: { RATE_LIMIT_BAD_CREDENTIALS: '5' } });
+      const other = oauthAt(few.origin);
+      const statuses = [];
+      for (let i = 0; i < 8; i++)
+        statuses.push(
+          (await other.post('/token', { grant_type: 'client_credentials' }, basicOf('machine', `guess ${i}`)))
+            .status,
+        );
+      await few.close();
+      expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 429, 429]);
+    });
+  });
+
+  it('OPAQUE-09: a copy of the database holds nothing to come in with', async () => {
+    const code = await oauth.code({ scope: 'openid offline_access documents:read', prompt: 'consent' });
+    const { access_token, refresh_token, id_token } = (await oauth.redeem(code)).body;
+    const opaque = (await machine({ resource: `${booted.origin}/archive` })).body.access_token;
+    const added = await as('alice').post('/oauth/clients', { redirect_uris: ['https://a.example/'] });
+    const { initial_access_token } = (await as('alice').post('/oauth/initial-access-tokens')).body;
+    const registered = await client(booted.origin).post(
+      '/oidc/reg',
+      { redirect_uris: ['https://b.example/'] },
+      { Authorization: `Bearer ${initial_access_token}` },
+    );
+    const pushed = await oauth.post(
+      '/request',
+      Object.fromEntries(oauth.authorization().searchParams),
+      basicOf('web'),
+    );
+    const dump: string[] = [];
+    for (const { tableName } of booted.db.entityMetadatas)
+      dump.push(JSON.stringify(await booted.db.query(`SELECT * FROM "${tableName}"`)));
+    const all = dump.join('\n');
+    expect(all).toContain(createHash('sha256').update(`opaque ${opaque}`).digest('base64url'));
+    for (const secret of [
+      code,
+      access_token,
+      (access_token as string).split('.')[2],
+      refresh_token,
+      id_token,
+      opaque,
+      added.body.client_secret,
+      initial_access_token,
+      registered.body.client_secret,
+      registered.body.registration_access_token,
+      (pushed.body.request_uri as string).split(':').at(-1),
+      'web-demo-secret-0123456789abcdef',
+    ])
+      expect(all.includes(secret)).toBe(false);
+    expect(claimsOf(id_token)['sub']).toBe('bob');
+  });
+
+  it('writes nothing to the console: the engine has no default left to complain of', async () => {
+    const spa = { client_id: 'spa', redirect_uri: 'http://localhost:5173/callback' };
+    const browser = { Origin: 'http://localhost:5173' };
+    const code = await oauth.code({
+      ...spa,
+      scope: 'openid offline_access documents:read',
+      prompt: 'consent',
+    });
+    const { status, headers } = await oauth.redeem(code, spa, browser);
+    expect({ status, allowed: headers.get('access-control-allow-origin') }).toEqual({
+      status: 200,
+      allowed: browser.Origin,
+    });
+    const elsewhere = await oauth.redeem(code, spa, { Origin: 'https://evil.example' });
+    expect(elsewhere.headers.get('access-control-allow-origin')).toBeNull();
+    const withSecret = { ...basicOf('web'), Origin: 'http://localhost:4000' };
+    expect((await oauth.redeem(code, {}, withSecret)).headers.get('access-control-allow-origin')).toBeNull();
+    await oauth.ask({ client_id: 'nobody' });
+    await get('/oidc/session/end');
+    await get('/oidc/nothing/here');
+    expect(said).toEqual([]);
+  });
+});

@@ -1,0 +1,236 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { Settings } from '../../src/config/index.js';
+import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { cookies } from '../../src/authorization-server/cookies.js';
+import { OauthRecord } from '../../src/authorization-server/record.entity.js';
+import { Storage } from '../../src/authorization-server/storage.js';
+import { PasswordsService } from '../../src/passwords/index.js';
+import { endAllSignIns } from '../../src/users/index.js';
+import { boot, type Booted } from '../support/app.js';
+import { Browser, signIn, type Page } from './browser.js';
+import { claimsOf, oauthAt } from './flows.js';
+import { requestContext } from '../../src/http/index.js';
+
+describe('signing in at the authorization server', () => {
+  let booted: Booted;
+  let oauth: ReturnType<typeof oauthAt>;
+  beforeAll(async () => {
+    booted = await boot({ known: true });
+    oauth = oauthAt(booted.origin);
+  });
+  afterAll(() => booted.close());
+
+  const request = (more: Record<string, string> = {}) => oauth.authorization({ scope: 'openid', ...more });
+  const idTokenOf = async (callback: URL) => {
+    const { body } = await oauth.redeem(callback.searchParams.get('code') ?? '');
+    return (body as Record<string, string>)['id_token'] ?? '';
+  };
+  const errorAt = (there: Page | URL) =>
+    there instanceof URL ? there.searchParams.get('error') : there.text;
+  const isSignIn = (there: Page | URL) => !(there instanceof URL) && there.text.includes('>Sign in</h1>');
+
+  describe('happens', () => {
+    it('once, where the session is still there', async () => {
+      const { browser } = await signIn(booted, request());
+      expect((await browser.open(request())) as URL).toMatchObject({
+        search: expect.stringContaining('code='),
+      });
+    });
+
+    it('again, where the application asks for it or for a fresh one', async () => {
+      const { browser, callback } = await signIn(booted, request());
+      const first = claimsOf(await idTokenOf(callback));
+      for (const more of [{ prompt: 'login' }, { max_age: '0' }] as Record<string, string>[]) {
+        // RFC 9470: a session of this very second is not past a max_age of 0.
+        if ('max_age' in more) await yesterday(browser);
+        const page = (await browser.open(request(more))) as Page;
+        expect(isSignIn(page)).toBe(true);
+        const again = await signIn(booted, request(more), 'bob', { browser });
+        const claims = claimsOf(await idTokenOf(again.callback));
+        expect(claims['auth_time']).toBeGreaterThanOrEqual(Number(first['iat']) - 1);
+      }
+      await yesterday(browser);
+      expect(isSignIn(await browser.open(request({ max_age: '86000' })))).toBe(true);
+      expect(errorAt(await browser.open(request({ max_age: '99999999' })))).toBe(null);
+    });
+
+    it('for whom the application means', async () => {
+      const { browser, callback } = await signIn(booted, request());
+      const id_token_hint = await idTokenOf(callback);
+      expect(errorAt(await browser.open(request({ id_token_hint, prompt: 'none' })))).toBe(null);
+      const alice = await signIn(booted, request(), 'alice');
+      expect(isSignIn(await alice.browser.open(request({ id_token_hint })))).toBe(true);
+      expect(errorAt(await alice.browser.open(request({ id_token_hint, prompt: 'none' })))).toBe(
+        'login_required',
+      );
+      const page = await new Browser(booted.origin).page(request({ login_hint: 'alice' }));
+      expect(page.form!.fields).toContainEqual(['username', 'alice']);
+    });
+
+    it('not at all with prompt=none: it says what is missing', async () => {
+      const nobody = new Browser(booted.origin);
+      expect(errorAt(await nobody.open(request({ prompt: 'none' })))).toBe('login_required');
+      const { browser } = await signIn(booted, request());
+      const more = request({ scope: 'openid documents:read', prompt: 'none' });
+      expect(errorAt(await browser.open(more))).toBe('consent_required');
+    });
+  });
+
+  describe('is told to the application', () => {
+    it('as a password, at that time', async () => {
+      const before = Math.floor(Date.now() / 1000);
+      const { callback } = await signIn(booted, request({ acr_values: 'urn:unknown pwd', max_age: '600' }));
+      const claims = claimsOf(await idTokenOf(callback));
+      expect(claims['acr']).toBe('pwd');
+      expect(Number(claims['auth_time'])).toBeGreaterThanOrEqual(before);
+    });
+
+    it('or that it cannot be what was asked for (RFC 9470)', async () => {
+      const browser = new Browser(booted.origin);
+      const essential = (acr: object) => JSON.stringify({ id_token: { acr: { essential: true, ...acr } } });
+      for (const more of [
+        { acr_values: 'mfa' },
+        { claims: essential({ value: 'mfa' }) },
+        { claims: essential({ values: ['mfa', 'urn:unknown'] }) },
+      ] as Record<string, string>[])
+        expect(errorAt(await browser.open(request(more)))).toBe('unmet_authentication_requirements');
+      for (const more of [
+        { acr_values: 'mfa pwd' },
+        { acr_values: 'urn:unknown' },
+        { claims: essential({ values: ['mfa', 'pwd'] }) },
+        { claims: essential({}) },
+      ] as Record<string, string>[])
+        expect(isSignIn(await browser.open(request(more)))).toBe(true);
+    });
+  });
+
+  describe('is over', () => {
+    const everywhere = () => booted.db.transaction((manager) => endAllSignIns(manager, 'bob'));
+
+    /** A browser that has sent the password, and where it is to go on. */
+    const posted = async () => {
+      const browser = new Browser(booted.origin);
+      const page = await browser.page(request());
+      const form = { ...Object.fromEntries(page.form!.fields), username: 'bob', password: DEMO_PASSWORD };
+      const response = await browser.post(page.url, new URLSearchParams({ ...form, action: 'sign-in' }));
+      expect(response.status).toBe(303);
+      return { browser, location: response.headers.get('location')! };
+    };
+
+    it('with "log out everywhere"', async () => {
+      const { browser } = await signIn(booted, request());
+      await everywhere();
+      expect(errorAt(await browser.open(request({ prompt: 'none' })))).toBe('login_required');
+    });
+
+    it('before it begins, where that comes between the password and the session', async () => {
+      const { browser, location } = await posted();
+      await everywhere();
+      const resumed = (await browser.open(location)) as Page;
+      expect(resumed.status).toBe(400);
+      expect(errorAt(await browser.open(request({ prompt: 'none' })))).toBe('login_required');
+    });
+
+    it('before it begins, where that comes as soon as the password has been looked at', async () => {
+      const passwords = booted.app.get(PasswordsService, { strict: false });
+      const verify = passwords.verify.bind(passwords);
+      const watched = jest.spyOn(passwords, 'verify').mockImplementationOnce(async (...asked) => {
+        const user = await verify(...asked);
+        await everywhere();
+        return user;
+      });
+      const { browser, location } = await posted().finally(() => watched.mockRestore());
+      expect(((await browser.open(location)) as Page).status).toBe(400);
+    });
+
+    it('before it begins, where that comes while a request is under way', async () => {
+      const sessions = booted.app.get(Storage, { strict: false }).of('Session');
+      const epoch = { accountId: 'bob', uid: randomUUID() };
+      await sessions.upsert('before', { ...epoch, kind: 'Session' }, 60);
+      const context = { requestId: randomUUID(), seen: () => ({ route: undefined, ip: undefined }) };
+      await requestContext.run(context, async () => {
+        expect(await sessions.find('before')).toBeDefined();
+        await everywhere();
+        await sessions.upsert('after', { ...epoch, uid: randomUUID(), kind: 'Session' }, 60);
+      });
+      expect(await sessions.find('after')).toBeUndefined();
+    });
+
+    it('for a device as well', async () => {
+      const asked = await oauth.post('/device/auth', { client_id: 'device', scope: 'openid documents:read' });
+      const { user_code, device_code } = asked.body as Record<string, string>;
+      const poll = () =>
+        oauth.post('/token', {
+          grant_type: 'urn:ietf:params:oauth:grant-type:device_code',
+          client_id: 'device',
+          device_code: device_code!,
+        });
+      const browser = new Browser(booted.origin);
+      const input = await browser.page('/oidc/device');
+      const confirm = (await browser.submit(input, { user_code: user_code! })) as Page;
+      expect(confirm.text).toContain(user_code!);
+      const next = (await browser.submit(confirm)) as Page;
+      const { page } = await signIn(booted, next.url, 'bob', { browser });
+      expect(page.text).toContain('Your device is connected');
+      const { status, body } = await poll();
+      expect({ status, body }).toMatchObject({ status: 200, body: { scope: 'documents:read' } });
+      const token = (body as { access_token: string }).access_token;
+      expect(await oauth.introspect(token)).toMatchObject({ active: true, sub: 'bob' });
+      await everywhere();
+      expect(await oauth.introspect(token)).toEqual({ active: false });
+    });
+  });
+
+  describe('is kept in cookies', () => {
+    it('that no script reads and no other site sends', async () => {
+      const response = await fetch(request(), { redirect: 'manual' });
+      const set = response.headers.getSetCookie();
+      expect(set.map((line) => line.split('=')[0])).toEqual([
+        'oauth-interaction-dev',
+        'oauth-interaction-dev.sig',
+        'oauth-resume-dev',
+        'oauth-resume-dev.sig',
+      ]);
+      for (const line of set) expect(line).toMatch(/; samesite=lax; httponly$/i);
+    });
+
+    it('whose names hold them to HTTPS and to this host, in production', async () => {
+      const known = 'https://auth.example';
+      const secure = await boot({ env: { PUBLIC_URL: known } });
+      try {
+        const response = await fetch(`${secure.origin}/oidc/auth${request().search}`, { redirect: 'manual' });
+        const set = response.headers.getSetCookie();
+        expect(set).toHaveLength(4);
+        for (const line of set)
+          expect(line).toMatch(/^__Secure-oauth-(interaction|resume).*; secure; httponly$/i);
+        const device = await fetch(`${secure.origin}/oidc/device`);
+        for (const line of device.headers.getSetCookie())
+          expect(line).toMatch(
+            /^__Host-oauth-session(\.sig)?=[^;]*; path=\/; samesite=lax; secure; httponly(; expires=.*)?$/i,
+          );
+      } finally {
+        await secure.close();
+      }
+    });
+
+    it('and are signed by the secret, or still by the one before', () => {
+      const [old, now] = ['o'.repeat(40), 'n'.repeat(40)];
+      const keysOf = (env: Record<string, string>) => cookies(Settings.from(env))!.keys as string[];
+      const [was] = keysOf({ APP_SECRET: old });
+      expect(keysOf({ APP_SECRET: now, APP_SECRET_PREVIOUS: old })).toEqual([
+        ...keysOf({ APP_SECRET: now }),
+        was,
+      ]);
+    });
+  });
+
+  /** Turns the clock of the session back, by writing it anew. */
+  async function yesterday(browser: Browser): Promise<void> {
+    const id = browser.cookies.find(({ name }) => name === 'oauth-session-dev')!.value;
+    const sessions = booted.app.get(Storage, { strict: false }).of('Session');
+    const session = (await sessions.find(id))!;
+    await sessions.upsert(id, { ...session, loginTs: Math.floor(Date.now() / 1000) - 86_400 }, 3_600);
+    expect(await booted.db.manager.countBy(OauthRecord, { kind: 'Session' })).toBeGreaterThan(0);
+  }
+});

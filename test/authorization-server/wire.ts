@@ -1,0 +1,15 @@
+import type { Answer, Booted } from '../support/app.js';
+import { basicOf, oauthAt } from './flows.js';
+
+export { claimsOf } from './flows.js';
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+export const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+export const CIBA = 'urn:openid:params:grant-type:ciba';
+export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+
+/** Posts a form below the issuer, as this confidential client of the demo where one is named. */
+export const poster =
+  ({ origin }: Pick<Booted, 'origin'>) =>
+  (path: string, form: Readonly<Record<string, string>>, as?: string): Promise<Answer> =>
+    oauthAt(origin).post(path, form, as === undefined ? {} : basicOf(as));

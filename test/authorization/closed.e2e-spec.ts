@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller, Get, RequestMethod } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/internal';
+import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { posix } from 'node:path';
+import { INSTALLED_METHODS } from '../../src/app.module.js';
+import { CAN, Can } from '../../src/authorization/index.js';
+import { AUTHENTICATE, PUBLIC, Public, SELF_SERVICE, SelfService } from '../../src/authentication/index.js';
+import { Document } from '../../src/documents/index.js';
+import { as, boot, client, type Booted } from '../support/app.js';
+
+@Controller()
+class Routes {
+  @Get('open')
+  @Public()
+  open() {
+    return { reached: true };
+  }
+
+  @Get('mine')
+  @SelfService()
+  mine() {
+    return { reached: true };
+  }
+
+  @Get('forgotten')
+  forgotten() {
+    return { reached: true };
+  }
+}
+
+@Controller('ruled')
+@SelfService()
+@Can('read', Document)
+class Ruled {
+  @Get()
+  @Can('delete', Document)
+  ruled() {
+    return { reached: true };
+  }
+}
+
+/** Open to everybody, whatever is installed. */
+const OPEN = [
+  'GET /health/live',
+  'GET /health/ready',
+  'GET /methods',
+  'GET /openapi',
+  'GET /openapi.json',
+  'GET /openapi/:file',
+  'GET /openapi/page.css',
+  'GET /openapi/page.js',
+];
+/** Open to everybody where the method is installed: what comes before a credential is there. */
+const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
+  dpop: ['GET /.well-known/oauth-protected-resource'],
+  'http-signature': ['GET /.well-known/http-message-signatures-directory'],
+  jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
+  mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
+  oauth: [
+    'ALL /oidc/:a,oidc/:a/:b,oidc/:a/:b/:c',
+    'GET /.well-known/oauth-authorization-server/oidc',
+    'GET /.well-known/oauth-protected-resource',
+    'GET /interaction/:uid',
+    'GET /interaction/style.css',
+    'POST /interaction/:uid',
+  ],
+  'oidc-login': [
+    'GET /auth/oidc',
+    'GET /auth/oidc/:provider',
+    'GET /auth/oidc/:provider/callback',
+    'POST /auth/oidc/:provider/backchannel-logout',
+  ],
+  password: ['POST /auth/login'],
+};
+
+const verb = (handler: object) => RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as number];
+const path = (target: object) => String(Reflect.getMetadata(PATH_METADATA, target));
+
+describe('closed by default', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ also: [Routes, Ruled] })));
+  afterAll(() => booted.close());
+
+  it('a route is open to everybody only where it says so', async () => {
+    const anonymous = client(booted.origin);
+    expect((await anonymous.get('/open')).status).toBe(200);
+    for (const path of ['/mine', '/forgotten', '/documents', '/me'])
+      expect((await anonymous.get(path)).status).toBe(401);
+  });
+
+  it('AUTHZ-03: a route without a rule is closed to everybody, admins included', async () => {
+    const admin = client(booted.origin, as({ id: 'alice', roles: ['admin'] }));
+    expect((await admin.get('/mine')).status).toBe(200);
+    const { status, body } = await admin.get('/forgotten');
+    expect([status, body.code]).toEqual([403, 'forbidden']);
+  });
+
+  it("a route's own rule holds, whatever its controller says", async () => {
+    const status = async (id: string, role: 'admin' | 'viewer') =>
+      (await client(booted.origin, as({ id, roles: [role] })).get('/ruled')).status;
+    expect(await status('carol', 'viewer')).toBe(403);
+    expect(await status('alice', 'admin')).toBe(200);
+  });
+
+  it('no route of ours was forgotten, and those open to everybody are these', () => {
+    const [discovery, scanner, reflector] = [
+      booted.app.get(DiscoveryService),
+      booted.app.get(MetadataScanner),
+      booted.app.get(Reflector),
+    ];
+    const routes = discovery.getControllers().flatMap(({ metatype }) => {
+      if (!metatype || metatype === Routes) return [];
+      const prototype = metatype.prototype as Record<string, () => unknown>;
+      return scanner
+        .getAllMethodNames(prototype)
+        .filter((name) => Reflect.hasMetadata('path', prototype[name]!))
+        .map((name) => {
+          const find = (key: string): unknown =>
+            reflector.getAllAndOverride(key, [prototype[name]!, metatype]);
+          return {
+            name: `${verb(prototype[name]!)} ${posix.join('/', path(metatype), path(prototype[name]!))}`,
+            open: find(AUTHENTICATE) === PUBLIC,
+            ruled: Boolean(find(CAN) ?? find(SELF_SERVICE)),
+          };
+        });
+    });
+    expect(routes.length).toBeGreaterThan(15);
+    expect(routes.filter(({ open, ruled }) => !open && !ruled)).toEqual([]);
+    // A rule on a route of a @Public() controller would close nothing.
+    expect(routes.filter(({ open, ruled }) => open && ruled)).toEqual([]);
+    const open = routes.filter((route) => route.open).map(({ name }) => name);
+    const expected = [...OPEN, ...INSTALLED_METHODS.flatMap(({ name }) => OPEN_BY_METHOD[name] ?? [])];
+    // Two methods that stand on the same folder open the same route.
+    expect(open.sort()).toEqual([...new Set(expected)].sort());
+  });
+});

@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { DataSource } from 'typeorm';
+import { accessiblePage, type PageRequest } from '../../src/authorization/index.js';
+import { isPostgres } from '../../src/database/index.js';
+import { rows } from './arbitrary-rules.js';
+import { Link, Thing, abilityOf, butNot, insertThings, openThings, read, type Rule } from './things.js';
+const newest = { action: 'read', sort: { property: 'at', direction: 'DESC' }, limit: 10 } as const;
+
+describe('a page', () => {
+  let db: DataSource;
+  let close: () => Promise<void>;
+  beforeAll(async () => {
+    ({ db, close } = await openThings());
+    await insertThings(db, rows(7, 3000));
+    // PostgreSQL plans by what it has counted; SQLite, as the application runs it, by its rules of thumb.
+    for (const table of isPostgres(db) ? [Thing, Link] : [])
+      await db.query(`ANALYZE ${db.getMetadata(table).tablePath}`);
+  });
+  afterAll(() => close());
+
+  const page = (rules: Rule[], request: Partial<PageRequest<Thing>> = {}) =>
+    accessiblePage(db.manager, Thing, abilityOf(rules), { ...newest, ...request });
+
+  /** The plans of the two statements of a page: what finds the ids, and what loads their rows. */
+  async function plansOf(...request: Parameters<typeof page>): Promise<Record<string, string>[][]> {
+    const log = jest.spyOn(db.logger, 'logQuery');
+    await page(...request);
+    const statements = log.mock.calls.map(([sql, parameters]) => [sql, parameters] as const);
+    log.mockRestore();
+    const explain = isPostgres(db) ? 'EXPLAIN' : 'EXPLAIN QUERY PLAN';
+    return Promise.all(statements.map(([sql, values]) => db.query(`${explain} ${sql}`, values)));
+  }
+
+  it('reads one range of one index for each rule, whatever the rules', async () => {
+    const after = (await page([read()])).next;
+    const [plan = []] = await plansOf(
+      [
+        read({ tenant: 'a', open: true }),
+        read({ tenant: 'b' }),
+        read({ tenant: 'b', links: { $elemMatch: { user: 'u' } } }),
+        butNot({ links: { $elemMatch: { user: 'v' } } }),
+      ],
+      { after },
+    );
+    const text = plan.map((line) => line['QUERY PLAN'] ?? '');
+    if (isPostgres(db)) {
+      expect(text.filter((line) => /Index.* Scan Backward using .* on things entry/.test(line))).toHaveLength(
+        2,
+      );
+      return;
+    }
+    const searches = plan.filter(({ detail }) => detail?.includes(' entry '));
+    const driven = searches.filter(({ parent }) =>
+      plan.some((each) => each['parent'] === parent && each['detail'] === 'SCAN driver'),
+    );
+    expect(driven.map(({ detail }) => detail)).toEqual([
+      expect.stringMatching(/^SEARCH entry .* \(id=\?\)$/),
+    ]);
+    const direct = searches.filter((search) => !driven.includes(search));
+    expect(direct).toHaveLength(2);
+    for (const { parent, detail } of direct) {
+      expect(detail).toMatch(/^SEARCH entry .*\(tenant=\? AND \(at,id\)<\(\?,\?\)\)$/);
+      const beside = plan.filter((each) => each['parent'] === parent).map((each) => each['detail']);
+      expect(beside).not.toContain('USE TEMP B-TREE FOR ORDER BY');
+    }
+  });
+
+  it('loads the rows by their ids, and not by what the rules grant', async () => {
+    const [, load = []] = await plansOf([read({ tenant: 'a' })], {
+      sort: { property: 'size', direction: 'ASC' },
+    });
+    const plan = load.map((line) => line['detail'] ?? line['QUERY PLAN'] ?? '');
+    const scans = plan.filter((line) => /^(SEARCH|SCAN) entry|Index Scan|Seq Scan/.test(line.trim()));
+    expect(scans).toEqual([expect.stringMatching(isPostgres(db) ? /"PK_/ : /\(id=\?\)$/)]);
+  });
+
+  it('asks the database nothing where no rule grants', async () => {
+    const query = jest.spyOn(db.manager, 'query');
+    expect(await page([])).toEqual({ rows: [] });
+    expect(await page([read(), butNot()])).toEqual({ rows: [] });
+    expect(query).not.toHaveBeenCalled();
+    query.mockRestore();
+  });
+
+  it('shows a row once that two rules grant and two related rows match', async () => {
+    const both = [read({ tenant: 'a' }), read({ links: { $elemMatch: { user: { $in: ['u', 'v'] } } } })];
+    const { rows: found } = await page(both, { limit: 500 });
+    expect(new Set(found.map(({ id }) => id)).size).toBe(500);
+  });
+
+  it('says where the next one begins only where there is one', async () => {
+    const first = await page([read({ tenant: 'a' })], { limit: 2999 });
+    expect(first.next).toBeUndefined();
+    const exact = await page([read({ tenant: 'a' })], { limit: first.rows.length });
+    expect(exact.rows).toHaveLength(first.rows.length);
+    expect(exact.next).toBeUndefined();
+    const oneShort = await page([read({ tenant: 'a' })], { limit: first.rows.length - 1 });
+    expect(oneShort.next?.id).toBe(first.rows.at(-2)?.id);
+  });
+
+  it('loads what it is asked for with each row', async () => {
+    const { rows: found } = await page([read()], { relations: ['links'], limit: 50 });
+    expect(found.flatMap(({ links }) => links).every((link) => link instanceof Link)).toBe(true);
+    expect((await page([read()])).rows[0]?.links).toBeUndefined();
+  });
+
+  it('AUTHZ-10: a field that may not be read cannot be asked about by sorting or filtering', async () => {
+    const some: Rule[] = [read(), { ...read({ tenant: 'a' }), fields: ['nick', 'size'], inverted: true }];
+    const tenants = async (request: Partial<PageRequest<Thing>>) =>
+      new Set((await page(some, { limit: 3000, ...request })).rows.map(({ tenant }) => tenant));
+    expect(await tenants({})).toContain('a');
+    expect(await tenants({ where: { nick: '1' } })).not.toContain('a');
+    expect(await tenants({ sort: { property: 'size', direction: 'ASC' } })).not.toContain('a');
+  });
+
+  it('loses no row to moments finer than a Date', async () => {
+    if (!isPostgres(db)) return;
+    await db.transaction(async (manager) => {
+      await manager.query(
+        `UPDATE ${db.getMetadata(Thing).tablePath} SET at = at + substr(id, 3)::int * interval '1 us'`,
+      );
+      const seen = new Set<string>();
+      let after: PageRequest<Thing>['after'];
+      do {
+        const found = await accessiblePage(manager, Thing, abilityOf([read()]), {
+          ...newest,
+          limit: 700,
+          after,
+        });
+        for (const { id } of found.rows) seen.add(id);
+        after = found.next;
+      } while (after);
+      expect(seen.size).toBe(3000);
+    });
+  });
+
+  it('refuses a sort that has nulls or that the databases do not share', async () => {
+    await expect(page([read()], { sort: { property: 'weight', direction: 'ASC' } })).rejects.toThrow(
+      'has nulls',
+    );
+    await expect(page([read()], { sort: { property: 'tags', direction: 'ASC' } })).rejects.toThrow(
+      'no condition can look at',
+    );
+    await expect(page([read()], { sort: { property: 'links', direction: 'ASC' } })).rejects.toThrow(
+      'has no column "links"',
+    );
+  });
+});

@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DataSource } from 'typeorm';
+import { INSTALLED_METHODS, schemaOf } from '../../src/app.module.js';
+import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { Settings } from '../../src/config/index.js';
+import { SigningKey } from '../../src/crypto/index.js';
+import { dataSourceOptions, openDataSource } from '../../src/database/index.js';
+import { Tenant, User } from '../../src/users/index.js';
+import { freshDatabase } from '../support/app.js';
+import { Server } from '../support/processes.js';
+import type { AuditEventName } from '../../src/authentication/index.js';
+
+describe('the command line', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-command-line-'));
+  let database: Awaited<ReturnType<typeof freshDatabase>>;
+  let db: DataSource;
+  let env: Record<string, string>;
+  let log: AuditLog;
+
+  beforeAll(async () => {
+    database = await freshDatabase();
+    env = { NODE_ENV: 'test', DATA_DIR: folder, ...database.env };
+    const settings = Settings.from(env);
+    db = await openDataSource(dataSourceOptions(settings, schemaOf(INSTALLED_METHODS)));
+    log = new AuditLog(db, settings);
+  });
+  afterAll(async () => {
+    await db.destroy();
+    rmSync(folder, { recursive: true });
+    await database.drop();
+  });
+
+  /** What `npm run <program> -- <words>` does with the built application. */
+  const run = async (program: string, words: readonly string[], more: Record<string, string> = {}) => {
+    const process = Server.start({ ...env, ...more }, [`dist/cli/${program}.js`, ...words]);
+    const code = await process.exit;
+    return { code, out: process.out, errors: process.errors };
+  };
+  const audit = (...words: string[]) => run('audit', words);
+  const keys = (...words: string[]) => run('keys', words);
+  const users = (...words: string[]) => run('users', words);
+  const append = (event: AuditEventName) => db.transaction((manager) => log.append(manager, { event }));
+  const lastEvent = async () => (await db.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 }))[0]!;
+
+  it.each([
+    ['audit', [[], ['verify', '12'], ['purge', '2026-02-31'], ['purge', '2026-01-31T00:00:00Z']]],
+    ['keys', [['toString'], ['rotate', 'now']]],
+    ['users', [['disable'], ['enable', 'bob', 'alice'], ['roles', 'bob', 'root']]],
+  ])('what %s does not understand is answered with what it would, and ends with 2', async (program, all) => {
+    for (const { code, out, errors } of await Promise.all(all.map((words) => run(program, words)))) {
+      expect([code, out]).toEqual([2, '']);
+      expect(errors).toMatch(new RegExp(`^(npm run ${program} -- .*\\n){2,5}(roles: .*\\n)?$`));
+    }
+  });
+
+  it('a setting that is unfit is a sentence, and ends with 1', async () => {
+    const { code, out, errors } = await run('audit', ['verify'], { APP_SECRET: 'short' });
+    expect([code, out]).toEqual([1, '']);
+    expect(errors).toMatch(/^The configuration is not usable:\n- APP_SECRET must have at least 32 [^\n]*\n$/);
+  });
+
+  it('audit verify says how many events there are and what the head is, which is the next anchor', async () => {
+    for (const event of ['sensitive_create', 'sensitive_delete'] as const) await append(event);
+    const { hash } = await lastEvent();
+    const first = await audit('verify');
+    expect(first).toEqual({ code: 0, out: `2 events, unbroken. Head: 2:${hash}\n`, errors: '' });
+    await append('sensitive_read');
+    expect((await audit('verify', `2:${hash}`)).code).toBe(0);
+    expect(await audit('verify', `9:${hash}`)).toEqual({
+      code: 1,
+      out: '',
+      errors: 'The chain breaks at event 4: it is missing: the anchor lies beyond the head.\n',
+    });
+  });
+
+  it('audit verify names the first broken link, and ends with 1', async () => {
+    await db.manager.update(AuditEvent, { seq: 2 }, { event: 'sensitive_read' });
+    expect(await audit('verify')).toEqual({
+      code: 1,
+      out: '',
+      errors: 'The chain breaks at event 2: it was altered.\n',
+    });
+    await db.manager.update(AuditEvent, { seq: 2 }, { event: 'sensitive_delete' });
+  });
+
+  it('audit purge says up to where, and what is left verifies', async () => {
+    expect(await audit('purge', '2020-01-31')).toEqual({ code: 0, out: 'nothing so old\n', errors: '' });
+    const { seq, hash } = await lastEvent();
+    expect(await audit('purge', '2999-12-31')).toEqual({
+      code: 0,
+      out: `purged up to ${seq}:${hash}\n`,
+      errors: '',
+    });
+    expect((await audit('verify')).out).toMatch(/^1 events, unbroken\. Head: 4:/);
+  });
+
+  it('keys rotate publishes the next key, once, and replace-compromised ends all others; each has its event', async () => {
+    const rotated = await keys('rotate');
+    expect([rotated.code, rotated.errors]).toEqual([0, '']);
+    expect(rotated.out).toMatch(/^The next key is published, and signs from \d{4}-\S+Z on\.\n$/);
+    expect(await lastEvent()).toMatchObject({
+      event: 'sensitive_update',
+      target: 'signing-keys',
+      details: { command: 'rotate' },
+    });
+    const { seq } = await lastEvent();
+    expect((await keys('rotate')).out).toBe('A next key is published already, and has not taken over yet.\n');
+    expect((await lastEvent()).seq).toBe(seq);
+
+    expect(await keys('replace-compromised')).toEqual({
+      code: 0,
+      out: 'A new key signs, and nothing that another has signed is good any more.\n',
+      errors: '',
+    });
+    expect((await lastEvent()).details).toEqual({ command: 'replace-compromised' });
+    const all = await db.manager.find(SigningKey, { order: { generation: 'ASC' } });
+    expect(all.map(({ retiredAt }) => retiredAt?.getTime())).toEqual([0, 0, undefined]);
+    expect((await audit('verify')).code).toBe(0);
+  });
+
+  it('users says what it did, or in a sentence why not', async () => {
+    await db.manager.insert(Tenant, { id: 'acme', name: 'acme' });
+    await db.manager.insert(User, {
+      ...{ id: 'erin', tenantId: 'acme', username: 'erin', kind: 'user' },
+      ...{ roles: ['viewer'], disabledAt: null, epoch: 0 },
+    });
+    const account = () => db.manager.findOneByOrFail(User, { id: 'erin' });
+    const [disabled, roles, nobody, weak] = await Promise.all([
+      users('disable', 'erin'),
+      users('roles', 'erin', 'editor', 'auditor'),
+      users('disable', 'nobody'),
+      users('password', 'erin'),
+    ]);
+    expect(disabled).toEqual({ code: 0, out: 'The account is disabled.\n', errors: '' });
+    expect(roles).toEqual({ code: 0, out: 'The roles are changed.\n', errors: '' });
+    expect(await account()).toMatchObject({
+      disabledAt: expect.any(Date),
+      roles: ['editor', 'auditor'],
+    });
+    expect([nobody.code, nobody.out]).toEqual([1, '']);
+    expect(nobody.errors).toMatch(/There is no account of that username\.\n$/);
+    expect([weak.code, weak.out]).toEqual([1, '']);
+    expect(weak.errors).toMatch(/The password is too weak\./);
+    expect((await users('enable', 'erin')).out).toBe('The account is enabled.\n');
+    expect((await account()).disabledAt).toBeNull();
+  }, 60_000);
+});

@@ -1,0 +1,196 @@
+import { describe, expect, it } from '@jest/globals';
+import { InvalidSettings, DEMO_SECRET, Settings } from '../../src/config/index.js';
+
+const SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
+const PRODUCTION = { NODE_ENV: 'production', APP_SECRET: SECRET, PUBLIC_URL: 'https://api.atlas.test' };
+
+function faultsOf(environment: Record<string, string>): readonly string[] {
+  try {
+    Settings.from(environment);
+    return [];
+  } catch (error) {
+    if (error instanceof InvalidSettings) return error.faults;
+    throw error;
+  }
+}
+
+describe('settings', () => {
+  it('have a default for everything outside production', () => {
+    expect(Settings.from({})).toMatchObject({
+      production: false,
+      port: 3000,
+      host: '127.0.0.1',
+      publicUrl: 'http://localhost:3000',
+      httpAdapter: 'fastify',
+      trustProxy: [],
+      dataDir: 'data',
+      databaseUrl: undefined,
+      demo: true,
+      appSecret: DEMO_SECRET,
+      redisUrl: undefined,
+      rateLimits: { perAddress: 6_000, perCredential: 3_000, badCredentials: 100 },
+    });
+  });
+
+  it('are what the environment says', () => {
+    const settings = Settings.from({
+      ...PRODUCTION,
+      PORT: '8080',
+      HOST: '::',
+      HTTP_ADAPTER: 'express',
+      TRUST_PROXY: '10.0.0.0/8, 192.0.2.1 ,2001:db8::/32,fd00::/8',
+      DATABASE_URL: 'postgres://u:p@db/atlas',
+      REDIS_URL: 'rediss://:p@cache:6380/1',
+      RATE_LIMIT_PER_ADDRESS: '60',
+      RATE_LIMIT_PER_CREDENTIAL: '30',
+      RATE_LIMIT_BAD_CREDENTIALS: '5',
+    });
+    expect(settings).toMatchObject({
+      production: true,
+      port: 8080,
+      host: '::',
+      publicUrl: 'https://api.atlas.test',
+      httpAdapter: 'express',
+      trustProxy: ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', 'fd00::/8'],
+      databaseUrl: 'postgres://u:p@db/atlas',
+      demo: false,
+      appSecret: SECRET,
+      redisUrl: 'rediss://:p@cache:6380/1',
+      rateLimits: { perAddress: 60, perCredential: 30, badCredentials: 5 },
+    });
+  });
+
+  it('say which peers are trusted with what they tell of the caller', () => {
+    const settings = Settings.from({ TRUST_PROXY: '10.0.0.0/8,192.0.2.1,2001:db8::/32' });
+    for (const address of ['10.255.0.1', '192.0.2.1', '2001:db8::1', '::ffff:10.0.0.1'])
+      expect([address, settings.trusts(address)]).toEqual([address, true]);
+    for (const address of ['11.0.0.1', '192.0.2.2', '2001:db9::1', '', 'localhost', undefined])
+      expect([address, settings.trusts(address)]).toEqual([address, false]);
+    expect(Settings.from({}).trusts('127.0.0.1')).toBe(false);
+  });
+
+  it('say in production which authority is ours; elsewhere every one is', () => {
+    const production = Settings.from(PRODUCTION);
+    for (const authority of ['api.atlas.test', 'API.atlas.test:3443'])
+      expect([authority, production.answersTo(authority)]).toEqual([authority, true]);
+    for (const authority of [
+      'staging.atlas.test',
+      'api.atlas.test.evil.test',
+      'api.atlas.test@evil.test',
+      '',
+      ':',
+    ])
+      expect([authority, production.answersTo(authority)]).toEqual([authority, false]);
+    expect(Settings.from({}).answersTo('anything')).toBe(true);
+  });
+
+  it('take an empty variable for one that is not set', () => {
+    expect(faultsOf({ PORT: '', APP_SECRET: '', TRUST_PROXY: '' })).toEqual([]);
+  });
+
+  it('leave the variables of other programs alone', () => {
+    expect(faultsOf({ PATH: '/bin', HOSTNAME: 'x', HOME: '/', POST: '1', npm_config_port: '1' })).toEqual([]);
+  });
+
+  it.each([
+    [{ NODE_ENV: 'prod' }, ['NODE_ENV must be development, production or test.']],
+    [{ PORT: 'http' }, ['PORT must be a port number.']],
+    [{ PORT: '65536' }, ['PORT must be a port number.']],
+    [{ PORT: '-1' }, ['PORT must be a port number.']],
+    [{ PORT: '0x50' }, ['PORT must be a port number.']],
+    [{ PORT: ' 80' }, ['PORT must be a port number.']],
+    [{ HTTP_ADAPTER: 'koa' }, ['HTTP_ADAPTER must be fastify or express.']],
+    [{ DEMO: 'yes' }, ['DEMO must be true or false.']],
+    [{ PUBLIC_URL: 'api.atlas.test' }, ['PUBLIC_URL must be an origin, as https://api.example.com.']],
+    [{ PUBLIC_URL: 'ftp://api.atlas.test' }, ['PUBLIC_URL must be an origin, as https://api.example.com.']],
+    [{ PUBLIC_URL: 'https://a.test/path' }, ['PUBLIC_URL must be an origin, as https://api.example.com.']],
+    [{ PUBLIC_URL: 'https://u:p@a.test' }, ['PUBLIC_URL must be an origin, as https://api.example.com.']],
+    [{ DATABASE_URL: 'mysql://u:hunter2@db' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
+    [{ DATABASE_URL: 'hunter2' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
+    [{ REDIS_URL: 'http://cache' }, ['REDIS_URL must be a URL that begins with redis:// or rediss://.']],
+    [{ RATE_LIMIT_PER_ADDRESS: '0' }, ['RATE_LIMIT_PER_ADDRESS must be how often a minute, as 600.']],
+    [{ RATE_LIMIT_PER_CREDENTIAL: '1e3' }, ['RATE_LIMIT_PER_CREDENTIAL must be how often a minute, as 600.']],
+    [
+      { RATE_LIMIT_BAD_CREDENTIALS: '-1' },
+      ['RATE_LIMIT_BAD_CREDENTIALS must be how often a minute, as 600.'],
+    ],
+    [{ APP_SECRET: 'hunter2' }, [expect.stringMatching(/^APP_SECRET must have at least 32 characters/)]],
+    [{ APP_SECRETS: 'x' }, ['APP_SECRETS is not a setting; APP_SECRET is.']],
+    [{ DATABASE_URI: 'x' }, ['DATABASE_URI is not a setting; DATABASE_URL is.']],
+    [{ TRUSTED_PROXY: 'x' }, ['TRUSTED_PROXY is not a setting; TRUST_PROXY is.']],
+  ])('%j is one sentence for each fault', (environment, faults) => {
+    expect(faultsOf(environment as never)).toEqual(faults);
+  });
+
+  it('say all that is wrong at once, and never repeat a value', () => {
+    const faults = faultsOf({
+      PORT: 'hunter2',
+      DEMO: 'hunter2',
+      TRUST_PROXY: 'hunter2',
+      DATABASE_URL: 'hunter2',
+    });
+    expect(faults).toHaveLength(4);
+    expect(faults.join()).not.toContain('hunter2');
+    for (const fault of faults) expect(fault).toMatch(/^[A-Z_]+ [^.]+.*\.$/);
+    expect(new InvalidSettings(faults).message.split('\n')).toHaveLength(5);
+  });
+
+  describe('attacks', () => {
+    it('PLATFORM-19: no setting makes every address a trusted proxy', () => {
+      for (const list of [
+        'true',
+        '*',
+        '1',
+        'all',
+        'loopback',
+        '10.0.0.0/33',
+        '10.0.0.0/08',
+        '010.0.0.1',
+        '10.1',
+        '0x0a000001',
+        '10.0.0.1,',
+        '10.0.0.0/8/8',
+        'fe80::1%eth0',
+        'proxy.test',
+      ])
+        expect([list, faultsOf({ TRUST_PROXY: list })]).toEqual([
+          list,
+          ['TRUST_PROXY must list the addresses or ranges of your proxies, as 10.0.0.0/8.'],
+        ]);
+      for (const list of [
+        '0.0.0.0/0',
+        '::/0',
+        '10.0.0.1,0.0.0.0/0',
+        '0.0.0.0/1,128.0.0.0/1',
+        '8.0.0.0/7',
+        '::ffff:0:0/96',
+        '::/8',
+        '::/64',
+        '0:0:0:0:0:ffff:0:0/96',
+        '2000::/3',
+      ])
+        expect([list, faultsOf({ TRUST_PROXY: list })]).toEqual([
+          list,
+          ['TRUST_PROXY may not trust ranges so wide that anybody is in them.'],
+        ]);
+    });
+
+    it('PLATFORM-32: production refuses what is fit for a demo only', () => {
+      expect(faultsOf(PRODUCTION)).toEqual([]);
+      expect(faultsOf({ NODE_ENV: 'production' })).toEqual([
+        'APP_SECRET is required in production.',
+        'PUBLIC_URL is required in production.',
+      ]);
+      for (const secret of [DEMO_SECRET, `changeme-${SECRET}`, `EXAMPLE${SECRET}`])
+        expect(faultsOf({ ...PRODUCTION, APP_SECRET: secret })).toEqual(['APP_SECRET is a demo secret.']);
+      expect(faultsOf({ ...PRODUCTION, PUBLIC_URL: 'http://api.atlas.test' })).toEqual([
+        'PUBLIC_URL must begin with https: in production.',
+      ]);
+      expect(faultsOf({ ...PRODUCTION, DEMO: 'true' })).toEqual([
+        'DEMO may not be true in production, where demo accounts are never made.',
+      ]);
+      expect(faultsOf({ ...PRODUCTION, DEMO: 'false' })).toEqual([]);
+      expect(faultsOf({ ...PRODUCTION, TRUST_PROXY: '0.0.0.0/0' })).toHaveLength(1);
+    });
+  });
+});

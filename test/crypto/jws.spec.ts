@@ -1,0 +1,77 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { unverifiedIssuer } from '../../src/authentication/index.js';
+import { readAccessToken, readJws } from '../../src/crypto/index.js';
+
+const base64 = (text: string | Buffer) => Buffer.from(text).toString('base64url');
+const compact = (header: string, payload: string, signature = 'sig') =>
+  [header, payload, signature].map(base64).join('.');
+const RUNS = { numRuns: 10_000 };
+
+describe('a JWS in its compact form', () => {
+  const token = compact('{"alg":"ES256","typ":"at+jwt","kid":"k"}', '{"iss":"a"}');
+
+  it('is three parts, of which two are objects', () => {
+    expect(readJws(token)).toMatchObject({ header: { kid: 'k' }, claims: { iss: 'a' } });
+    expect(readAccessToken(token, 'ES256')).toMatchObject({ kid: 'k', claims: { iss: 'a' } });
+    const others = [
+      '',
+      '..',
+      'a.b.c',
+      `${token}.`,
+      `.${token}`,
+      `${token}=`,
+      ` ${token}`,
+      compact('[]', '{}'),
+    ];
+    for (const other of [...others, compact('null', '{}'), compact('{}', '"x"'), compact('{}', '{}', '')])
+      expect([other, readJws(other)]).toEqual([other, undefined]);
+  });
+
+  it('has one spelling of each part', () => {
+    const [header, payload] = token.split('.');
+    expect(readJws(`${header}.${payload}.QQ`)).toBeDefined();
+    // Bits that are left over, a padding, the other alphabet, a line break: libraries forgive them.
+    for (const other of ['QR', 'QQ==', '+/+/', 'QQ\n', 'Q Q'])
+      expect([other, readJws(`${header}.${payload}.${other}`)]).toEqual([other, undefined]);
+  });
+
+  it('of ours is written exactly so: no duplicate names, no spaces, no other spelling of a number', () => {
+    for (const payload of [
+      '{"iss":"a","iss":"b"}',
+      '{ "iss":"a"}',
+      '{"a":1.0}',
+      '{"a":"\\u0061"}',
+      '\uFEFF{}',
+    ])
+      expect(readJws(compact('{"alg":"ES256"}', payload), { exact: true })).toBeUndefined();
+    const latin = Buffer.from('{"iss":"\xe9"}', 'latin1');
+    expect(readJws(`${base64('{}')}.${base64(latin)}.AAAA`)).toBeUndefined();
+  });
+
+  it('whatever comes, it is read or it is not, and never throws', () => {
+    const part = fc.oneof(fc.string(), fc.json(), fc.base64String()).map((text) => base64(text));
+    const near = fc.array(fc.oneof(part, fc.string()), { maxLength: 5 }).map((parts) => parts.join('.'));
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), near), (text) => {
+        const read = readJws(text);
+        unverifiedIssuer(text);
+        if (!read) return;
+        // What was read is what was signed, byte for byte.
+        expect(`${read.input.toString()}.${read.signature.toString('base64url')}`).toBe(text);
+      }),
+      RUNS,
+    );
+  });
+
+  it('every object that JSON can write is read as it was written', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (claims) => {
+        const text = JSON.stringify(claims);
+        const read = readJws(compact('{"alg":"ES256"}', text), { longest: Infinity, exact: true });
+        expect(JSON.stringify(read?.claims)).toBe(text);
+      }),
+      RUNS,
+    );
+  });
+});

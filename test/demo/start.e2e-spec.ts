@@ -1,0 +1,145 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { INSTALLED_METHODS } from '../../src/app.module.js';
+import { client, freshDatabase } from '../support/app.js';
+import { Server } from '../support/processes.js';
+
+const SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
+const PRODUCTION = { NODE_ENV: 'production', APP_SECRET: SECRET, PUBLIC_URL: 'https://api.atlas.test' };
+
+const run = async (command: string) => (await promisify(execFile)('sh', ['-c', `${command} -s`])).stdout;
+
+describe('the process', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
+  const running: Server[] = [];
+  let database: Awaited<ReturnType<typeof freshDatabase>>;
+
+  const start = (env: Record<string, string | undefined> = {}): Server => {
+    const started = Server.start({ DATA_DIR: join(folder, 'data'), ...database.env, ...env });
+    running.push(started);
+    return started;
+  };
+
+  beforeAll(async () => (database = await freshDatabase()));
+  afterEach(async () => {
+    for (const each of running.splice(0)) await each.stop('SIGKILL');
+  });
+  afterAll(async () => {
+    rmSync(folder, { recursive: true });
+    await database.drop();
+  });
+
+  it('prints one curl line for each method that curl alone can use, and the lines work', async () => {
+    const first = start();
+    await first.says(/All routes: \S+\/openapi/);
+    for (const { name, curl } of INSTALLED_METHODS) {
+      const [, line] = new RegExp(`^  ${name} +(curl .*/demo/${name})$`, 'm').exec(first.out) ?? [];
+      expect([name, line !== undefined]).toEqual([name, curl !== undefined]);
+      if (line) expect(JSON.parse(await run(line))).toMatchObject({ proofs: [{ method: name }] });
+    }
+    expect(first.errors).toBe('');
+  });
+
+  it('keeps its data over a restart', async () => {
+    const { curl } = INSTALLED_METHODS.find((method) => method.curl)!;
+    const json = `curl ${curl} -H 'Content-Type: application/json'`;
+    const { id } = JSON.parse(await run(`${json} -d '{"title":"kept"}' ${await start().origin()}/documents`));
+    running[0]!.signal('SIGTERM');
+    expect(await running[0]!.exit).toBe(0);
+    const again = await start().origin();
+    expect(JSON.parse(await run(`${json} ${again}/documents/${id}`))).toMatchObject({ id, title: 'kept' });
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'finishes the request under way on %s, drops idle connections, and exits with 0',
+    async (signal) => {
+      const started = start();
+      const origin = await started.origin();
+      const { hostname, port } = new URL(origin);
+      const idle = connect(Number(port), hostname);
+      const silent = connect(Number(port), hostname);
+      idle.write('GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n');
+      await once(idle, 'data');
+      idle.resume();
+      silent.resume();
+      // Its body is still on its way when the signal comes.
+      const busy = connect(Number(port), hostname);
+      busy.write(
+        'POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n',
+      );
+      await once(busy, 'data');
+      started.signal(signal);
+      await Promise.all([once(idle, 'close'), once(silent, 'close')]);
+      let answer = '';
+      busy.setEncoding('utf8').on('data', (text: string) => (answer += text));
+      busy.write('{}');
+      await once(busy, 'close');
+      expect(answer).toMatch(/^HTTP\/1\.1 404 .*"code":"not_found"/s);
+      expect(await started.exit).toBe(0);
+      expect(started.errors).toBe('');
+    },
+  );
+
+  it('says in a sentence that its port is taken', async () => {
+    const { port } = new URL(await start().origin());
+    const second = start({ PORT: port });
+    expect(await second.exit).toBe(1);
+    expect(second.errors).toBe(`listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`);
+  });
+
+  describe('attacks', () => {
+    it('PLATFORM-32: does not start on settings that are unfit, with a sentence for each fault and no stack', async () => {
+      const started = start({
+        NODE_ENV: 'production',
+        TRUST_PROXY: '0.0.0.0/0',
+        PUBLIC_URL: 'http://a.test',
+        DATABASE_URI: 'x',
+      });
+      expect(await started.exit).toBe(1);
+      expect(started.out).toBe('');
+      expect(started.errors.split('\n')).toEqual([
+        'The configuration is not usable:',
+        '- DATABASE_URI is not a setting; DATABASE_URL is.',
+        '- TRUST_PROXY may not trust ranges so wide that anybody is in them.',
+        '- APP_SECRET is required in production.',
+        '- PUBLIC_URL must begin with https: in production.',
+        '',
+      ]);
+    });
+
+    it('production refuses a database that holds the demo', async () => {
+      const started = start(PRODUCTION);
+      expect(await started.exit).toBe(1);
+      expect(started.errors).toMatch(/^This database holds the demo accounts, [^\n]*\.\n$/);
+    });
+
+    it('ACCOUNT-16: production makes no demo: no account, no table of curl lines, no open document', async () => {
+      const own = await freshDatabase();
+      const started = start({
+        ...PRODUCTION,
+        TRUST_PROXY: '127.0.0.1',
+        DATA_DIR: join(folder, 'production'),
+        ...own.env,
+      });
+      const port = await started.says(/"event":"listening".*"port":(\d+)/);
+      const { get } = client(`http://127.0.0.1:${port}`, {
+        'X-Forwarded-Proto': 'https',
+        Authorization: `Basic ${Buffer.from('bob:correct-horse-battery-staple').toString('base64')}`,
+      });
+      expect((await get('/me')).status).toBe(401);
+      expect((await get('/health/ready')).status).toBe(200);
+      expect((await get('/openapi.json')).status).toBe(401);
+      expect(started.out).not.toMatch(/curl|bob|correct-horse/);
+      for (const line of started.out.trim().split('\n')) expect(JSON.parse(line)).toHaveProperty('level');
+      started.signal('SIGTERM');
+      expect(await started.exit).toBe(0);
+      await own.drop();
+    });
+  });
+});

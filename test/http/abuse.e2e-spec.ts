@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { gzipSync } from 'node:zlib';
+import { boot, client, type Booted } from '../support/app.js';
+import {
+  HttpRoutes,
+  expectRefusal,
+  open,
+  parse,
+  post,
+  reached,
+  request,
+  say,
+  server,
+} from '../support/wire.js';
+
+describe('requests that mean to exhaust or to learn: attacks', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
+  afterAll(() => booted.close());
+
+  it('PLATFORM-13: a body that is huge, endless, compressed or not as long as it says does no harm', async () => {
+    const before = reached.times;
+    expectRefusal(
+      await say(booted, post('Content-Length: 10485760') + 'x'.repeat(1_000)),
+      413,
+      'payload_too_large',
+    );
+    expectRefusal(await say(booted, post('Content-Length: 99999999999999') + 'x'), 413, 'payload_too_large');
+    const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
+    expectRefusal(
+      await say(booted, post('Transfer-Encoding: chunked') + chunk.repeat(40)),
+      413,
+      'payload_too_large',
+    );
+    const bomb = gzipSync(Buffer.alloc(10_000_000));
+    const zipped = Buffer.concat([
+      Buffer.from(post(`Content-Length: ${bomb.length}`, 'Content-Encoding: gzip', 'Connection: close')),
+      bomb,
+    ]);
+    expectRefusal(await say(booted, zipped), 415, 'unsupported_media_type');
+    // What follows a body that claims to be shorter is a request of its own, and not one that can be read.
+    const lie = await say(booted, `${post('Content-Length: 12')}{"name":"a"}{"name":"b"}`);
+    expect([...lie.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['201', '400']);
+    expect(reached.times - before).toBe(1);
+    // An endless sender is cut off, also where it never stops to read the answer.
+    const endless = open(booted);
+    const closed = new Promise((resolve) => endless.once('close', resolve));
+    endless.resume().write(post('Transfer-Encoding: chunked'));
+    const feed = () => void (endless.writable && endless.write(chunk, () => setImmediate(feed)));
+    feed();
+    await closed;
+  });
+
+  it('PLATFORM-14: clients that send slowly are cut off, and others are served meanwhile', async () => {
+    const slow = await boot({ also: [HttpRoutes] });
+    Object.assign(server(slow), { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 });
+    const silent = Array.from({ length: 100 }, () => say(slow, ''));
+    const headers = Array.from({ length: 100 }, () =>
+      say(slow, 'GET /http/probe HTTP/1.1\r\nHost: a\r\nX-A'),
+    );
+    const bodies = Array.from({ length: 100 }, () =>
+      say(
+        slow,
+        `${request('POST /http/body HTTP/1.1', 'Host: a', 'Content-Type: application/json', 'Content-Length: 12')}{"na`,
+      ),
+    );
+    const idle = say(slow, request('GET /http/probe HTTP/1.1', 'Host: a'));
+    expect((await client(slow.origin).get('/health/ready')).status).toBe(200);
+    for (const answer of await Promise.all([...silent, ...headers, ...bodies]))
+      expectRefusal(answer, 408, 'request_timeout');
+    expect(parse(await idle).status).toBe(200);
+    await slow.close();
+  });
+
+  it('PLATFORM-14: the limits are the same under both adapters', () => {
+    expect(server(booted)).toMatchObject({
+      headersTimeout: 10_000,
+      requestTimeout: 30_000,
+      keepAliveTimeout: 5_000,
+    });
+  });
+
+  it('PLATFORM-20: a thousand malformed requests are told nothing', async () => {
+    let seed = 20;
+    const random = (below: number) => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) % below;
+    const parts = [
+      '{',
+      '}',
+      '"',
+      '\\',
+      '\0',
+      '%',
+      '%00',
+      "' OR 1=1 --",
+      '<script>',
+      '../',
+      '[]',
+      '9'.repeat(400),
+      '\u202e',
+      '${x}',
+      ':',
+      'name',
+      '"name":',
+      ',',
+      '\r\n',
+    ];
+    const some = () => Array.from({ length: 1 + random(6) }, () => parts[random(parts.length)]!).join('');
+    const { send } = client(booted.origin);
+    for (let i = 0; i < 1_000; i++) {
+      const path = ['/http/body', '/http/query?', '/me/', '/openapi/'][random(4)]!;
+      const target = path + (path.endsWith('body') ? '' : encodeURI(some()));
+      const method = path.endsWith('body') ? 'POST' : 'GET';
+      const answer = await send(method, target, method === 'POST' ? { body: `{${some()}` } : {});
+      const text = JSON.stringify(answer.body);
+      expect([target, answer.status >= 400 && answer.status < 500]).toEqual([target, true]);
+      expect(answer.body.code).toEqual(expect.any(String));
+      expect(text).not.toMatch(/node_modules|\.ts\b|\.js\b|SELECT|sqlite|SyntaxError|fastify|express|nest/i);
+    }
+  });
+});

@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { as, boot, type Booted } from '../support/app.js';
+import {
+  HttpRoutes,
+  credential,
+  expectRefusal,
+  get,
+  open,
+  parse,
+  post,
+  reached,
+  request,
+  say,
+} from '../support/wire.js';
+
+describe('what the parser and the gate refuse: attacks', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
+  afterAll(() => booted.close());
+
+  it('PLATFORM-01: framing that two parsers could read differently is refused', async () => {
+    const smuggled = 'GET /http/probe HTTP/1.1\r\nHost: a\r\n\r\n';
+    const forms = {
+      'CL.TE': `${post('Content-Length: 4', 'Transfer-Encoding: chunked')}0\r\n\r\n${smuggled}`,
+      'TE.CL': `${post('Transfer-Encoding: chunked', 'Content-Length: 4')}0\r\n\r\n${smuggled}`,
+      'TE.TE': `${post('Transfer-Encoding: chunked', 'Transfer-Encoding: identity')}0\r\n\r\n${smuggled}`,
+      xchunked: `${post('Transfer-Encoding: xchunked')}0\r\n\r\n${smuggled}`,
+      'chunked, identity': `${post('Transfer-Encoding: chunked, identity')}0\r\n\r\n${smuggled}`,
+      'two lengths': `${post('Content-Length: 0', 'Content-Length: 44')}${smuggled}`,
+      'a list of lengths': `${post('Content-Length: 0, 44')}${smuggled}`,
+      'a signed length': `${post('Content-Length: +0')}${smuggled}`,
+      'a length in hex': `${post('Content-Length: 0x0')}${smuggled}`,
+      'space before the colon': `${post('Content-Length : 0')}${smuggled}`,
+      'obs-fold': `${post('Content-Length: 0', 'X-A: b', ' Transfer-Encoding: chunked')}${smuggled}`,
+      'bare LF': `POST /http/body HTTP/1.1\nHost: a\nContent-Length: 0\n\n${smuggled}`,
+      'bare CR': `${post('X-A: b\rContent-Length: 44', 'Content-Length: 0')}${smuggled}`,
+      NUL: `${post('X-A: b\0c', 'Content-Length: 0')}${smuggled}`,
+      'a chunk of no size': `${post('Transfer-Encoding: chunked')}\r\n${smuggled}`,
+      'a chunk size too large': `${post('Transfer-Encoding: chunked')}FFFFFFFFFFFFFFFFF\r\n${smuggled}`,
+      'a chunk longer than it says': `${post('Transfer-Encoding: chunked')}1\r\n{}\r\n0\r\n\r\n${smuggled}`,
+      'no version': `GET /http/probe\r\nHost: a\r\n\r\n`,
+      'HTTP/2.0 in words': `GET /http/probe HTTP/2.0\r\nHost: a\r\n\r\n`,
+      'a method nobody knows': `SMUGGLE /http/probe HTTP/1.1\r\nHost: a\r\n\r\n`,
+    };
+    const before = reached.times;
+    for (const [name, bytes] of Object.entries(forms)) {
+      const answer = await say(booted, bytes);
+      expect([name, parse(answer).status]).toEqual([name, 400]);
+      expectRefusal(answer, 400, 'bad_request');
+    }
+    expect(reached.times).toBe(before);
+  });
+
+  it('PLATFORM-02: a second Host is refused', async () => {
+    for (const path of ['/http/probe', '/me', '/nothing'])
+      expectRefusal(await say(booted, get(path, 'Host: evil.test')), 400, 'duplicate_header');
+  });
+
+  it('PLATFORM-03: only a path is a target', async () => {
+    for (const target of [
+      'http://evil.test/http/probe',
+      'http://atlas.test/me',
+      'https://atlas.test',
+      '*',
+      'me',
+      '?a',
+      '/http/probe#me',
+      '/a b',
+      '/"',
+      '/\u00e4',
+      '/%zz',
+      '/%ff',
+      '/?a=%00',
+      '/?a=%c0%af',
+      '\\me',
+    ])
+      expect([target, parse(await say(booted, get(target))).status]).toEqual([target, 400]);
+    expectRefusal(await say(booted, get('http://evil.test/http/probe')), 400, 'invalid_target');
+    expectRefusal(
+      await say(booted, request('OPTIONS * HTTP/1.1', 'Host: a', 'Connection: close')),
+      400,
+      'invalid_target',
+    );
+  });
+
+  it('PLATFORM-04: no route answers a request that names no host', async () => {
+    for (const lines of [
+      ['GET /http/probe HTTP/1.0'],
+      ['GET /nothing HTTP/1.0'],
+      ['GET /me HTTP/1.0'],
+      ['GET /me HTTP/1.1', 'Connection: close'],
+      ['GET /me HTTP/1.1', 'Connection: close', 'Host:'],
+    ])
+      expectRefusal(await say(booted, request(...lines)), 400, 'host_required');
+  });
+
+  it('PLATFORM-05: a credential in a trailer is none', async () => {
+    const signed = credential(as({ id: 'alice' }));
+    const answer = await say(
+      booted,
+      `${get('/me', 'Transfer-Encoding: chunked', 'Content-Type: application/json', 'Trailer: X-Test-Principal')}2\r\n{}\r\n0\r\n${signed}\r\n\r\n`,
+    );
+    expect(parse(answer).status).toBe(401);
+  });
+
+  it('PLATFORM-06: requests on one connection never see each other, however many there are', async () => {
+    const rounds = 1_000;
+    const nobody = request('GET /me HTTP/1.1', 'Host: a');
+    const names = [...Array(rounds).keys()].flatMap((i) => [`a${i}`, `b${i}`]);
+    const socket = open(booted);
+    let answer = '';
+    const done = (async () => {
+      for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
+    })();
+    for (const [i, name] of names.entries())
+      socket.write(
+        i % 10 === 9
+          ? nobody
+          : request(
+              'GET /me HTTP/1.1',
+              'Host: a',
+              credential(as({ id: name, tenantId: `tenant-of-${name}` })),
+            ),
+      );
+    socket.write(get('/nothing'));
+    await done;
+    const ids = [
+      ...answer.matchAll(/"tenantId":"tenant-of-(\w+)".*?"id":"(\w+)"|"code":"unauthenticated"/g),
+    ].map(([, id, tenant]) => (id === tenant ? id : 'mixed'));
+    expect(ids).toEqual(names.map((name, i) => (i % 10 === 9 ? undefined : name)));
+  });
+
+  it('PLATFORM-07: a header of more than 16 KiB is refused', async () => {
+    expectRefusal(
+      await say(booted, get('/http/probe', `X-A: ${'a'.repeat(16_500)}`)),
+      431,
+      'header_fields_too_large',
+    );
+    expectRefusal(await say(booted, get(`/${'a'.repeat(17_000)}`)), 431, 'header_fields_too_large');
+    expect(parse(await say(booted, get('/http/probe', `X-A: ${'a'.repeat(15_000)}`))).status).toBe(200);
+    // A path as long as a header may be is looked up like any other.
+    expect(parse(await say(booted, get(`/openapi/${'a'.repeat(15_000)}`))).status).toBe(404);
+  });
+});

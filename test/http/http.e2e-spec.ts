@@ -1,0 +1,191 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { as, boot, client, type Booted } from '../support/app.js';
+import {
+  HttpRoutes,
+  SECURITY,
+  credential,
+  expectRefusal,
+  get,
+  parse,
+  request,
+  say,
+} from '../support/wire.js';
+
+describe('HTTP', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
+  afterAll(() => booted.close());
+
+  it('sends the security headers on every kind of answer, and none that tells what runs here', async () => {
+    const { send } = client(booted.origin);
+    const answers = {
+      200: await send('GET', '/http/probe'),
+      201: await send('POST', '/http/body', { body: { name: 'a' } }),
+      '400 gate': await send('GET', '/%'),
+      '400 body': await send('POST', '/http/body', { body: '{' }),
+      401: await send('GET', '/me'),
+      404: await send('GET', '/nothing'),
+      '404 method': await send('PUT', '/http/probe'),
+      413: await send('POST', '/http/body', { body: 'x'.repeat(300_000) }),
+      415: await send('POST', '/http/body', { body: 'x', headers: { 'Content-Type': 'text/plain' } }),
+      422: await send('POST', '/http/body', { body: {} }),
+      500: await send('GET', '/http/broken'),
+      HEAD: await send('HEAD', '/http/probe'),
+      OPTIONS: await send('OPTIONS', '/http/probe', {
+        headers: { Origin: 'https://evil.test', 'Access-Control-Request-Method': 'GET' },
+      }),
+    };
+    for (const [name, { status, headers }] of Object.entries(answers)) {
+      if (Number(name)) expect([name, status]).toEqual([name, Number(name)]);
+      expect([name, Object.fromEntries(headers)]).toEqual([name, expect.objectContaining(SECURITY)]);
+      expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+      const names = [...headers.keys()].filter((each) =>
+        /powered|^server$|^etag$|access-control|via/.test(each),
+      );
+      expect([name, names]).toEqual([name, []]);
+    }
+  });
+
+  it('lets a public route say that it may be cached', async () => {
+    expect((await client(booted.origin).get('/http/cached')).headers.get('cache-control')).toBe(
+      'public, max-age=60',
+    );
+  });
+
+  it('reads a path in one spelling only', async () => {
+    const alice = client(booted.origin, as({ id: 'alice' }));
+    expect((await alice.get('/me')).status).toBe(200);
+    for (const path of [
+      '/ME',
+      '/me/',
+      '//me',
+      '/me//',
+      '/./me',
+      '/x/../me',
+      '/%6de',
+      '/m%65',
+      '/me%2f',
+      '/%2fme',
+      '/me%00',
+      '/me%5c',
+      '/me;a=b',
+      '/me%3B',
+      '/me.',
+      '/me%20',
+      '/me#x',
+      '/me,',
+    ]) {
+      const answer = parse(await say(booted, get(path, credential(as({ id: 'alice' })))));
+      expect([path, answer.status]).toEqual([
+        path,
+        path.startsWith('/me#') || /%(6d|65|2f|00|5c)/.test(path) ? 400 : 404,
+      ]);
+    }
+  });
+
+  it('believes X-Forwarded-For only from the proxies it is told of', async () => {
+    const forwarded = {
+      'X-Forwarded-For': '198.51.100.7, 10.0.0.9',
+      'X-Real-IP': '1.1.1.1',
+      Forwarded: 'for=1.1.1.1',
+      'CF-Connecting-IP': '1.1.1.1',
+    };
+    const ip = async (each: Booted) =>
+      (await client(each.origin, forwarded).get('/http/address')).body.ip as string;
+    expect(await ip(booted)).toBe('127.0.0.1');
+    const behind = await boot({ also: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1,10.0.0.0/8' } });
+    expect(await ip(behind)).toBe('198.51.100.7');
+    await behind.close();
+    const elsewhere = await boot({ also: [HttpRoutes], env: { TRUST_PROXY: '192.0.2.1' } });
+    expect(await ip(elsewhere)).toBe('127.0.0.1');
+    await elsewhere.close();
+  });
+
+  it('takes the word of no one but a trusted proxy on TLS and on the certificate that the caller has shown it', async () => {
+    const told = { 'X-Forwarded-Proto': 'https', 'Client-Cert': ':AAAA:', 'Client-Cert-Chain': ':AAAA:' };
+    const believed = async (each: Booted) => {
+      const { get: ask } = client(each.origin, told);
+      return { ...(await ask('/http/certificate')).body, secure: (await ask('/http/address')).body.secure };
+    };
+    expect(await believed(booted)).toEqual({ headers: null, lines: [], secure: false });
+    const behind = await boot({ also: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1' } });
+    expect(await believed(behind)).toEqual({ headers: ':AAAA:', lines: [':AAAA:'], secure: true });
+    await behind.close();
+  });
+
+  it('answers an expectation it cannot meet with 417, and 100-continue with a body', async () => {
+    const lines = [
+      'POST /http/body HTTP/1.1',
+      'Host: a',
+      'Content-Type: application/json',
+      'Content-Length: 12',
+      'Connection: close',
+    ];
+    expectRefusal(
+      await say(booted, `${request(...lines, 'Expect: miracles')}{"name":"a"}`),
+      417,
+      'expectation_failed',
+    );
+    expect(await say(booted, `${request(...lines, 'Expect: 100-continue')}{"name":"a"}`)).toMatch(
+      /^HTTP\/1.1 100 .*HTTP\/1.1 201 /s,
+    );
+  });
+
+  describe('attacks', () => {
+    it('PLATFORM-15: a value of another type than the one asked for is refused', async () => {
+      const { send, post } = client(booted.origin);
+      for (const query of [
+        'name=a&name=b',
+        'name[x]=1',
+        'name[]=1',
+        'name.x=1',
+        '__proto__=1',
+        'constructor=1',
+        'Name=a',
+        '%6eame=a&name=b',
+        'other',
+      ])
+        expect([query, (await send('GET', `/http/query?${query}`)).body.code]).toEqual([
+          query,
+          'invalid_query',
+        ]);
+      for (const name of [['a'], { a: 1 }, 1, true, null, [], {}])
+        expect(await post('/http/body', { name })).toMatchObject({
+          status: 422,
+          body: { errors: [{ field: 'name' }] },
+        });
+      for (const body of [[], 'text', 1, null, true, [{ name: 'a' }]])
+        expect(await post('/http/body', JSON.stringify(body))).toMatchObject({
+          status: 422,
+          body: { errors: [{ field: 'body' }] },
+        });
+    });
+
+    it('PLATFORM-16: a value comes from the place that the route reads, and no other', async () => {
+      const everywhere = client(booted.origin, { name: 'header', Cookie: 'name=cookie' });
+      expect((await everywhere.post('/http/body?name=query', {})).status).toBe(422);
+      expect((await everywhere.post('/http/body?name=query', { name: 'body' })).body).toEqual({
+        name: 'body',
+      });
+      expect((await everywhere.send('GET', '/http/query?name=query')).body).toEqual({ name: 'query' });
+    });
+
+    it('PLATFORM-30: nothing under a private path can be mistaken for a file to cache', async () => {
+      const alice = client(booted.origin, as({ id: 'alice' }));
+      expect((await alice.get('/me')).headers.get('cache-control')).toBe('no-store');
+      for (const path of [
+        '/me/x.css',
+        '/me.css',
+        '/me;x.css',
+        '/me/..;/x.css',
+        '/me%3Fx.css',
+        '/me/%0Ax.css',
+        '/me%23.js',
+      ]) {
+        const answer = await alice.get(path);
+        expect([path, answer.status]).toEqual([path, 404]);
+        expect(answer.headers.get('cache-control')).toBe('no-store');
+      }
+    });
+  });
+});

@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  Body,
+  Controller,
+  ForbiddenException,
+  Get,
+  HttpException,
+  Post,
+  Query,
+  ServiceUnavailableException,
+} from '@nestjs/common';
+import { z } from 'zod';
+import { Public, SelfService } from '../../src/authentication/index.js';
+import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+
+const Thing = z.strictObject({ name: z.string(), tags: z.array(z.string()).optional() });
+const Page = z.strictObject({ limit: z.coerce.number().int().max(100).optional() });
+
+@Controller('problems')
+class Closed {
+  @Get('closed') @SelfService() closed() {
+    return {};
+  }
+}
+
+@Controller('problems')
+@Public()
+class Routes {
+  @Post('things') make(@Body({ schema: Thing }) thing: object) {
+    return thing;
+  }
+  @Get('things') list(@Query({ schema: Page }) page: object) {
+    return page;
+  }
+  @Get('forbidden') forbidden() {
+    throw new ForbiddenException({ code: 'forbidden', detail: 'Only its owner may.' });
+  }
+  @Get('broken') broken() {
+    throw Object.assign(new Error('SELECT secret FROM users'), { parameters: ['hunter2'], statusCode: 200 });
+  }
+  @Get('temporarily_unavailable') busy() {
+    throw Object.assign(
+      new ServiceUnavailableException({ code: 'temporarily_unavailable', detail: 'Come again.' }),
+      {
+        headers: { 'Retry-After': '2', 'Set-Cookie': ['a=1', 'b=2'] },
+      },
+    );
+  }
+  @Get('foreign') foreign() {
+    throw new HttpException('words of /home/somebody', 404);
+  }
+}
+
+const expectProblem = (answer: Answer, status: number, code: string) => {
+  expect(answer).toMatchObject({ status, body: { type: 'about:blank', status, code } });
+  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  expect(answer.headers.get('cache-control')).toBe('no-store');
+  expect(answer.body.requestId).toBe(answer.headers.get('x-request-id'));
+  expect(answer.body.requestId).toMatch(/^[0-9a-f-]{36}$/);
+  expect(answer.body.title).toEqual(expect.any(String));
+  expect(answer.body.detail).toEqual(expect.any(String));
+  const known = ['type', 'title', 'status', 'code', 'detail', 'requestId', 'errors'];
+  expect(known).toEqual(expect.arrayContaining(Object.keys(answer.body)));
+};
+
+describe('every error is a problem (RFC 9457)', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot({ also: [Routes, Closed] })));
+  afterAll(() => booted.close());
+
+  it('400 names the fields of a query that does not fit', async () => {
+    const answer = await client(booted.origin).get('/problems/things?limit=many&colour=red');
+    expectProblem(answer, 400, 'invalid_query');
+    expect(answer.body.errors.map((error: { field: string }) => error.field)).toEqual(['limit', 'colour']);
+  });
+
+  it('422 names each missing, wrong and unknown field of a body', async () => {
+    const answer = await client(booted.origin).post('/problems/things', {
+      tags: ['a', 1],
+      isAdmin: true,
+      id: 1,
+    });
+    expectProblem(answer, 422, 'invalid_body');
+    expect(answer.body.errors.map((error: { field: string }) => error.field)).toEqual([
+      'name',
+      'tags.1',
+      'isAdmin',
+      'id',
+    ]);
+  });
+
+  it('422 says that the body is missing', async () => {
+    const answer = await client(booted.origin).post('/problems/things');
+    expectProblem(answer, 422, 'invalid_body');
+    expect(answer.body.errors).toEqual([{ field: 'body', message: expect.any(String) }]);
+  });
+
+  it('422 for text that the databases cannot keep as it came', async () => {
+    for (const name of ['a\0b', '\ud800']) {
+      const answer = await client(booted.origin).post('/problems/things', { name });
+      expectProblem(answer, 422, 'invalid_body');
+      expect(answer.body.errors).toMatchObject([{ field: 'name' }]);
+    }
+    expect((await client(booted.origin).post('/problems/things', { name: '\u{1f600}' })).status).toBe(201);
+  });
+
+  it('names no more than fifty fields, however many are wrong', async () => {
+    const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 1]));
+    const answer = await client(booted.origin).post('/problems/things', many);
+    expectProblem(answer, 422, 'invalid_body');
+    expect(answer.body.errors).toHaveLength(50);
+  });
+
+  it('401 with the challenges, 403 with its reason', async () => {
+    const anonymous = await client(booted.origin).get('/problems/closed');
+    expectProblem(anonymous, 401, 'unauthenticated');
+    expect(anonymous.headers.get('www-authenticate')).toContain('Test');
+    const forbidden = await client(booted.origin).get('/problems/forbidden');
+    expectProblem(forbidden, 403, 'forbidden');
+    expect(forbidden.body.detail).toBe('Only its owner may.');
+  });
+
+  it('404 does not repeat the path, nor the words of an error that is not ours', async () => {
+    for (const path of ['/no-such-route/secret', '/problems/foreign']) {
+      const answer = await client(booted.origin).get(path);
+      expectProblem(answer, 404, 'not_found');
+      expect(JSON.stringify(answer.body)).not.toMatch(/secret|home|no-such/);
+    }
+    expectProblem(await client(booted.origin).send('DELETE', '/problems/things'), 404, 'not_found');
+  });
+
+  it('413 and 415', async () => {
+    const big = await client(booted.origin).post('/problems/things', { name: 'x'.repeat(300 * 1024) });
+    expectProblem(big, 413, 'payload_too_large');
+    const text = await client(booted.origin).post('/problems/things', 'name=x', {
+      'Content-Type': 'text/plain',
+    });
+    expectProblem(text, 415, 'unsupported_media_type');
+  });
+
+  it('500 says nothing of its cause', async () => {
+    const answer = await client(booted.origin).get('/problems/broken');
+    expectProblem(answer, 500, 'internal_error');
+    expect(JSON.stringify(answer.body)).not.toMatch(/SELECT|users|hunter2|\.ts|Error:/);
+  });
+
+  it('sends the headers that an exception brings', async () => {
+    const answer = await client(booted.origin).get('/problems/busy');
+    expectProblem(answer, 503, 'temporarily_unavailable');
+    expect(answer.headers.get('retry-after')).toBe('2');
+    expect(answer.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+  });
+
+  it('answers HEAD with the same status and no body', async () => {
+    for (const path of ['/problems/broken', '/problems/forbidden', '/nothing', '/problems/%']) {
+      const answer = await client(booted.origin).send('HEAD', path);
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(answer.body).toBe('');
+      expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    }
+  });
+
+  it('gives every answer its own id, and takes none from the caller', async () => {
+    const ids = new Set<string | null>();
+    for (let i = 0; i < 5; i++) {
+      const answer = await client(booted.origin, { 'X-Request-Id': 'mine', ...as({ id: 'bob' }) }).get(
+        '/problems/closed',
+      );
+      ids.add(answer.headers.get('x-request-id'));
+    }
+    expect(ids.size).toBe(5);
+    expect(ids).not.toContain('mine');
+  });
+});

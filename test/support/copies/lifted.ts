@@ -1,0 +1,33 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { AddressInfo } from 'node:net';
+import { DataSource } from 'typeorm';
+import { AppModule } from '../../../src/app.module.js';
+import { enter, knock, report, type Answers } from './knock.js';
+
+/** What is seen of a blank application with a method that proves requests, or with a ceremony and its issuer. */
+export interface Seen {
+  readonly answers: Answers;
+  readonly entered?: number;
+}
+
+/** Runs in the copy, where `AppModule` is the one of the blank application: starts it, and calls the method. */
+async function see(method: string, ceremony?: string): Promise<Seen> {
+  const adapter = process.env['HTTP_ADAPTER'] === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const app = await NestFactory.create(AppModule, adapter, {
+    abortOnError: false,
+    logger: ['warn', 'error', 'fatal'],
+  });
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  const running = { app, db: app.get(DataSource), origin: `http://127.0.0.1:${port}` };
+  const answers = await knock(running, method);
+  const entered = ceremony && (await enter(running, ceremony, method));
+  await app.close();
+  return { answers, ...(entered && { entered }) };
+}
+
+await report(await see(process.argv[2]!, process.argv[3]));
+process.disconnect();

@@ -1,0 +1,98 @@
+import { Body, Controller, Get, Header, Post, Query } from '@nestjs/common';
+import { expect } from '@jest/globals';
+import type { Server } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { z } from 'zod';
+import { CurrentRequest, Public, type AuthRequest } from '../../src/authentication/index.js';
+import type { Booted } from './app.js';
+
+/** How often a handler ran. */
+export const reached = { times: 0 };
+
+@Controller('http')
+@Public()
+export class HttpRoutes {
+  @Get('probe') probe() {
+    return { reached: ++reached.times };
+  }
+  @Post('body') body(@Body({ schema: z.strictObject({ name: z.string() }) }) body: object) {
+    reached.times++;
+    return body;
+  }
+  @Get('query') query(@Query({ schema: z.strictObject({ name: z.string().optional() }) }) query: object) {
+    return query;
+  }
+  @Get('broken') broken() {
+    throw new Error('at /home/somebody/secret.ts: SELECT 1');
+  }
+  @Get('address') address(@CurrentRequest() request: AuthRequest) {
+    return { ip: request.ip, secure: request.secure };
+  }
+  @Get('certificate') certificate(@CurrentRequest() request: AuthRequest) {
+    return { headers: request.headers['client-cert'] ?? null, lines: request.lines('Client-Cert') };
+  }
+  @Get('cached') @Header('Cache-Control', 'public, max-age=60') cached() {
+    return {};
+  }
+}
+
+export const server = (booted: Booted) => booted.app.getHttpServer() as Server;
+
+export const open = (booted: Booted): Socket => {
+  const { hostname, port } = new URL(booted.origin);
+  return connect(Number(port), hostname).on('error', () => {});
+};
+
+/** Writes bytes, and gives back all that comes until the server closes. */
+export async function say(booted: Booted, bytes: string | Buffer): Promise<string> {
+  const socket = open(booted);
+  socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
+  let answer = '';
+  for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
+  return answer;
+}
+
+export const request = (...lines: readonly string[]) => `${lines.join('\r\n')}\r\n\r\n`;
+export const get = (path: string, ...headers: readonly string[]) =>
+  request(`GET ${path} HTTP/1.1`, 'Host: atlas.test', 'Connection: close', ...headers);
+
+export const SECURITY = {
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'strict-transport-security': 'max-age=31536000; includeSubDomains',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-store',
+};
+
+export function parse(answer: string) {
+  const [head = '', body = ''] = answer.split(/\r\n\r\n(.*)/s);
+  const [first = '', ...lines] = head.split('\r\n');
+  const headers = Object.fromEntries(
+    lines.map((line) => {
+      const [name = '', value = ''] = line.split(/: (.*)/s);
+      return [name.toLowerCase(), value];
+    }),
+  );
+  return { status: Number(first.split(' ')[1]), headers, body };
+}
+
+/** A problem with every security header, and then the end of the connection. */
+export function expectRefusal(answer: string, status: number, code: string): void {
+  const { headers, body, ...rest } = parse(answer);
+  expect([answer.slice(0, 40), rest.status]).toEqual([answer.slice(0, 40), status]);
+  expect(headers).toMatchObject({
+    ...SECURITY,
+    'content-type': 'application/problem+json; charset=utf-8',
+    connection: 'close',
+  });
+  expect(JSON.parse(body)).toMatchObject({ status, code, requestId: headers['x-request-id'] });
+}
+
+/** A request for `/http/body`, up to its body. */
+export const post = (...headers: readonly string[]) =>
+  request('POST /http/body HTTP/1.1', 'Host: a', 'Content-Type: application/json', ...headers);
+
+/** The one header by which a test signs in. */
+export const credential = (headers: Record<string, string>) =>
+  Object.entries(headers).map((pair) => pair.join(': '))[0]!;
