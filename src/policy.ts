@@ -13,7 +13,7 @@ const WRITABLE = [...CONTENT, 'shares'];
 
 const FIVE_MINUTES = 5 * 60_000;
 const DELETING_NEEDS_A_SECOND_FACTOR =
-  'Deleting a confidential or secret document needs a second factor proved in the last 5 minutes.';
+  'Deleting a confidential or secret document requires a second factor from the last 5 minutes.';
 /** What counts as a second factor, in the words of RFC 8176: several factors, a one-time code, a key in hardware. */
 const SECOND_FACTORS = [SECOND_FACTOR, 'otp', 'hwk'];
 
@@ -39,7 +39,7 @@ function everyone(me: Principal, { can, cannot }: Rules): void {
 
   if (!isBound(me))
     cannot(['create', 'read', 'update', 'set', 'delete'], Document, { classification: 'secret' }).because(
-      'A secret document needs a sender-constrained proof: mTLS, DPoP or a signature.',
+      'A secret document requires a sender-constrained credential: mTLS, DPoP or a signature.',
     );
   if (!hasFreshSecondFactor(me))
     cannot('delete', Document, { classification: { $in: ['confidential', 'secret'] } }).because(
@@ -48,7 +48,7 @@ function everyone(me: Principal, { can, cannot }: Rules): void {
   if (!me.roles.includes('admin'))
     cannot('set', Document, ['classification'], {
       classification: { $in: ['confidential', 'secret'] },
-    }).because('Only an admin classifies a document above internal.');
+    }).because('Only an admin may classify a document above internal.');
 }
 
 /** All rules of the application. What no sentence here allows is forbidden. */
@@ -70,7 +70,7 @@ export const policy: Policy = {
 
     auditor: (me, { can, cannot }) => {
       can('read', Document, FOR_AUDITORS, { tenantId: me.tenantId });
-      cannot('read', Document, ['body']).because('An auditor reads documents without their body.');
+      cannot('read', Document, ['body']).because('An auditor may not read the body of a document.');
       can('read', AuditEvent, { tenantId: me.tenantId });
     },
 

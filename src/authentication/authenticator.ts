@@ -145,7 +145,7 @@ export class Authenticator implements OnModuleInit {
     if (explicit.length + Number(stray) > 1 && (stray || !fitting.length))
       throw new BadRequestException({
         code: 'ambiguous_credentials',
-        detail: 'More than one credential was sent where the route takes one. Send one.',
+        detail: 'The request contains more than one credential. Send one.',
       });
     if (stray)
       throw new Unauthenticated(
@@ -153,7 +153,7 @@ export class Authenticator implements OnModuleInit {
           this.challengesOf(name, speaks(name) ? { error: 'invalid_token' } : {}),
         ),
         'invalid_token',
-        'The Authorization header holds nothing that a method of this route knows.',
+        'No method of this route accepts this Authorization header.',
       );
     const missing = (fitting.length ? fitting : ways).flat().filter((name) => !claimed.has(name));
     throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat(), request));
@@ -185,7 +185,7 @@ export class Authenticator implements OnModuleInit {
    */
   unauthenticated(name: MethodName, { code, reason, params, account }: BadCredential): Unauthenticated {
     this.logger.warn({ event: 'credential refused', method: name, code, reason });
-    return new Unauthenticated(this.challengesOf(name, params), code, 'The credential was refused.', {
+    return new Unauthenticated(this.challengesOf(name, params), code, 'The credential is invalid.', {
       method: name,
       reason,
       ...(account && { account }),
@@ -221,7 +221,7 @@ export class Authenticator implements OnModuleInit {
 const httpsRequired = () =>
   new ForbiddenException({
     code: 'https_required',
-    detail: 'Whoever reads this request learns a secret from it. Send it over HTTPS.',
+    detail: 'This request carries a secret. Send it over HTTPS.',
   });
 
 /**
@@ -238,8 +238,7 @@ function runStrategy(strategy: AuthStrategy, request: AuthRequest): Promise<Prin
         principal ? resolve(principal) : refuse('it succeeded with nobody'),
       fail: refuse,
       pass: () => refuse('it passed'),
-      redirect: () =>
-        reject(new Error('A strategy of this API may not redirect; a browser login is a ceremony.')),
+      redirect: () => reject(new Error('A strategy may not redirect. Write a browser login as a ceremony.')),
       error: reject,
     });
     run.authenticate(request as never, {});

@@ -15,7 +15,7 @@ export const findCaller = (context: ArgumentsHost): Principal | undefined =>
 /** @throws Error on a public route, where nobody was asked: a fault of the code, so a 500 */
 export function callerOf(context: ExecutionContext): Principal {
   const principal = findCaller(context);
-  if (!principal) throw new Error('This route is public: it has no caller.');
+  if (!principal) throw new Error('This route is public, so it has no caller.');
   return principal;
 }
 

@@ -79,7 +79,7 @@ export class Unauthenticated extends HttpException {
   constructor(
     readonly challenges: readonly Challenge[],
     readonly code = 'unauthenticated',
-    detail = 'This route asks who is calling; the WWW-Authenticate header lists how to say so.',
+    detail = 'Authentication required. See the WWW-Authenticate header.',
     readonly refusal?: RefusedCredential,
   ) {
     super({ code, detail }, HttpStatus.UNAUTHORIZED);
@@ -113,7 +113,7 @@ export class InsufficientScope extends ForbiddenException {
   constructor(challenges: readonly Challenge[]) {
     super({
       code: 'insufficient_scope',
-      detail: 'The access token lacks a scope, which the WWW-Authenticate header names.',
+      detail: 'The access token lacks a required scope. See the WWW-Authenticate header.',
     });
     this.headers = headersOf(challenges);
   }

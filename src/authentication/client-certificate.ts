@@ -31,7 +31,7 @@ export const forwardedCertificate = (request: AuthRequest, trusts: Trusts): stri
 export const ambiguousCertificates = () =>
   new BadRequestException({
     code: 'ambiguous_credentials',
-    detail: 'One certificate came with the connection and another in Client-Cert. Send one.',
+    detail: 'The TLS connection and the Client-Cert header carry different certificates. Send one.',
   });
 
 /**

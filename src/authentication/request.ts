@@ -84,7 +84,7 @@ function build(
   header('Authorization');
   header('Cookie');
   const authority = header('Host');
-  if (!authority) throw ambiguous('host_required', 'The request names no host.');
+  if (!authority) throw ambiguous('host_required', 'The Host header is missing.');
   const target = raw.url ?? '';
   if (!target.startsWith('/')) throw ambiguous('invalid_target', 'The request target must be a path.');
   return {
@@ -98,7 +98,7 @@ function build(
       const framed =
         raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length']) > 0;
       if (framed && !rawBody && body !== undefined && body !== null)
-        throw new Error('A method needs the bytes of bodies: create the application with `rawBody: true`.');
+        throw new Error('A method needs the raw body. Create the application with `rawBody: true`.');
       return rawBody;
     },
     ip,

@@ -22,7 +22,7 @@ export function assertFieldsWritable(
   if (refused.length)
     throw new UnprocessableEntityException({
       code: 'field_not_permitted',
-      detail: 'These fields are not yours to write.',
+      detail: 'You are not allowed to write these fields.',
       errors: refused.map((field) => ({
         field,
         message: ability.relevantRuleFor(action, subject, field)?.reason ?? 'may not be written',
@@ -45,7 +45,7 @@ function forbidden(
   subject: Subject,
   field?: string,
 ): ForbiddenException {
-  const detail = ability.relevantRuleFor(action, subject, field)?.reason ?? 'No rule lets you do this.';
+  const detail = ability.relevantRuleFor(action, subject, field)?.reason ?? 'You are not allowed to do this.';
   const need = remedyFor(ability, action, subject, field);
   return need
     ? new InsufficientCredential(detail, need)

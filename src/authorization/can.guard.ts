@@ -43,7 +43,8 @@ export class CanGuard implements CanActivate {
       this.reflector.getAllAndOverride(key, [context.getHandler(), context.getClass()]);
     const asked = find<{ action: Action; subject: Type<object> }>(CAN);
     if (!asked && (find(AUTHENTICATE) === PUBLIC || find(SELF_SERVICE))) return true;
-    if (!asked) throw new ForbiddenException({ code: 'forbidden', detail: 'This route has no rule yet.' });
+    if (!asked)
+      throw new ForbiddenException({ code: 'forbidden', detail: 'This route has no authorization rule.' });
     const ability = this.factory.for(callerOf(context));
     assertCan(ability, asked.action, asked.subject);
     abilities.set(rawRequest(context.switchToHttp().getRequest()), ability);

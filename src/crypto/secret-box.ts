@@ -29,7 +29,7 @@ export class SecretBox {
   open(sealed: string, owner: string): string {
     const [id = '', text = ''] = sealed.split('.');
     const key = this.keys.find(id);
-    if (!key) throw new Error('A secret was sealed with an APP_SECRET that is no longer set.');
+    if (!key) throw new Error('A stored secret was encrypted with an APP_SECRET that is no longer set.');
     const bytes = Buffer.from(text, 'base64url');
     const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, IV), { authTagLength: TAG })
       .setAAD(Buffer.from(owner))

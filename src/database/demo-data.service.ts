@@ -34,7 +34,7 @@ export class DemoData {
   async refuseInProduction(): Promise<void> {
     if (this.settings.production && (await this.dataSource.manager.exists(DemoPart)))
       throw new Error(
-        'This database holds the demo accounts, whose password is published: production needs a new one.',
+        'This database contains the demo accounts, whose password is public. Use a new database in production.',
       );
   }
 }

@@ -80,7 +80,7 @@ export class DocumentsService {
       .leftJoinAndSelect('document.shares', 'share')
       .where('document.id = :id', { id });
     const document = await accessibleBy(query, ability, 'read').getOne();
-    if (!document) throw new NotFoundException({ code: 'not_found', detail: 'There is no such document.' });
+    if (!document) throw new NotFoundException({ code: 'not_found', detail: 'Document not found.' });
     return document;
   }
 
@@ -168,13 +168,13 @@ export class DocumentsService {
       if (!(await manager.existsBy(User, { id: userId, tenantId: before.tenantId })))
         throw new UnprocessableEntityException({
           code: 'unknown_user',
-          detail: 'A document is shared with users of its own tenant, and there is no such user.',
+          detail: 'No user with this id exists in your tenant.',
         });
       const others = before.shares.filter((share) => share.userId !== userId);
       if (others.length >= MOST_SHARES)
         throw new ConflictException({
           code: 'too_many_shares',
-          detail: `A document is shared with at most ${MOST_SHARES} users.`,
+          detail: `A document can be shared with at most ${MOST_SHARES} users.`,
         });
       await this.write(manager, ability, before, nextVersion(before), ['shares']);
       const share = manager.create(DocumentShare, { documentId: id, userId, level });

@@ -15,7 +15,7 @@ export function checkIfMatch(ifMatch: string | undefined, document: { version: n
     throw new HttpException(
       {
         code: 'precondition_required',
-        detail: 'Send If-Match with the ETag of the version that you mean to change.',
+        detail: 'Send If-Match with the ETag of the current version.',
       },
       HttpStatus.PRECONDITION_REQUIRED,
     );
@@ -26,5 +26,5 @@ export function checkIfMatch(ifMatch: string | undefined, document: { version: n
 export const preconditionFailed = () =>
   new PreconditionFailedException({
     code: 'precondition_failed',
-    detail: 'The document is no longer the version that If-Match names. Read it again.',
+    detail: 'The document has changed since the version in If-Match. Read it again.',
   });

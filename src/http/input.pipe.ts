@@ -34,12 +34,12 @@ export class InputPipe extends StandardSchemaValidationPipe {
     if (type === 'query')
       throw new BadRequestException({
         code: 'invalid_query',
-        detail: 'The query does not fit this route.',
+        detail: 'The query parameters are invalid.',
         errors: named('query'),
       });
     throw new UnprocessableEntityException({
       code: 'invalid_body',
-      detail: 'The body does not fit this route.',
+      detail: 'The body is invalid.',
       errors: named('body'),
     });
   }
@@ -52,7 +52,7 @@ function fieldErrors(issue: Issue): FieldError[] {
   );
   const { keys } = issue as { readonly keys?: readonly string[] };
   if (!keys) return [{ field: path.join('.'), message: issue.message }];
-  return keys.map((key) => ({ field: [...path, key].join('.'), message: 'This field is not known here.' }));
+  return keys.map((key) => ({ field: [...path, key].join('.'), message: 'Unknown field.' }));
 }
 
 /**
@@ -62,7 +62,7 @@ function fieldErrors(issue: Issue): FieldError[] {
 function unstorable(value: unknown, path: readonly string[] = []): FieldError[] {
   if (typeof value === 'string')
     return wrong(value)
-      ? [{ field: path.join('.'), message: 'May hold neither NUL nor half a surrogate pair.' }]
+      ? [{ field: path.join('.'), message: 'Must not contain NUL or an unpaired surrogate.' }]
       : [];
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, each]) =>

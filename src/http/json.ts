@@ -55,9 +55,9 @@ function inspect(text: string): void {
 
 function name(levels: readonly Level[], key: string): void {
   const level = levels.at(-1)!;
-  if (level.keys?.has(key)) throw invalid('The body has a key twice.');
+  if (level.keys?.has(key)) throw invalid('The body contains a duplicate key.');
   if (key === '__proto__' || (key === 'prototype' && levels.at(-2)?.key === 'constructor'))
-    throw invalid('The body has a key that is not allowed.');
+    throw invalid('The body contains a forbidden key.');
   level.keys?.add(key);
   level.key = key;
 }

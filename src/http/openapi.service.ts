@@ -94,11 +94,11 @@ export class OpenApiService implements OnApplicationBootstrap {
     Object.assign(operation.responses, {
       ...(ways.length && {
         401: {
-          ...problem('No credential, or a wrong one.'),
+          ...problem('The credential is missing or invalid.'),
           headers: { 'WWW-Authenticate': { schema: { type: 'string' } } },
         },
       }),
-      ...(operation.requestBody && { 422: problem('The body does not fit.') }),
+      ...(operation.requestBody && { 422: problem('The body is invalid.') }),
       default: problem('Any other problem.'),
     });
   }

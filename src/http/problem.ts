@@ -23,22 +23,22 @@ export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /** For errors that are not ours (Nest's, the framework's): their own words may quote the path, so these stand in. */
 const FIXED: Readonly<Record<number, { code: string; detail: string }>> = {
-  400: { code: 'bad_request', detail: 'The request cannot be understood.' },
-  401: { code: 'unauthenticated', detail: 'This route asks who is calling.' },
-  403: { code: 'forbidden', detail: 'No rule lets you do this.' },
-  404: { code: 'not_found', detail: 'There is nothing here that you may see.' },
-  405: { code: 'method_not_allowed', detail: 'This route does not know that method.' },
-  408: { code: 'request_timeout', detail: 'The request took too long to arrive.' },
-  413: { code: 'payload_too_large', detail: 'The body may have at most 256 KiB.' },
+  400: { code: 'bad_request', detail: 'The request is malformed.' },
+  401: { code: 'unauthenticated', detail: 'Authentication required.' },
+  403: { code: 'forbidden', detail: 'You are not allowed to do this.' },
+  404: { code: 'not_found', detail: 'Not found.' },
+  405: { code: 'method_not_allowed', detail: 'This route does not support this HTTP method.' },
+  408: { code: 'request_timeout', detail: 'The request was not received in time.' },
+  413: { code: 'payload_too_large', detail: 'The body exceeds 256 KiB.' },
   415: {
     code: 'unsupported_media_type',
-    detail: 'This route takes no such body. JSON is application/json in UTF-8, without a Content-Encoding.',
+    detail: 'This route does not accept this body. Send application/json in UTF-8, without Content-Encoding.',
   },
-  417: { code: 'expectation_failed', detail: 'The only expectation that is met is 100-continue.' },
-  429: { code: 'too_many_requests', detail: 'Too many requests: wait a while.' },
-  431: { code: 'header_fields_too_large', detail: 'The header may have at most 16 KiB.' },
-  500: { code: 'internal_error', detail: 'Something went wrong here. The request id helps to find it.' },
-  503: { code: 'service_unavailable', detail: 'The service cannot answer now: try again later.' },
+  417: { code: 'expectation_failed', detail: 'The only supported expectation is 100-continue.' },
+  429: { code: 'too_many_requests', detail: 'Too many requests. Try again later.' },
+  431: { code: 'header_fields_too_large', detail: 'The header fields exceed 16 KiB.' },
+  500: { code: 'internal_error', detail: 'An unexpected error occurred. Report the request id.' },
+  503: { code: 'service_unavailable', detail: 'The service is unavailable. Try again later.' },
 };
 
 /** An HttpException of this application: its response says what to tell, its headers what to send. */

@@ -86,12 +86,12 @@ const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(?:;.*)?$/;
 function flawOf(request: IncomingMessage): HttpException | undefined {
   if (request.httpVersionMajor !== 1) return new BadRequestException();
   const hosts = request.headersDistinct['host'] ?? [];
-  if (hosts.length > 1) return bad('duplicate_header', 'The Host header came twice.');
-  if (!hosts[0]) return bad('host_required', 'The request names no host.');
+  if (hosts.length > 1) return bad('duplicate_header', 'The Host header is repeated.');
+  if (!hosts[0]) return bad('host_required', 'The Host header is missing.');
   const target = request.url ?? '';
   const [path = ''] = target.split('?');
   if (!TARGET.test(target) || AMBIGUOUS.test(path) || /%00/.test(target) || !decodes(target))
-    return bad('invalid_target', 'The request target must be a path and a query of well-formed characters.');
+    return bad('invalid_target', 'The request target must be a well-formed path and query.');
   const type = request.headers['content-type'];
   if (type !== undefined && !MEDIA_TYPE.test(type)) return new UnsupportedMediaTypeException();
   const expectation = request.headers.expect;

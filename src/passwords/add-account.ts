@@ -35,7 +35,7 @@ export async function addAccount(
   const id = randomUUID();
   await dataSource.transaction(async (manager) => {
     if (await manager.existsBy(User, { username: name }))
-      throw new Error('There is an account of that username.');
+      throw new Error('An account with this username exists.');
     await manager
       .createQueryBuilder()
       .insert()

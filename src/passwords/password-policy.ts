@@ -37,7 +37,7 @@ export function passwordFaults(password: string, { username, onlyFactor }: Polic
   const folded = fold(password);
   const words = [folded, folded.replace(/\s/g, '')].map((text) => ({ text, unit: unitOf(text) }));
   if (words.some(({ unit }) => [...unit].length === 1)) faults.push('Must not be one character repeated.');
-  else if (words.some(isRepeatOfCommon)) faults.push('Is one of the passwords that are guessed first.');
+  else if (words.some(isRepeatOfCommon)) faults.push('Must not be a common password.');
 
   const letters = lettersOf(folded);
   const names = [username, username.split('@')[0]!].map(fold).map(lettersOf);

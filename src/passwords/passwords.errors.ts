@@ -6,7 +6,10 @@ export class TooManyAttempts extends HttpException {
 
   constructor(milliseconds: number) {
     super(
-      { code: 'too_many_attempts', detail: 'Too many failed attempts. Retry-After says when to try again.' },
+      {
+        code: 'too_many_attempts',
+        detail: 'Too many failed attempts. Try again after the time in Retry-After.',
+      },
       HttpStatus.TOO_MANY_REQUESTS,
     );
     this.headers = { 'Retry-After': String(Math.max(1, Math.ceil(milliseconds / 1000))) };
@@ -19,7 +22,7 @@ export class TooManySignIns extends HttpException {
 
   constructor() {
     super(
-      { code: 'temporarily_unavailable', detail: 'Too many sign-ins at this moment. Try again.' },
+      { code: 'temporarily_unavailable', detail: 'Too many sign-ins are in progress. Try again.' },
       HttpStatus.SERVICE_UNAVAILABLE,
     );
   }

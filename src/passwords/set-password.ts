@@ -19,7 +19,7 @@ export async function setPassword(
   const hash = await new PasswordHashing().hash(password);
   await dataSource.transaction(async (manager) => {
     const { id, kind } = await accountOf(manager, username);
-    if (kind !== 'user') throw new Error('Only a person has a password: give a machine a key.');
+    if (kind !== 'user') throw new Error('Only a user account can have a password.');
     await manager.upsert(Password, { userId: id, hash, changedAt: new Date() }, ['userId']);
     await endAllSignIns(manager, id);
     await log.append(manager, { event: 'authn_password_change', target: `user:${id}` });

@@ -24,7 +24,7 @@ export class TooManyRequests extends HttpException {
     milliseconds: number,
   ) {
     super(
-      { code: 'too_many_requests', detail: 'Too many requests. Retry-After says when to try again.' },
+      { code: 'too_many_requests', detail: 'Too many requests. Try again after the time in Retry-After.' },
       HttpStatus.TOO_MANY_REQUESTS,
     );
     this.headers = { 'Retry-After': String(Math.max(1, Math.ceil(milliseconds / 1000))) };

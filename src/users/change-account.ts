@@ -7,7 +7,7 @@ import { normalizeUsername } from './username.js';
 /** @throws Error with a sentence, where there is none of that name */
 export async function accountOf(manager: EntityManager, username: string): Promise<User> {
   const user = await manager.findOneBy(User, { username: normalizeUsername(username) ?? '' });
-  if (!user) throw new Error('There is no account of that username.');
+  if (!user) throw new Error('No account has this username.');
   return user;
 }
 

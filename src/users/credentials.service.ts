@@ -85,7 +85,10 @@ export class CredentialsService<T extends Credential> {
         changes as QueryDeepPartialEntity<T>,
       );
       if (!affected)
-        throw new ConflictException({ code: 'concurrent_rotation', detail: 'It was changed meanwhile.' });
+        throw new ConflictException({
+          code: 'concurrent_rotation',
+          detail: 'The credential was changed by another request. Read it again.',
+        });
       await this.append(manager, 'authn_token_created', caller, row.id, { rotated: true });
     });
     return { ...row, ...changes };
@@ -120,6 +123,6 @@ function refuseBeyond({ scopes: ceiling, proofs }: Principal, { scopes }: Creden
   if (!scopesInclude(ceiling, scopes ?? undefined) || proofs.some(({ restricted }) => restricted))
     throw new ForbiddenException({
       code: 'limited_credential',
-      detail: 'It reaches further (in scopes, time or addresses) than the credential you sent.',
+      detail: 'It would exceed the scopes, expiry or addresses of the credential you sent.',
     });
 }

@@ -42,12 +42,12 @@ export class LogoutController {
     if (!issued.length)
       throw new BadRequestException({
         code: 'not_signed_in',
-        detail: 'What you sent is a credential of its own: it ends where it is managed.',
+        detail: 'This credential is not a session or a token. Revoke it at its own route.',
       });
     if (everywhere && caller.scopes)
       throw new ForbiddenException({
         code: 'limited_credential',
-        detail: 'Other sign-ins reach further than this one, which is limited to some scopes.',
+        detail: 'A credential limited to some scopes cannot end other sign-ins.',
       });
     if (everywhere)
       await this.dataSource.transaction(async (manager) => {

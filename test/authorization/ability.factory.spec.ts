@@ -88,7 +88,7 @@ describe('AbilityFactory', () => {
       expect.objectContaining({ response: { code: 'forbidden', detail: 'A sealed note stays as it is.' } }),
     );
     expect(() => assertCan(abilityOf(['viewer']), 'delete', new Note('bob'))).toThrow(
-      expect.objectContaining({ response: { code: 'forbidden', detail: 'No rule lets you do this.' } }),
+      expect.objectContaining({ response: { code: 'forbidden', detail: 'You are not allowed to do this.' } }),
     );
   });
 

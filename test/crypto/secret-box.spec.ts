@@ -53,7 +53,7 @@ describe('the secret box', () => {
     const sealed = box().seal('secret', 'alice');
     for (const text of [sealed, '', 'no such thing'])
       expect(() => box('totp', settings(NEW)).open(text, 'alice')).toThrow(
-        'A secret was sealed with an APP_SECRET that is no longer set.',
+        'A stored secret was encrypted with an APP_SECRET that is no longer set.',
       );
   });
 });

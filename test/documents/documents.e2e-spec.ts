@@ -183,7 +183,7 @@ describe('documents', () => {
         headers: { 'If-Match': '"1"' },
       });
       expect(body.detail).toBe(
-        'Deleting a confidential or secret document needs a second factor proved in the last 5 minutes.',
+        'Deleting a confidential or secret document requires a second factor from the last 5 minutes.',
       );
       const id = await draft();
       const classify = await bob().send('PATCH', `/documents/${id}`, {
@@ -192,7 +192,7 @@ describe('documents', () => {
       });
       expect([classify.status, classify.body.detail]).toEqual([
         403,
-        'Only an admin classifies a document above internal.',
+        'Only an admin may classify a document above internal.',
       ]);
     });
 

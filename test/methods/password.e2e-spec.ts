@@ -265,7 +265,7 @@ describe('password', () => {
 
     it.each([
       ['short', 'Must have at least 15 characters.'],
-      ['passwordpassword', 'Is one of the passwords that are guessed first.'],
+      ['passwordpassword', 'Must not be a common password.'],
       ['auth-atlas-forever', 'Must not contain the name of this service.'],
       [DEMO_PASSWORD, 'Must be another one than the current.'],
     ])('refuses a weak one, naming the field and not what was typed: %s', async (next, message) => {

@@ -6,7 +6,7 @@ const beside = { ...alone, onlyFactor: false };
 
 const LENGTH = (least: number) => `Must have at least ${least} characters.`;
 const LONG = 'May have at most 128 characters.';
-const COMMON = 'Is one of the passwords that are guessed first.';
+const COMMON = 'Must not be a common password.';
 const REPEATED = 'Must not be one character repeated.';
 const NAME = 'Must not contain the username.';
 const PRODUCT = 'Must not contain the name of this service.';

@@ -24,7 +24,7 @@ export function readCursor(key: KeyObject, cursor: string, context: string): Pos
   if (cursor !== `${text}.${expected.toString('base64url')}` || !timingSafeEqual(given, expected))
     throw new BadRequestException({
       code: 'invalid_cursor',
-      detail: 'The cursor is not one that this list gave you. Start again without it.',
+      detail: 'The cursor is invalid or belongs to another list. Start again without it.',
     });
   const [value, id] = JSON.parse(Buffer.from(text, 'base64url').toString()) as [
     Position['value'],

@@ -90,7 +90,7 @@ export class ApiKeyService {
       if (!affected)
         throw new ConflictException({
           code: 'concurrent_rotation',
-          detail: 'The key was changed meanwhile.',
+          detail: 'The credential was changed by another request. Read it again.',
         });
       await this.audit.append(manager, about(id, 'authn_token_created', caller, { rotated: true }));
     });
@@ -142,7 +142,7 @@ function refuseBeyond(caller: Principal, parent: ApiKey | null, key: Limits): vo
 const beyond = () =>
   new ForbiddenException({
     code: 'limited_credential',
-    detail: 'The key reaches further (in scopes, time or addresses) than the credential you sent.',
+    detail: 'It would exceed the scopes, expiry or addresses of the credential you sent.',
   });
 
 const about = (

@@ -97,7 +97,7 @@ export class DigestEnrolment extends HourlyCleanup {
 const target = ({ id }: Principal) => `digest:${id}`;
 
 const wrongPassword = () =>
-  new ForbiddenException({ code: 'incorrect_password', detail: 'The current password is another one.' });
+  new ForbiddenException({ code: 'incorrect_password', detail: 'The current password is incorrect.' });
 
 /** Digest has no scopes, no end and no list of addresses: nothing that has makes it, or ends it. */
 function refuseLimited(caller: Principal): void {

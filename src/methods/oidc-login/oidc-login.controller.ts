@@ -103,6 +103,6 @@ export class OidcLoginController {
 const invalid = (field: string, message: string) =>
   new BadRequestException({
     code: 'invalid_query',
-    detail: 'The query does not fit this route.',
+    detail: 'The query parameters are invalid.',
     errors: [{ field, message }],
   });

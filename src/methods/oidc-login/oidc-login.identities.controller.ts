@@ -96,7 +96,7 @@ export class OidcIdentitiesController {
     if (isLimited(caller))
       throw new ForbiddenException({
         code: 'limited_credential',
-        detail: 'It reaches further (in scopes, time or addresses) than the credential you sent.',
+        detail: 'It would exceed the scopes, expiry or addresses of the credential you sent.',
       });
     const fresh = caller.proofs.find(
       ({ method, at }) => this.issuers.names.includes(method) && Date.now() - at.getTime() < FRESH_MS,

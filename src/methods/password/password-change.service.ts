@@ -76,7 +76,7 @@ export class PasswordChange {
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
       const code = 'incorrect_password';
-      const refusal = new ForbiddenException({ code, detail: 'The current password is another one.' });
+      const refusal = new ForbiddenException({ code, detail: 'The current password is incorrect.' });
       await this.audit.recordRejection(refusal, {
         event: 'authn_login_fail',
         actor: caller,

@@ -65,7 +65,7 @@ export class PasswordController {
     if (!issuer)
       throw new UnprocessableEntityException({
         code: 'invalid_body',
-        detail: 'The body does not fit this route.',
+        detail: 'The body is invalid.',
         errors: [{ field: 'as', message: `Must be one of: ${this.issuers.names.join(', ')}.` }],
       });
     return this.login.signIn({ ...login, ...(scope && { scopes: scope }) }, name, issuer, request);

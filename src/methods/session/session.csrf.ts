@@ -40,7 +40,7 @@ export class Csrf {
   refuseForeign(request: AuthRequest): void {
     const { site, origin } = asking(request);
     const asked = { origin, site: site === 'none' ? undefined : site };
-    if (isForeign(asked, this.settings.publicUrl)) throw csrf('Another site may not sign anybody in here.');
+    if (isForeign(asked, this.settings.publicUrl)) throw csrf('Cross-site sign-in requests are rejected.');
   }
 }
 
