@@ -159,7 +159,7 @@ export class Authenticator implements OnModuleInit {
     throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat(), request));
   }
 
-  /** @throws ForbiddenException `https_required` where the route is `@Revealing()` and came over plain HTTP */
+  /** @throws ForbiddenException `https_required` where the route is `@HttpsOnly()` and came over plain HTTP */
   refuseOverHttp(handler: Function, { secure }: AuthRequest): void {
     if (this.httpsOnly && !secure && this.reflector.get(HTTPS_ONLY_ROUTE, handler)) throw httpsRequired();
   }

@@ -28,7 +28,7 @@ export interface AuthStrategy {
   challenges?(): readonly [Challenge, ...Challenge[]];
   /** True for what is sent without being asked (a cookie, a TLS certificate): it yields to anything explicit. */
   readonly ambient?: boolean;
-  /** True where whoever reads one request can sign in (a password, a cookie): see `httpsOnly` of {@link AuthModule.forRoot}. */
+  /** True where whoever reads one request can sign in (a password, a cookie): see `httpsOnly` of {@link AuthenticationModule.forRoot}. */
   readonly sendsSecret?: boolean;
   /** True where its challenge also says what a good credential lacked (RFC 6750, RFC 9470), so that its holder can get it. */
   readonly namesRequirement?: boolean;

@@ -28,7 +28,7 @@ export class User {
   @JoinColumn({ name: 'tenantId' })
   tenant?: Tenant;
 
-  /** Unique over all tenants; see {@link usernameOf} for its one spelling. */
+  /** Unique over all tenants; see {@link normalizeUsername} for its one spelling. */
   @Index({ unique: true })
   @Column({ type: 'varchar', length: 64 })
   username!: string;
