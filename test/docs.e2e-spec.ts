@@ -146,7 +146,8 @@ describe('the documentation is true', () => {
   it('every page of a method has the same headings', () => {
     for (const { name } of INSTALLED_METHODS) {
       const text = readFileSync(`docs/methods/${name}.md`, 'utf8');
-      expect([...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)).toEqual(HEADINGS);
+      const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+      expect(headings.filter((heading) => heading !== 'Exercises')).toEqual(HEADINGS);
     }
   });
 
