@@ -3,18 +3,16 @@ import { HttpAdapterHost, NestFactory } from '@nestjs/core';
 import type { INestApplication, Type } from '@nestjs/common';
 import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
-import { Authenticator, type AuthMethod } from './authentication/index.js';
-import type { Settings } from './config/index.js';
-import {
-  InputPipe,
-  NestLogger,
-  OpenApiService,
-  ProblemFilter,
-  adapterFor,
-  createLogger,
-} from './http/index.js';
-import { FailedAttempts } from './rate-limits/index.js';
-import { RefusalAudit } from './audit/index.js';
+import { Authenticator } from './authentication/authenticator.js';
+import type { AuthMethod } from './authentication/method.js';
+import type { Settings } from './config/settings.js';
+import { InputPipe } from './http/input.pipe.js';
+import { NestLogger, createLogger } from './http/logger.js';
+import { OpenApiService } from './http/openapi.service.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { adapterFor } from './http/adapters.js';
+import { FailedAttempts } from './rate-limits/failed-attempts.service.js';
+import { RefusalAudit } from './audit/refusal-events.js';
 
 /**
  * The whole application, not yet listening. Tests use it too.

@@ -3,8 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
 import { INSTALLED_METHODS } from './app.module.js';
 import { demoCurl } from './authorization-server/index.js';
-import { Settings, startupErrorText } from './config/index.js';
-import { welcomeText } from './demo/index.js';
+import { Settings } from './config/settings.js';
+import { startupErrorText } from './config/startup-error.js';
+import { welcomeText } from './demo/welcome.js';
 
 async function start(): Promise<void> {
   const settings = Settings.from(process.env);

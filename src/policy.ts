@@ -1,6 +1,6 @@
-import { AuditEvent } from './audit/index.js';
-import type { Policy, Rules } from './authorization/index.js';
-import { SECOND_FACTOR, type Principal } from './authentication/index.js';
+import { AuditEvent } from './audit/audit-event.entity.js';
+import type { Policy, Rules } from './authorization/rules.js';
+import { SECOND_FACTOR, type Principal } from './authentication/principal.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
 
 const CONTENT = ['title', 'body', 'notes', 'status', 'classification'];

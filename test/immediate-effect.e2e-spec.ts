@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { User } from '../src/users/index.js';
+import { User } from '../src/users/user.entity.js';
 import { allContracts, send } from './support/contracts.js';
 import type { Credential, Running } from './method.contract.js';
 import { startProcesses, type Processes } from './support/processes.js';

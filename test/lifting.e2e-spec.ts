@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { INSTALLED_METHODS } from '../src/app.module.js';
-import type { AuthMethod } from '../src/authentication/index.js';
+import type { AuthMethod } from '../src/authentication/method.js';
 import { freshDatabase } from './support/app.js';
 import { challengePattern, contractOf } from './support/contracts.js';
 import { CALLER, PAGE, appModule, withHelpers, withKernel } from './support/copies/blank.js';

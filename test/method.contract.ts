@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get, UseGuards, type CanActivate, type Type } from '@nestjs/common';
-import { Public, Caller, type MethodName, type Principal } from '../src/authentication/index.js';
-import { User } from '../src/users/index.js';
+import { Public, Caller } from '../src/authentication/plan.js';
+import type { MethodName, Principal } from '../src/authentication/principal.js';
+import { User } from '../src/users/user.entity.js';
 import { boot, client, type Booted } from './support/app.js';
 import { challengePattern, send } from './support/contracts.js';
 

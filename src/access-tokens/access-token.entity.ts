@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import type { Actor } from '../authentication/index.js';
-import { DATE_COLUMN } from '../database/index.js';
-import { User } from '../users/index.js';
+import type { Actor } from '../authentication/principal.js';
+import { DATE_COLUMN } from '../database/columns.js';
+import { User } from '../users/user.entity.js';
 
 /** What is kept of an access token that this server's authorization server has issued: it is good for as long as this stands. */
 @Entity('access_tokens')

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { CryptoModule } from '../crypto/index.js';
-import type { Schema } from '../database/index.js';
+import { CryptoModule } from '../crypto/crypto.module.js';
+import type { Schema } from '../database/data-source.js';
 import { AccessToken } from './access-token.entity.js';
 import { AccessTokens1700000406000 } from './access-tokens.migration.js';
 import { AccessTokensCleanup } from './access-tokens.cleanup.js';

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
-import { unverifiedIssuer, tlsCertificate, type AuthRequest } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
+import { unverifiedIssuer } from '../authentication/bearer.js';
+import { tlsCertificate } from '../authentication/client-certificate.js';
+import type { AuthRequest } from '../authentication/request.js';
+import { Settings } from '../config/settings.js';
 import type { Claims } from './claims.js';
 import { TrustedIssuerTokens } from './trusted-issuer-tokens.service.js';
 import { OwnTokens } from './own-tokens.service.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Actor } from '../authentication/index.js';
+import type { Actor } from '../authentication/principal.js';
 import { documentAccess } from './document-access.js';
 
 /** Seconds by which the clock of whoever issued a token may be ahead of this one's. */

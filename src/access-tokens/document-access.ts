@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { AuthorizationDetail } from '../authentication/index.js';
+import type { AuthorizationDetail } from '../authentication/principal.js';
 import { DOCUMENT_ACTIONS } from '../permissions.js';
 
 /** An authorization detail of type `document` (RFC 9396), as it is asked for and as tokens carry it. */

@@ -1,6 +1,8 @@
 import { Controller, Get, Header, Inject } from '@nestjs/common';
-import { Authenticator, AUTH_METHODS, Public, type AuthMethod } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
+import { Authenticator, AUTH_METHODS } from '../authentication/authenticator.js';
+import { Public } from '../authentication/plan.js';
+import type { AuthMethod } from '../authentication/method.js';
+import { Settings } from '../config/settings.js';
 import { SCOPES } from '../permissions.js';
 
 /**

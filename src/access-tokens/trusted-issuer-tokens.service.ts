@@ -3,9 +3,11 @@ import { compactVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { createHash, type KeyObject } from 'node:crypto';
 import { DataSource } from 'typeorm';
-import { unverifiedIssuer } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
-import { USER_COLUMNS, userFromRow, normalizeUsername, type User, type UserRow } from '../users/index.js';
+import { unverifiedIssuer } from '../authentication/bearer.js';
+import { Settings } from '../config/settings.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../users/user-row.js';
+import { normalizeUsername } from '../users/username.js';
+import type { User } from '../users/user.entity.js';
 import { readClaims, validityFault, type Claims } from './claims.js';
 import { discoverKeys } from './discovery.js';
 import { Introspection } from './introspection.js';
@@ -13,7 +15,7 @@ import { trustedIssuers, type TrustedIssuer } from './trusted-issuers.config.js'
 import { KeySet, type Algorithm } from './key-set.js';
 import { RemoteFailure } from './remote-json.js';
 import { invalidToken, type Source } from './verified-token.js';
-import { readJws } from '../crypto/index.js';
+import { readJws } from '../crypto/jws.js';
 
 const LONGEST = 8_192;
 const REMEMBERED = 10_000;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { InvalidSettings, jsonSetting, type Settings } from '../config/index.js';
+import { InvalidSettings, type Settings } from '../config/settings.js';
+import { jsonSetting } from '../config/json.js';
 import { ALGORITHMS } from './key-set.js';
 import { SCOPES } from '../permissions.js';
 

@@ -1,12 +1,13 @@
+import { BadCredential } from '../authentication/challenge.js';
 import {
-  BadCredential,
   SECOND_FACTOR,
   type Actor,
   type AuthorizationDetail,
   type MethodName,
   type Principal,
-} from '../authentication/index.js';
-import { principalOf, type User } from '../users/index.js';
+} from '../authentication/principal.js';
+import { principalOf } from '../users/principal-of.js';
+import type { User } from '../users/user.entity.js';
 import type { Claims } from './claims.js';
 import { SCOPE_OF_ACTION } from './document-access.js';
 import { isScope } from '../permissions.js';

@@ -1,6 +1,6 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
-import type { AuditEventName } from '../authentication/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
+import type { AuditEventName } from '../authentication/ports.js';
 
 /** PostgreSQL hands out 64-bit numbers as text; these stay far below 2^53. */
 const NUMBER = { to: (value: number) => value, from: Number };

@@ -1,14 +1,14 @@
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { isIP } from 'node:net';
 import { DataSource, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
-import type { AuditEntry, AuditPort } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
-import { DerivedKeys } from '../crypto/index.js';
-import { isPostgres } from '../database/index.js';
+import type { AuditEntry, AuditPort } from '../authentication/ports.js';
+import { Settings } from '../config/settings.js';
+import { DerivedKeys } from '../crypto/derived-keys.js';
+import { isPostgres } from '../database/columns.js';
 import { AuditEvent, AuditHead } from './audit-event.entity.js';
 import { EventQueue } from './event-queue.js';
 import { eventHash, type PendingEvent, type UnhashedEvent } from './hash-chain.js';
-import { requestContext } from '../http/index.js';
+import { requestContext } from '../http/request-context.js';
 
 /** Writes down what was done, in a chain that shows whether anything was altered or taken out. */
 @Injectable()

@@ -2,19 +2,17 @@ import { Controller, Get, Query } from '@nestjs/common';
 import type { KeyObject } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import {
-  Ability,
-  Can,
-  accessibleBy,
-  readCursor,
-  writeCursor,
-  type AppAbility,
-} from '../authorization/index.js';
+import { Ability, Can } from '../authorization/can.guard.js';
+import { accessibleBy } from '../authorization/sql/accessible-by.js';
+import { readCursor, writeCursor } from '../authorization/sql/cursor.js';
+import type { AppAbility } from '../authorization/rules.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
-import { Caller, type Principal, AUDIT_EVENTS } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
-import { deriveKey } from '../crypto/index.js';
+import { Caller } from '../authentication/plan.js';
+import type { Principal } from '../authentication/principal.js';
+import { AUDIT_EVENTS } from '../authentication/ports.js';
+import { Settings } from '../config/settings.js';
+import { deriveKey } from '../crypto/derived-keys.js';
 
 const Listing = z.strictObject({
   limit: z

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
 
 const text = (name: string, length: number, isNullable = true) => ({
   name,

@@ -1,5 +1,5 @@
 import { Global, Module } from '@nestjs/common';
-import type { Schema } from '../database/index.js';
+import type { Schema } from '../database/data-source.js';
 import { AuditController } from './audit.controller.js';
 import { AuditEvent, AuditHead } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';

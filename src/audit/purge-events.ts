@@ -1,5 +1,5 @@
 import { LessThanOrEqual, MoreThanOrEqual, LessThan, type DataSource } from 'typeorm';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
 import type { Anchor } from './verify-chain.js';

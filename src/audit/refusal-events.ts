@@ -1,11 +1,9 @@
 import { HttpException, Injectable } from '@nestjs/common';
-import {
-  Unauthenticated,
-  type AuditEventName,
-  type Principal,
-  type RejectionListener,
-} from '../authentication/index.js';
-import { problemOf, requestContext } from '../http/index.js';
+import { Unauthenticated } from '../authentication/challenge.js';
+import type { AuditEventName, RejectionListener } from '../authentication/ports.js';
+import type { Principal } from '../authentication/principal.js';
+import { problemOf } from '../http/problem.js';
+import { requestContext } from '../http/request-context.js';
 import { AuditLog } from './audit-log.service.js';
 
 const EVENT_BY_STATUS: Readonly<Record<number, AuditEventName>> = {

@@ -1,6 +1,6 @@
 import { MoreThan, type DataSource } from 'typeorm';
-import type { Settings } from '../config/index.js';
-import { DerivedKeys } from '../crypto/index.js';
+import type { Settings } from '../config/settings.js';
+import { DerivedKeys } from '../crypto/derived-keys.js';
 import { AuditEvent, AuditHead } from './audit-event.entity.js';
 import { eventHash } from './hash-chain.js';
 

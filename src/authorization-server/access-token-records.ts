@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, MoreThan } from 'typeorm';
-import { AccessToken, idOf } from '../access-tokens/index.js';
+import { AccessToken, idOf } from '../access-tokens/access-token.entity.js';
 import type { Issuance } from './issuance.js';
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */

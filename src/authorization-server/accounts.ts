@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Account } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { User } from '../users/index.js';
+import { User } from '../users/user.entity.js';
 
 /** The accounts, as the engine knows them: those of people. */
 @Injectable()

@@ -1,5 +1,5 @@
 import { errors, interactionPolicy, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
-import { SECOND_FACTOR } from '../authentication/index.js';
+import { SECOND_FACTOR } from '../authentication/principal.js';
 
 /** What a password proves: the `acr` of a sign-in at our pages. */
 export const PASSWORD_ACR = 'pwd';

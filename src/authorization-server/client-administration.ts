@@ -1,8 +1,9 @@
 import { Injectable, UnprocessableEntityException } from '@nestjs/common';
 import type { ClientMetadata } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { type Principal, AuditPort } from '../authentication/index.js';
-import { User } from '../users/index.js';
+import type { Principal } from '../authentication/principal.js';
+import { AuditPort } from '../authentication/ports.js';
+import { User } from '../users/user.entity.js';
 import { OauthClient } from './client.entity.js';
 import { Clients } from './clients.js';
 import { Engine } from './engine.js';

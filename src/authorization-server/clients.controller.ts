@@ -12,7 +12,8 @@ import {
 } from '@nestjs/common';
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
-import { Caller, SelfService, isLimited, type Principal } from '../authentication/index.js';
+import { Caller, SelfService } from '../authentication/plan.js';
+import { isLimited, type Principal } from '../authentication/principal.js';
 import { ClientAdministration } from './client-administration.js';
 
 /** RFC 7591's metadata, which the engine validates, and whose account the client is when it calls in its own name. */

@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { ClientMetadata } from 'oidc-provider';
-import { Settings } from '../config/index.js';
-import { DemoData } from '../database/index.js';
+import { Settings } from '../config/settings.js';
+import { DemoData } from '../database/demo-data.service.js';
 import { OauthClient } from './client.entity.js';
 import { Clients } from './clients.js';
 import { JWT_BEARER } from './grants/jwt-bearer.js';

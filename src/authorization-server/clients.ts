@@ -2,9 +2,9 @@ import { Injectable, Logger } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, type EntityManager } from 'typeorm';
-import { AccessToken } from '../access-tokens/index.js';
-import { Settings } from '../config/index.js';
-import { SecretBox } from '../crypto/index.js';
+import { AccessToken } from '../access-tokens/access-token.entity.js';
+import { Settings } from '../config/settings.js';
+import { SecretBox } from '../crypto/secret-box.js';
 import { OauthClient } from './client.entity.js';
 import { OauthRecord } from './record.entity.js';
 

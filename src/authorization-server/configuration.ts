@@ -1,5 +1,5 @@
 import type { Configuration, JWKS } from 'oidc-provider';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import type { Accounts } from './accounts.js';
 import { signingIn } from './acr.js';
 import { backchannelLifetime, ciba } from './ciba.js';

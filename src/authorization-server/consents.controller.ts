@@ -1,5 +1,6 @@
 import { Controller, Delete, Get, HttpCode, Param } from '@nestjs/common';
-import { Caller, SelfService, type Principal } from '../authentication/index.js';
+import { Caller, SelfService } from '../authentication/plan.js';
+import type { Principal } from '../authentication/principal.js';
 import { Consents } from './consents.js';
 
 @Controller('consents')

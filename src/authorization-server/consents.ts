@@ -1,7 +1,8 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import type { Grant } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { type Principal, AuditPort } from '../authentication/index.js';
+import type { Principal } from '../authentication/principal.js';
+import { AuditPort } from '../authentication/ports.js';
 import { heldBy } from './asked-scopes.js';
 import { OauthClient } from './client.entity.js';
 import { endConsent } from './endings.js';

@@ -1,6 +1,6 @@
 import type { Configuration } from 'oidc-provider';
-import type { Settings } from '../config/index.js';
-import { DerivedKeys } from '../crypto/index.js';
+import type { Settings } from '../config/settings.js';
+import { DerivedKeys } from '../crypto/derived-keys.js';
 
 /**
  * The cookies of the pages, all signed. Over HTTPS their names have the prefixes that keep a neighbouring domain and plain

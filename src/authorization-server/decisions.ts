@@ -1,6 +1,6 @@
 import { ConflictException, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { User } from '../users/index.js';
+import { User } from '../users/user.entity.js';
 import {
   askedOf,
   beyondScopesOf,
@@ -16,7 +16,7 @@ import { formsTo } from './pages/forms-to.js';
 import type { Page } from './pages/layout.js';
 import { nameOf } from './pages/show.js';
 import { claimInWords, detailInWords, inWords } from './scopes.js';
-import { AuditPort } from '../authentication/index.js';
+import { AuditPort } from '../authentication/ports.js';
 
 /** What people let applications do. */
 @Injectable()

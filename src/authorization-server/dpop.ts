@@ -1,6 +1,6 @@
 import type { Configuration } from 'oidc-provider';
-import type { Settings } from '../config/index.js';
-import { DerivedKeys } from '../crypto/index.js';
+import type { Settings } from '../config/settings.js';
+import { DerivedKeys } from '../crypto/derived-keys.js';
 
 /**
  * Tokens that are bound to a key of the client's (RFC 9449). Every answer to a proof hands out a nonce, for whoever wants to

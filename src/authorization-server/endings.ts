@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Not, type EntityManager, type FindOptionsWhere } from 'typeorm';
-import { AccessToken } from '../access-tokens/index.js';
+import { AccessToken } from '../access-tokens/access-token.entity.js';
 import { OauthRecord } from './record.entity.js';
 
 /** The name of a record's row. */

@@ -1,14 +1,12 @@
 import { All, Controller, Get, Req, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
+import { CurrentRequest, Public, Consumes } from '../authentication/plan.js';
 import {
-  CurrentRequest,
-  Public,
-  Consumes,
   rawExchange,
   type AdapterRequest,
   type AdapterResponse,
   type AuthRequest,
-} from '../authentication/index.js';
+} from '../authentication/request.js';
 import { Engine } from './engine.js';
 
 /** Everything below `/oidc` is the engine's to answer, and so are the documents that are looked for beside it. */

@@ -1,4 +1,4 @@
-import { requestContext, type RequestContext } from '../http/index.js';
+import { requestContext, type RequestContext } from '../http/request-context.js';
 
 const seen = new WeakMap<RequestContext, Map<string, number>>();
 

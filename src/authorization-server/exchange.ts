@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import type { AuthRequest } from '../authentication/index.js';
-import type { Settings } from '../config/index.js';
+import type { AuthRequest } from '../authentication/request.js';
+import type { Settings } from '../config/settings.js';
 
 const incoming = new WeakMap<IncomingMessage, AuthRequest>();
 

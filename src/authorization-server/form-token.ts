@@ -1,9 +1,9 @@
 import { ForbiddenException, Injectable } from '@nestjs/common';
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Interaction } from 'oidc-provider';
-import type { AuthRequest } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
-import { DerivedKeys } from '../crypto/index.js';
+import type { AuthRequest } from '../authentication/request.js';
+import { Settings } from '../config/settings.js';
+import { DerivedKeys } from '../crypto/derived-keys.js';
 
 type Asked = Pick<Interaction, 'uid' | 'prompt' | 'session'>;
 

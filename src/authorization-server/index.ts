@@ -1,4 +1,4 @@
-import type { Schema } from '../database/index.js';
+import type { Schema } from '../database/data-source.js';
 import { demoSecret } from './clients.demo.js';
 import { OauthClient } from './client.entity.js';
 import { OauthRecord } from './record.entity.js';

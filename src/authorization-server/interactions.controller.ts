@@ -13,15 +13,8 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { z } from 'zod';
-import {
-  CurrentRequest,
-  Public,
-  HttpsOnly,
-  Consumes,
-  type AdapterRequest,
-  type AdapterResponse,
-  type AuthRequest,
-} from '../authentication/index.js';
+import { CurrentRequest, Public, HttpsOnly, Consumes } from '../authentication/plan.js';
+import type { AdapterRequest, AdapterResponse, AuthRequest } from '../authentication/request.js';
 import { Decisions } from './decisions.js';
 import { FormToken } from './form-token.js';
 import { Interactions, type Pending } from './interactions.js';

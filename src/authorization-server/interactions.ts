@@ -7,8 +7,8 @@ import {
   type AdapterRequest,
   type AdapterResponse,
   type AuthRequest,
-} from '../authentication/index.js';
-import { Settings } from '../config/index.js';
+} from '../authentication/request.js';
+import { Settings } from '../config/settings.js';
 import { Engine } from './engine.js';
 import { forEngine } from './exchange.js';
 

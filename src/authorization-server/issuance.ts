@@ -1,8 +1,8 @@
 import { errors, type AdapterPayload } from 'oidc-provider';
 import { IsNull, Not, type DataSource, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
-import { AccessToken } from '../access-tokens/index.js';
-import { isPostgres } from '../database/index.js';
-import { User } from '../users/index.js';
+import { AccessToken } from '../access-tokens/access-token.entity.js';
+import { isPostgres } from '../database/columns.js';
+import { User } from '../users/user.entity.js';
 import { ENDED, digestOf } from './endings.js';
 import { exchangedFor } from './grants/exchanged-for.js';
 import { OauthRecord } from './record.entity.js';

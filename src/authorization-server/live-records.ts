@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, IsNull, MoreThan, Not } from 'typeorm';
-import { Settings } from '../config/index.js';
-import { SecretBox } from '../crypto/index.js';
+import { Settings } from '../config/settings.js';
+import { SecretBox } from '../crypto/secret-box.js';
 import { ENDED } from './endings.js';
 import { OauthRecord } from './record.entity.js';
 

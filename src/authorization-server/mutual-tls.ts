@@ -1,8 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
-import { tlsCertificate } from '../authentication/index.js';
-import type { Settings } from '../config/index.js';
+import { tlsCertificate } from '../authentication/client-certificate.js';
+import type { Settings } from '../config/settings.js';
 import { subjectIs, verifiedBy } from './certificates.js';
 import { incomingOf } from './exchange.js';
 import { serverConfig } from './server.config.js';

@@ -1,5 +1,5 @@
 import type { Configuration } from 'oidc-provider';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 
 /**
  * What the engine fetches or tells: the keys of clients that say where theirs are, and who has signed out. It gives up after

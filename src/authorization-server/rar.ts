@@ -6,8 +6,8 @@ import {
   type KoaContextWithOIDC,
   type RichAuthorizationRequestsActiveConfiguration,
 } from 'oidc-provider';
-import { SCOPE_OF_ACTION, documentAccess } from '../access-tokens/index.js';
-import type { AuthorizationDetail as GrantedDetail } from '../authentication/index.js';
+import { SCOPE_OF_ACTION, documentAccess } from '../access-tokens/document-access.js';
+import type { AuthorizationDetail as GrantedDetail } from '../authentication/principal.js';
 import { isScope } from '../permissions.js';
 
 const LONGEST = 4_096;

@@ -1,7 +1,7 @@
 import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeorm';
-import type { SecretBox } from '../crypto/index.js';
-import { User } from '../users/index.js';
+import type { SecretBox } from '../crypto/secret-box.js';
+import { User } from '../users/user.entity.js';
 import { ENDED, digestOf, end, endConsent } from './endings.js';
 import { inThisRequest } from './epochs.js';
 import { OauthRecord } from './record.entity.js';

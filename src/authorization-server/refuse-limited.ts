@@ -1,5 +1,5 @@
 import { ForbiddenException } from '@nestjs/common';
-import { isLimited, type Principal } from '../authentication/index.js';
+import { isLimited, type Principal } from '../authentication/principal.js';
 
 /**
  * What an application was given says nothing of what it may do with what others were given. Neither lets in, nor sees, nor

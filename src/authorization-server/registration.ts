@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
-import type { ReplayStore } from '../crypto/index.js';
+import type { ReplayStore } from '../crypto/replay-store.service.js';
 import type { ClientModel } from './client-model.js';
 
 /** The name of what every registration has to satisfy, the first and each that changes it. */

@@ -1,5 +1,5 @@
 import type { Adapter } from 'oidc-provider';
-import type { ReplayStore } from '../crypto/index.js';
+import type { ReplayStore } from '../crypto/replay-store.service.js';
 
 const AN_HOUR = 60 * 60_000;
 

@@ -1,5 +1,5 @@
 import { errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { isScope } from '../permissions.js';
 
 /** Seconds. Short, though a token dies with its row anyway: other resource servers may not read the database. */

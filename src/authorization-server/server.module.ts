@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
-import { AccessTokensModule } from '../access-tokens/index.js';
-import { CryptoModule } from '../crypto/index.js';
-import { PasswordsModule } from '../passwords/index.js';
+import { AccessTokensModule } from '../access-tokens/access-tokens.module.js';
+import { CryptoModule } from '../crypto/crypto.module.js';
+import { PasswordsModule } from '../passwords/passwords.module.js';
 import { Accounts } from './accounts.js';
 import { ClientsDemo } from './clients.demo.js';
 import { ClientAdministration } from './client-administration.js';

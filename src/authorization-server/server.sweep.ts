@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, IsNull, LessThan } from 'typeorm';
-import { HourlyCleanup } from '../database/index.js';
+import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { ENDED } from './endings.js';
 import { OauthRecord } from './record.entity.js';
 

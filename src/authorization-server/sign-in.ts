@@ -1,8 +1,9 @@
 import { HttpException, Injectable } from '@nestjs/common';
 import type { InteractionResults } from 'oidc-provider';
-import { BadCredential, AuditPort } from '../authentication/index.js';
-import { PasswordsService } from '../passwords/index.js';
-import type { User } from '../users/index.js';
+import { BadCredential } from '../authentication/challenge.js';
+import { AuditPort } from '../authentication/ports.js';
+import { PasswordsService } from '../passwords/passwords.service.js';
+import type { User } from '../users/user.entity.js';
 import { PASSWORD_ACR } from './acr.js';
 
 /** What the engine is to know of a sign-in. */

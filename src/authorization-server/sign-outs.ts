@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { User } from '../users/index.js';
-import { AuditPort } from '../authentication/index.js';
+import { User } from '../users/user.entity.js';
+import { AuditPort } from '../authentication/ports.js';
 
 /** Writes down who has signed out: of everything here, or of one application. */
 @Injectable()

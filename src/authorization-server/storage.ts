@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { AccessToken, Adapter, ClientCredentials, JWTStructured } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { idOf } from '../access-tokens/index.js';
-import { Settings } from '../config/index.js';
-import { ReplayStore, type SecretBox } from '../crypto/index.js';
+import { idOf } from '../access-tokens/access-token.entity.js';
+import { Settings } from '../config/settings.js';
+import { ReplayStore } from '../crypto/replay-store.service.js';
+import type { SecretBox } from '../crypto/secret-box.js';
 import { AccessTokenRecords } from './access-token-records.js';
 import { Clients } from './clients.js';
 import { CodeGuesses } from './grants/code-guesses.js';

@@ -1,6 +1,6 @@
 import { parse, stringify } from 'node:querystring';
 import { createLocalJWKSet, jwtVerify } from 'jose';
-import type { SigningKeys } from '../crypto/index.js';
+import type { SigningKeys } from '../crypto/signing-keys.service.js';
 
 /** Where a token is asked about, or ended: RFC 7662 and RFC 7009. */
 const ABOUT_TOKENS = ['/token/introspection', '/token/revocation'];

@@ -1,7 +1,8 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { Unauthenticated, AuditPort } from '../authentication/index.js';
+import { Unauthenticated } from '../authentication/challenge.js';
+import { AuditPort } from '../authentication/ports.js';
 import { incomingOf } from './exchange.js';
 
 /** The engine's events for a request that it has refused. */

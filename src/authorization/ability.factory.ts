@@ -1,6 +1,7 @@
 import { AbilityBuilder, createMongoAbility } from '@casl/ability';
 import { Inject, Injectable, type Type } from '@nestjs/common';
-import type { Requirement, Principal } from '../authentication/index.js';
+import type { Requirement } from '../authentication/challenge.js';
+import type { Principal } from '../authentication/principal.js';
 import { scopesAllowing, limitRuleToDetails, limitRuleToScopes } from './scope-limits.js';
 import { assertTranslatable, conditionsMatcher } from './sql/conditions.js';
 import { setRemedy } from './remedy.js';

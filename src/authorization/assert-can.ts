@@ -1,5 +1,5 @@
 import { ForbiddenException, UnprocessableEntityException } from '@nestjs/common';
-import { InsufficientCredential } from '../authentication/index.js';
+import { InsufficientCredential } from '../authentication/challenge.js';
 import { remedyFor } from './remedy.js';
 import type { Action, AppAbility, Subject } from './rules.js';
 

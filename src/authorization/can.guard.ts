@@ -8,7 +8,9 @@ import {
   type Type,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { AUTHENTICATE, PUBLIC, SELF_SERVICE, callerOf, rawRequest } from '../authentication/index.js';
+import { AUTHENTICATE, PUBLIC, SELF_SERVICE } from '../authentication/plan.js';
+import { callerOf } from '../authentication/caller.js';
+import { rawRequest } from '../authentication/request.js';
 import { AbilityFactory } from './ability.factory.js';
 import type { Action, AppAbility } from './rules.js';
 import { assertCan } from './assert-can.js';

@@ -1,4 +1,4 @@
-import type { Requirement } from '../authentication/index.js';
+import type { Requirement } from '../authentication/challenge.js';
 import type { AppAbility } from './rules.js';
 
 type Asked = Parameters<AppAbility['can']>;

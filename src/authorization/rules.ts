@@ -1,12 +1,7 @@
 import type { AbilityBuilder, MongoAbility } from '@casl/ability';
 import type { Type } from '@nestjs/common';
-import type {
-  AuthorizationDetailTypes,
-  Principal,
-  Requirement,
-  Role,
-  Scope,
-} from '../authentication/index.js';
+import type { AuthorizationDetailTypes, Principal, Role, Scope } from '../authentication/principal.js';
+import type { Requirement } from '../authentication/challenge.js';
 
 /**
  * What can be done to a subject. `update` asks about the row as it stands, `set` about the row as it would become

@@ -1,4 +1,4 @@
-import type { Principal } from '../authentication/index.js';
+import type { Principal } from '../authentication/principal.js';
 import type { Action, Policy, RawRule } from './rules.js';
 
 /** What scopes leave of a rule that grants; all of it where there is no ceiling. */

@@ -1,4 +1,5 @@
-import { purgeEvents, verifyChain, type Anchor } from '../audit/index.js';
+import { purgeEvents } from '../audit/purge-events.js';
+import { verifyChain, type Anchor } from '../audit/verify-chain.js';
 import { runCommand, type Command } from './command.js';
 
 const USAGE = `npm run audit -- verify [seq:hash]     walks the chain; the anchor is a head that it printed earlier

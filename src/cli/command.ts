@@ -1,7 +1,8 @@
 import type { DataSource } from 'typeorm';
 import { INSTALLED_METHODS, schemaOf } from '../app.module.js';
-import { Settings, startupErrorText } from '../config/index.js';
-import { dataSourceOptions, openDataSource } from '../database/index.js';
+import { Settings } from '../config/settings.js';
+import { startupErrorText } from '../config/startup-error.js';
+import { dataSourceOptions, openDataSource } from '../database/data-source.js';
 
 /** @returns what there is to say, and whether all is well */
 export type Command = (

@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
-import { AuditLog } from '../audit/index.js';
+import { AuditLog } from '../audit/audit-log.service.js';
 import { runCommand, type Command } from './command.js';
-import { SigningKeys } from '../crypto/index.js';
+import { SigningKeys } from '../crypto/signing-keys.service.js';
 
 const USAGE = `npm run keys -- rotate                 publishes the next signing key, which takes over in ten minutes
 npm run keys -- replace-compromised    a new key takes over now; nothing that another has signed is good any more`;

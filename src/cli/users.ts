@@ -1,10 +1,11 @@
 import { text } from 'node:stream/consumers';
 import type { DataSource } from 'typeorm';
-import { AuditLog } from '../audit/index.js';
-import type { Role } from '../authentication/index.js';
+import { AuditLog } from '../audit/audit-log.service.js';
+import type { Role } from '../authentication/principal.js';
 import { runCommand, type Command } from './command.js';
-import { addAccount, setPassword } from '../passwords/index.js';
-import { changeRoles, disableAccount } from '../users/index.js';
+import { addAccount } from '../passwords/add-account.js';
+import { setPassword } from '../passwords/set-password.js';
+import { changeRoles, disableAccount } from '../users/change-account.js';
 import { ROLES } from '../permissions.js';
 
 const USAGE = `npm run users -- add <tenant> <username> <role>…    makes an account; the password comes on standard input

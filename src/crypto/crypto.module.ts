@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import type { Schema } from '../database/index.js';
+import type { Schema } from '../database/data-source.js';
 import { ReplayStore, UsedValue } from './replay-store.service.js';
 import { UsedOnce1700000303000 } from './replay-store.migration.js';
 import { SigningKey } from './signing-key.entity.js';

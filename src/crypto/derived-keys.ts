@@ -1,5 +1,5 @@
 import { createHash, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 
 /**
  * A 256-bit key for one purpose (HKDF, RFC 5869). Keys of different purposes say nothing about each other or about

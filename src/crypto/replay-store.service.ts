@@ -1,7 +1,7 @@
 import { Injectable, ServiceUnavailableException } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { Column, DataSource, Entity, Index, LessThan, PrimaryColumn } from 'typeorm';
-import { HourlyCleanup } from '../database/index.js';
+import { HourlyCleanup } from '../database/hourly-cleanup.js';
 
 /** Something that was used and may not be used again: a nonce, the id of a token. */
 @Entity('used_once')

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { DerivedKeys } from './derived-keys.js';
 
 const [IV, TAG] = [12, 16];

@@ -1,5 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
 
 /**
  * A key that signs tokens. Its state follows from its moments: *next* until `activeFrom`, so that everybody has

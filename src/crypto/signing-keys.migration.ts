@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
 
 export class SigningKeys1700000302000 implements MigrationInterface {
   name = 'SigningKeys1700000302000';

@@ -13,7 +13,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { DataSource, IsNull, LessThan, LessThanOrEqual, MoreThan, type EntityManager } from 'typeorm';
-import { Settings } from '../config/index.js';
+import { Settings } from '../config/settings.js';
 import { SecretBox } from './secret-box.js';
 import { SigningKey } from './signing-key.entity.js';
 

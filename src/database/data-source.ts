@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Type } from '@nestjs/common';
 import { DataSource, type DataSourceOptions } from 'typeorm';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { isPostgres } from './columns.js';
 import { sqliteDriver } from './sqlite-driver.js';
 import { serializeTransactions } from './sqlite-transactions.js';

@@ -1,7 +1,7 @@
 import { Global, Module, type DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { DataSource, DataSourceOptions } from 'typeorm';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { dataSourceOptions, openDataSource, type Schema } from './data-source.js';
 import { DemoData, DemoPart } from './demo-data.service.js';
 import { LastUsed } from './last-used.service.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
-import { Settings } from '../config/index.js';
+import { Settings } from '../config/settings.js';
 
 /** The demo's tenants, accounts and password are published: they never exist in production. */
 export const DEMO_PASSWORD = 'correct-horse-battery-staple';

@@ -1,14 +1,7 @@
 import { Controller, Get, type Type } from '@nestjs/common';
-import {
-  Authenticate,
-  Caller,
-  SelfService,
-  allOf,
-  anyOf,
-  type AuthMethod,
-  type MethodName,
-  type Principal,
-} from '../authentication/index.js';
+import { Authenticate, Caller, SelfService, allOf, anyOf } from '../authentication/plan.js';
+import type { AuthMethod } from '../authentication/method.js';
+import type { MethodName, Principal } from '../authentication/principal.js';
 
 /** By name only: any of them may be removed, and then the routes that need it are not there. */
 const [MTLS, JWT, HMAC] = ['mtls', 'jwt', 'hmac'] as MethodName[] as [MethodName, MethodName, MethodName];

@@ -1,5 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import type { AuthMethod } from '../authentication/index.js';
+import type { AuthMethod } from '../authentication/method.js';
 import { combinedControllers } from './combined.controller.js';
 import { MeController } from './me.controller.js';
 

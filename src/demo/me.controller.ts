@@ -1,13 +1,8 @@
 import { Controller, Get, Inject } from '@nestjs/common';
-import {
-  Authenticator,
-  Caller,
-  AUTH_METHODS,
-  Public,
-  SelfService,
-  type AuthMethod,
-  type Principal,
-} from '../authentication/index.js';
+import { Authenticator, AUTH_METHODS } from '../authentication/authenticator.js';
+import { Caller, Public, SelfService } from '../authentication/plan.js';
+import type { AuthMethod } from '../authentication/method.js';
+import type { Principal } from '../authentication/principal.js';
 
 @Controller()
 export class MeController {

@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../authentication/index.js';
+import type { AuthMethod } from '../authentication/method.js';
 
 /**
  * The text printed at start: one command for each method that works with curl alone.

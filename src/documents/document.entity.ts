@@ -1,6 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, OneToMany, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
-import { Tenant, User } from '../users/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
+import { Tenant, User } from '../users/user.entity.js';
 
 export const STATUSES = ['draft', 'published', 'archived'] as const;
 /** From the least to the most guarded. */

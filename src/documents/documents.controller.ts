@@ -14,8 +14,10 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
-import { Ability, Can, type AppAbility } from '../authorization/index.js';
-import { Caller, type Principal } from '../authentication/index.js';
+import { Ability, Can } from '../authorization/can.guard.js';
+import type { AppAbility } from '../authorization/rules.js';
+import { Caller } from '../authentication/plan.js';
+import type { Principal } from '../authentication/principal.js';
 import { CLASSIFICATIONS, Document, LEVELS, STATUSES } from './document.entity.js';
 import { DocumentsService } from './documents.service.js';
 import { etagOf } from './preconditions.js';

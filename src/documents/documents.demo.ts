@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../database/index.js';
+import { DemoData } from '../database/demo-data.service.js';
 import { CLASSIFICATIONS, Document, DocumentShare, STATUSES } from './document.entity.js';
 
 /** A document of every status and classification for each of the demo's writers; the id says which it is. */

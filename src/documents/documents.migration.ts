@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
 
 const id = (name: string, isPrimary = false) => ({ name, type: 'varchar', length: '36', isPrimary });
 const reference = (column: string, table: string, onDelete?: 'CASCADE') => ({

@@ -6,22 +6,16 @@ import {
 } from '@nestjs/common';
 import { randomUUID, type KeyObject } from 'node:crypto';
 import { DataSource, type EntityManager, type SelectQueryBuilder } from 'typeorm';
-import {
-  accessibleBy,
-  accessiblePage,
-  assertCan,
-  assertFieldsWritable,
-  assertNewValues,
-  readCursor,
-  onlyAccessible,
-  writeCursor,
-  type Action,
-  type AppAbility,
-} from '../authorization/index.js';
-import { type Principal, AuditPort, type AuditEventName, type AuditEntry } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
-import { deriveKey } from '../crypto/index.js';
-import { User } from '../users/index.js';
+import { accessibleBy, onlyAccessible } from '../authorization/sql/accessible-by.js';
+import { accessiblePage } from '../authorization/sql/keyset-pages.js';
+import { assertCan, assertFieldsWritable, assertNewValues } from '../authorization/assert-can.js';
+import { readCursor, writeCursor } from '../authorization/sql/cursor.js';
+import type { Action, AppAbility } from '../authorization/rules.js';
+import type { Principal } from '../authentication/principal.js';
+import { AuditPort, type AuditEventName, type AuditEntry } from '../authentication/ports.js';
+import { Settings } from '../config/settings.js';
+import { deriveKey } from '../crypto/derived-keys.js';
+import { User } from '../users/user.entity.js';
 import { Document, DocumentShare } from './document.entity.js';
 import { preconditionFailed, checkIfMatch } from './preconditions.js';
 

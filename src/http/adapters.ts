@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { parse } from 'node:querystring';
 import type { Logger } from 'pino';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { requestBody } from './bodies.js';
 import { requestContextOf } from './request-listener.js';
 import { writeProblem } from './problem.js';

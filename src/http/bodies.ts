@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { MediaType } from '../authentication/index.js';
+import type { MediaType } from '../authentication/plan.js';
 
 const bodies = new WeakMap<IncomingMessage, RequestBody>();
 

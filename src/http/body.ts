@@ -2,7 +2,7 @@ import { BadRequestException, PayloadTooLargeException, UnsupportedMediaTypeExce
 import type { IncomingMessage } from 'node:http';
 import type { RequestBody } from './bodies.js';
 import { parse } from 'node:querystring';
-import type { MediaType } from '../authentication/index.js';
+import type { MediaType } from '../authentication/plan.js';
 import { parseJson } from './json.js';
 
 export const MAX_BODY_BYTES = 256 * 1024;

@@ -1,6 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, TypeOrmHealthIndicator } from '@nestjs/terminus';
-import { Public } from '../authentication/index.js';
+import { Public } from '../authentication/plan.js';
 
 /** For the orchestrator that starts and stops processes. Says whether, and never why. */
 @Controller('health')

@@ -1,7 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { HealthController } from './health.controller.js';
 import { MediaTypeGuard } from './media-type.guard.js';
 import { openApiController } from './openapi.controller.js';

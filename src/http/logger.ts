@@ -1,6 +1,6 @@
 import type { LoggerService } from '@nestjs/common';
 import { pino, type DestinationStream, type Logger } from 'pino';
-import type { Settings } from '../config/index.js';
+import type { Settings } from '../config/settings.js';
 import { requestId } from './request-context.js';
 
 /** Nest's own account of how it wires itself: useful to whoever looks for it. */

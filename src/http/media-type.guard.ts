@@ -5,7 +5,8 @@ import {
   type ExecutionContext,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { CONSUMES, rawRequest, type MediaType } from '../authentication/index.js';
+import { CONSUMES, type MediaType } from '../authentication/plan.js';
+import { rawRequest } from '../authentication/request.js';
 import { requestBody } from './bodies.js';
 
 /**

@@ -11,7 +11,7 @@ import {
 import { ApiExcludeEndpoint, ApiTags } from '@nestjs/swagger';
 import { createReadStream } from 'node:fs';
 import { createRequire } from 'node:module';
-import { Public, SelfService } from '../authentication/index.js';
+import { Public, SelfService } from '../authentication/plan.js';
 import { OpenApiService } from './openapi.service.js';
 
 const PAGE = `<!doctype html>

@@ -8,8 +8,10 @@ import {
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { z } from 'zod';
-import { Authenticator, AUTH_METHODS, PUBLIC, type AuthMethod, type Plan } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
+import { Authenticator, AUTH_METHODS } from '../authentication/authenticator.js';
+import { PUBLIC, type Plan } from '../authentication/plan.js';
+import type { AuthMethod } from '../authentication/method.js';
+import { Settings } from '../config/settings.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 

@@ -1,12 +1,9 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import {
-  findCaller,
-  rawResponse,
-  type AdapterResponse,
-  type Authenticator,
-  type RejectionListener,
-} from '../authentication/index.js';
+import { findCaller } from '../authentication/caller.js';
+import { rawResponse, type AdapterResponse } from '../authentication/request.js';
+import type { Authenticator } from '../authentication/authenticator.js';
+import type { RejectionListener } from '../authentication/ports.js';
 import { requestContext } from './request-context.js';
 import { PROBLEM_TYPE, headersOf, problemOf } from './problem.js';
 

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { DataSource } from 'typeorm';
-import type { Role, AuditPort } from '../authentication/index.js';
-import { Tenant, User, normalizeUsername } from '../users/index.js';
+import type { Role } from '../authentication/principal.js';
+import type { AuditPort } from '../authentication/ports.js';
+import { Tenant, User } from '../users/user.entity.js';
+import { normalizeUsername } from '../users/username.js';
 import { PasswordHashing } from './password-hashing.service.js';
 import { assertAcceptablePassword } from './password-policy.js';
 import { Password } from './password.entity.js';

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
 
 /** From where an account has signed in, so that a stranger's failures elsewhere do not lock its owner out here. */
 @Entity('known_addresses')

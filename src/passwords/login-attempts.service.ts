@@ -2,12 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
 import { RateLimiterRes } from 'rate-limiter-flexible';
 import { DataSource, LessThan } from 'typeorm';
-import { Settings } from '../config/index.js';
-import { deriveKey } from '../crypto/index.js';
-import { HourlyCleanup } from '../database/index.js';
+import { Settings } from '../config/settings.js';
+import { deriveKey } from '../crypto/derived-keys.js';
+import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { KnownAddress } from './known-address.entity.js';
 import { TooManyAttempts } from './passwords.errors.js';
-import { createCounter, withCounterConnection, type Counter } from '../rate-limits/index.js';
+import { createCounter, withCounterConnection, type Counter } from '../rate-limits/counter.js';
 
 /** In a quarter of an hour. */
 const PER_ACCOUNT = 10;

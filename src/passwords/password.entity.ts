@@ -1,6 +1,6 @@
 import { Column, Entity, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../database/index.js';
-import { User } from '../users/index.js';
+import { DATE_COLUMN } from '../database/columns.js';
+import { User } from '../users/user.entity.js';
 
 /** The password of an account, in a table of its own: an account that signs in otherwise has no row here. */
 @Entity('passwords')

@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData, DEMO_PASSWORD } from '../database/index.js';
-import { DEMO_USERS } from '../users/index.js';
+import { DemoData, DEMO_PASSWORD } from '../database/demo-data.service.js';
+import { DEMO_USERS } from '../users/users.demo.js';
 import { PasswordHashing } from './password-hashing.service.js';
 import { Password } from './password.entity.js';
 

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import type { Schema } from '../database/index.js';
+import type { Schema } from '../database/data-source.js';
 import { LoginAttempts } from './login-attempts.service.js';
 import { PasswordHashing } from './password-hashing.service.js';
 import { KnownAddress } from './known-address.entity.js';

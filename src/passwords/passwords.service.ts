@@ -1,13 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import pLimit from 'p-limit';
 import { DataSource } from 'typeorm';
-import { BadCredential } from '../authentication/index.js';
-import { USER_COLUMNS, userFromRow, normalizeUsername, type User, type UserRow } from '../users/index.js';
+import { BadCredential } from '../authentication/challenge.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../users/user-row.js';
+import { normalizeUsername } from '../users/username.js';
+import type { User } from '../users/user.entity.js';
 import { LoginAttempts } from './login-attempts.service.js';
 import { PasswordHashing } from './password-hashing.service.js';
 import { VerifiedPasswords } from './verified-passwords.js';
 import { TooManySignIns } from './passwords.errors.js';
-import { networkOf } from '../rate-limits/index.js';
+import { networkOf } from '../rate-limits/network.js';
 
 /** Node's thread pool has four threads, which files and DNS need too. */
 const AT_ONCE = 2;

@@ -1,9 +1,10 @@
 import type { DataSource } from 'typeorm';
-import { accountOf, endAllSignIns } from '../users/index.js';
+import { accountOf } from '../users/change-account.js';
+import { endAllSignIns } from '../users/end-sign-ins.js';
 import { PasswordHashing } from './password-hashing.service.js';
 import { assertAcceptablePassword } from './password-policy.js';
 import { Password } from './password.entity.js';
-import type { AuditPort } from '../authentication/index.js';
+import type { AuditPort } from '../authentication/ports.js';
 
 /**
  * A password in the place of one that was forgotten, or was never there. Every sign-in of the account ends.

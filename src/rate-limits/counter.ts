@@ -1,6 +1,6 @@
 import { RateLimiterPostgres, RateLimiterSQLite } from 'rate-limiter-flexible';
 import type { DataSource, EntityManager } from 'typeorm';
-import { isPostgres } from '../database/index.js';
+import { isPostgres } from '../database/columns.js';
 
 export type Counter = RateLimiterSQLite | RateLimiterPostgres;
 

@@ -1,8 +1,9 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { DataSource } from 'typeorm';
-import { Unauthenticated, type RejectionListener } from '../authentication/index.js';
-import { Settings } from '../config/index.js';
+import { Unauthenticated } from '../authentication/challenge.js';
+import type { RejectionListener } from '../authentication/ports.js';
+import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
 import { networkOfAddress, TooManyRequests } from './rate-limits.service.js';
 

@@ -1,6 +1,9 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import { Authenticator, PUBLIC, authRequestOf, findCaller, type Principal } from '../authentication/index.js';
-import { HealthController } from '../http/index.js';
+import { Authenticator } from '../authentication/authenticator.js';
+import { PUBLIC } from '../authentication/plan.js';
+import { authRequestOf, findCaller } from '../authentication/caller.js';
+import type { Principal } from '../authentication/principal.js';
+import { HealthController } from '../http/health.controller.js';
 import { FailedAttempts } from './failed-attempts.service.js';
 import { networkOfAddress, RateLimitsService } from './rate-limits.service.js';
 

@@ -8,7 +8,7 @@ import {
 import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import { Settings } from '../config/index.js';
+import { Settings } from '../config/settings.js';
 import { redisClient } from './redis-client.js';
 import { networkOf } from './network.js';
 

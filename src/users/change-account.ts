@@ -1,5 +1,6 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { Role, AuditPort } from '../authentication/index.js';
+import type { Role } from '../authentication/principal.js';
+import type { AuditPort } from '../authentication/ports.js';
 import { endAllSignIns } from './end-sign-ins.js';
 import { User } from './user.entity.js';
 import { normalizeUsername } from './username.js';

@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
-import type { BadCredential } from '../authentication/index.js';
-import { dateFromRow } from '../database/index.js';
+import type { BadCredential } from '../authentication/challenge.js';
+import { dateFromRow } from '../database/raw-dates.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from './user-row.js';
 import type { User } from './user.entity.js';
 import { SCOPES } from '../permissions.js';

@@ -8,7 +8,8 @@ import {
   type QueryDeepPartialEntity,
   type Repository,
 } from 'typeorm';
-import { scopesInclude, type Principal, type AuditPort, type AuditEntry } from '../authentication/index.js';
+import { scopesInclude, type Principal } from '../authentication/principal.js';
+import type { AuditPort, AuditEntry } from '../authentication/ports.js';
 import type { Credential } from './credential.js';
 
 /** So that one stolen credential cannot fill the table. */

@@ -1,15 +1,11 @@
 import { BadRequestException, ForbiddenException, Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import {
-  Caller,
-  CurrentRequest,
-  IssuerRegistry,
-  SelfService,
-  type AuthRequest,
-  type Principal,
-  AuditPort,
-} from '../authentication/index.js';
+import { Caller, CurrentRequest, SelfService } from '../authentication/plan.js';
+import { IssuerRegistry } from '../authentication/issuer-registry.js';
+import type { AuthRequest } from '../authentication/request.js';
+import type { Principal } from '../authentication/principal.js';
+import { AuditPort } from '../authentication/ports.js';
 import { endAllSignIns } from './end-sign-ins.js';
 
 const SignOut = z.strictObject({ everywhere: z.boolean().default(false) }).prefault({});

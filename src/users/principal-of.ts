@@ -1,4 +1,5 @@
-import type { BadCredential, Principal, Proof } from '../authentication/index.js';
+import type { BadCredential } from '../authentication/challenge.js';
+import type { Principal, Proof } from '../authentication/principal.js';
 import type { User } from './user.entity.js';
 
 /**

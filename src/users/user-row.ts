@@ -1,4 +1,4 @@
-import { nullableDateFromRow } from '../database/index.js';
+import { nullableDateFromRow } from '../database/raw-dates.js';
 import type { User } from './user.entity.js';
 
 /** What plain SQL reads of an account by {@link USER_COLUMNS}. */

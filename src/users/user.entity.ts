@@ -1,6 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import type { Principal, Role } from '../authentication/index.js';
-import { DATE_COLUMN } from '../database/index.js';
+import type { Principal, Role } from '../authentication/principal.js';
+import { DATE_COLUMN } from '../database/columns.js';
 
 /** An organisation whose data no other organisation sees. */
 @Entity('tenants')

@@ -1,5 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { DemoData } from '../database/index.js';
+import { DemoData } from '../database/demo-data.service.js';
 import { Tenant, User } from './user.entity.js';
 
 const account = (

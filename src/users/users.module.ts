@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import type { Schema } from '../database/index.js';
+import type { Schema } from '../database/data-source.js';
 import { LogoutController } from './logout.controller.js';
 import { Tenant, User } from './user.entity.js';
 import { UsersDemo } from './users.demo.js';

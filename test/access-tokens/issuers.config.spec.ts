@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { trustedIssuers } from '../../src/access-tokens/trusted-issuers.config.js';
-import { Settings } from '../../src/config/index.js';
+import { Settings } from '../../src/config/settings.js';
 
 const github = {
   issuer: 'https://token.actions.githubusercontent.com',

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { as, boot, client, testMethod, type Answer, type Booted } from '../support/app.js';
 import { allContracts, ceremonyOf } from '../support/contracts.js';
 

@@ -1,8 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { AuditEvent, AuditHead, AuditLog, purgeEvents, verifyChain } from '../../src/audit/index.js';
-import { Settings } from '../../src/config/index.js';
+import { AuditEvent, AuditHead } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { purgeEvents } from '../../src/audit/purge-events.js';
+import { verifyChain } from '../../src/audit/verify-chain.js';
+import { Settings } from '../../src/config/settings.js';
 import { boot, type Booted } from '../support/app.js';
-import type { AuditEntry } from '../../src/authentication/index.js';
+import type { AuditEntry } from '../../src/authentication/ports.js';
 
 const SECRET = 'the-secret-that-the-events-are-hashed-with';
 const settings = (env: Record<string, string> = {}) =>

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout } from 'node:timers/promises';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
-import { AuditEvent, verifyChain } from '../../src/audit/index.js';
-import { Settings } from '../../src/config/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { verifyChain } from '../../src/audit/verify-chain.js';
+import { Settings } from '../../src/config/settings.js';
 import { allContracts, ceremonyOf } from '../support/contracts.js';
 import type { Running } from '../method.contract.js';
 import { startProcesses, type Processes } from '../support/processes.js';

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, ForbiddenException, Get, HttpCode, StreamableFile } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { CurrentRequest, Public, type AuthRequest } from '../../src/authentication/index.js';
+import { CurrentRequest, Public } from '../../src/authentication/plan.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
 import { boot, client, type Booted } from '../support/app.js';
 
 const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).digest('hex');

@@ -6,28 +6,22 @@ import { Test } from '@nestjs/testing';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
+import { AuthenticationModule } from '../../src/authentication/authentication.module.js';
 import {
-  AuthenticationModule,
   Authenticate,
-  AuthenticateGuard,
-  Authenticator,
-  BadCredential,
   Caller,
-  Challenge,
-  MethodGuard,
   Public,
   HttpsOnly,
   SelfService,
   allOf,
   anyOf,
-  authRequest,
-  mergePrincipals,
-  type AuthMethod,
-  type AuthRequest,
-  type AuthStrategy,
-  type MethodName,
-  type Principal,
-} from '../../src/authentication/index.js';
+} from '../../src/authentication/plan.js';
+import { AuthenticateGuard, MethodGuard } from '../../src/authentication/authenticate.guard.js';
+import { Authenticator } from '../../src/authentication/authenticator.js';
+import { BadCredential, Challenge } from '../../src/authentication/challenge.js';
+import { authRequest, type AuthRequest } from '../../src/authentication/request.js';
+import { mergePrincipals, type MethodName, type Principal } from '../../src/authentication/principal.js';
+import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
 import { boot, client, type Booted } from '../support/app.js';
 
 declare module '../../src/authentication/principal.js' {

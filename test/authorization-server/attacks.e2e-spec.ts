@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { OauthRecord } from '../../src/authorization-server/record.entity.js';
-import { User, endAllSignIns } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
+import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';
 import { CHALLENGE, VERIFIER, WEB_CALLBACK, basicOf, formOf, oauthAt } from './flows.js';
 

@@ -1,4 +1,4 @@
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 
 /** A form as it stands in a page: where it goes, its fields as they are, and its buttons. */
 export interface Form {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuditEvent } from '../../src/audit/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { demoSecret } from '../../src/authorization-server/clients.demo.js';
 import { Clients } from '../../src/authorization-server/clients.js';
 import { Engine } from '../../src/authorization-server/engine.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';
 import { startProcesses, type Processes } from '../support/processes.js';

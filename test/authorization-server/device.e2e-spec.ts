@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { IsNull, Not } from 'typeorm';
-import { User } from '../../src/users/index.js';
-import { AccessToken } from '../../src/access-tokens/index.js';
+import { User } from '../../src/users/user.entity.js';
+import { AccessToken } from '../../src/access-tokens/access-token.entity.js';
 import { digestOf } from '../../src/authorization-server/endings.js';
 import { Engine } from '../../src/authorization-server/engine.js';
 import { OauthRecord } from '../../src/authorization-server/record.entity.js';

@@ -10,8 +10,8 @@ import {
 } from 'jose';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { AuditEvent } from '../../src/audit/index.js';
-import type { Settings } from '../../src/config/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import type { Settings } from '../../src/config/settings.js';
 import { Clients } from '../../src/authorization-server/clients.js';
 import { outgoing } from '../../src/authorization-server/outgoing.js';
 import { boot, freePort, type Booted } from '../support/app.js';

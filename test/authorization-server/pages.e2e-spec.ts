@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import { Clients } from '../../src/authorization-server/clients.js';
-import { PasswordHashing, Password } from '../../src/passwords/index.js';
-import { User } from '../../src/users/index.js';
+import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
+import { Password } from '../../src/passwords/password.entity.js';
+import { User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 import { Browser, signIn, type Page } from './browser.js';
 import { claimsOf, oauthAt } from './flows.js';

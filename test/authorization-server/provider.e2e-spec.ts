@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { createHash } from 'node:crypto';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import { SigningKeys } from '../../src/crypto/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { Engine } from '../../src/authorization-server/engine.js';
 import { OauthClient } from '../../src/authorization-server/client.entity.js';

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { Settings } from '../../src/config/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import { cookies } from '../../src/authorization-server/cookies.js';
 import { OauthRecord } from '../../src/authorization-server/record.entity.js';
 import { Storage } from '../../src/authorization-server/storage.js';
-import { PasswordsService } from '../../src/passwords/index.js';
-import { endAllSignIns } from '../../src/users/index.js';
+import { PasswordsService } from '../../src/passwords/passwords.service.js';
+import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { boot, type Booted } from '../support/app.js';
 import { Browser, signIn, type Page } from './browser.js';
 import { claimsOf, oauthAt } from './flows.js';
-import { requestContext } from '../../src/http/index.js';
+import { requestContext } from '../../src/http/request-context.js';
 
 describe('signing in at the authorization server', () => {
   let booted: Booted;

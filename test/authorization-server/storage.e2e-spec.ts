@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Provider } from 'oidc-provider';
-import { AccessToken } from '../../src/access-tokens/index.js';
-import { Settings } from '../../src/config/index.js';
-import { SecretBox } from '../../src/crypto/index.js';
+import { AccessToken } from '../../src/access-tokens/access-token.entity.js';
+import { Settings } from '../../src/config/settings.js';
+import { SecretBox } from '../../src/crypto/secret-box.js';
 import { endConsent } from '../../src/authorization-server/endings.js';
 import { Engine } from '../../src/authorization-server/engine.js';
 import { OauthRecord } from '../../src/authorization-server/record.entity.js';

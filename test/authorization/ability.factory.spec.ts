@@ -1,19 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  AbilityFactory,
-  assertCan,
-  assertFieldsWritable,
-  type Action,
-  type AppAbility,
-  type Policy,
-  type Rules,
-  type Subject,
-} from '../../src/authorization/index.js';
-import {
-  InsufficientCredential,
-  type AuthorizationDetail,
-  type Principal,
-} from '../../src/authentication/index.js';
+import { AbilityFactory } from '../../src/authorization/ability.factory.js';
+import { assertCan, assertFieldsWritable } from '../../src/authorization/assert-can.js';
+import type { Action, AppAbility, Policy, Rules, Subject } from '../../src/authorization/rules.js';
+import { InsufficientCredential } from '../../src/authentication/challenge.js';
+import type { AuthorizationDetail, Principal } from '../../src/authentication/principal.js';
 import { SCOPES } from '../../src/permissions.js';
 
 class Note {

@@ -1,13 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { DataSource } from 'typeorm';
-import {
-  accessibleBy,
-  accessiblePage,
-  onlyAccessible,
-  type AppAbility,
-  type PageRequest,
-} from '../../src/authorization/index.js';
+import { accessibleBy, onlyAccessible } from '../../src/authorization/sql/accessible-by.js';
+import { accessiblePage, type PageRequest } from '../../src/authorization/sql/keyset-pages.js';
+import type { AppAbility } from '../../src/authorization/rules.js';
 import { FIELDS, rows as sampleRows, ruleLists } from './arbitrary-rules.js';
 import { Link, Thing, abilityOf, butNot, insertThings, openThings, read } from './things.js';
 

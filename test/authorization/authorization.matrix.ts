@@ -1,5 +1,5 @@
-import type { Proof, Role } from '../../src/authentication/index.js';
-import { CLASSIFICATIONS, STATUSES } from '../../src/documents/index.js';
+import type { Proof, Role } from '../../src/authentication/principal.js';
+import { CLASSIFICATIONS, STATUSES } from '../../src/documents/document.entity.js';
 
 /** The dimensions of every decision over a document. */
 export const DIMENSIONS = {

@@ -4,9 +4,9 @@ import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/internal';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
 import { posix } from 'node:path';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
-import { CAN, Can } from '../../src/authorization/index.js';
-import { AUTHENTICATE, PUBLIC, Public, SELF_SERVICE, SelfService } from '../../src/authentication/index.js';
-import { Document } from '../../src/documents/index.js';
+import { CAN, Can } from '../../src/authorization/can.guard.js';
+import { AUTHENTICATE, PUBLIC, Public, SELF_SERVICE, SelfService } from '../../src/authentication/plan.js';
+import { Document } from '../../src/documents/document.entity.js';
 import { as, boot, client, type Booted } from '../support/app.js';
 
 @Controller()

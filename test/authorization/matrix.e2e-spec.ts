@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { Document, DocumentShare } from '../../src/documents/index.js';
+import { Document, DocumentShare } from '../../src/documents/document.entity.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { allContracts, send } from '../support/contracts.js';
 import { DIMENSIONS, PROOFS, decide, matrixTable, type Cell, type Outcome } from './authorization.matrix.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { accessiblePage, type PageRequest } from '../../src/authorization/index.js';
-import { isPostgres } from '../../src/database/index.js';
+import { accessiblePage, type PageRequest } from '../../src/authorization/sql/keyset-pages.js';
+import { isPostgres } from '../../src/database/columns.js';
 import { rows } from './arbitrary-rules.js';
 import { Link, Thing, abilityOf, butNot, insertThings, openThings, read, type Rule } from './things.js';
 const newest = { action: 'read', sort: { property: 'at', direction: 'DESC' }, limit: 10 } as const;

@@ -2,9 +2,10 @@ import { createMongoAbility, type RawRuleOf } from '@casl/ability';
 import type { Type } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { Column, DataSource, Entity, Index, JoinColumn, ManyToOne, OneToMany, PrimaryColumn } from 'typeorm';
-import type { AppAbility } from '../../src/authorization/index.js';
+import type { AppAbility } from '../../src/authorization/rules.js';
 import { conditionsMatcher } from '../../src/authorization/sql/conditions.js';
-import { DATE_COLUMN, sqliteDriver } from '../../src/database/index.js';
+import { DATE_COLUMN } from '../../src/database/columns.js';
+import { sqliteDriver } from '../../src/database/sqlite-driver.js';
 
 /** One column of every kind that rules can look at. */
 @Entity('things')

@@ -2,7 +2,7 @@ import { Controller, Get, Injectable, Module, Request, UseGuards } from '@nestjs
 import { JwtModule, JwtService } from '@nestjs/jwt';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { Public } from '../../src/authentication/index.js';
+import { Public } from '../../src/authentication/plan.js';
 
 const secret = 'a secret as long as the one that the documentation would have you use';
 

@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { INSTALLED_METHODS, schemaOf } from '../../src/app.module.js';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import { Settings } from '../../src/config/index.js';
-import { SigningKey } from '../../src/crypto/index.js';
-import { dataSourceOptions, openDataSource } from '../../src/database/index.js';
-import { Tenant, User } from '../../src/users/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { Settings } from '../../src/config/settings.js';
+import { SigningKey } from '../../src/crypto/signing-key.entity.js';
+import { dataSourceOptions, openDataSource } from '../../src/database/data-source.js';
+import { Tenant, User } from '../../src/users/user.entity.js';
 import { freshDatabase } from '../support/app.js';
 import { Server } from '../support/processes.js';
-import type { AuditEventName } from '../../src/authentication/index.js';
+import type { AuditEventName } from '../../src/authentication/ports.js';
 
 describe('the command line', () => {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-command-line-'));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidSettings, DEMO_SECRET, Settings } from '../../src/config/index.js';
+import { InvalidSettings, DEMO_SECRET, Settings } from '../../src/config/settings.js';
 
 const SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
 const PRODUCTION = { NODE_ENV: 'production', APP_SECRET: SECRET, PUBLIC_URL: 'https://api.atlas.test' };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { unverifiedIssuer } from '../../src/authentication/index.js';
-import { readAccessToken, readJws } from '../../src/crypto/index.js';
+import { unverifiedIssuer } from '../../src/authentication/bearer.js';
+import { readAccessToken, readJws } from '../../src/crypto/jws.js';
 
 const base64 = (text: string | Buffer) => Buffer.from(text).toString('base64url');
 const compact = (header: string, payload: string, signature = 'sig') =>

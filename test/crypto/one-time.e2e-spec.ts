@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ReplayStore, UsedValue } from '../../src/crypto/index.js';
+import { ReplayStore, UsedValue } from '../../src/crypto/replay-store.service.js';
 import { boot, type Booted } from '../support/app.js';
 
 const LATER = new Date(Date.now() + 60_000);

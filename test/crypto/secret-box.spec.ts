@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { Settings } from '../../src/config/index.js';
-import { DerivedKeys, SecretBox, deriveKey } from '../../src/crypto/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { DerivedKeys, deriveKey } from '../../src/crypto/derived-keys.js';
+import { SecretBox } from '../../src/crypto/secret-box.js';
 
 const OLD = 'the-secret-of-last-year-which-was-replaced';
 const NEW = 'the-secret-of-this-year-which-replaced-it';

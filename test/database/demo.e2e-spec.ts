@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { DemoData, DemoPart } from '../../src/database/index.js';
-import { Tenant, User } from '../../src/users/index.js';
+import { DemoData, DemoPart } from '../../src/database/demo-data.service.js';
+import { Tenant, User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 
 describe('the demo', () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
-import { Public } from '../../src/authentication/index.js';
+import { Public } from '../../src/authentication/plan.js';
 import { boot, client, type Booted } from '../support/app.js';
 import { allContracts, send } from '../support/contracts.js';
 

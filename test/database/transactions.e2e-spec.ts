@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { EntityManager } from 'typeorm';
-import { Settings } from '../../src/config/index.js';
-import { databaseSchema, dataSourceOptions, openDataSource } from '../../src/database/index.js';
-import { Tenant } from '../../src/users/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { databaseSchema } from '../../src/database/database.module.js';
+import { dataSourceOptions, openDataSource } from '../../src/database/data-source.js';
+import { Tenant } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 
 /** SQLite has one connection for all requests, PostgreSQL one for each: what a caller sees must be the same. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { Document, DocumentShare } from '../../src/documents/index.js';
+import { Document, DocumentShare } from '../../src/documents/document.entity.js';
 import { DocumentsService } from '../../src/documents/documents.service.js';
 import { Listing } from '../../src/documents/documents.controller.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, Post, RawBody } from '@nestjs/common';
-import { Public } from '../../src/authentication/index.js';
+import { Public } from '../../src/authentication/plan.js';
 import { boot, client, type Booted } from '../support/app.js';
 
 @Controller('echo')

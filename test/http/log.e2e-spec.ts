@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Body, Controller, Get, Logger, Param, Post, Query, UnauthorizedException } from '@nestjs/common';
 import { z } from 'zod';
-import { BadCredential, Public, SelfService } from '../../src/authentication/index.js';
+import { BadCredential } from '../../src/authentication/challenge.js';
+import { Public, SelfService } from '../../src/authentication/plan.js';
 import { as, boot, client, type Booted } from '../support/app.js';
 import { get, parse, say } from '../support/wire.js';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { Public, Consumes } from '../../src/authentication/index.js';
+import { Public, Consumes } from '../../src/authentication/plan.js';
 import { boot, client, type Booted } from '../support/app.js';
 
 @Controller('media')

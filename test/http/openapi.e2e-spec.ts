@@ -6,17 +6,10 @@ import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { z } from 'zod';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
-import {
-  Authenticate,
-  Challenge,
-  Public,
-  SelfService,
-  allOf,
-  anyOf,
-  type AuthMethod,
-  type AuthStrategy,
-  type MethodName,
-} from '../../src/authentication/index.js';
+import { Authenticate, Public, SelfService, allOf, anyOf } from '../../src/authentication/plan.js';
+import { Challenge } from '../../src/authentication/challenge.js';
+import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
+import type { MethodName } from '../../src/authentication/principal.js';
 import { as, boot, client, testMethod, type Booted } from '../support/app.js';
 
 const Thing = z.strictObject({ name: z.string().max(10), at: z.coerce.date().optional() });

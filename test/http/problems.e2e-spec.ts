@@ -10,7 +10,7 @@ import {
   ServiceUnavailableException,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Public, SelfService } from '../../src/authentication/index.js';
+import { Public, SelfService } from '../../src/authentication/plan.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 
 const Thing = z.strictObject({ name: z.string(), tags: z.array(z.string()).optional() });

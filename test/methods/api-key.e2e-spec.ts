@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Agent, get } from 'node:http';
-import { AuditEvent } from '../../src/audit/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { ApiKey } from '../../src/methods/api-key/api-key.entity.js';
 import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
 import { ApiKeyService } from '../../src/methods/api-key/api-key.service.js';
@@ -14,9 +14,9 @@ import {
   parseKey,
   sameHash,
 } from '../../src/methods/api-key/api-key.js';
-import type { Principal } from '../../src/authentication/index.js';
-import { LastUsed } from '../../src/database/index.js';
-import { User } from '../../src/users/index.js';
+import type { Principal } from '../../src/authentication/principal.js';
+import { LastUsed } from '../../src/database/last-used.service.js';
+import { User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './api-key.contract.js';

@@ -1,8 +1,9 @@
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import { withBasic } from '../../src/methods/basic/basic.client.js';
 import { BasicGuard } from '../../src/methods/basic/basic.guard.js';
 import { formatBasic } from '../../src/methods/basic/basic.js';
-import { PasswordHashing, Password } from '../../src/passwords/index.js';
+import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
+import { Password } from '../../src/passwords/password.entity.js';
 import type { Contract } from '../method.contract.js';
 
 export const contract: Contract = {

@@ -1,11 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
-import { Public } from '../../src/authentication/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { Public } from '../../src/authentication/plan.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import { withBasic } from '../../src/methods/basic/basic.client.js';
 import { formatBasic } from '../../src/methods/basic/basic.js';
-import { PasswordHashing, KnownAddress, Password } from '../../src/passwords/index.js';
-import { User, normalizeUsername } from '../../src/users/index.js';
+import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
+import { KnownAddress } from '../../src/passwords/known-address.entity.js';
+import { Password } from '../../src/passwords/password.entity.js';
+import { User } from '../../src/users/user.entity.js';
+import { normalizeUsername } from '../../src/users/username.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './basic.contract.js';

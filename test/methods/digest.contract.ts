@@ -1,10 +1,11 @@
-import { Settings } from '../../src/config/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import { answerDigest, withDigest } from '../../src/methods/digest/digest.client.js';
 import { DigestCredential } from '../../src/methods/digest/digest.entity.js';
 import { DigestGuard } from '../../src/methods/digest/digest.guard.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
-import { PasswordHashing, Password } from '../../src/passwords/index.js';
+import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
+import { Password } from '../../src/passwords/password.entity.js';
 import type { Contract } from '../method.contract.js';
 
 /** An answer to a nonce that no server has made. */

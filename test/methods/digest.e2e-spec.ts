@@ -3,10 +3,10 @@ import { Body, Controller, Post } from '@nestjs/common';
 import DigestFetch from 'digest-fetch';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { AuditEvent } from '../../src/audit/index.js';
-import { Authenticate, SelfService } from '../../src/authentication/index.js';
-import { InvalidSettings, Settings } from '../../src/config/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { Authenticate, SelfService } from '../../src/authentication/plan.js';
+import { InvalidSettings, Settings } from '../../src/config/settings.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import {
   answerDigest,
   isDigestAnswer,
@@ -22,14 +22,12 @@ import { DigestCredential, DigestNonce } from '../../src/methods/digest/digest.e
 import { responseOf, userhashOf } from '../../src/methods/digest/digest.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
 import { Nonces } from '../../src/methods/digest/digest.nonce.js';
-import {
-  PasswordHashing,
-  KnownAddress,
-  Password,
-  PasswordsService,
-  TooManyAttempts,
-} from '../../src/passwords/index.js';
-import { User } from '../../src/users/index.js';
+import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
+import { KnownAddress } from '../../src/passwords/known-address.entity.js';
+import { Password } from '../../src/passwords/password.entity.js';
+import { PasswordsService } from '../../src/passwords/passwords.service.js';
+import { TooManyAttempts } from '../../src/passwords/passwords.errors.js';
+import { User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';

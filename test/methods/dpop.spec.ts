@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { calculateJwkThumbprint, jwtVerify, EmbeddedJWK } from 'jose';
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { Settings } from '../../src/config/index.js';
+import { Settings } from '../../src/config/settings.js';
 import { dpopProof } from '../../src/methods/dpop/dpop.client.js';
 import {
   ALGORITHMS,

@@ -1,5 +1,5 @@
-import { Settings } from '../../src/config/index.js';
-import { SecretBox } from '../../src/crypto/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { SecretBox } from '../../src/crypto/secret-box.js';
 import { withHmac } from '../../src/methods/hmac/hmac.client.js';
 import { HmacKey } from '../../src/methods/hmac/hmac.entity.js';
 import { HmacGuard } from '../../src/methods/hmac/hmac.guard.js';

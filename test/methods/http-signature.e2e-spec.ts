@@ -10,10 +10,11 @@ import {
   type JsonWebKey,
   type KeyObject,
 } from 'node:crypto';
-import { AuditEvent } from '../../src/audit/index.js';
-import { Authenticate, Caller, Public, SelfService, type Principal } from '../../src/authentication/index.js';
-import { ReplayStore, UsedValue } from '../../src/crypto/index.js';
-import { LastUsed } from '../../src/database/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { Authenticate, Caller, Public, SelfService } from '../../src/authentication/plan.js';
+import type { Principal } from '../../src/authentication/principal.js';
+import { ReplayStore, UsedValue } from '../../src/crypto/replay-store.service.js';
+import { LastUsed } from '../../src/database/last-used.service.js';
 import { sign, type Algorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import {
   answerKeys,
@@ -28,7 +29,7 @@ import { SignatureKey } from '../../src/methods/http-signature/http-signature.en
 import { SignatureError } from '../../src/methods/http-signature/http-signature.js';
 import { coveredOfAnswer, signatureFields } from '../../src/methods/http-signature/http-signature.signer.js';
 import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
-import { Tenant, User } from '../../src/users/index.js';
+import { Tenant, User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';

@@ -1,9 +1,9 @@
-import type { AuthRequest } from '../../src/authentication/index.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
 import { withJwt } from '../../src/methods/jwt/jwt.client.js';
 import { TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtGuard } from '../../src/methods/jwt/jwt.guard.js';
 import { JwtIssuer } from '../../src/methods/jwt/jwt.service.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import type { Contract, Running } from '../method.contract.js';
 
 /** A token of a good form that no key of ours has signed. */

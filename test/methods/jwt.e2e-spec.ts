@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHmac, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
-import { AuditEvent } from '../../src/audit/index.js';
-import type { AuthRequest } from '../../src/authentication/index.js';
-import { SigningKey, SigningKeys } from '../../src/crypto/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
+import { SigningKey } from '../../src/crypto/signing-key.entity.js';
+import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtIssuer } from '../../src/methods/jwt/jwt.service.js';
 import { JwtSweep } from '../../src/methods/jwt/jwt.cleanup.js';
-import { User, endAllSignIns } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
+import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';

@@ -13,7 +13,7 @@ import {
   pemOf,
 } from '../../src/methods/mtls/mtls.x509.js';
 import { LIFETIME } from '../../src/methods/mtls/mtls.service.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import type { Contract, Running } from '../method.contract.js';
 
 /** Bob's certificate, of a CA of somebody else's. */

@@ -1,8 +1,8 @@
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { X509Certificate, createHash, webcrypto, type KeyObject } from 'node:crypto';
-import { Settings } from '../../src/config/index.js';
-import { SecretBox } from '../../src/crypto/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { SecretBox } from '../../src/crypto/secret-box.js';
 import { LIFETIME } from '../../src/methods/mtls/mtls.service.js';
 import { CertificateAuthority, ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
 import { formatClientCert, nameOf } from '../../src/methods/mtls/mtls.js';

@@ -10,7 +10,7 @@ import {
   nameOf,
   readCertificate,
 } from '../../src/methods/mtls/mtls.js';
-import { parseClientCert } from '../../src/authentication/index.js';
+import { parseClientCert } from '../../src/authentication/client-certificate.js';
 import {
   UnfitRequest,
   newAuthority,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, createHmac, randomUUID } from 'node:crypto';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';
 import { issuersKey, otherServer } from '../support/issuer.js';

@@ -3,20 +3,16 @@ import { Injectable, Module } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { randomUUID } from 'node:crypto';
 import { Strategy } from 'passport-custom';
-import { AuditEvent } from '../../src/audit/index.js';
-import {
-  BadCredential,
-  Challenge,
-  type AuthMethod,
-  type AuthStrategy,
-  type Principal,
-} from '../../src/authentication/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { BadCredential, Challenge } from '../../src/authentication/challenge.js';
+import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
+import type { Principal } from '../../src/authentication/principal.js';
 import * as oidcLogin from '../../src/methods/oidc-login/index.js';
 import { signInUrl, type Wanted } from '../../src/methods/oidc-login/oidc-login.client.js';
 import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
 import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import { boot, testMethod, type Booted } from '../support/app.js';
 import { SlipIssuer, slip } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';

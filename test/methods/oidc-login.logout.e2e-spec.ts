@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { createHmac, randomUUID } from 'node:crypto';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import { client } from '../support/app.js';
 import { withSlip } from '../support/test-issuer.js';
 import { booted, change, events, linked, op, other, signIn, start } from './oidc-login.harness.js';

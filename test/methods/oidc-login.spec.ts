@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { generateKeyPairSync } from 'node:crypto';
-import { InvalidSettings, Settings } from '../../src/config/index.js';
+import { InvalidSettings, Settings } from '../../src/config/settings.js';
 import { oidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';
 import {
   TransactionCookie,

@@ -1,15 +1,18 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import { IssuerRegistry } from '../../src/authentication/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { IssuerRegistry } from '../../src/authentication/issuer-registry.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import * as password from '../../src/methods/password/index.js';
 import { loginRequest } from '../../src/methods/password/password.client.js';
 import { formatScope, parseScope, type Login } from '../../src/methods/password/password.js';
-import { PasswordHashing, Password, PasswordsService } from '../../src/passwords/index.js';
-import { User } from '../../src/users/index.js';
+import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
+import { Password } from '../../src/passwords/password.entity.js';
+import { PasswordsService } from '../../src/passwords/passwords.service.js';
+import { User } from '../../src/users/user.entity.js';
 import { as, boot, client, testMethod, type Answer, type Booted } from '../support/app.js';
 import { SlipIssuer, slip, withSlip } from '../support/test-issuer.js';
-import { FailedAttempts } from '../../src/rate-limits/index.js';
+import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
 import { SCOPES } from '../../src/permissions.js';
 
 const NEW_PASSWORD = 'quite another long password';

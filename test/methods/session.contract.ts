@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { Settings } from '../../src/config/index.js';
+import { Settings } from '../../src/config/settings.js';
 import { withSession } from '../../src/methods/session/session.client.js';
 import { Csrf } from '../../src/methods/session/session.csrf.js';
 import { Session } from '../../src/methods/session/session.entity.js';
 import { SessionGuard } from '../../src/methods/session/session.guard.js';
 import { ABSOLUTE_MS, mintSession } from '../../src/methods/session/session.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import type { Contract } from '../method.contract.js';
 
 /** The cookie's name over plain HTTP, which tests speak. */

@@ -1,14 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { AuditEvent } from '../../src/audit/index.js';
-import {
-  CurrentRequest,
-  IssuerRegistry,
-  Public,
-  type AuthRequest,
-  type Principal,
-} from '../../src/authentication/index.js';
-import { LastUsed } from '../../src/database/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { CurrentRequest, Public } from '../../src/authentication/plan.js';
+import { IssuerRegistry } from '../../src/authentication/issuer-registry.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
+import type { Principal } from '../../src/authentication/principal.js';
+import { LastUsed } from '../../src/database/last-used.service.js';
 import { withSession } from '../../src/methods/session/session.client.js';
 import { Session } from '../../src/methods/session/session.entity.js';
 import { MOST_SESSIONS } from '../../src/methods/session/session.issuer.js';
@@ -21,7 +18,7 @@ import {
 } from '../../src/methods/session/session.js';
 import { Sessions } from '../../src/methods/session/session.service.js';
 import { SessionSweep } from '../../src/methods/session/session.cleanup.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import { DataSource } from 'typeorm';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';

@@ -1,4 +1,4 @@
-import { Settings } from '../../src/config/index.js';
+import { Settings } from '../../src/config/settings.js';
 import { accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
 import { withSigV4 } from '../../src/methods/sigv4/sigv4.client.js';
 import { AccessKey } from '../../src/methods/sigv4/sigv4.entity.js';

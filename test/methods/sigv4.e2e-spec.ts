@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { AuditEvent } from '../../src/audit/index.js';
-import { Settings } from '../../src/config/index.js';
-import { LastUsed } from '../../src/database/index.js';
-import { Document } from '../../src/documents/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { Settings } from '../../src/config/settings.js';
+import { LastUsed } from '../../src/database/last-used.service.js';
+import { Document } from '../../src/documents/document.entity.js';
 import { AccessKeys, accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
 import { presign, withSigV4, type KeyPair } from '../../src/methods/sigv4/sigv4.client.js';
 import { DEMO_KEY } from '../../src/methods/sigv4/sigv4.demo.js';
@@ -16,7 +16,8 @@ import {
   stringToSign,
   timeText,
 } from '../../src/methods/sigv4/sigv4.js';
-import { Tenant, User, type CredentialsService } from '../../src/users/index.js';
+import { Tenant, User } from '../../src/users/user.entity.js';
+import type { CredentialsService } from '../../src/users/credentials.service.js';
 import { as, boot, client, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './sigv4.contract.js';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { Settings } from '../../src/config/index.js';
-import { SecretBox } from '../../src/crypto/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { SecretBox } from '../../src/crypto/secret-box.js';
 import { withWebhook } from '../../src/methods/webhook/webhook.client.js';
 import { WebhookSource } from '../../src/methods/webhook/webhook.entity.js';
 import { WebhookGuard } from '../../src/methods/webhook/webhook.guard.js';

@@ -7,10 +7,12 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
-import { AuditEvent } from '../../src/audit/index.js';
-import { SelfService, type AuthRequest, type Principal } from '../../src/authentication/index.js';
-import { LastUsed } from '../../src/database/index.js';
-import { Document } from '../../src/documents/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { SelfService } from '../../src/authentication/plan.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
+import type { Principal } from '../../src/authentication/principal.js';
+import { LastUsed } from '../../src/database/last-used.service.js';
+import { Document } from '../../src/documents/document.entity.js';
 import { signedEvent, withWebhook } from '../../src/methods/webhook/webhook.client.js';
 import { WebhookController } from '../../src/methods/webhook/webhook.controller.js';
 import { DEMO_SOURCE } from '../../src/methods/webhook/webhook.demo.js';
@@ -28,7 +30,7 @@ import {
   parse,
   sign,
 } from '../../src/methods/webhook/webhook.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses, type Processes } from '../support/processes.js';

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import { PasswordsService, addAccount, type NewAccount } from '../../src/passwords/index.js';
-import { Tenant, User } from '../../src/users/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { PasswordsService } from '../../src/passwords/passwords.service.js';
+import { addAccount, type NewAccount } from '../../src/passwords/add-account.js';
+import { Tenant, User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 
 const ACCOUNT: NewAccount = {

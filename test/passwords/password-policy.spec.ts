@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { passwordFaults } from '../../src/passwords/index.js';
+import { passwordFaults } from '../../src/passwords/password-policy.js';
 
 const alone = { username: 'caroline', onlyFactor: true };
 const beside = { ...alone, onlyFactor: false };

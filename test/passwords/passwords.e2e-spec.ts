@@ -4,19 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
-import { Settings } from '../../src/config/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
-import {
-  LoginAttempts,
-  PasswordHashing,
-  KnownAddress,
-  Password,
-  PasswordsService,
-} from '../../src/passwords/index.js';
+import { Settings } from '../../src/config/settings.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
+import { LoginAttempts } from '../../src/passwords/login-attempts.service.js';
+import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
+import { KnownAddress } from '../../src/passwords/known-address.entity.js';
+import { Password } from '../../src/passwords/password.entity.js';
+import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { VerifiedPasswords } from '../../src/passwords/verified-passwords.js';
-import { User } from '../../src/users/index.js';
+import { User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
-import { networkOf } from '../../src/rate-limits/index.js';
+import { networkOf } from '../../src/rate-limits/network.js';
 
 const DAY = 24 * 60 * 60_000;
 

@@ -7,18 +7,13 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Strategy } from 'passport-custom';
-import {
-  BadCredential,
-  Challenge,
-  Public,
-  Unauthenticated,
-  type AuthMethod,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-} from '../../src/authentication/index.js';
+import { BadCredential, Challenge, Unauthenticated } from '../../src/authentication/challenge.js';
+import { Public } from '../../src/authentication/plan.js';
+import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
+import type { Principal } from '../../src/authentication/principal.js';
 import { boot, client, freshDatabase, type Answer, type Booted } from '../support/app.js';
-import { FailedAttempts } from '../../src/rate-limits/index.js';
+import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
 
 /** A method with as many credentials as a test likes: `X-Badge: bob/1` is right, `X-Badge: wrong` is not. */
 @Injectable()

@@ -1,9 +1,9 @@
 import { randomBytes, sign } from 'node:crypto';
 import type { QueryDeepPartialEntity } from 'typeorm';
-import { AccessToken, idOf, type AccessTokenContent } from '../../src/access-tokens/index.js';
-import { Settings } from '../../src/config/index.js';
-import { SigningKeys } from '../../src/crypto/index.js';
-import { User } from '../../src/users/index.js';
+import { AccessToken, idOf, type AccessTokenContent } from '../../src/access-tokens/access-token.entity.js';
+import { Settings } from '../../src/config/settings.js';
+import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
+import { User } from '../../src/users/user.entity.js';
 import type { Running } from '../method.contract.js';
 import { SCOPES } from '../../src/permissions.js';
 

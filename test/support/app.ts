@@ -10,14 +10,11 @@ import type { DestinationStream } from 'pino';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
-import {
-  Challenge,
-  type AuthMethod,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-} from '../../src/authentication/index.js';
-import { Settings } from '../../src/config/index.js';
+import { Challenge } from '../../src/authentication/challenge.js';
+import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
+import type { Principal } from '../../src/authentication/principal.js';
+import { Settings } from '../../src/config/settings.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {

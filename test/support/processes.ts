@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
-import { Settings } from '../../src/config/index.js';
+import { Settings } from '../../src/config/settings.js';
 import { UNLIMITED, freshDatabase } from './app.js';
 
 /** A server in a process of its own, as `npm start` starts it. */

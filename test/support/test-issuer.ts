@@ -3,17 +3,12 @@ import { PassportStrategy } from '@nestjs/passport';
 import { randomUUID } from 'node:crypto';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import {
-  BadCredential,
-  Challenge,
-  type AuthMethod,
-  type AuthRequest,
-  type AuthStrategy,
-  type Issuer,
-  type Principal,
-  type Proof,
-} from '../../src/authentication/index.js';
-import { User, principalOf } from '../../src/users/index.js';
+import { BadCredential, Challenge } from '../../src/authentication/challenge.js';
+import type { AuthMethod, AuthStrategy, Issuer } from '../../src/authentication/method.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
+import type { Principal, Proof } from '../../src/authentication/principal.js';
+import { User } from '../../src/users/user.entity.js';
+import { principalOf } from '../../src/users/principal-of.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {

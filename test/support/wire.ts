@@ -3,7 +3,8 @@ import { expect } from '@jest/globals';
 import type { Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';
-import { CurrentRequest, Public, type AuthRequest } from '../../src/authentication/index.js';
+import { CurrentRequest, Public } from '../../src/authentication/plan.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Booted } from './app.js';
 
 /** How often a handler ran. */

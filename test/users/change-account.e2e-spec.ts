@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Like } from 'typeorm';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import { DEMO_PASSWORD } from '../../src/database/index.js';
-import { PasswordsService, setPassword } from '../../src/passwords/index.js';
-import { User, changeRoles, disableAccount } from '../../src/users/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
+import { PasswordsService } from '../../src/passwords/passwords.service.js';
+import { setPassword } from '../../src/passwords/set-password.js';
+import { User } from '../../src/users/user.entity.js';
+import { changeRoles, disableAccount } from '../../src/users/change-account.js';
 import { boot, type Booted } from '../support/app.js';
 import { allContracts, send } from '../support/contracts.js';
 import type { Credential } from '../method.contract.js';

@@ -2,15 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Module } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { Column, Entity, PrimaryColumn, Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { AuditEvent, AuditLog } from '../../src/audit/index.js';
-import type { AuthMethod, Principal, Proof } from '../../src/authentication/index.js';
-import { DATE_COLUMN } from '../../src/database/index.js';
-import {
-  CredentialsService,
-  accountOfActive,
-  credentialQuery,
-  type Credential,
-} from '../../src/users/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import type { AuthMethod } from '../../src/authentication/method.js';
+import type { Principal, Proof } from '../../src/authentication/principal.js';
+import { DATE_COLUMN } from '../../src/database/columns.js';
+import { CredentialsService } from '../../src/users/credentials.service.js';
+import { accountOfActive, credentialQuery, type Credential } from '../../src/users/credential.js';
 import { boot, type Booted } from '../support/app.js';
 
 @Entity('badges')

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { AuditEvent } from '../../src/audit/index.js';
-import { BadCredential, type AuthRequest } from '../../src/authentication/index.js';
-import { User, principalOf } from '../../src/users/index.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { BadCredential } from '../../src/authentication/challenge.js';
+import type { AuthRequest } from '../../src/authentication/request.js';
+import { User } from '../../src/users/user.entity.js';
+import { principalOf } from '../../src/users/principal-of.js';
 import { as, boot, client, testMethod, type Booted } from '../support/app.js';
 import { SlipIssuer, slip, withSlip } from '../support/test-issuer.js';
 

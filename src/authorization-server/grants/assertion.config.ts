@@ -1,6 +1,7 @@
 import { importJWK, type CryptoKey, type JWK } from 'jose';
 import { z } from 'zod';
-import { jsonSetting, type Settings } from '../../config/index.js';
+import { jsonSetting } from '../../config/json.js';
+import type { Settings } from '../../config/settings.js';
 import { DEMO_ASSERTION_ISSUER } from './assertion.demo.js';
 import { SCOPES } from '../../permissions.js';
 

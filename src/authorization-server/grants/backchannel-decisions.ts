@@ -1,7 +1,8 @@
 import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { errors } from 'oidc-provider';
-import { SECOND_FACTOR, type Principal, type Proof, AuditPort } from '../../authentication/index.js';
-import { ReplayStore } from '../../crypto/index.js';
+import { SECOND_FACTOR, type Principal, type Proof } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { PASSWORD_ACR } from '../acr.js';
 import { Engine } from '../engine.js';
 import { BackchannelRequests, type BackchannelRequest } from './backchannel-requests.js';

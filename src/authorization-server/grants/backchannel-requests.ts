@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { errors, type AdapterPayload } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { User, normalizeUsername } from '../../users/index.js';
+import { User } from '../../users/user.entity.js';
+import { normalizeUsername } from '../../users/username.js';
 import { OauthClient } from '../client.entity.js';
 import { LiveRecords } from '../live-records.js';
 

@@ -1,5 +1,6 @@
 import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
-import { Caller, SelfService, type Principal } from '../../authentication/index.js';
+import { Caller, SelfService } from '../../authentication/plan.js';
+import type { Principal } from '../../authentication/principal.js';
 import { BackchannelDecisions } from './backchannel-decisions.js';
 
 /** Where a person decides what applications ask for behind the scenes (CIBA). */

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { errors } from 'oidc-provider';
 import { RateLimiterRes } from 'rate-limiter-flexible';
 import { DataSource } from 'typeorm';
-import { createCounter, withCounterConnection, networkOf, type Counter } from '../../rate-limits/index.js';
+import { createCounter, withCounterConnection, type Counter } from '../../rate-limits/counter.js';
+import { networkOf } from '../../rate-limits/network.js';
 
 /** Wrong codes in a quarter of an hour: from one network, and from all of them together. */
 const PER_NETWORK = 20;

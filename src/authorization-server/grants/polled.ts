@@ -1,6 +1,6 @@
 import { Provider, errors, type AdapterPayload } from 'oidc-provider';
 import { IsNull, LessThanOrEqual, type DataSource } from 'typeorm';
-import type { SecretBox } from '../../crypto/index.js';
+import type { SecretBox } from '../../crypto/secret-box.js';
 import { digestOf } from '../endings.js';
 import { OauthRecord } from '../record.entity.js';
 import { Records } from '../records.js';

@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../../database/index.js';
+import { DemoData } from '../../database/demo-data.service.js';
 import { ApiKey } from './api-key.entity.js';
 import { mintKey } from './api-key.js';
 

@@ -1,7 +1,8 @@
 import { ConflictException, ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { In, IsNull, type Repository } from 'typeorm';
-import { scopesInclude, type Principal, AuditPort, type AuditEntry } from '../../authentication/index.js';
+import { scopesInclude, type Principal } from '../../authentication/principal.js';
+import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
 import { ApiKey } from './api-key.entity.js';
 import { containsRange, mintKey, newKeyId } from './api-key.js';
 

@@ -2,22 +2,19 @@ import { BadRequestException, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import {
-  BadCredential,
-  Challenge,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-  LastUsedPort,
-} from '../../authentication/index.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { LastUsedPort } from '../../authentication/ports.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
 import {
   accountOfActive,
   credentialQuery,
-  principalOf,
   scopesFromRow,
   type CredentialRow,
-} from '../../users/index.js';
+} from '../../users/credential.js';
+import { principalOf } from '../../users/principal-of.js';
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey, sameHash } from './api-key.js';
 

@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 import { DEMO_KEY } from './api-key.demo.js';
 import { ApiKey } from './api-key.entity.js';
 import { ApiKeys1700000200000 } from './api-key.migration.js';

@@ -1,5 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
-import { Authenticate, Caller, SelfService, type Principal } from '../../authentication/index.js';
+import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
+import type { Principal } from '../../authentication/principal.js';
 
 @Controller()
 @SelfService()

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { PasswordsModule } from '../../passwords/index.js';
+import { PasswordsModule } from '../../passwords/passwords.module.js';
 import { BasicController } from './basic.controller.js';
 import { BasicStrategy } from './basic.strategy.js';
 

@@ -1,15 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
-import {
-  BadCredential,
-  Challenge,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-} from '../../authentication/index.js';
-import { PasswordsService } from '../../passwords/index.js';
-import { principalOf } from '../../users/index.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { PasswordsService } from '../../passwords/passwords.service.js';
+import { principalOf } from '../../users/principal-of.js';
 import { parseBasic, speaksBasic } from './basic.js';
 
 @Injectable()

@@ -1,4 +1,4 @@
-import { BadCredential } from '../../authentication/index.js';
+import { BadCredential } from '../../authentication/challenge.js';
 
 /**
  * HTTP Basic (RFC 7617), as it travels:

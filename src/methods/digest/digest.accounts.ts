@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { dateFromRow } from '../../database/index.js';
-import { USER_COLUMNS, userFromRow, normalizeUsername, type User, type UserRow } from '../../users/index.js';
+import { dateFromRow } from '../../database/raw-dates.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
+import { normalizeUsername } from '../../users/username.js';
+import type { User } from '../../users/user.entity.js';
 import type { DigestAnswer } from './digest.parser.js';
 import { DigestSecrets } from './digest.secrets.js';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InvalidSettings, type Settings } from '../../config/index.js';
+import { InvalidSettings, type Settings } from '../../config/settings.js';
 import type { Algorithm, Qop } from './digest.js';
 
 /** Part of every H(A1): with another realm, everybody has to turn Digest on anew. */

@@ -1,13 +1,8 @@
 import { Body, Controller, Delete, Get, HttpCode, Put } from '@nestjs/common';
 import { z } from 'zod';
-import {
-  Authenticate,
-  Caller,
-  CurrentRequest,
-  SelfService,
-  type AuthRequest,
-  type Principal,
-} from '../../authentication/index.js';
+import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Principal } from '../../authentication/principal.js';
 import { DigestEnrolment } from './digest.service.js';
 import type { DigestCredential } from './digest.entity.js';
 

@@ -1,6 +1,6 @@
 import { Injectable, ServiceUnavailableException } from '@nestjs/common';
 import { DataSource, LessThan } from 'typeorm';
-import { HourlyCleanup } from '../../database/index.js';
+import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { DigestNonce } from './digest.entity.js';
 import type { Nonce } from './digest.nonce.js';
 

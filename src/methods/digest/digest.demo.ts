@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DEMO_PASSWORD, DemoData } from '../../database/index.js';
-import { Password } from '../../passwords/index.js';
+import { DEMO_PASSWORD, DemoData } from '../../database/demo-data.service.js';
+import { Password } from '../../passwords/password.entity.js';
 import { DigestCredential } from './digest.entity.js';
 import { DigestSecrets } from './digest.secrets.js';
 

@@ -1,6 +1,6 @@
 import { Column, Entity, Index, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/index.js';
-import { User } from '../../users/index.js';
+import { DATE_COLUMN } from '../../database/columns.js';
+import { User } from '../../users/user.entity.js';
 
 /** An account that may sign in by Digest, with the password that it had then. */
 @Entity('digest_credentials')

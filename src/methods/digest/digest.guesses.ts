@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { LoginAttempts, VerifiedPasswords } from '../../passwords/index.js';
-import { normalizeUsername } from '../../users/index.js';
+import { LoginAttempts } from '../../passwords/login-attempts.service.js';
+import { VerifiedPasswords } from '../../passwords/verified-passwords.js';
+import { normalizeUsername } from '../../users/username.js';
 import type { DigestAccount } from './digest.accounts.js';
-import { networkOf } from '../../rate-limits/index.js';
+import { networkOf } from '../../rate-limits/network.js';
 
 /** What came of holding an answer against an account; a right one that cannot be used came too late, or again. */
 export type Outcome = 'good' | 'right' | 'wrong';

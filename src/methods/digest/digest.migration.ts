@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN, foreignKey } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
 
 export class Digest1700000403000 implements MigrationInterface {
   name = 'Digest1700000403000';

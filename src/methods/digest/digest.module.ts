@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { PasswordsModule } from '../../passwords/index.js';
+import { PasswordsModule } from '../../passwords/passwords.module.js';
 import { DigestAccounts } from './digest.accounts.js';
 import { DigestController } from './digest.controller.js';
 import { DigestCounts } from './digest.counts.js';

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto';
-import type { Settings } from '../../config/index.js';
-import { DerivedKeys } from '../../crypto/index.js';
+import type { Settings } from '../../config/settings.js';
+import { DerivedKeys } from '../../crypto/derived-keys.js';
 
 const GOOD_FOR = 5 * 60_000;
 

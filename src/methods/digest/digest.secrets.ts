@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
-import { Settings } from '../../config/index.js';
-import { SecretBox } from '../../crypto/index.js';
-import type { User } from '../../users/index.js';
+import { Settings } from '../../config/settings.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import type { User } from '../../users/user.entity.js';
 import { REALM, digestConfig } from './digest.config.js';
 import { DigestCredential } from './digest.entity.js';
 import { ha1Of, userhashOf, type Algorithm } from './digest.js';

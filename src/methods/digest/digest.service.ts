@@ -1,8 +1,11 @@
 import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { BadCredential, isLimited, type Principal, AuditPort } from '../../authentication/index.js';
-import { HourlyCleanup } from '../../database/index.js';
-import { Password, PasswordsService } from '../../passwords/index.js';
+import { BadCredential } from '../../authentication/challenge.js';
+import { isLimited, type Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { HourlyCleanup } from '../../database/hourly-cleanup.js';
+import { Password } from '../../passwords/password.entity.js';
+import { PasswordsService } from '../../passwords/passwords.service.js';
 import { DigestCredential } from './digest.entity.js';
 import { DigestSecrets } from './digest.secrets.js';
 

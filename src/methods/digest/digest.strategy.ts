@@ -1,15 +1,13 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
-import {
-  BadCredential,
-  Challenge,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { principalOf, type User } from '../../users/index.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { Settings } from '../../config/settings.js';
+import { principalOf } from '../../users/principal-of.js';
+import type { User } from '../../users/user.entity.js';
 import { DigestAccounts } from './digest.accounts.js';
 import { REALM, digestConfig, type DigestConfig } from './digest.config.js';
 import { DigestCounts } from './digest.counts.js';

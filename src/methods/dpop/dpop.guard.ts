@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { MethodGuard } from '../../authentication/index.js';
+import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
 /** `@UseGuards(DpopGuard)`: this route takes access tokens with a proof and nothing else. */
 @Injectable()

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
-import { AccessTokensModule } from '../../access-tokens/index.js';
-import { CryptoModule } from '../../crypto/index.js';
+import { AccessTokensModule } from '../../access-tokens/access-tokens.module.js';
+import { CryptoModule } from '../../crypto/crypto.module.js';
 import { DpopController } from './dpop.controller.js';
 import { DpopStrategy } from './dpop.strategy.js';
 

@@ -3,18 +3,15 @@ import { PassportStrategy } from '@nestjs/passport';
 import { LRUCache } from 'lru-cache';
 import type { KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-custom';
-import { AccessTokensService, principalFromToken } from '../../access-tokens/index.js';
-import {
-  BadCredential,
-  Challenge,
-  Unauthenticated,
-  tokenFromHeader,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { ReplayStore } from '../../crypto/index.js';
+import { AccessTokensService } from '../../access-tokens/access-tokens.service.js';
+import { principalFromToken } from '../../access-tokens/verified-token.js';
+import { BadCredential, Challenge, Unauthenticated } from '../../authentication/challenge.js';
+import { tokenFromHeader } from '../../authentication/bearer.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { Settings } from '../../config/settings.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { ALGORITHMS, publicKeyOf, verify, type ProofKey } from './dpop.keys.js';
 import { Nonces, type Nonce } from './dpop.nonce.js';
 import { ProofError, faultOf, normalUri, readProof, type Proof } from './dpop.js';

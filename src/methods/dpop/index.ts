@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 
 declare module '../../authentication/principal.js' {
   interface AuthMethods {

@@ -1,9 +1,12 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { Authenticate, Caller, SelfService, type Principal, AuditPort } from '../../authentication/index.js';
-import { SecretBox } from '../../crypto/index.js';
-import { CredentialsService, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/index.js';
+import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { CredentialsService } from '../../users/credentials.service.js';
+import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import { HmacKey } from './hmac.entity.js';
 import { newKeyId, newSecret } from './hmac.js';
 

@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { SecretBox } from '../../crypto/index.js';
-import { DemoData } from '../../database/index.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { DemoData } from '../../database/demo-data.service.js';
 import { HmacKey } from './hmac.entity.js';
 
 /** The machine's key in the demo; it has no ceiling but the machine's role. */

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
-import { Settings } from '../../config/index.js';
-import { CryptoModule, SecretBox } from '../../crypto/index.js';
+import { Settings } from '../../config/settings.js';
+import { CryptoModule } from '../../crypto/crypto.module.js';
+import { SecretBox } from '../../crypto/secret-box.js';
 import { HmacController } from './hmac.controller.js';
 import { HmacDemo } from './hmac.demo.js';
 import { HmacStrategy } from './hmac.strategy.js';

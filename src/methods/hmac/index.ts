@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 import { HmacKey } from './hmac.entity.js';
 import { HmacKeys1700000400000 } from './hmac.migration.js';
 

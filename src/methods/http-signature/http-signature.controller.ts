@@ -1,9 +1,10 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post } from '@nestjs/common';
 import type { JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
-import { Authenticate, Caller, Public, SelfService, type Principal } from '../../authentication/index.js';
-import { SigningKeys } from '../../crypto/index.js';
-import { NEW_CREDENTIAL_FIELDS } from '../../users/index.js';
+import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
+import type { Principal } from '../../authentication/principal.js';
+import { SigningKeys } from '../../crypto/signing-keys.service.js';
+import { NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
 import { publicKeyOf } from './http-signature.algorithms.js';
 import type { SignatureKey } from './http-signature.entity.js';
 import { SignatureKeys } from './http-signature.service.js';

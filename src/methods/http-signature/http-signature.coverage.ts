@@ -1,5 +1,7 @@
 import { Injectable, type CanActivate, type ExecutionContext, type Type } from '@nestjs/common';
-import { Challenge, Unauthenticated, authRequestOf, type AuthRequest } from '../../authentication/index.js';
+import { Challenge, Unauthenticated } from '../../authentication/challenge.js';
+import { authRequestOf } from '../../authentication/caller.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import {
   COVERED,
   COVERED_BODY,

@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../../database/index.js';
+import { DemoData } from '../../database/demo-data.service.js';
 import { SignatureKey } from './http-signature.entity.js';
 
 /** The machine's key in the demo. Its private half is published on the method's page, so that anybody can sign with it. */

@@ -1,6 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/index.js';
-import { User } from '../../users/index.js';
+import { DATE_COLUMN } from '../../database/columns.js';
+import { User } from '../../users/user.entity.js';
 import type { Algorithm } from './http-signature.algorithms.js';
 
 /** A public key that signs an account's requests once its owner has proved to have the private one. */

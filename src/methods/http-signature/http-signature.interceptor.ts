@@ -1,8 +1,10 @@
 import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
 import { isInnerList } from 'structured-headers';
 import { DataSource } from 'typeorm';
-import { authRequestOf, type CompleteResponse, type AuthRequest } from '../../authentication/index.js';
-import { SigningKeys } from '../../crypto/index.js';
+import { authRequestOf } from '../../authentication/caller.js';
+import type { CompleteResponse } from '../../authentication/on-send.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { contentDigest } from './http-signature.digest.js';
 import { SignatureError, TAG, readDictionary } from './http-signature.js';
 import { coveredOfAnswer, signatureFields, type Signer } from './http-signature.signer.js';

@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { CryptoModule } from '../../crypto/index.js';
+import { CryptoModule } from '../../crypto/crypto.module.js';
 import { HttpSignatureController, HttpSignatureDirectoryController } from './http-signature.controller.js';
 import { HttpSignatureDemo } from './http-signature.demo.js';
 import { SignatureKey } from './http-signature.entity.js';

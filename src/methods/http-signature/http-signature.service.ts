@@ -1,9 +1,10 @@
 import { ConflictException, ForbiddenException, Injectable } from '@nestjs/common';
 import { randomBytes, randomUUID, type JsonWebKey } from 'node:crypto';
 import { DataSource, IsNull } from 'typeorm';
-import { type Principal, AuditPort } from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { CredentialsService } from '../../users/index.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { CredentialsService } from '../../users/credentials.service.js';
 import { publicKeyOf, verify } from './http-signature.algorithms.js';
 import { SignatureKey } from './http-signature.entity.js';
 

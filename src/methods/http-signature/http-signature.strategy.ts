@@ -4,23 +4,21 @@ import { LRUCache } from 'lru-cache';
 import { generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import {
-  BadCredential,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-  LastUsedPort,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { ReplayStore } from '../../crypto/index.js';
-import { nullableDateFromRow } from '../../database/index.js';
+import { BadCredential } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { LastUsedPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
+import { nullableDateFromRow } from '../../database/raw-dates.js';
 import {
   accountOfActive,
   credentialQuery,
-  principalOf,
   scopesFromRow,
   type CredentialRow,
-} from '../../users/index.js';
+} from '../../users/credential.js';
+import { principalOf } from '../../users/principal-of.js';
 import { publicKeyOf, verify, type Algorithm } from './http-signature.algorithms.js';
 import { signatureBase } from './http-signature.base.js';
 import { CODE, challengeFor, remember } from './http-signature.coverage.js';

@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 import { SignatureKey } from './http-signature.entity.js';
 import { SignatureKeys1700000401000 } from './http-signature.migration.js';
 

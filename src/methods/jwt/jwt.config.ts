@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { InvalidSettings, type Settings } from '../../config/index.js';
+import { InvalidSettings, type Settings } from '../../config/settings.js';
 
 const schema = z.object({
   JWT_HS256_SECRET: z

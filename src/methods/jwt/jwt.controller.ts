@@ -11,16 +11,11 @@ import {
 } from '@nestjs/common';
 import { DataSource, IsNull, MoreThan } from 'typeorm';
 import { z } from 'zod';
-import {
-  Authenticate,
-  Authenticator,
-  BadCredential,
-  Caller,
-  Public,
-  SelfService,
-  type Principal,
-} from '../../authentication/index.js';
-import { SigningKeys } from '../../crypto/index.js';
+import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
+import { Authenticator } from '../../authentication/authenticator.js';
+import { BadCredential } from '../../authentication/challenge.js';
+import type { Principal } from '../../authentication/principal.js';
+import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { TokenFamily } from './jwt.entity.js';
 import { JwtIssuer, type TokenResponse } from './jwt.service.js';
 import { SCOPES, isScope } from '../../permissions.js';

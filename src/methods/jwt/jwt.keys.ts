@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { Settings } from '../../config/index.js';
-import { SigningKeys } from '../../crypto/index.js';
+import { Settings } from '../../config/settings.js';
+import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { jwtConfig } from './jwt.config.js';
 
 /** The `kid` of the one HS256 key. */

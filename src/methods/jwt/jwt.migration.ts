@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN, foreignKey } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
 
 export class Jwt1700000304000 implements MigrationInterface {
   name = 'Jwt1700000304000';

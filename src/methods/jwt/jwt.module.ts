@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { JwtModule as NestJwtModule } from '@nestjs/jwt';
-import { CryptoModule } from '../../crypto/index.js';
+import { CryptoModule } from '../../crypto/crypto.module.js';
 import { JwtController, JwtPublicController } from './jwt.controller.js';
 import { JwtIssuer } from './jwt.service.js';
 import { JwtKeys } from './jwt.keys.js';

@@ -8,18 +8,13 @@ import {
 import { JwtService } from '@nestjs/jwt';
 import { randomUUID } from 'node:crypto';
 import { DataSource, IsNull, type EntityManager } from 'typeorm';
-import {
-  BadCredential,
-  scopesInclude,
-  type AuthRequest,
-  type Issuer,
-  type Principal,
-  type Proof,
-  AuditPort,
-  type AuditEntry,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { principalOf } from '../../users/index.js';
+import { BadCredential } from '../../authentication/challenge.js';
+import { scopesInclude, type Principal, type Proof } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Issuer } from '../../authentication/method.js';
+import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { principalOf } from '../../users/principal-of.js';
 import { RefreshToken, TokenFamily } from './jwt.entity.js';
 import { JwtKeys } from './jwt.keys.js';
 import {

@@ -4,19 +4,17 @@ import { LRUCache } from 'lru-cache';
 import { createHash, type KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-jwt';
 import { DataSource } from 'typeorm';
-import {
-  BadCredential,
-  Challenge,
-  unverifiedIssuer,
-  tokenFromHeader,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { PUBLISH_BEFORE_USE_MS, readAccessToken } from '../../crypto/index.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
-import { USER_COLUMNS, principalOf, userFromRow, type UserRow } from '../../users/index.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import { unverifiedIssuer, tokenFromHeader } from '../../authentication/bearer.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { Settings } from '../../config/settings.js';
+import { PUBLISH_BEFORE_USE_MS } from '../../crypto/signing-keys.service.js';
+import { readAccessToken } from '../../crypto/jws.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
+import { principalOf } from '../../users/principal-of.js';
 import { JwtKeys } from './jwt.keys.js';
 import { faultOf, type AccessClaims } from './jwt.js';
 

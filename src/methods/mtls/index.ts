@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 import { CertificateAuthority, ClientCertificate } from './mtls.entity.js';
 import { Mtls1700000405000 } from './mtls.migration.js';
 

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { X509Certificate, type KeyObject } from 'node:crypto';
 import { DataSource } from 'typeorm';
-import { Settings } from '../../config/index.js';
-import { SecretBox } from '../../crypto/index.js';
-import type { User } from '../../users/index.js';
+import { Settings } from '../../config/settings.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import type { User } from '../../users/user.entity.js';
 import type { Revoked } from './mtls.crl.js';
 import { CertificateAuthority } from './mtls.entity.js';
 import { fingerprintOf, nameOf } from './mtls.js';

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource, LessThan } from 'typeorm';
-import { HourlyCleanup } from '../../database/index.js';
+import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { ClientCertificate } from './mtls.entity.js';
 
 const DAY = 24 * 60 * 60_000;

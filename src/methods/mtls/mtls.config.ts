@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Settings } from '../../config/index.js';
+import type { Settings } from '../../config/settings.js';
 
 const schema = z
   .object({

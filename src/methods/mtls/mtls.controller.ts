@@ -1,7 +1,8 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Authenticate, Caller, Public, SelfService, type Principal } from '../../authentication/index.js';
-import { NEW_CREDENTIAL_FIELDS } from '../../users/index.js';
+import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
+import type { Principal } from '../../authentication/principal.js';
+import { NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
 import { Certificates, LIFETIME } from './mtls.service.js';
 import { Authority } from './mtls.authority.js';
 import type { ClientCertificate } from './mtls.entity.js';

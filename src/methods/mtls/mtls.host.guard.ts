@@ -1,8 +1,8 @@
 import { HttpException, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { authRequestOf } from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
+import { authRequestOf } from '../../authentication/caller.js';
+import { Settings } from '../../config/settings.js';
 import { MtlsListener } from './mtls.listener.js';
 import { ServerCertificate } from './mtls.server-certificate.js';
 

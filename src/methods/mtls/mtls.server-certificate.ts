@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import { Settings } from '../../config/index.js';
+import { Settings } from '../../config/settings.js';
 import { Authority } from './mtls.authority.js';
 import { mtlsConfig, type MtlsConfig } from './mtls.config.js';
 import { newKeyPair, pemOf } from './mtls.x509.js';

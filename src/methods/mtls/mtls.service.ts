@@ -1,7 +1,8 @@
 import { ConflictException, Injectable, UnprocessableEntityException } from '@nestjs/common';
 import { DataSource, MoreThan } from 'typeorm';
-import { type Principal, AuditPort } from '../../authentication/index.js';
-import { CredentialsService } from '../../users/index.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { CredentialsService } from '../../users/credentials.service.js';
 import { Authority } from './mtls.authority.js';
 import { ClientCertificate } from './mtls.entity.js';
 import { MtlsListener } from './mtls.listener.js';

@@ -6,26 +6,25 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
 import {
-  BadCredential,
-  Challenge,
   forwardedCertificate,
   parseClientCert,
   ambiguousCertificates,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-  LastUsedPort,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
+} from '../../authentication/client-certificate.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { LastUsedPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
 import {
   accountOfActive,
   credentialQuery,
-  principalOf,
   scopesFromRow,
   type CredentialRow,
-} from '../../users/index.js';
+} from '../../users/credential.js';
+import { principalOf } from '../../users/principal-of.js';
 import { LIFETIME } from './mtls.service.js';
 import { Authority } from './mtls.authority.js';
 import { ClientCertificate } from './mtls.entity.js';

@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 import { SCOPES } from '../../permissions.js';
 
 declare module '../../authentication/principal.js' {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { MethodGuard } from '../../authentication/index.js';
+import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
 /** `@UseGuards(OauthGuard)`: this route takes an OAuth access token and nothing else. */
 @Injectable()

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { AccessTokensModule } from '../../access-tokens/index.js';
+import { AccessTokensModule } from '../../access-tokens/access-tokens.module.js';
 import { OauthController } from './oauth.controller.js';
 import { OauthStrategy } from './oauth.strategy.js';
 

@@ -1,14 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
-import { AccessTokensService, principalFromToken } from '../../access-tokens/index.js';
-import {
-  Challenge,
-  tokenFromHeader,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-} from '../../authentication/index.js';
+import { AccessTokensService } from '../../access-tokens/access-tokens.service.js';
+import { principalFromToken } from '../../access-tokens/verified-token.js';
+import { Challenge } from '../../authentication/challenge.js';
+import { tokenFromHeader } from '../../authentication/bearer.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
 import { SCHEME, challengeParams } from './oauth.js';
 
 @Injectable()

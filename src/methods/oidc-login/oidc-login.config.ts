@@ -1,6 +1,7 @@
 import { createPrivateKey, type JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
-import { InvalidSettings, jsonSetting, type Settings } from '../../config/index.js';
+import { InvalidSettings, type Settings } from '../../config/settings.js';
+import { jsonSetting } from '../../config/json.js';
 import { ROLES } from '../../permissions.js';
 
 const text = (message: string, most = 255) =>

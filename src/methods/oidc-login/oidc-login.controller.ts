@@ -12,14 +12,9 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
-import {
-  CurrentRequest,
-  IssuerRegistry,
-  Public,
-  HttpsOnly,
-  Consumes,
-  type AuthRequest,
-} from '../../authentication/index.js';
+import { CurrentRequest, Public, HttpsOnly, Consumes } from '../../authentication/plan.js';
+import { IssuerRegistry } from '../../authentication/issuer-registry.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { OidcCeremony } from './oidc-login.service.js';
 import { isLocalPath } from './oidc-login.js';
 import { ProviderLogout } from './oidc-login.logout.js';

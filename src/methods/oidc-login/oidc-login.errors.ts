@@ -6,7 +6,7 @@ import {
   ServiceUnavailableException,
 } from '@nestjs/common';
 import { AuthorizationResponseError, ClientError, ResponseBodyError } from 'openid-client';
-import { BadCredential } from '../../authentication/index.js';
+import { BadCredential } from '../../authentication/challenge.js';
 import type { Provider } from './oidc-login.config.js';
 
 /** What the person refused, or did not finish (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6). */

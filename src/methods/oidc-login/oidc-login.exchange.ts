@@ -6,7 +6,7 @@ import {
   type Configuration,
   type IDToken,
 } from 'openid-client';
-import { BadCredential } from '../../authentication/index.js';
+import { BadCredential } from '../../authentication/challenge.js';
 import type { Provider } from './oidc-login.config.js';
 import { failureOf, refusalOf } from './oidc-login.errors.js';
 import type { Transaction } from './oidc-login.js';

@@ -11,17 +11,11 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import {
-  Caller,
-  CurrentRequest,
-  IssuerRegistry,
-  SelfService,
-  isLimited,
-  type AuthRequest,
-  type MethodName,
-  type Principal,
-} from '../../authentication/index.js';
-import { User } from '../../users/index.js';
+import { Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
+import { IssuerRegistry } from '../../authentication/issuer-registry.js';
+import { isLimited, type MethodName, type Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import { User } from '../../users/user.entity.js';
 import { OidcCeremony } from './oidc-login.service.js';
 import { Identities } from './oidc-login.identities.js';
 import { isLocalPath } from './oidc-login.js';

@@ -1,9 +1,12 @@
 import { ConflictException, Injectable, NotFoundException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
-import { type Principal, AuditPort, LastUsedPort } from '../../authentication/index.js';
-import { nullableDateFromRow } from '../../database/index.js';
-import { Tenant, USER_COLUMNS, User, endAllSignIns, userFromRow, type UserRow } from '../../users/index.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort, LastUsedPort } from '../../authentication/ports.js';
+import { nullableDateFromRow } from '../../database/raw-dates.js';
+import { Tenant, User } from '../../users/user.entity.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
+import { endAllSignIns } from '../../users/end-sign-ins.js';
 import type { Provider } from './oidc-login.config.js';
 import { OidcIdentity } from './oidc-login.entity.js';
 

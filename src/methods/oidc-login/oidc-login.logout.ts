@@ -9,14 +9,14 @@ import {
 } from 'jose';
 import type { Configuration } from 'openid-client';
 import { DataSource } from 'typeorm';
-import { ReplayStore } from '../../crypto/index.js';
-import { endAllSignIns } from '../../users/index.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
+import { endAllSignIns } from '../../users/end-sign-ins.js';
 import type { Provider } from './oidc-login.config.js';
 import { Exchange } from './oidc-login.exchange.js';
 import { boundedFetch } from './oidc-login.fetch.js';
 import { failureOf } from './oidc-login.errors.js';
 import { Identities } from './oidc-login.identities.js';
-import { AuditPort } from '../../authentication/index.js';
+import { AuditPort } from '../../authentication/ports.js';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 /** How old a message may be, in seconds, and how far the clocks may be apart. */

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN, foreignKey } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
 
 export class OidcIdentities1700000411000 implements MigrationInterface {
   name = 'OidcIdentities1700000411000';

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { CryptoModule } from '../../crypto/index.js';
+import { CryptoModule } from '../../crypto/crypto.module.js';
 import { OidcCeremony } from './oidc-login.service.js';
 import { OidcLoginController } from './oidc-login.controller.js';
 import { Exchange } from './oidc-login.exchange.js';

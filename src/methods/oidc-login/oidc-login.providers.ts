@@ -11,7 +11,7 @@ import {
   type ClientAuth,
   type Configuration,
 } from 'openid-client';
-import { Settings } from '../../config/index.js';
+import { Settings } from '../../config/settings.js';
 import { oidcProviders, type Provider } from './oidc-login.config.js';
 import { boundedFetch } from './oidc-login.fetch.js';
 

@@ -2,17 +2,15 @@ import { BadRequestException, Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { IDToken } from 'openid-client';
 import { DataSource } from 'typeorm';
-import {
-  Authenticator,
-  BadCredential,
-  IssuerRegistry,
-  AUTH_METHODS,
-  type AuthMethod,
-  type AuthRequest,
-  type MethodName,
-  AuditPort,
-} from '../../authentication/index.js';
-import { User, principalOf } from '../../users/index.js';
+import { Authenticator, AUTH_METHODS } from '../../authentication/authenticator.js';
+import { BadCredential } from '../../authentication/challenge.js';
+import { IssuerRegistry } from '../../authentication/issuer-registry.js';
+import type { AuthMethod } from '../../authentication/method.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { MethodName } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { User } from '../../users/user.entity.js';
+import { principalOf } from '../../users/principal-of.js';
 import type { Provider } from './oidc-login.config.js';
 import type { OidcIdentity } from './oidc-login.entity.js';
 import { Exchange } from './oidc-login.exchange.js';

@@ -1,7 +1,8 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
-import type { AuthRequest } from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { ReplayStore, SecretBox } from '../../crypto/index.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import { Settings } from '../../config/settings.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
+import { SecretBox } from '../../crypto/secret-box.js';
 import { TransactionCookie, sameText, type Transaction } from './oidc-login.js';
 
 /** The ways to providers that are open: each lies sealed in the browser that is on it, and in no table. */

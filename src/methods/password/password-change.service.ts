@@ -6,9 +6,14 @@ import {
   UnprocessableEntityException,
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { BadCredential, type Principal, AuditPort } from '../../authentication/index.js';
-import { Password, PasswordsService, passwordFaults, normalizePassword } from '../../passwords/index.js';
-import { endAllSignIns } from '../../users/index.js';
+import { BadCredential } from '../../authentication/challenge.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { Password } from '../../passwords/password.entity.js';
+import { PasswordsService } from '../../passwords/passwords.service.js';
+import { passwordFaults } from '../../passwords/password-policy.js';
+import { normalizePassword } from '../../passwords/password-hashing.service.js';
+import { endAllSignIns } from '../../users/end-sign-ins.js';
 
 /** What counts as a second factor, in the words of RFC 8176. */
 const SECOND_FACTORS = ['mfa', 'otp', 'hwk'];

@@ -9,16 +9,10 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
-import {
-  Caller,
-  CurrentRequest,
-  IssuerRegistry,
-  Public,
-  HttpsOnly,
-  SelfService,
-  type AuthRequest,
-  type Principal,
-} from '../../authentication/index.js';
+import { Caller, CurrentRequest, Public, HttpsOnly, SelfService } from '../../authentication/plan.js';
+import { IssuerRegistry } from '../../authentication/issuer-registry.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Principal } from '../../authentication/principal.js';
 import { PasswordChange } from './password-change.service.js';
 import { PasswordLogin } from './password.service.js';
 import { parseScope } from './password.js';

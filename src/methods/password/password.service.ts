@@ -1,14 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import {
-  Authenticator,
-  BadCredential,
-  type AuthRequest,
-  type Issuer,
-  type MethodName,
-  AuditPort,
-} from '../../authentication/index.js';
-import { PasswordsService } from '../../passwords/index.js';
-import { principalOf, type User } from '../../users/index.js';
+import { Authenticator } from '../../authentication/authenticator.js';
+import { BadCredential } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Issuer } from '../../authentication/method.js';
+import type { MethodName } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { PasswordsService } from '../../passwords/passwords.service.js';
+import { principalOf } from '../../users/principal-of.js';
+import type { User } from '../../users/user.entity.js';
 
 /** Who signs in, and what they want to have of it. */
 export interface Wanted {

@@ -1,5 +1,5 @@
-import type { AuthMethod } from '../../authentication/index.js';
-import { DEMO_PASSWORD } from '../../database/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
+import { DEMO_PASSWORD } from '../../database/demo-data.service.js';
 import { Session } from './session.entity.js';
 import { Sessions1700000303000 } from './session.migration.js';
 

@@ -1,12 +1,7 @@
 import { Controller, Delete, Get, HttpCode, Param } from '@nestjs/common';
-import {
-  Authenticate,
-  Caller,
-  CurrentRequest,
-  SelfService,
-  type AuthRequest,
-  type Principal,
-} from '../../authentication/index.js';
+import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Principal } from '../../authentication/principal.js';
 import { Csrf } from './session.csrf.js';
 import type { Session } from './session.entity.js';
 import { SessionIssuer } from './session.issuer.js';

@@ -1,8 +1,8 @@
 import { ForbiddenException, Injectable } from '@nestjs/common';
 import type { KeyObject } from 'node:crypto';
-import type { AuthRequest } from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { deriveKey } from '../../crypto/index.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import { Settings } from '../../config/settings.js';
+import { deriveKey } from '../../crypto/derived-keys.js';
 import { csrfToken, isForeign, isOurs, sameToken, type Asking } from './session.js';
 
 /** Refuses what another site makes a browser send (cross-site request forgery). */

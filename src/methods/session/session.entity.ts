@@ -1,6 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/index.js';
-import { User } from '../../users/index.js';
+import { DATE_COLUMN } from '../../database/columns.js';
+import { User } from '../../users/user.entity.js';
 
 @Entity('sessions')
 export class Session {

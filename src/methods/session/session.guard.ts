@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { MethodGuard } from '../../authentication/index.js';
+import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
 /** `@UseGuards(SessionGuard)`: this route takes a session and nothing else. */
 @Injectable()

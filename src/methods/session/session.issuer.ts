@@ -1,17 +1,13 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
-import {
-  type AuthRequest,
-  type Issuer,
-  type Principal,
-  type Proof,
-  AuditPort,
-  type AuditEntry,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { isPostgres } from '../../database/index.js';
-import { User } from '../../users/index.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Issuer } from '../../authentication/method.js';
+import type { Principal, Proof } from '../../authentication/principal.js';
+import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { isPostgres } from '../../database/columns.js';
+import { User } from '../../users/user.entity.js';
 import { Csrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { ABSOLUTE_MS, SessionCookie, hashOf, mintSession } from './session.js';

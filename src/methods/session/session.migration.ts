@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN, foreignKey } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
 
 export class Sessions1700000303000 implements MigrationInterface {
   name = 'Sessions1700000303000';

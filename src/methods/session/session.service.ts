@@ -1,14 +1,11 @@
 import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { DataSource, IsNull, MoreThan, type EntityManager, type FindOptionsWhere } from 'typeorm';
-import {
-  scopesInclude,
-  type AuthRequest,
-  type Principal,
-  AuditPort,
-  type AuditEntry,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { User, endAllSignIns } from '../../users/index.js';
+import { scopesInclude, type Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { User } from '../../users/user.entity.js';
+import { endAllSignIns } from '../../users/end-sign-ins.js';
 import { Session } from './session.entity.js';
 import { IDLE_MS, SessionCookie, mintSession } from './session.js';
 

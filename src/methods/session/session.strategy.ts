@@ -2,17 +2,15 @@ import { BadRequestException, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import {
-  BadCredential,
-  Challenge,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-  LastUsedPort,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { dateFromRow } from '../../database/index.js';
-import { USER_COLUMNS, principalOf, userFromRow, type UserRow } from '../../users/index.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { LastUsedPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { dateFromRow } from '../../database/raw-dates.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
+import { principalOf } from '../../users/principal-of.js';
 import { Csrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { IDLE_MS, SessionCookie, hashOf, isSafe, isSession } from './session.js';

@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { DEMO_KEY } from './sigv4.demo.js';
 import { AccessKey } from './sigv4.entity.js';

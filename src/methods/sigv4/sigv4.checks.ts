@@ -1,4 +1,4 @@
-import type { AuthRequest } from '../../authentication/index.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { parameterOf, type Claim } from './sigv4.parser.js';
 import type { Parameter } from './sigv4.js';

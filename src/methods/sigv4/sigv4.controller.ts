@@ -1,7 +1,8 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Authenticate, Caller, SelfService, type Principal } from '../../authentication/index.js';
-import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/index.js';
+import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
+import type { Principal } from '../../authentication/principal.js';
+import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import { AccessKeys } from './sigv4.service.js';
 import type { AccessKey } from './sigv4.entity.js';
 

@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Settings } from '../../config/index.js';
-import { DemoData } from '../../database/index.js';
+import { Settings } from '../../config/settings.js';
+import { DemoData } from '../../database/demo-data.service.js';
 import { accessKeyBox } from './sigv4.service.js';
 import { AccessKey } from './sigv4.entity.js';
 

@@ -1,6 +1,7 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/index.js';
-import { User, type Credential } from '../../users/index.js';
+import { DATE_COLUMN } from '../../database/columns.js';
+import { User } from '../../users/user.entity.js';
+import type { Credential } from '../../users/credential.js';
 
 @Entity('access_keys')
 export class AccessKey implements Credential {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { MethodGuard } from '../../authentication/index.js';
+import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
 /** `@UseGuards(SigV4Guard)`: this route takes a SigV4 signature and nothing else. */
 @Injectable()

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { CryptoModule } from '../../crypto/index.js';
+import { CryptoModule } from '../../crypto/crypto.module.js';
 import { AccessKeys } from './sigv4.service.js';
 import { SigV4Controller } from './sigv4.controller.js';
 import { SigV4Demo } from './sigv4.demo.js';

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { type Principal, AuditPort } from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { SecretBox } from '../../crypto/index.js';
-import { CredentialsService } from '../../users/index.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { CredentialsService } from '../../users/credentials.service.js';
 import { AccessKey } from './sigv4.entity.js';
 import { newKeyId, newSecret } from './sigv4.js';
 

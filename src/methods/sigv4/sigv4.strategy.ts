@@ -2,24 +2,22 @@ import { BadRequestException, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import {
-  BadCredential,
-  Challenge,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-  LastUsedPort,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { ReplayStore, type SecretBox } from '../../crypto/index.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { LastUsedPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
+import type { SecretBox } from '../../crypto/secret-box.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
 import {
   accountOfActive,
   credentialQuery,
-  principalOf,
   scopesFromRow,
   type CredentialRow,
-} from '../../users/index.js';
+} from '../../users/credential.js';
+import { principalOf } from '../../users/principal-of.js';
 import { accessKeyBox } from './sigv4.service.js';
 import { endOf, flawOf } from './sigv4.checks.js';
 import { REGION, SERVICE } from './sigv4.config.js';

@@ -1,4 +1,4 @@
-import type { AuthMethod } from '../../authentication/index.js';
+import type { AuthMethod } from '../../authentication/method.js';
 import { WebhookMessage, WebhookSource } from './webhook.entity.js';
 import { Webhooks1700000404000 } from './webhook.migration.js';
 

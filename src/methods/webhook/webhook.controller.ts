@@ -1,15 +1,10 @@
 import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
-import {
-  Authenticate,
-  Caller,
-  CurrentRequest,
-  SelfService,
-  type AuthRequest,
-  type Principal,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/index.js';
+import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Principal } from '../../authentication/principal.js';
+import { Settings } from '../../config/settings.js';
+import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { WebhookSource } from './webhook.entity.js';
 import { WebhookInbox } from './webhook.inbox.js';
 import { WebhookSources } from './webhook.service.js';

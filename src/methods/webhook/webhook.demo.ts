@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Settings } from '../../config/index.js';
-import { SecretBox } from '../../crypto/index.js';
-import { DemoData } from '../../database/index.js';
+import { Settings } from '../../config/settings.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { DemoData } from '../../database/demo-data.service.js';
 import { WebhookSource } from './webhook.entity.js';
 
 /** A source of the machine's: it delivers messages, and its secret opens nothing else. */

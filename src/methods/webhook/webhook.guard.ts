@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { MethodGuard } from '../../authentication/index.js';
+import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
 /** `@UseGuards(WebhookGuard)`: this route takes what a source has signed and nothing else. */
 @Injectable()

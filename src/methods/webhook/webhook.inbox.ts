@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { DataSource, LessThan } from 'typeorm';
-import { type Principal, AuditPort } from '../../authentication/index.js';
-import { HourlyCleanup } from '../../database/index.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { WebhookMessage } from './webhook.entity.js';
 
 /** Longer than senders try again; the schedule that the standard gives ends after 76 hours. */

@@ -1,5 +1,5 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN, foreignKey } from '../../database/index.js';
+import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
 
 export class Webhooks1700000404000 implements MigrationInterface {
   name = 'Webhooks1700000404000';

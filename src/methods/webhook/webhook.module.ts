@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { CryptoModule } from '../../crypto/index.js';
+import { CryptoModule } from '../../crypto/crypto.module.js';
 import { WebhookController } from './webhook.controller.js';
 import { WebhookDemo } from './webhook.demo.js';
 import { WebhookInbox } from './webhook.inbox.js';

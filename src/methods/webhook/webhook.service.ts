@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { DataSource } from 'typeorm';
-import { type Principal, AuditPort } from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { SecretBox } from '../../crypto/index.js';
-import { CredentialsService } from '../../users/index.js';
+import type { Principal } from '../../authentication/principal.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { CredentialsService } from '../../users/credentials.service.js';
 import { WebhookSource } from './webhook.entity.js';
 import { newSecret } from './webhook.js';
 

@@ -2,24 +2,22 @@ import { BadRequestException, ForbiddenException, Injectable } from '@nestjs/com
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import {
-  BadCredential,
-  Challenge,
-  type AuthRequest,
-  type AuthStrategy,
-  type Principal,
-  LastUsedPort,
-} from '../../authentication/index.js';
-import { Settings } from '../../config/index.js';
-import { ReplayStore, SecretBox } from '../../crypto/index.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/index.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { AuthStrategy } from '../../authentication/method.js';
+import type { Principal } from '../../authentication/principal.js';
+import { LastUsedPort } from '../../authentication/ports.js';
+import { Settings } from '../../config/settings.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
 import {
   accountOfActive,
   credentialQuery,
-  principalOf,
   scopesFromRow,
   type CredentialRow,
-} from '../../users/index.js';
+} from '../../users/credential.js';
+import { principalOf } from '../../users/principal-of.js';
 import { WebhookSource } from './webhook.entity.js';
 import {
   TOLERANCE_SECONDS,

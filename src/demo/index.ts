@@ -1,2 +1,0 @@
-export * from './demo.module.js';
-export * from './welcome.js';

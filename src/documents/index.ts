@@ -1,2 +1,0 @@
-export * from './document.entity.js';
-export * from './documents.module.js';
