@@ -157,6 +157,15 @@ export class Settings {
   }
 
   /**
+   * Whether a page of this server sends the given `Origin`: the origin of `PUBLIC_URL`, and outside production also the
+   * loopback origins of `PORT`, which a developer may open instead.
+   */
+  isOwnOrigin(origin: string): boolean {
+    if (origin === this.publicUrl) return true;
+    return !this.production && loopbackOrigins(this.port).includes(origin);
+  }
+
+  /**
    * Whether a request that names this authority in its Host is meant for this server. In production only the host of
    * `PUBLIC_URL` is; elsewhere every name is.
    */
@@ -205,6 +214,9 @@ export class Settings {
     );
   }
 }
+
+const loopbackOrigins = (port: number) =>
+  ['localhost', '127.0.0.1', '[::1]'].map((host) => new URL(`http://${host}:${port}`).origin);
 
 const hostOf = (url: string) => (URL.canParse(url) ? new URL(url).hostname : undefined);
 

@@ -84,6 +84,38 @@ describe('settings', () => {
     expect(Settings.from({}).answersTo('anything')).toBe(true);
   });
 
+  it.each([
+    [{}, ['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000']],
+    [{ PORT: '80' }, ['http://localhost', 'http://127.0.0.1', 'http://[::1]']],
+    [
+      { PORT: '8080', PUBLIC_URL: 'https://dev.atlas.test/' },
+      ['https://dev.atlas.test', 'http://localhost:8080', 'http://127.0.0.1:8080', 'http://[::1]:8080'],
+    ],
+  ])('%j accepts the public URL and the loopback origins of its port in development', (environment, own) => {
+    const settings = Settings.from(environment);
+    for (const origin of own) expect([origin, settings.isOwnOrigin(origin)]).toEqual([origin, true]);
+    for (const origin of [
+      'http://localhost:3001',
+      'https://localhost:3000',
+      'http://127.0.0.2:3000',
+      'http://LOCALHOST:3000',
+      'http://localhost:3000/',
+      'http://localhost:3000.evil.test',
+      'http://localhost.evil.test:3000',
+      'https://evil.test',
+      'null',
+      '',
+    ])
+      expect([origin, settings.isOwnOrigin(origin)]).toEqual([origin, false]);
+  });
+
+  it('accept only the public URL as an origin in production', () => {
+    const production = Settings.from(PRODUCTION);
+    expect(production.isOwnOrigin('https://api.atlas.test')).toBe(true);
+    for (const origin of ['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000'])
+      expect([origin, production.isOwnOrigin(origin)]).toEqual([origin, false]);
+  });
+
   it('take an empty variable for one that is not set', () => {
     expect(faultsOf({ PORT: '', APP_SECRET: '', TRUST_PROXY: '' })).toEqual([]);
   });

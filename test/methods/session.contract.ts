@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Settings } from '../../src/config/settings.js';
 import { withSession } from '../../src/methods/session/session.client.js';
-import { Csrf } from '../../src/methods/session/session.csrf.js';
+import { SessionCsrf } from '../../src/methods/session/session.csrf.js';
 import { Session } from '../../src/methods/session/session.entity.js';
 import { SessionGuard } from '../../src/methods/session/session.guard.js';
 import { ABSOLUTE_MS, mintSession } from '../../src/methods/session/session.js';
@@ -58,7 +58,7 @@ export const contract: Contract = {
     return {
       sign: withSession({
         cookie: cookie(value),
-        csrf: { token: app.get(Csrf).tokenOf(id), origin: app.get(Settings).publicUrl },
+        csrf: { token: app.get(SessionCsrf).tokenFor(id), origin: app.get(Settings).publicUrl },
       }),
       revoke: () => change({ revokedAt: new Date() }),
       expire: () => change({ expiresAt: new Date() }),

@@ -53,7 +53,9 @@ class Ceremony {
 
 describe('session', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [Ceremony], env: { PUBLIC_URL: ORIGIN } })));
+  beforeAll(
+    async () => (booted = await boot({ also: [Ceremony], env: { PUBLIC_URL: ORIGIN, PORT: '3000' } })),
+  );
   afterAll(() => booted.close());
 
   /** A browser's headers on a request of a page of ours. */
@@ -611,6 +613,20 @@ describe('session', () => {
               403,
               'invalid_csrf_token',
             ]);
+      });
+
+      it('accepts a page that a developer opens by another name of this machine', async () => {
+        const signed = await signIn();
+        for (const Origin of ['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000']) {
+          expect(await write(signed, { Origin })).toEqual([201, undefined]);
+          expect((await start({}, { ...OURS, Origin })).status).toBe(200);
+          expect(await write(signed, { Origin, 'Sec-Fetch-Site': 'cross-site' })).toEqual([
+            403,
+            'invalid_csrf_token',
+          ]);
+        }
+        for (const Origin of ['http://localhost:3001', 'https://localhost:3000'])
+          expect(await write(signed, { Origin })).toEqual([403, 'invalid_csrf_token']);
       });
 
       it('every method but GET, HEAD and OPTIONS is a write', async () => {

@@ -2,7 +2,7 @@ import { Controller, Delete, Get, HttpCode, Param } from '@nestjs/common';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
-import { Csrf } from './session.csrf.js';
+import { SessionCsrf } from './session.csrf.js';
 import type { Session } from './session.entity.js';
 import { SessionIssuer } from './session.issuer.js';
 import { Sessions } from './session.service.js';
@@ -27,7 +27,7 @@ export class SessionController {
   constructor(
     private readonly sessions: Sessions,
     private readonly issuer: SessionIssuer,
-    private readonly csrf: Csrf,
+    private readonly csrf: SessionCsrf,
   ) {}
 
   @Get('demo/session')
@@ -47,7 +47,7 @@ export class SessionController {
   @Get('sessions/csrf')
   @Authenticate('session')
   token(@Caller() caller: Principal) {
-    return { csrf_token: this.csrf.tokenOf(sessionOf(caller)!) };
+    return { csrf_token: this.csrf.tokenFor(sessionOf(caller)!) };
   }
 
   @Delete('sessions/:id')

@@ -2,51 +2,60 @@ import { ForbiddenException, Injectable } from '@nestjs/common';
 import type { KeyObject } from 'node:crypto';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { deriveKey } from '../../crypto/derived-keys.js';
-import { csrfToken, isForeign, isOurs, sameToken, type Asking } from './session.js';
+import { csrfToken } from './session.js';
 
-/** Refuses what another site makes a browser send (cross-site request forgery). */
+/** Rejects requests that another site makes a browser send (cross-site request forgery). */
 @Injectable()
-export class Csrf {
+export class SessionCsrf {
   private readonly key: KeyObject;
 
   constructor(private readonly settings: Settings) {
     this.key = deriveKey(settings.appSecret, 'session/csrf');
   }
 
-  tokenOf(sessionId: string): string {
+  /** The token of a session. It stays the same for the whole session. */
+  tokenFor(sessionId: string): string {
     return csrfToken(this.key, sessionId);
   }
 
   /**
-   * For a request that changes something in a session.
+   * Checks a request that changes data in a session.
    * @throws ForbiddenException `invalid_csrf_token`
    */
-  refuse(request: AuthRequest, sessionId: string): void {
-    if (!isOurs(asking(request), this.settings.publicUrl))
-      throw csrf(
-        'A page of this origin must ask: Sec-Fetch-Site or Origin says otherwise, or both are missing.',
-      );
-    if (!sameToken(request.header('X-CSRF-Token'), this.tokenOf(sessionId)))
-      throw csrf('X-CSRF-Token must hold the token of this session.');
+  checkWrite(request: AuthRequest, sessionId: string): void {
+    const { site, origin } = browserHeaders(request);
+    if (site === undefined && origin === undefined)
+      throw invalidCsrfToken('Send Sec-Fetch-Site or Origin, as a browser does.');
+    if (site !== undefined && site !== 'same-origin')
+      throw invalidCsrfToken('Sec-Fetch-Site must be same-origin.');
+    if (origin !== undefined && !this.settings.isOwnOrigin(origin))
+      throw invalidCsrfToken('Origin must be the origin of this server.');
+    if (!constantTimeEqual(request.header('X-CSRF-Token') ?? '', this.tokenFor(sessionId)))
+      throw invalidCsrfToken('X-CSRF-Token must hold the token of this session.');
   }
 
   /**
-   * For a sign-in, when there is no session to have a token: another site must not sign its visitors in as somebody
-   * else. A caller that is no browser says nothing of where it comes from, and may sign in.
+   * Checks a sign-in, when no session with a token exists yet: another site must not sign its visitors in to a foreign
+   * account (login CSRF). A client that is not a browser sends neither header and passes.
    *
    * @throws ForbiddenException `invalid_csrf_token`
    */
-  refuseForeign(request: AuthRequest): void {
-    const { site, origin } = asking(request);
-    const asked = { origin, site: site === 'none' ? undefined : site };
-    if (isForeign(asked, this.settings.publicUrl)) throw csrf('Cross-site sign-in requests are rejected.');
+  checkSignIn(request: AuthRequest): void {
+    const { site = 'none', origin } = browserHeaders(request);
+    if (
+      !['none', 'same-origin'].includes(site) ||
+      (origin !== undefined && !this.settings.isOwnOrigin(origin))
+    )
+      throw invalidCsrfToken('Cross-site sign-in requests are rejected.');
   }
 }
 
-const asking = (request: AuthRequest): Asking => ({
+/** A browser sets both headers itself; a page cannot change them. */
+const browserHeaders = (request: AuthRequest) => ({
   site: request.header('Sec-Fetch-Site'),
   origin: request.header('Origin'),
 });
 
-const csrf = (detail: string) => new ForbiddenException({ code: 'invalid_csrf_token', detail });
+const invalidCsrfToken = (detail: string) => new ForbiddenException({ code: 'invalid_csrf_token', detail });

@@ -8,7 +8,7 @@ import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { isPostgres } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
-import { Csrf } from './session.csrf.js';
+import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { ABSOLUTE_MS, SessionCookie, hashOf, mintSession } from './session.js';
 import { Sessions, live } from './session.service.js';
@@ -23,7 +23,7 @@ export class SessionIssuer implements Issuer {
   constructor(
     private readonly dataSource: DataSource,
     private readonly audit: AuditPort,
-    private readonly csrf: Csrf,
+    private readonly csrf: SessionCsrf,
     private readonly sessions: Sessions,
     settings: Settings,
   ) {
@@ -38,7 +38,7 @@ export class SessionIssuer implements Issuer {
    * @throws ForbiddenException `invalid_csrf_token` where another site asks
    */
   async issue(principal: Principal, request: AuthRequest, epoch: number) {
-    this.csrf.refuseForeign(request);
+    this.csrf.checkSignIn(request);
     const before = this.cookie.read(request.header('Cookie'));
     if (before.length > 1)
       throw new BadRequestException({
@@ -64,7 +64,7 @@ export class SessionIssuer implements Issuer {
       );
     });
     request.setHeader('Set-Cookie', this.cookie.set(value));
-    return { csrf_token: this.csrf.tokenOf(session.id), expires_in: ABSOLUTE_MS / 1000 };
+    return { csrf_token: this.csrf.tokenFor(session.id), expires_in: ABSOLUTE_MS / 1000 };
   }
 
   /** Logs out: the browser forgets the cookie and what it kept of our pages. */

@@ -11,7 +11,7 @@ import { Settings } from '../../config/settings.js';
 import { dateFromRow } from '../../database/raw-dates.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
 import { principalOf } from '../../users/principal-of.js';
-import { Csrf } from './session.csrf.js';
+import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { IDLE_MS, SessionCookie, hashOf, isSafe, isSession } from './session.js';
 import { Sessions } from './session.service.js';
@@ -53,7 +53,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   constructor(
     private readonly dataSource: DataSource,
     private readonly sessions: Sessions,
-    private readonly csrf: Csrf,
+    private readonly csrf: SessionCsrf,
     private readonly lastUsed: LastUsedPort,
     settings: Settings,
   ) {
@@ -92,7 +92,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
       throw refused(`all sign-ins of ${row.user_id} were ended`).ofAccount(userFromRow(row));
     const principal = this.principalFrom(row);
     await this.refuseExpired(row, principal);
-    if (!isSafe(request.method)) this.csrf.refuse(request, row.id);
+    if (!isSafe(request.method)) this.csrf.checkWrite(request, row.id);
     if (current && current.roles !== current.user_roles)
       await this.sessions.renew(current.id, hash, principal, request);
     this.lastUsed.touch(Session, 'lastSeenAt', row.id, dateFromRow(row.lastSeenAt));

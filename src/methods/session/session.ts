@@ -14,7 +14,7 @@
  * What the browser sends by itself, it also sends when another site asks it to. So whatever changes something needs two
  * things more: the browser's own word on which site asks, and a token that only a page of this site can have read.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { createHash, createHmac, randomBytes, type KeyObject } from 'node:crypto';
 
 const MINUTE = 60_000;
 export const IDLE_MS = 30 * MINUTE;
@@ -74,25 +74,5 @@ export class SessionCookie {
 export const csrfToken = (key: KeyObject, sessionId: string): string =>
   createHmac('sha256', key).update(sessionId).digest('base64url');
 
-/** Compares in constant time. */
-export function sameToken(given: string | undefined, wanted: string): boolean {
-  const [left, right] = [Buffer.from(given ?? ''), Buffer.from(wanted)];
-  return left.length === right.length && timingSafeEqual(left, right);
-}
-
 /** Methods that change nothing (RFC 9110, section 9.2.1), so that it does no harm if another site asks for them. */
 export const isSafe = (method: string): boolean => ['GET', 'HEAD', 'OPTIONS'].includes(method);
-
-/** What a browser says of who asks: neither field can be set by a page. */
-export interface Asking {
-  readonly site: string | undefined;
-  readonly origin: string | undefined;
-}
-
-/** Whether a browser says that somebody else than a page of this origin asks. */
-export const isForeign = ({ site, origin }: Asking, publicUrl: string): boolean =>
-  (site !== undefined && site !== 'same-origin') || (origin !== undefined && origin !== publicUrl);
-
-/** Whether a browser says that a page of this origin asks. One that says nothing is no browser, or one of long ago. */
-export const isOurs = (asking: Asking, publicUrl: string): boolean =>
-  (asking.site !== undefined || asking.origin !== undefined) && !isForeign(asking, publicUrl);
