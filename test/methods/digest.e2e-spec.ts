@@ -21,7 +21,8 @@ import { DigestEnrolment } from '../../src/methods/digest/digest.service.js';
 import { DigestCredential, DigestNonce } from '../../src/methods/digest/digest.entity.js';
 import { responseOf, userhashOf } from '../../src/methods/digest/digest.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
-import { Nonces } from '../../src/methods/digest/digest.nonce.js';
+import { digestNonces } from '../../src/methods/digest/digest.strategy.js';
+import type { StatelessNonces } from '../../src/crypto/stateless-nonce.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
 import { KnownAddress } from '../../src/passwords/known-address.entity.js';
 import { Password } from '../../src/passwords/password.entity.js';
@@ -91,11 +92,11 @@ function throttled({ status, body }: Answer) {
 
 describe('HTTP Digest', () => {
   let booted: Booted;
-  let nonces: Nonces;
+  let nonces: StatelessNonces;
   // The tests speak as a trusted proxy, so that each can be a client with an address of its own.
   beforeAll(async () => {
     booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, also: [Echo] });
-    nonces = new Nonces(booted.app.get(Settings), REALM);
+    nonces = digestNonces(booted.app.get(Settings));
   });
   afterAll(() => booted.close());
 
@@ -212,7 +213,7 @@ describe('HTTP Digest', () => {
   describe('a nonce is good for five minutes', () => {
     const madeAgo = async (minutes: number) => ({
       ...(await challenge()),
-      nonce: nonces.fresh(Date.now() - minutes * MINUTE),
+      nonce: nonces.issue(Date.now() - minutes * MINUTE),
     });
 
     it('a right answer to an old one is told so, and a new nonce is at hand', async () => {
@@ -437,7 +438,7 @@ describe('HTTP Digest', () => {
 
     it('also by an old nonce, whose right answer would be told apart', async () => {
       await enrolled('patient');
-      const challenged = { ...(await challenge()), nonce: nonces.fresh(Date.now() - 6 * MINUTE) };
+      const challenged = { ...(await challenge()), nonce: nonces.issue(Date.now() - 6 * MINUTE) };
       const answer = (password: string) =>
         send(answerDigest('patient', password, challenged, { method: 'GET', uri: DEMO }));
       for (let i = 0; i < 10; i++) refused(await answer(`guess ${i}`));
@@ -492,7 +493,7 @@ describe('HTTP Digest', () => {
       const before = await failures();
       for (let i = 2; i < 14; i++) expect((await answer(i)).status).toBe(200);
       expect(await failures()).toEqual(before);
-      for (let i = 0; i < 12; i++) refused(await answer(1, nonces.fresh(Date.now() - 6 * MINUTE)), true);
+      for (let i = 0; i < 12; i++) refused(await answer(1, nonces.issue(Date.now() - 6 * MINUTE)), true);
       expect((await answer(14)).status).toBe(200);
     });
   });
@@ -528,14 +529,14 @@ describe('HTTP Digest', () => {
 
     it('DIGEST-05 a nonce that this server has not made for this realm is refused, and not as a stale one', async () => {
       const real = await challenge();
-      const ofAnother = new Nonces(Settings.from({ APP_SECRET: 'x'.repeat(40) }), REALM);
-      const ofAnotherRealm = new Nonces(booted.app.get(Settings), 'another');
+      const ofAnother = digestNonces(Settings.from({ APP_SECRET: 'x'.repeat(40) }));
+      const ofAnotherRealm = digestNonces(booted.app.get(Settings), 'another');
       const flipped = `${real.nonce.slice(0, -1)}${real.nonce.endsWith('A') ? 'B' : 'A'}`;
       // Older than it says: the time is under the MAC as well.
-      const younger = nonces.fresh(Date.now() + MINUTE).slice(0, 17) + real.nonce.slice(17);
+      const younger = nonces.issue(Date.now() + MINUTE).slice(0, 17) + real.nonce.slice(17);
       for (const nonce of [
-        ofAnother.fresh(),
-        ofAnotherRealm.fresh(),
+        ofAnother.issue(),
+        ofAnotherRealm.issue(),
         flipped,
         younger,
         `${real.nonce}A`,
@@ -763,7 +764,7 @@ describe('HTTP Digest', () => {
       await turnOn(booted, 'disabled', 'was good for long');
       await booted.db.manager.update(User, { id: 'disabled' }, { disabledAt: new Date() });
       const real = await challenge();
-      for (const nonce of [real.nonce, nonces.fresh(Date.now() - 6 * MINUTE)]) {
+      for (const nonce of [real.nonce, nonces.issue(Date.now() - 6 * MINUTE)]) {
         const options = { method: 'GET', uri: DEMO };
         await fails(() => send(answerDigest('disabled', 'was good for long', { ...real, nonce }, options)));
       }

@@ -6,7 +6,7 @@ import { AccessToken } from '../../src/access-tokens/access-token.entity.js';
 import { Settings } from '../../src/config/settings.js';
 import { ReplayStore, UsedValue } from '../../src/crypto/replay-store.service.js';
 import { DpopClient } from '../../src/methods/dpop/dpop.client.js';
-import { Nonces } from '../../src/methods/dpop/dpop.nonce.js';
+import { dpopNonces } from '../../src/methods/dpop/dpop.strategy.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';
@@ -28,7 +28,7 @@ interface Holder {
   readonly key: KeyObject;
 }
 
-const nonceOf = ({ app }: Pick<Booted, 'app'>, at?: number) => new Nonces(app.get(Settings)).fresh(at);
+const nonceOf = ({ app }: Pick<Booted, 'app'>, at?: number) => dpopNonces(app.get(Settings)).issue(at);
 /** Another application, for as long as it is needed. */
 async function during(
   options: Parameters<typeof boot>[0],
@@ -508,7 +508,7 @@ describe('dpop', () => {
 
     it('DPOP-20: a nonce that is missing, old, altered or of another server is refused, with a good one', async () => {
       const nonce = nonceOf(booted);
-      const others = new Nonces(Settings.from({ PUBLIC_URL: 'https://other.example.com' })).fresh();
+      const others = dpopNonces(Settings.from({ PUBLIC_URL: 'https://other.example.com' })).issue();
       const old = nonceOf(booted, Date.now() - 120_000);
       const altered = nonce.slice(0, -1) + (nonce.endsWith('A') ? 'B' : 'A');
       for (const wrongOne of [undefined, '', old, altered, others, nonce.toUpperCase(), `${nonce} `]) {

@@ -11,7 +11,7 @@ import {
   verify,
   type Algorithm,
 } from '../../src/methods/dpop/dpop.keys.js';
-import { Nonces } from '../../src/methods/dpop/dpop.nonce.js';
+import { dpopNonces } from '../../src/methods/dpop/dpop.strategy.js';
 import {
   ProofError,
   SKEW,
@@ -591,45 +591,49 @@ describe('a nonce', () => {
       PUBLIC_URL: 'https://api.example.com',
       ...more,
     });
-  const nonces = new Nonces(settings());
+  const nonces = dpopNonces(settings());
   const [at, MINUTE] = [Date.now(), 60_000];
 
   it('is good for two minutes, on every process, and asks for the next one in the second of them', () => {
-    const nonce = nonces.fresh(at);
-    const others = new Nonces(settings());
-    expect(others.read(nonce, at)).toEqual({ until: new Date(at + 2 * MINUTE), waning: false });
-    expect(others.read(nonce, at + MINUTE - 1)).toMatchObject({ waning: false });
-    expect(others.read(nonce, at + MINUTE)).toMatchObject({ waning: true });
-    expect(others.read(nonce, at + 2 * MINUTE - 1)).toMatchObject({ waning: true });
-    expect(others.read(nonce, at + 2 * MINUTE)).toBeUndefined();
+    const nonce = nonces.issue(at);
+    const others = dpopNonces(settings());
+    expect(others.verify(nonce, at)).toMatchObject({
+      expiresAt: new Date(at + 2 * MINUTE),
+      expired: false,
+      renewalDue: false,
+    });
+    expect(others.verify(nonce, at + MINUTE - 1)).toMatchObject({ renewalDue: false });
+    expect(others.verify(nonce, at + MINUTE)).toMatchObject({ renewalDue: true });
+    expect(others.verify(nonce, at + 2 * MINUTE - 1)).toMatchObject({ expired: false, renewalDue: true });
+    expect(others.verify(nonce, at + 2 * MINUTE)).toMatchObject({ expired: true });
   });
 
   it('consists of what may stand in a header and in a proof (RFC 9449, section 8.1)', () => {
-    expect(nonces.fresh()).toMatch(/^[\x21\x23-\x5b\x5d-\x7e]+$/);
+    expect(nonces.issue()).toMatch(/^[\x21\x23-\x5b\x5d-\x7e]+$/);
   });
 
   it('outlives a rotation of APP_SECRET', () => {
-    const nonce = nonces.fresh(at);
+    const nonce = nonces.issue(at);
     const APP_SECRET = 'another secret of thirty-two letters';
     const rotated = settings({ APP_SECRET, APP_SECRET_PREVIOUS: 'one secret of thirty-two characters' });
-    expect(new Nonces(rotated).read(nonce, at)).toBeDefined();
-    expect(new Nonces(settings({ APP_SECRET })).read(nonce, at)).toBeUndefined();
+    expect(dpopNonces(rotated).verify(nonce, at)).toBeDefined();
+    expect(dpopNonces(settings({ APP_SECRET })).verify(nonce, at)).toBeUndefined();
   });
 
   it('DPOP-20: of another server is none, though it has the same secret', () => {
-    const other = new Nonces(settings({ PUBLIC_URL: 'https://other.example.com' }));
-    expect(nonces.read(other.fresh(at), at)).toBeUndefined();
+    const other = dpopNonces(settings({ PUBLIC_URL: 'https://other.example.com' }));
+    expect(nonces.verify(other.issue(at), at)).toBeUndefined();
   });
 
   it('DPOP-20: that was altered is none, nor any other text', () => {
-    const nonce = nonces.fresh(at);
+    const nonce = nonces.issue(at);
     fc.assert(
       fc.property(
         fc.nat({ max: nonce.length - 1 }),
         fc.constantFrom('', 'A', '0', 'f', '.', '_', '='),
         (i, letter) => {
           const other = nonce.slice(0, i) + letter + nonce.slice(i + 1);
-          if (other !== nonce) expect(nonces.read(other, at)).toBeUndefined();
+          if (other !== nonce) expect(nonces.verify(other, at)).toBeUndefined();
         },
       ),
       RUNS,
@@ -643,7 +647,7 @@ describe('a nonce', () => {
       'constructor.',
       `__proto__${nonce.slice(8)}`,
     ])
-      expect(nonces.read(text, at)).toBeUndefined();
+      expect(nonces.verify(text, at)).toBeUndefined();
   });
 });
 

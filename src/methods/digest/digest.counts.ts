@@ -2,7 +2,7 @@ import { Injectable, ServiceUnavailableException } from '@nestjs/common';
 import { DataSource, LessThan } from 'typeorm';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { DigestNonce } from './digest.entity.js';
-import type { Nonce } from './digest.nonce.js';
+import type { StatelessNonce } from '../../crypto/stateless-nonce.js';
 
 const seconds = (milliseconds: number) => Math.ceil(milliseconds / 1000);
 
@@ -27,8 +27,8 @@ export class DigestCounts extends HourlyCleanup {
    * @returns false where this count, or a higher one, has been used already
    * @throws ServiceUnavailableException where that cannot be known: what may be a replay is not let in
    */
-  async use({ id, until }: Nonce, nc: string): Promise<boolean> {
-    const row = [id, parseInt(nc, 16), seconds(until.getTime())];
+  async use({ id, expiresAt }: StatelessNonce, nc: string): Promise<boolean> {
+    const row = [id, parseInt(nc, 16), seconds(expiresAt.getTime())];
     try {
       return (await this.dataSource.query<unknown[]>(this.sql, row)).length === 1;
     } catch (error) {

@@ -13,7 +13,7 @@ import { REALM, digestConfig, type DigestConfig } from './digest.config.js';
 import { DigestCounts } from './digest.counts.js';
 import { DigestGuesses } from './digest.guesses.js';
 import { formatInfo, responseOf, sameHash, type Algorithm } from './digest.js';
-import { Nonces, type Nonce } from './digest.nonce.js';
+import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
 import { MalformedDigest, parseDigest, speaksDigest, type DigestAnswer } from './digest.parser.js';
 
 /** One code for every wrong answer, whatever is wrong with it; the log has the reason. */
@@ -24,6 +24,16 @@ const ELSEWHERE = {
   detail: 'The uri of the Digest answer is not the target of this request.',
 };
 const EMPTY = Buffer.alloc(0);
+const NONCE_LIFETIME_MS = 5 * 60_000;
+
+/** The nonces of this server, valid for one realm. */
+export const digestNonces = (settings: Settings, realm = REALM): StatelessNonces =>
+  new StatelessNonces(settings, {
+    purpose: 'digest nonces',
+    context: realm,
+    lifetimeMs: NONCE_LIFETIME_MS,
+    randomBytes: 10,
+  });
 
 @Injectable()
 export class DigestStrategy extends PassportStrategy(Strategy, 'digest') implements AuthStrategy {
@@ -31,7 +41,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   /** Who reads an answer cannot send it again, and can try passwords against it at home. */
   readonly sendsSecret = true;
   private readonly config: DigestConfig;
-  private readonly nonces: Nonces;
+  private readonly nonces: StatelessNonces;
 
   constructor(
     settings: Settings,
@@ -41,13 +51,13 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   ) {
     super();
     this.config = digestConfig(settings);
-    this.nonces = new Nonces(settings, REALM);
+    this.nonces = digestNonces(settings);
     this.challenge = this.ask(this.config.algorithms[0]!, {});
   }
 
   /** One for each algorithm, the best one first: a client takes the first that it knows. */
   challenges(): [Challenge, ...Challenge[]] {
-    const nonce = this.nonces.fresh();
+    const nonce = this.nonces.issue();
     const [first, ...others] = this.config.algorithms.map((each) => this.ask(each, { nonce }));
     return [first!, ...others];
   }
@@ -58,7 +68,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
 
   async validate(request: AuthRequest): Promise<Principal> {
     const answer = this.read(request);
-    const nonce = this.nonces.read(answer.nonce);
+    const nonce = this.nonces.verify(answer.nonce);
     if (!nonce) throw refused('the nonce is not one of ours');
     if (answer.uri !== request.target) throw new BadRequestException(ELSEWHERE);
     const account = await this.accounts.find(answer);
@@ -66,7 +76,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
     // Always computed and compared, also where no answer is good.
     const expected = responseOf(ha1, answer, request.method, request.rawBody ?? EMPTY);
     const right = sameHash(answer.response, expected) && !flaw;
-    const good = right && !nonce.old && (await this.counts.use(nonce, answer.nc));
+    const good = right && !nonce.expired && (await this.counts.use(nonce, answer.nc));
     const outcome = good ? 'good' : right ? 'right' : 'wrong';
     await this.guesses.settle(outcome, answer.username, account, request.ip);
     if (!right || !user) throw refused(flaw ?? `wrong answer for the account ${user?.id}`, user);
@@ -86,8 +96,8 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 
   /** Shows the caller that this server knows the password too, and where the answer is covered, that it is as it was sent. */
-  private confirm(request: AuthRequest, answer: DigestAnswer, nonce: Nonce, ha1: string): void {
-    const next = nonce.waning ? this.nonces.fresh() : undefined;
+  private confirm(request: AuthRequest, answer: DigestAnswer, nonce: StatelessNonce, ha1: string): void {
+    const next = nonce.renewalDue ? this.nonces.issue() : undefined;
     const info = (body: Buffer) => formatInfo(answer, responseOf(ha1, answer, '', body), next);
     if (answer.qop === 'auth') request.setHeader('Authentication-Info', info(EMPTY));
     else request.onSend(({ body }) => ({ 'Authentication-Info': info(body) }));

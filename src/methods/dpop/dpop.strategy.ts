@@ -12,12 +12,22 @@ import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
+import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
 import { ALGORITHMS, publicKeyOf, verify, type ProofKey } from './dpop.keys.js';
-import { Nonces, type Nonce } from './dpop.nonce.js';
 import { ProofError, faultOf, normalUri, readProof, type Proof } from './dpop.js';
 
 const CODE = 'invalid_dpop_proof';
 const REMEMBERED = 10_000;
+const NONCE_LIFETIME_MS = 2 * 60_000;
+
+/** The nonces of RFC 9449 section 8. A nonce may carry several proofs; the `jti` of each proof is unique. */
+export const dpopNonces = (settings: Settings): StatelessNonces =>
+  new StatelessNonces(settings, {
+    purpose: 'dpop nonces',
+    context: settings.publicUrl,
+    lifetimeMs: NONCE_LIFETIME_MS,
+    randomBytes: 0,
+  });
 
 /**
  * An access token, and a proof that the caller has its key. The cheap comes first: the token's signature is remembered, so it
@@ -27,7 +37,7 @@ const REMEMBERED = 10_000;
 export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements AuthStrategy {
   readonly namesRequirement = true;
   readonly challenge: Challenge;
-  private readonly nonces: Nonces;
+  private readonly nonces: StatelessNonces;
   /** Only of keys that a token is bound to. */
   private readonly keys = new LRUCache<string, KeyObject>({ max: REMEMBERED });
 
@@ -37,7 +47,7 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
     private readonly oneTime: ReplayStore,
   ) {
     super();
-    this.nonces = new Nonces(settings);
+    this.nonces = dpopNonces(settings);
     this.challenge = new Challenge('DPoP', {
       realm: 'auth-atlas',
       algs: ALGORITHMS.join(' '),
@@ -47,7 +57,7 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
 
   /** With a nonce, so that whoever comes without a credential need not come twice. */
   challenges(): [Challenge] {
-    return [new Challenge('DPoP', this.challenge.params, { headers: { 'DPoP-Nonce': this.nonces.fresh() } })];
+    return [new Challenge('DPoP', this.challenge.params, { headers: { 'DPoP-Nonce': this.nonces.issue() } })];
   }
 
   /** The whole scheme: no other method speaks it. */
@@ -67,12 +77,12 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
       now: Date.now() / 1000,
     });
     if (fault) throw wrong(fault);
-    const nonce = this.nonces.read(proof.claims.nonce ?? '');
-    if (!nonce) throw this.askForNonce();
+    const nonce = this.nonces.verify(proof.claims.nonce ?? '');
+    if (!nonce || nonce.expired) throw this.askForNonce();
     if (!(await this.isSigned(proof))) throw wrong('its signature is wrong');
     const principal = principalFromToken('dpop', token);
     if (!(await this.isFirst(proof, nonce))) throw wrong('it came twice');
-    if (nonce.waning) request.setHeader('DPoP-Nonce', this.nonces.fresh());
+    if (nonce.renewalDue) request.setHeader('DPoP-Nonce', this.nonces.issue());
     return principal;
   }
 
@@ -98,8 +108,12 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
   }
 
   /** Last of all: nobody but the key's owner can use a `jti` up. Not by the proof's text, of which ECDSA has two. */
-  private isFirst({ key, claims }: Proof, { until }: Nonce): Promise<boolean> {
-    return this.oneTime.use(`dpop proof by ${key.thumbprint}`, claims.jti, new Date(until.getTime() + 1_000));
+  private isFirst({ key, claims }: Proof, { expiresAt }: StatelessNonce): Promise<boolean> {
+    return this.oneTime.use(
+      `dpop proof by ${key.thumbprint}`,
+      claims.jti,
+      new Date(expiresAt.getTime() + 1_000),
+    );
   }
 
   /** No wrong credential: the client could not know (RFC 9449, section 9). */
