@@ -69,14 +69,6 @@ export interface Actor {
   readonly act?: Actor;
 }
 
-/**
- * Whether a caller can do less than its account: by a ceiling, because the credential ends at a set time or works in some places
- * only, or because an application sent it. What such a caller made or let in could outlive or outreach that.
- */
-export const isLimited = ({ scopes, authorizationDetails, proofs }: Principal): boolean =>
-  Boolean(scopes ?? authorizationDetails) ||
-  proofs.some(({ restricted, client }) => restricted || client !== undefined);
-
 /** Whether a ceiling of scopes lies wholly under another; absent means no ceiling. */
 export const scopesInclude = (
   ceiling: readonly string[] | undefined,

@@ -13,7 +13,8 @@ import {
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { Caller, SelfService } from '../authentication/plan.js';
-import { isLimited, type Principal } from '../authentication/principal.js';
+import { assertMayManageCredentials } from '../authentication/manage-credentials.js';
+import type { Principal } from '../authentication/principal.js';
 import { ClientAdministration } from './client-administration.js';
 
 /** RFC 7591's metadata, which the engine validates, and whose account the client is when it calls in its own name. */
@@ -35,13 +36,13 @@ export class ClientsController {
     @Caller() caller: Principal,
     @Body({ schema: NewClient }) { account, ...metadata }: z.output<typeof NewClient>,
   ) {
-    refuseOthers(caller);
+    assertMayManageClients(caller);
     return this.administration.add(caller, metadata, account).catch(tellCaller);
   }
 
   @Get('clients')
   async list(@Caller() caller: Principal) {
-    refuseOthers(caller);
+    assertMayManageClients(caller);
     return { items: await this.administration.list(caller) };
   }
 
@@ -49,7 +50,7 @@ export class ClientsController {
   @Delete('clients/:id')
   @HttpCode(204)
   async remove(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
-    refuseOthers(caller);
+    assertMayManageClients(caller);
     if (!(await this.administration.remove(caller, id)))
       throw new NotFoundException({ code: 'not_found', detail: 'Your tenant has no such client.' });
   }
@@ -57,18 +58,16 @@ export class ClientsController {
   /** For one client that registers itself (RFC 7591, section 3). */
   @Post('initial-access-tokens')
   async invite(@Caller() caller: Principal) {
-    refuseOthers(caller);
+    assertMayManageClients(caller);
     return this.administration.invite(caller);
   }
 }
 
-/** A client outlives what made it, so nothing that is limited makes one. */
-function refuseOthers(caller: Principal): void {
-  if (!caller.roles.includes('admin') || isLimited(caller))
-    throw new ForbiddenException({
-      code: 'forbidden',
-      detail: 'Clients are managed by administrators, with a credential that is not limited.',
-    });
+/** @throws ForbiddenException `limited_credential`; `forbidden` for a caller who is not an admin */
+function assertMayManageClients(caller: Principal): void {
+  assertMayManageCredentials(caller);
+  if (!caller.roles.includes('admin'))
+    throw new ForbiddenException({ code: 'forbidden', detail: 'Only an admin manages clients.' });
 }
 
 function tellCaller(error: unknown): never {

@@ -1,13 +1,13 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import type { Grant } from 'oidc-provider';
 import { DataSource } from 'typeorm';
+import { assertMayManageCredentials } from '../authentication/manage-credentials.js';
 import type { Principal } from '../authentication/principal.js';
 import { AuditPort } from '../authentication/ports.js';
 import { heldBy } from './asked-scopes.js';
 import { OauthClient } from './client.entity.js';
 import { endConsent } from './endings.js';
 import { LiveRecords } from './live-records.js';
-import { refuseLimited } from './refuse-limited.js';
 
 type Held = Pick<Grant, 'openid' | 'resources' | 'rejected' | 'rar' | 'iat'>;
 
@@ -22,7 +22,7 @@ export class Consents {
 
   /** @throws ForbiddenException `limited_credential` */
   async list(caller: Principal) {
-    refuseLimited(caller);
+    assertMayManageCredentials(caller);
     const rows = await this.records.of('Grant', caller.id, 'DESC');
     const clients = await this.dataSource.manager.findBy(
       OauthClient,
@@ -51,7 +51,7 @@ export class Consents {
    * @throws ForbiddenException `limited_credential`
    */
   async withdraw(caller: Principal, id: string): Promise<void> {
-    refuseLimited(caller);
+    assertMayManageCredentials(caller);
     const [row] = await this.records.of('Grant', caller.id, 'DESC', id);
     if (!row) throw new NotFoundException({ code: 'not_found', detail: 'You have no such consent.' });
     await this.dataSource.transaction(async (manager) => {

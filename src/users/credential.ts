@@ -19,6 +19,8 @@ export interface Credential {
   /** To the minute. */
   readonly lastUsedAt: Date | null;
   readonly revokedAt: Date | null;
+  /** The credential that created this one and whose revocation ends it, if the kind has children. */
+  readonly parentId?: string | null;
 }
 
 /** The fields of a request for a new one, for a `z.strictObject`. */
@@ -32,7 +34,7 @@ export const NEW_CREDENTIAL_FIELDS = {
     .optional(),
 };
 
-/** How long a secret stays good that another has taken the place of: a day, unless the request says otherwise. */
+/** The body of a rotation. The previous secret stays valid for a day, unless the request says otherwise. */
 export const ROTATION_SCHEMA = z
   .strictObject({
     overlapSeconds: z
@@ -42,6 +44,19 @@ export const ROTATION_SCHEMA = z
       .default(86_400),
   })
   .prefault({});
+
+/** The stored secrets of a credential, as plain SQL reads them. */
+export interface StoredSecrets {
+  readonly current: string;
+  readonly previous: string | null;
+  readonly previousUntil: Date | string | null;
+}
+
+/** The stored secrets that are valid now: the current one, then the previous one until its overlap ends. */
+export function acceptedSecrets({ current, previous, previousUntil }: StoredSecrets): string[] {
+  const overlaps = previous !== null && previousUntil !== null && dateFromRow(previousUntil) > new Date();
+  return overlaps ? [current, previous] : [current];
+}
 
 /** The columns of a {@link Credential} that decide on a request, as plain SQL reads them, with its account. */
 export interface CredentialRow extends UserRow {

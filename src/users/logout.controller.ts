@@ -1,7 +1,8 @@
-import { BadRequestException, ForbiddenException, Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { BadRequestException, Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { Caller, CurrentRequest, SelfService } from '../authentication/plan.js';
+import { assertMayManageCredentials } from '../authentication/manage-credentials.js';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
 import type { AuthRequest } from '../authentication/request.js';
 import type { Principal } from '../authentication/principal.js';
@@ -40,11 +41,7 @@ export class LogoutController {
         code: 'not_signed_in',
         detail: 'This credential is not a session or a token. Revoke it at its own route.',
       });
-    if (everywhere && caller.scopes)
-      throw new ForbiddenException({
-        code: 'limited_credential',
-        detail: 'A credential limited to some scopes cannot end other sign-ins.',
-      });
+    if (everywhere) assertMayManageCredentials(caller);
     if (everywhere)
       await this.dataSource.transaction(async (manager) => {
         await endAllSignIns(manager, caller.id);

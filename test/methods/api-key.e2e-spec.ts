@@ -4,7 +4,6 @@ import { Agent, get } from 'node:http';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { ApiKey } from '../../src/methods/api-key/api-key.entity.js';
 import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
-import { ApiKeyService } from '../../src/methods/api-key/api-key.service.js';
 import {
   allowsAddress,
   containsRange,
@@ -12,9 +11,9 @@ import {
   mintKey,
   newKeyId,
   parseKey,
-  sameHash,
 } from '../../src/methods/api-key/api-key.js';
-import type { Principal } from '../../src/authentication/principal.js';
+import { CredentialsService } from '../../src/users/credentials.service.js';
+import { acceptedSecrets } from '../../src/users/credential.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
@@ -169,11 +168,10 @@ describe('api-key', () => {
     });
 
     it('of a key that was rotated or revoked since it was looked at changes nothing', async () => {
-      const keys = booted.app.get<unknown>(ApiKeyService) as { manageable: () => Promise<ApiKey> };
       for (const changes of [{ secretHash: hashSecret('another') }, { revokedAt: new Date() }]) {
         const { id } = await issue();
         const before = await row(id);
-        const spy = jest.spyOn(keys, 'manageable').mockImplementationOnce(async () => {
+        const spy = jest.spyOn(CredentialsService.prototype, 'find').mockImplementationOnce(async () => {
           await update(id, changes);
           return before;
         });
@@ -224,13 +222,13 @@ describe('api-key', () => {
     });
 
     it('leaves no child behind that was being made at the same moment', async () => {
-      const keys = booted.app.get<unknown>(ApiKeyService) as {
-        callersKey: (caller: Principal) => Promise<ApiKey>;
-      };
       const parent = await issue();
-      const look = keys.callersKey.bind(keys);
-      const spy = jest.spyOn(keys, 'callersKey').mockImplementationOnce(async (caller) => {
-        const found = await look(caller);
+      const { parentOf } = CredentialsService.prototype;
+      const spy = jest.spyOn(CredentialsService.prototype, 'parentOf').mockImplementationOnce(async function (
+        this: CredentialsService<ApiKey>,
+        caller,
+      ) {
+        const found = await parentOf.call(this, caller);
         await update(parent.id, { revokedAt: new Date() });
         return found;
       });
@@ -289,9 +287,14 @@ describe('api-key', () => {
       expect(seen(wrong)).toEqual(seen(await by(mintKey(newKeyId()).key).get('/me')));
     });
 
-    it('no hash is like one that is not there', () => {
-      for (const kept of [null, undefined])
-        for (const given of [hashSecret('x'), '0'.repeat(64)]) expect(sameHash(given, kept)).toBe(false);
+    it('accepts no previous secret if none is stored, or if its overlap has no end or is over', () => {
+      const stored = { current: hashSecret('x'), previous: hashSecret('y') };
+      for (const secrets of [
+        { ...stored, previous: null, previousUntil: new Date(Date.now() + 60_000) },
+        { ...stored, previousUntil: null },
+        { ...stored, previousUntil: new Date() },
+      ])
+        expect(acceptedSecrets(secrets)).toEqual([stored.current]);
     });
 
     it('APIKEY-05: a key that expires now has expired', async () => {

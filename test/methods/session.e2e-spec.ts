@@ -252,14 +252,15 @@ describe('session', () => {
       expect(await works(signed)).toBe(true);
     });
 
-    it('of a limited credential leaves out what reaches further, and it can end none of that', async () => {
+    it('does not let a limited credential list sessions or end a wider one', async () => {
       const [wide, narrow] = [await signIn(), await signIn({ scopes: ['documents:read'] })];
       const limited = client(booted.origin, as({ id: 'bob', scopes: ['documents:read'] }));
-      const listed = ids(await limited.get('/sessions'));
-      expect(listed).toContain(narrow.id);
-      expect(listed).not.toContain(wide.id);
-      for (const path of [`/sessions/${wide.id}`, '/sessions']) {
-        const { status, body } = await limited.send('DELETE', path);
+      for (const [method, path] of [
+        ['GET', '/sessions'],
+        ['DELETE', `/sessions/${wide.id}`],
+        ['DELETE', '/sessions'],
+      ] as const) {
+        const { status, body } = await limited.send(method, path);
         expect([status, body.code]).toEqual([403, 'limited_credential']);
       }
       expect(await works(wide)).toBe(true);

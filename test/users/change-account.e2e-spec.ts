@@ -71,10 +71,14 @@ describe('what the command does to an account', () => {
 
   it.each([
     ['a weak password', () => setPassword(booted.db, log, 'alice', 'passwordpassword'), /too weak/],
-    ['nobody', () => setPassword(booted.db, log, 'nobody', 'tall giraffes read slowly'), /no account/],
-    ['a machine', () => setPassword(booted.db, log, 'acme-machine', 'tall giraffes read slowly'), /person/],
-    ['nobody to disable', () => disableAccount(booted.db, log, 'nobody', true), /no account/],
-    ['nobody with roles', () => changeRoles(booted.db, log, '', ['admin']), /no account/],
+    ['nobody', () => setPassword(booted.db, log, 'nobody', 'tall giraffes read slowly'), /No account/],
+    [
+      'a machine',
+      () => setPassword(booted.db, log, 'acme-machine', 'tall giraffes read slowly'),
+      /Only a user account/,
+    ],
+    ['nobody to disable', () => disableAccount(booted.db, log, 'nobody', true), /No account/],
+    ['nobody with roles', () => changeRoles(booted.db, log, '', ['admin']), /No account/],
   ])('%s is refused with a sentence, and nothing is changed or written down', async (_, change, sentence) => {
     const before = [await booted.db.manager.find(User), (await lastEvent())?.seq];
     await expect(change()).rejects.toThrow(sentence);

@@ -157,7 +157,8 @@ describe("an account's own credentials, of whatever kind", () => {
 
   it('are found with their account in one query, and are no good once revoked or expired', async () => {
     const find = credentialQuery(booted.db, 'badges', []);
-    const refused = (reason: string) => Object.assign(new Error(reason), { about: () => new Error(reason) });
+    const refused = (reason: string) =>
+      Object.assign(new Error(reason), { ofAccount: () => new Error(reason) });
     const found = async (more: Partial<Badge>) => {
       const row = badge(bob, more);
       await booted.db.manager.insert(Badge, row);

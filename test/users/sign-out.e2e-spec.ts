@@ -71,7 +71,7 @@ describe('POST /auth/logout', () => {
     for (const body of [undefined, {}, { everywhere: true }])
       expect(await alice.post('/auth/logout', body)).toMatchObject({
         status: 400,
-        body: { code: 'not_signed_in', detail: expect.stringContaining('it ends where it is managed') },
+        body: { code: 'not_signed_in', detail: expect.stringContaining('Revoke it at its own route') },
       });
     expect(await booted.db.manager.findOneByOrFail(User, { id: 'alice' })).toEqual(before);
   });

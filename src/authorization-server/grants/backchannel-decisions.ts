@@ -1,16 +1,14 @@
-import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
+import { Injectable, NotFoundException } from '@nestjs/common';
 import { errors } from 'oidc-provider';
 import { SECOND_FACTOR, type Principal, type Proof } from '../../authentication/principal.js';
+import { assertMayManageCredentials, assertRecentSignIn } from '../../authentication/manage-credentials.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { PASSWORD_ACR } from '../acr.js';
 import { Engine } from '../engine.js';
 import { BackchannelRequests, type BackchannelRequest } from './backchannel-requests.js';
-import { refuseLimited } from '../refuse-limited.js';
 import { isScope } from '../../permissions.js';
 
-/** Whoever lets an application in must have signed in so many milliseconds ago at the most. */
-const FRESH = 5 * 60_000;
 /** What a person does (RFC 8176). A key proves that a machine holds it. */
 const BY_PERSON = ['pwd', 'otp', 'mfa', 'user'];
 
@@ -26,7 +24,7 @@ export class BackchannelDecisions {
 
   /** @throws ForbiddenException `limited_credential` */
   async list(caller: Principal) {
-    refuseLimited(caller);
+    assertMayManageCredentials(caller);
     const provider = await this.engine.provider();
     const requests = await this.requests.pending({ accountId: caller.id });
     return Promise.all(
@@ -45,18 +43,13 @@ export class BackchannelDecisions {
    * @throws ForbiddenException `limited_credential`, `reauthentication_required`
    */
   async decide(caller: Principal, id: string, verdict: 'approve' | 'deny'): Promise<void> {
-    refuseLimited(caller);
-    const proof = signInOf(caller);
-    if (verdict === 'approve' && !proof)
-      throw new ForbiddenException({
-        code: 'reauthentication_required',
-        detail: 'Only who has signed in within the last five minutes lets an application in.',
-      });
+    assertMayManageCredentials(caller);
+    const proof = verdict === 'approve' && assertRecentSignIn(caller, isByPerson);
     const [request] = await this.requests.pending({ accountId: caller.id, id });
     // Of two who decide at once, the first does.
     if (!request || !(await this.oneTime.use('oauth backchannel decision', id, request.expiresAt)))
       throw new NotFoundException({ code: 'not_found', detail: 'You have no such request.' });
-    if (verdict === 'approve') await this.approve(request, proof!);
+    if (proof) await this.approve(request, proof);
     else await this.result(request, new errors.AccessDenied('the person said no'));
     await this.audit.record({
       event: 'authz_change',
@@ -88,7 +81,4 @@ export class BackchannelDecisions {
   }
 }
 
-const signInOf = ({ proofs }: Principal): Proof | undefined =>
-  proofs.find(
-    ({ amr, at }) => amr.some((each) => BY_PERSON.includes(each)) && at.getTime() > Date.now() - FRESH,
-  );
+const isByPerson = ({ amr }: Proof): boolean => amr.some((each) => BY_PERSON.includes(each));

@@ -14,7 +14,7 @@ export class ApiKey {
 
   @ManyToOne(() => User, { onDelete: 'CASCADE' })
   @JoinColumn({ name: 'userId' })
-  user!: User;
+  user?: User;
 
   @Column({ type: 'varchar', length: 100 })
   name!: string;

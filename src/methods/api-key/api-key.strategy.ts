@@ -7,8 +7,10 @@ import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
+import { nullableDateFromRow } from '../../database/raw-dates.js';
 import {
+  acceptedSecrets,
   accountOfActive,
   credentialQuery,
   scopesFromRow,
@@ -16,7 +18,7 @@ import {
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
 import { ApiKey } from './api-key.entity.js';
-import { allowsAddress, hashSecret, parseKey, sameHash } from './api-key.js';
+import { allowsAddress, hashSecret, parseKey } from './api-key.js';
 
 /** One code for every wrong key, whatever is wrong with it; the log has the reason. */
 const CODE = 'invalid_api_key';
@@ -54,11 +56,10 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
     if (!parsed) throw refused('not a key, or mistyped');
     const key = await this.find(parsed.id);
     const now = new Date();
-    // Both are compared whether or not the first matches, and for an unknown key as well.
+    // An unknown key is compared as well, so that it takes as long as a known one.
     const hash = hashSecret(parsed.secret);
-    const current = sameHash(hash, key?.secretHash);
-    const previous = sameHash(hash, key?.previousHash) && dateFromRow(key?.previousUntil ?? now) > now;
-    if (!key || !(current || previous)) throw refused('unknown key or wrong secret');
+    const matches = storedHashes(key).map((stored) => constantTimeEqual(hash, stored));
+    if (!key || !matches.includes(true)) throw refused('unknown key or wrong secret');
     const account = accountOfActive(key, refused);
     if (key.allowedIps && !allowsAddress(JSON.parse(key.allowedIps) as string[], request.ip))
       throw refused(`the key ${key.id} is not allowed from ${request.ip}`).ofAccount(account);
@@ -82,6 +83,12 @@ function keyOf(request: AuthRequest): string {
   if (header !== undefined && authorization !== undefined)
     throw new BadRequestException({ code: 'ambiguous_credentials', detail: 'Send the key in one header.' });
   return header ?? authorization?.replace(SCHEME, '') ?? '';
+}
+
+function storedHashes(key: Row | undefined): string[] {
+  if (!key) return [hashSecret('')];
+  const { secretHash: current, previousHash: previous, previousUntil } = key;
+  return acceptedSecrets({ current, previous, previousUntil });
 }
 
 const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });

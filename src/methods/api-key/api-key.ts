@@ -8,7 +8,7 @@
  * it, and 7 that catch a typing error before the database is asked and let a secret scanner tell a key from noise.
  * The server keeps the SHA-256 of the secret: with 256 random bits there is nothing to guess, so nothing to slow down.
  */
-import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
 import { crc32 } from 'node:zlib';
 
@@ -32,12 +32,6 @@ export function mintKey(id: string, secret = random(43)): { key: string; secretH
 export function parseKey(text: string): { id: string; secret: string } | undefined {
   const [, id, secret, sum] = FORM.exec(text) ?? [];
   return id && secret && sum === checksum(id + secret) ? { id, secret } : undefined;
-}
-
-/** Compares two hashes in constant time; an absent one is compared too, so that an unknown key costs what a known one does. */
-export function sameHash(given: string, kept: string | null | undefined): boolean {
-  const hash = Buffer.from(given, 'hex');
-  return timingSafeEqual(hash, kept ? Buffer.from(kept, 'hex') : Buffer.alloc(hash.length)) && Boolean(kept);
 }
 
 /**

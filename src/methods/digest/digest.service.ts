@@ -1,7 +1,8 @@
 import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
-import { isLimited, type Principal } from '../../authentication/principal.js';
+import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
+import type { Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { Password } from '../../passwords/password.entity.js';
@@ -21,8 +22,13 @@ export class DigestEnrolment extends HourlyCleanup {
     super();
   }
 
-  /** @returns null where it is off, or was turned on with a password before this one */
-  async find({ id }: Principal): Promise<DigestCredential | null> {
+  /**
+   * @returns null where it is off, or was turned on with a password before this one
+   * @throws ForbiddenException `limited_credential`
+   */
+  async find(caller: Principal): Promise<DigestCredential | null> {
+    assertMayManageCredentials(caller);
+    const { id } = caller;
     const row = await this.dataSource.manager.findOneBy(DigestCredential, { userId: id });
     const current =
       row &&
@@ -35,7 +41,7 @@ export class DigestEnrolment extends HourlyCleanup {
    * @throws NotFoundException `password_not_set` where the account has none: a machine
    */
   async enable(caller: Principal, password: string, ip: string): Promise<DigestCredential> {
-    refuseLimited(caller);
+    assertMayManageCredentials(caller);
     const { user, hash } = await this.proved(caller, password, ip);
     return this.dataSource.transaction(async (manager) => {
       const current = await manager.findOneBy(Password, { userId: user.id, hash });
@@ -54,7 +60,7 @@ export class DigestEnrolment extends HourlyCleanup {
 
   /** @throws ForbiddenException `limited_credential` */
   async disable(caller: Principal): Promise<void> {
-    refuseLimited(caller);
+    assertMayManageCredentials(caller);
     await this.dataSource.transaction(async (manager) => {
       const { affected } = await manager.delete(DigestCredential, { userId: caller.id });
       if (affected)
@@ -101,12 +107,3 @@ const target = ({ id }: Principal) => `digest:${id}`;
 
 const wrongPassword = () =>
   new ForbiddenException({ code: 'incorrect_password', detail: 'The current password is incorrect.' });
-
-/** Digest has no scopes, no end and no list of addresses: nothing that has makes it, or ends it. */
-function refuseLimited(caller: Principal): void {
-  if (isLimited(caller))
-    throw new ForbiddenException({
-      code: 'limited_credential',
-      detail: 'Digest reaches further (in scopes, time or addresses) than the credential you sent.',
-    });
-}

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import { Authenticator } from '../../authentication/authenticator.js';
 import { BadCredential } from '../../authentication/challenge.js';
+import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { TokenFamily } from './jwt.entity.js';
@@ -42,6 +43,7 @@ export class JwtController {
   /** The caller's sign-ins that still have tokens. */
   @Get('token-families')
   async list(@Caller() caller: Principal) {
+    assertMayManageCredentials(caller);
     const families = await this.dataSource.manager.findBy(TokenFamily, {
       userId: caller.id,
       revokedAt: IsNull(),

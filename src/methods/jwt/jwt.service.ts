@@ -1,15 +1,10 @@
-import {
-  BadRequestException,
-  ConflictException,
-  ForbiddenException,
-  Injectable,
-  NotFoundException,
-} from '@nestjs/common';
+import { BadRequestException, ConflictException, Injectable, NotFoundException } from '@nestjs/common';
 import { JwtService } from '@nestjs/jwt';
 import { randomUUID } from 'node:crypto';
 import { DataSource, IsNull, type EntityManager } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
-import { scopesInclude, type Principal, type Proof } from '../../authentication/principal.js';
+import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
+import type { Principal, Proof } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Issuer } from '../../authentication/method.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
@@ -87,17 +82,14 @@ export class JwtIssuer implements Issuer {
   /**
    * Ends one of the caller's families.
    * @throws NotFoundException where the caller has none of that id
-   * @throws ForbiddenException `limited_credential` where it reaches further than what the caller sent
+   * @throws ForbiddenException `limited_credential`
    */
   async endOwn(caller: Principal, id: string): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
       const family = await manager.findOneBy(TokenFamily, { id, userId: caller.id, revokedAt: IsNull() });
       if (!family) throw new NotFoundException({ code: 'not_found', detail: 'You have no such sign-in.' });
-      if (!scopesInclude(caller.scopes, family.scopes ?? undefined))
-        throw new ForbiddenException({
-          code: 'limited_credential',
-          detail: 'That sign-in reaches further than the credential you sent.',
-        });
+      if (!caller.proofs.some(({ method, credentialId }) => method === 'jwt' && credentialId === id))
+        assertMayManageCredentials(caller, family);
       await this.revoke(manager, family, 'authn_token_revoked', caller);
     });
   }

@@ -1,19 +1,10 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  ForbiddenException,
-  Get,
-  HttpCode,
-  NotFoundException,
-  Param,
-  Post,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
+import { assertMayManageCredentials, assertRecentSignIn } from '../../authentication/manage-credentials.js';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
-import { isLimited, type MethodName, type Principal } from '../../authentication/principal.js';
+import type { MethodName, Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { User } from '../../users/user.entity.js';
 import { OidcCeremony } from './oidc-login.service.js';
@@ -21,9 +12,6 @@ import { Identities } from './oidc-login.identities.js';
 import { isLocalPath } from './oidc-login.js';
 import { Providers } from './oidc-login.providers.js';
 import { identityView } from './oidc-login.view.js';
-
-/** How old the sign-in of a caller may be who changes what opens the account. */
-const FRESH_MS = 5 * 60_000;
 
 const Link = z
   .strictObject({
@@ -66,6 +54,7 @@ export class OidcIdentitiesController {
 
   @Get('oidc-identities')
   async list(@Caller() caller: Principal) {
+    assertMayManageCredentials(caller);
     return { items: (await this.identities.list(caller)).map(identityView) };
   }
 
@@ -87,19 +76,7 @@ export class OidcIdentitiesController {
    *   for a credential that is no sign-in: a key that was found must not open a second door
    */
   private freshlyBy(caller: Principal): MethodName {
-    if (isLimited(caller))
-      throw new ForbiddenException({
-        code: 'limited_credential',
-        detail: 'It would exceed the scopes, expiry or addresses of the credential you sent.',
-      });
-    const fresh = caller.proofs.find(
-      ({ method, at }) => this.issuers.names.includes(method) && Date.now() - at.getTime() < FRESH_MS,
-    );
-    if (!fresh)
-      throw new ForbiddenException({
-        code: 'reauthentication_required',
-        detail: 'What opens the account is changed within five minutes of signing in. Sign in again.',
-      });
-    return fresh.method;
+    assertMayManageCredentials(caller);
+    return assertRecentSignIn(caller, ({ method }) => this.issuers.names.includes(method)).method;
   }
 }

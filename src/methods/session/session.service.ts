@@ -1,6 +1,7 @@
-import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
+import { Injectable, NotFoundException } from '@nestjs/common';
 import { DataSource, IsNull, MoreThan, type EntityManager, type FindOptionsWhere } from 'typeorm';
-import { scopesInclude, type Principal } from '../../authentication/principal.js';
+import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
+import type { Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
@@ -25,14 +26,17 @@ export class Sessions {
     this.cookie = new SessionCookie(settings.publicUrl);
   }
 
-  /** Those of the caller that are good at this moment, but for what reaches further than the credential that asks. */
+  /**
+   * The caller's active sessions.
+   * @throws ForbiddenException `limited_credential`
+   */
   async list(caller: Principal): Promise<Session[]> {
+    assertMayManageCredentials(caller);
     const user = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
-    const sessions = await this.dataSource.manager.find(Session, {
+    return this.dataSource.manager.find(Session, {
       where: live(user),
       order: { createdAt: 'DESC', id: 'ASC' },
     });
-    return sessions.filter((session) => scopesInclude(caller.scopes, session.scopes ?? undefined));
   }
 
   /**
@@ -43,16 +47,16 @@ export class Sessions {
     const user = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
     const session = await this.dataSource.manager.findOneBy(Session, { ...live(user), id });
     if (!session) throw new NotFoundException({ code: 'not_found', detail: 'You have no such session.' });
-    if (!scopesInclude(caller.scopes, session.scopes ?? undefined)) throw beyond();
+    if (!isSentBy(caller, session)) assertMayManageCredentials(caller, session);
     await this.over(id, 'ended', caller);
   }
 
   /**
    * Logs out everywhere: ends all sign-ins of the account, whichever method keeps them.
-   * @throws ForbiddenException `limited_credential` where the credential is limited and they are not
+   * @throws ForbiddenException `limited_credential`
    */
   async endAll(caller: Principal): Promise<void> {
-    if (caller.scopes) throw beyond();
+    assertMayManageCredentials(caller);
     await this.dataSource.transaction(async (manager) => {
       await endAllSignIns(manager, caller.id);
       await this.audit.append(manager, {
@@ -117,6 +121,9 @@ export class Sessions {
   }
 }
 
+const isSentBy = ({ proofs }: Principal, { id }: Session) =>
+  proofs.some(({ method, credentialId }) => method === 'session' && credentialId === id);
+
 /** An account's sessions that are good at this moment. */
 export const live = ({ id, epoch }: User): FindOptionsWhere<Session> => ({
   userId: id,
@@ -125,9 +132,3 @@ export const live = ({ id, epoch }: User): FindOptionsWhere<Session> => ({
   expiresAt: MoreThan(new Date()),
   lastSeenAt: MoreThan(new Date(Date.now() - IDLE_MS)),
 });
-
-const beyond = () =>
-  new ForbiddenException({
-    code: 'limited_credential',
-    detail: 'What you want to end reaches further (in scopes) than the credential that you sent.',
-  });
