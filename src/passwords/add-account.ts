@@ -16,19 +16,20 @@ export interface NewAccount {
 }
 
 /**
- * Makes an account with a password, and its tenant where there is none of that name: how the first one comes into a
- * database that has no demo in it.
+ * Creates a user account with a password, and its tenant if it does not exist. The command line uses it, for example
+ * for the first account of an empty database.
  *
  * @returns the account's id
- * @throws Error with a sentence that says what is wrong, and never the password
+ * @throws Error with a sentence for the operator, never the password
  */
 export async function addAccount(
   dataSource: DataSource,
-  log: AuditPort,
+  audit: AuditPort,
   { tenant, username, roles, password }: NewAccount,
 ): Promise<string> {
   const name = normalizeUsername(username);
-  if (!name) throw new Error('A username has 1 to 64 ASCII letters, digits and ._@-, and ends in no sign.');
+  if (!name)
+    throw new Error('A username has 1 to 64 ASCII letters, digits and ._@-, and ends in a letter or digit.');
   if (!/^[a-z0-9][a-z0-9-]{0,35}$/.test(tenant))
     throw new Error('A tenant has 1 to 36 lower-case letters, digits and hyphens.');
   assertAcceptablePassword(password, name);
@@ -55,7 +56,7 @@ export async function addAccount(
       epoch: 0,
     });
     await manager.insert(Password, { userId: id, hash, changedAt: new Date() });
-    await log.append(manager, {
+    await audit.append(manager, {
       event: 'sensitive_create',
       target: `user:${id}`,
       details: { tenant, roles: [...roles] },

@@ -1,33 +1,40 @@
 import { Injectable } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
-import { RateLimiterRes } from 'rate-limiter-flexible';
-import { DataSource, LessThan } from 'typeorm';
+import { DataSource, LessThan, type EntityManager } from 'typeorm';
 import { Settings } from '../config/settings.js';
 import { deriveKey } from '../crypto/derived-keys.js';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
-import { KnownAddress } from './known-address.entity.js';
+import {
+  consumeAll,
+  createCounter,
+  rewardAll,
+  withCounterConnection,
+  type Counter,
+} from '../rate-limits/counter.js';
+import { networkOf } from '../rate-limits/network.js';
+import { KnownAddress } from './password.entity.js';
 import { TooManyAttempts } from './passwords.errors.js';
-import { createCounter, withCounterConnection, type Counter } from '../rate-limits/counter.js';
 
-/** In a quarter of an hour. */
-const PER_ACCOUNT = 10;
-const PER_ADDRESS = 50;
+const MAX_FAILURES_PER_ACCOUNT = 10;
+const MAX_FAILURES_PER_ADDRESS = 50;
 const WINDOW_SECONDS = 15 * 60;
-const DAY = 24 * 60 * 60_000;
-const KNOWN_FOR = 30 * DAY;
+const DAY_MS = 24 * 60 * 60_000;
+const KNOWN_ADDRESS_LIFETIME_MS = 30 * DAY_MS;
 
-/** One attempt to sign in, and the two counters that it goes by. */
+/** A sign-in attempt, ready to be counted. */
 export interface LoginAttempt {
-  readonly account: string;
-  readonly address: string;
+  readonly userId: string;
+  /** The network of the client's address, as {@link networkOf} writes it. */
+  readonly network: string;
+  /** The keys of the two counters. */
+  readonly accountKey: string;
+  readonly addressKey: string;
 }
 
-/**
- * Counts failed attempts in the database, so that all processes count together.
- *
- * An attempt is counted before the password is looked at and given back when it was right: guesses sent at the same
- * moment cannot all slip through before the first of them is counted.
- */
+/** `stale`: the credential was correct, but expired or already used. */
+export type AttemptOutcome = 'success' | 'stale' | 'failure';
+
+/** Counts failed sign-in attempts per account and per address, in the database and so across all processes. */
 @Injectable()
 export class LoginAttempts extends HourlyCleanup {
   private readonly key: KeyObject;
@@ -40,94 +47,88 @@ export class LoginAttempts extends HourlyCleanup {
   ) {
     super();
     this.key = deriveKey(settings.appSecret, 'passwords/attempts');
-    this.accounts = createCounter(dataSource, 'account', PER_ACCOUNT, WINDOW_SECONDS);
-    this.addresses = createCounter(dataSource, 'address', PER_ADDRESS, WINDOW_SECONDS);
+    this.accounts = createCounter(dataSource, 'account', MAX_FAILURES_PER_ACCOUNT, WINDOW_SECONDS);
+    this.addresses = createCounter(dataSource, 'address', MAX_FAILURES_PER_ADDRESS, WINDOW_SECONDS);
   }
 
   /**
-   * What to count an attempt by. Addresses that an account is known to sign in from have a counter of their own
-   * for it; all others share one, so an attacker gains nothing by having many. A name that nobody has counts like
-   * any other.
+   * Starts an attempt. Each address that an account is known to use has its own counter for that account. All other
+   * addresses share one, so an attacker gains nothing from having many. An unknown username is counted like any other.
    *
-   * @param userId the account's id, or an empty string where there is none: the same work is done for it
+   * It only reads, so on SQLite it runs outside a transaction: only these counters write their table.
+   *
+   * @param userId the account's id, or an empty string for an unknown username: the same queries run for both
+   * @throws TooManyAttempts if a counter is full
    */
-  async of(username: string, userId: string, address: string): Promise<LoginAttempt> {
-    const known = await this.dataSource.manager.findOneBy(KnownAddress, { userId, address });
-    const isKnown = known !== null && known.seenAt.getTime() > Date.now() - KNOWN_FOR;
-    return {
-      account: isKnown ? this.mac('pair', username, address) : this.mac('name', username),
-      address: this.mac('address', address),
+  async open(username: string, userId: string, ip: string): Promise<LoginAttempt> {
+    const network = networkOf(ip);
+    const known = await this.dataSource.manager.findOneBy(KnownAddress, { userId, address: network });
+    const isKnown = known !== null && known.seenAt.getTime() > Date.now() - KNOWN_ADDRESS_LIFETIME_MS;
+    const attempt = {
+      userId,
+      network,
+      accountKey: isKnown ? this.mac('pair', username, network) : this.mac('name', username),
+      addressKey: this.mac('address', network),
     };
-  }
-
-  /**
-   * Only reads, so on SQLite it needs no turn: nobody but these counters writes their table.
-   * @throws TooManyAttempts where a counter is full already
-   */
-  async refuseIfFull(attempt: LoginAttempt): Promise<void> {
-    for (const [counter, key] of this.counters(attempt)) {
+    for (const [counter, key] of this.countersOf(attempt)) {
       const state = await counter.get(key);
       if (state && state.consumedPoints >= counter.points) throw new TooManyAttempts(state.msBeforeNext);
     }
+    return attempt;
   }
 
-  /** @throws TooManyAttempts where this attempt is one too many */
-  async count(attempt: LoginAttempt): Promise<void> {
-    const full = await withCounterConnection(this.dataSource, async () => {
-      for (const [counter, key] of this.counters(attempt)) {
-        const state = await counter.consume(key).catch(resultOf);
-        if (state.consumedPoints > counter.points) return state;
-      }
-      return undefined;
-    });
-    if (full) throw new TooManyAttempts(full.msBeforeNext);
-  }
-
-  /** The password was right, and nobody was let in: that was no guess, and no sign-in. */
-  async takeBack(attempt: LoginAttempt): Promise<void> {
-    await withCounterConnection(this.dataSource, () => this.reward(attempt));
-  }
-
-  /** The password was right: takes the count back, and remembers the address, at most once a day. */
-  async succeeded(attempt: LoginAttempt, userId: string, address: string): Promise<void> {
+  /**
+   * Counts an attempt as failed, runs `verify`, and takes the count back unless the outcome is a failure. Counting
+   * first stops guesses that are sent at the same time. After a success the address is known for this account.
+   *
+   * @param verify checks the credential; if it throws, the attempt stays counted
+   * @throws TooManyAttempts if a counter is full
+   */
+  async count(attempt: LoginAttempt, verify: () => Promise<AttemptOutcome>): Promise<AttemptOutcome> {
+    const counters = this.countersOf(attempt);
+    const waitMs = await withCounterConnection(this.dataSource, () => consumeAll(counters));
+    if (waitMs !== undefined) throw new TooManyAttempts(waitMs);
+    const outcome = await verify();
+    if (outcome === 'failure') return outcome;
     await withCounterConnection(this.dataSource, async (manager) => {
-      await this.reward(attempt);
-      const known = await manager.findOneBy(KnownAddress, { userId, address });
-      if (!known || known.seenAt.getTime() < Date.now() - DAY)
-        await manager.upsert(KnownAddress, { userId, address, seenAt: new Date() }, ['userId', 'address']);
+      await rewardAll(counters);
+      if (outcome === 'success') await this.rememberAddress(manager, attempt);
     });
+    return outcome;
   }
 
-  /** Removes what no longer counts. */
+  /** Deletes expired counters and addresses. */
   async cleanUp(): Promise<void> {
     await withCounterConnection(this.dataSource, async (manager) => {
       await manager.sql`DELETE FROM login_failures WHERE expire < ${Date.now()}`;
-      await manager.delete(KnownAddress, { seenAt: LessThan(new Date(Date.now() - KNOWN_FOR)) });
+      await manager.delete(KnownAddress, {
+        seenAt: LessThan(new Date(Date.now() - KNOWN_ADDRESS_LIFETIME_MS)),
+      });
     });
   }
 
-  private async reward(attempt: LoginAttempt): Promise<void> {
-    for (const [counter, key] of this.counters(attempt)) await counter.reward(key);
+  /** Writes at most once a day. */
+  private async rememberAddress(
+    manager: EntityManager,
+    { userId, network: address }: LoginAttempt,
+  ): Promise<void> {
+    const known = await manager.findOneBy(KnownAddress, { userId, address });
+    if (known && known.seenAt.getTime() >= Date.now() - DAY_MS) return;
+    await manager.upsert(KnownAddress, { userId, address, seenAt: new Date() }, ['userId', 'address']);
   }
 
-  private counters({ address, account }: LoginAttempt) {
-    // The address first: one that is refused must not be able to use up an account's attempts.
+  /** The address comes first: a blocked address must not use up the attempts of an account. */
+  private countersOf({ addressKey, accountKey }: LoginAttempt) {
     return [
-      [this.addresses, address],
-      [this.accounts, account],
+      [this.addresses, addressKey],
+      [this.accounts, accountKey],
     ] as const;
   }
 
-  /** What people type as a username is now and then their password: the table holds no name that can be read. */
+  /** People sometimes type their password as the username, so the table stores a MAC of it. */
   private mac(...parts: readonly string[]): string {
     const mac = createHmac('sha256', this.key);
     for (const part of parts) mac.update(`${Buffer.byteLength(part)}:`).update(part);
     return mac.digest('base64url');
   }
-}
-
-/** `consume` rejects with the counter's state where it is over the limit, and with an Error where the database failed. */
-function resultOf(rejected: unknown): RateLimiterRes {
-  if (rejected instanceof RateLimiterRes) return rejected;
-  throw rejected;
 }

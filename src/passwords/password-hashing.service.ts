@@ -2,17 +2,17 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { hash, verify } from '@node-rs/argon2';
 import { randomBytes } from 'node:crypto';
 
-/** argon2id (2 is `Algorithm.Argon2id`) at OWASP's recommended cost: about 19 MiB and 20 ms of one core. */
-const COST = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
+/** argon2id (2 is `Algorithm.Argon2id`) with the parameters that OWASP recommends: about 19 MiB and 20 ms of one core. */
+const ARGON2_OPTIONS = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
 
 /**
- * The password as it is hashed: RFC 8265's OpaqueString (section 4.2), so that one text typed on two keyboards is
- * one password. Nothing is cut, folded or trimmed.
+ * Normalizes a password before hashing, as the OpaqueString profile prescribes (RFC 8265 section 4.2): the same text
+ * typed on two keyboards is the same password. It does not trim, truncate or change case.
  */
 export const normalizePassword = (password: string): string =>
   password.replace(/\p{Zs}/gu, ' ').normalize('NFC');
 
-/** argon2id, in Node's thread pool: the event loop goes on serving meanwhile. */
+/** Hashes and verifies passwords with argon2id in Node's thread pool, so the event loop is not blocked. */
 @Injectable()
 export class PasswordHashing implements OnModuleInit {
   private decoyHash = '';
@@ -21,14 +21,14 @@ export class PasswordHashing implements OnModuleInit {
     this.decoyHash = await this.hash(randomBytes(32).toString('base64'));
   }
 
-  /** The hash of a password that nobody knows, to verify against where there is no other: it costs the same. */
+  /** The hash of a random password. Verifying against it makes an unknown account cost as much as a known one. */
   get decoy(): string {
     return this.decoyHash;
   }
 
-  /** @returns the PHC string, with a salt of its own */
+  /** @returns a PHC string with its own salt */
   hash(password: string): Promise<string> {
-    return hash(normalizePassword(password), COST);
+    return hash(normalizePassword(password), ARGON2_OPTIONS);
   }
 
   verify(stored: string, password: string): Promise<boolean> {

@@ -1,68 +1,70 @@
 import { dictionary } from '@zxcvbn-ts/language-common';
 import { normalizePassword } from './password-hashing.service.js';
 
-/** NIST SP 800-63B-4, section 3.1.1.2: longer where nothing else stands between a guess and the account. */
-const AT_LEAST = 8;
-const AT_LEAST_ALONE = 15;
-const AT_MOST = 128;
+/** Characters. NIST SP 800-63B-4 section 3.1.1.2 requires more if the password is the only factor. */
+const MIN_LENGTH_WITH_SECOND_FACTOR = 8;
+const MIN_LENGTH_ONLY_FACTOR = 15;
+const MAX_LENGTH = 128;
 
-/** The names that everybody tries first here. */
-const PRODUCT = ['authatlas'];
-/** A shorter name is in too many good passwords by chance. */
-const TELLING = 4;
+const SERVICE_NAMES = ['authatlas'];
+/** Characters. Many good passwords contain a shorter username by chance. */
+const MIN_CHECKED_NAME_LENGTH = 4;
 
-let common: ReadonlySet<string> | undefined;
-const isCommon = (text: string) => (common ??= new Set(dictionary['passwords-common'])).has(text);
+/** Built on first use: the list has tens of thousands of entries. */
+let commonPasswords: ReadonlySet<string> | undefined;
+const isCommon = (text: string) => (commonPasswords ??= new Set(dictionary['passwords-common'])).has(text);
 
-/** Whose password it is to be, and whether it stands alone. */
 export interface PolicyContext {
   readonly username: string;
-  /** True where no second factor is asked for. */
+  /** True if the account has no second factor. */
   readonly onlyFactor: boolean;
 }
 
 /**
- * What speaks against a new password; empty where nothing does. There are no rules of composition: every character
- * is good, spaces and emoji too, and counts as one.
+ * Checks a new password. There are no composition rules: every character is allowed, including spaces and emoji, and
+ * counts as one.
  *
- * @returns sentences for the one who chose it, without the password in them
+ * @returns one sentence per fault for the user, never the password; empty for an acceptable password
  */
 export function passwordFaults(password: string, { username, onlyFactor }: PolicyContext): string[] {
   const length = [...normalizePassword(password)].length;
-  const least = onlyFactor ? AT_LEAST_ALONE : AT_LEAST;
-  if (length < least) return [`Must have at least ${least} characters.`];
-  if (length > AT_MOST) return [`May have at most ${AT_MOST} characters.`];
+  const minLength = onlyFactor ? MIN_LENGTH_ONLY_FACTOR : MIN_LENGTH_WITH_SECOND_FACTOR;
+  if (length < minLength) return [`Must have at least ${minLength} characters.`];
+  if (length > MAX_LENGTH) return [`May have at most ${MAX_LENGTH} characters.`];
 
   const faults: string[] = [];
   const folded = fold(password);
-  const words = [folded, folded.replace(/\s/g, '')].map((text) => ({ text, unit: unitOf(text) }));
+  const words = [folded, folded.replace(/\s/g, '')].map((text) => ({ text, unit: repeatingUnit(text) }));
   if (words.some(({ unit }) => [...unit].length === 1)) faults.push('Must not be one character repeated.');
-  else if (words.some(isRepeatOfCommon)) faults.push('Must not be a common password.');
+  else if (words.some(isRepeatedCommon)) faults.push('Must not be a common password.');
 
   const letters = lettersOf(folded);
   const names = [username, username.split('@')[0]!].map(fold).map(lettersOf);
-  if (names.some((name) => name.length >= TELLING && letters.includes(name)))
+  if (names.some((name) => name.length >= MIN_CHECKED_NAME_LENGTH && letters.includes(name)))
     faults.push('Must not contain the username.');
-  if (PRODUCT.some((name) => letters.includes(name)))
+  if (SERVICE_NAMES.some((name) => letters.includes(name)))
     faults.push('Must not contain the name of this service.');
   return faults;
 }
 
-/** @throws Error with a sentence, for a password that is to be the only factor of this account and is not fit for it */
+/**
+ * Checks a password that is the only factor of its account.
+ * @throws Error with one sentence per fault, never the password
+ */
 export function assertAcceptablePassword(password: string, username: string): void {
   const faults = passwordFaults(password, { username, onlyFactor: true });
   if (faults.length) throw new Error(`The password is too weak. ${faults.join(' ')}`);
 }
 
-/** For comparing only: full-width letters, ligatures and case are one to whoever guesses. */
+/** For comparison only: ignores case, full-width letters and ligatures, as a guesser does. */
 const fold = (text: string) => text.normalize('NFKC').toLowerCase();
 const lettersOf = (text: string) => text.replace(/[^\p{L}\p{N}]/gu, '');
 
-/** The shortest text of which this one is a repetition: `abc` for `abcabc`, and itself for what repeats nothing. */
-const unitOf = (text: string) => /^(.+?)\1+$/su.exec(text)?.[1] ?? text;
+/** The shortest text that repeats to the given one: `abc` for `abcabc`, `abcd` for `abcd`. */
+const repeatingUnit = (text: string) => /^(.+?)\1+$/su.exec(text)?.[1] ?? text;
 
-/** `123123` is in the list and `123` is not: so every number of repetitions is looked up, the whole text among them. */
-const isRepeatOfCommon = ({ text, unit }: { text: string; unit: string }) => {
+/** Looks up every number of repetitions: the list contains `123123`, but not `123`. */
+const isRepeatedCommon = ({ text, unit }: { text: string; unit: string }) => {
   for (let part = unit; part && part.length <= text.length; part += unit) if (isCommon(part)) return true;
   return false;
 };

@@ -1,8 +1,8 @@
-import { Column, Entity, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
 import { DATE_COLUMN } from '../database/columns.js';
 import { User } from '../users/user.entity.js';
 
-/** The password of an account, in a table of its own: an account that signs in otherwise has no row here. */
+/** The password of an account. Accounts that sign in only by other methods have no row here. */
 @Entity('passwords')
 export class Password {
   @PrimaryColumn({ type: 'varchar', length: 36 })
@@ -12,10 +12,25 @@ export class Password {
   @JoinColumn({ name: 'userId' })
   user?: User;
 
-  /** argon2id in the PHC string form: parameters, salt and hash. */
+  /** argon2id in the PHC string format: parameters, salt and hash. */
   @Column({ type: 'varchar', length: 255 })
   hash!: string;
 
   @Column({ type: DATE_COLUMN })
   changedAt!: Date;
+}
+
+/** A network from which an account has signed in. Failures from elsewhere do not lock it out there. */
+@Entity('known_addresses')
+export class KnownAddress {
+  @PrimaryColumn({ type: 'varchar', length: 36 })
+  userId!: string;
+
+  /** An IPv4 address or an IPv6 /64, as `networkOf` writes it. */
+  @PrimaryColumn({ type: 'varchar', length: 45 })
+  address!: string;
+
+  @Index()
+  @Column({ type: DATE_COLUMN })
+  seenAt!: Date;
 }

@@ -4,7 +4,7 @@ import { DEMO_USERS } from '../users/users.demo.js';
 import { PasswordHashing } from './password-hashing.service.js';
 import { Password } from './password.entity.js';
 
-/** Gives the demo's people, not its machines, their published password. */
+/** Sets the published demo password for the demo users, not for the machine clients. */
 @Injectable()
 export class PasswordsDemo implements OnApplicationBootstrap {
   constructor(

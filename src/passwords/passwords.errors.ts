@@ -1,10 +1,11 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 
-/** 429: too many wrong passwords for this account or from this address. */
+/** 429: too many failed attempts for this account or from this address. */
 export class TooManyAttempts extends HttpException {
   readonly headers: Readonly<Record<string, string>>;
 
-  constructor(milliseconds: number) {
+  /** @param waitMs milliseconds until the next attempt is possible */
+  constructor(waitMs: number) {
     super(
       {
         code: 'too_many_attempts',
@@ -12,11 +13,11 @@ export class TooManyAttempts extends HttpException {
       },
       HttpStatus.TOO_MANY_REQUESTS,
     );
-    this.headers = { 'Retry-After': String(Math.max(1, Math.ceil(milliseconds / 1000))) };
+    this.headers = { 'Retry-After': String(Math.max(1, Math.ceil(waitMs / 1000))) };
   }
 }
 
-/** 503: as many passwords are being verified as this process takes on. */
+/** 503: too many passwords are being verified in this process. */
 export class TooManySignIns extends HttpException {
   readonly headers = { 'Retry-After': '1' };
 

@@ -30,7 +30,7 @@ export class Passwords1700000002000 implements MigrationInterface {
         foreignKeys: [userId],
       }),
     );
-    // The columns, in the order, that rate-limiter-flexible's statements expect.
+    // rate-limiter-flexible's statements require these columns in this order.
     await runner.createTable(
       new Table({
         name: 'login_failures',

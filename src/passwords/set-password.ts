@@ -7,12 +7,12 @@ import { Password } from './password.entity.js';
 import type { AuditPort } from '../authentication/ports.js';
 
 /**
- * A password in the place of one that was forgotten, or was never there. Every sign-in of the account ends.
- * @throws Error with a sentence that says what is wrong, and never the password
+ * Sets or replaces the password of a user account, and ends all its sign-ins. The command line uses it.
+ * @throws Error with a sentence for the operator, never the password
  */
 export async function setPassword(
   dataSource: DataSource,
-  log: AuditPort,
+  audit: AuditPort,
   username: string,
   password: string,
 ): Promise<void> {
@@ -23,6 +23,6 @@ export async function setPassword(
     if (kind !== 'user') throw new Error('Only a user account can have a password.');
     await manager.upsert(Password, { userId: id, hash, changedAt: new Date() }, ['userId']);
     await endAllSignIns(manager, id);
-    await log.append(manager, { event: 'authn_password_change', target: `user:${id}` });
+    await audit.append(manager, { event: 'authn_password_change', target: `user:${id}` });
   });
 }

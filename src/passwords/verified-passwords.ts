@@ -1,46 +1,48 @@
 import { LRUCache } from 'lru-cache';
 import { createHmac, generateKeySync } from 'node:crypto';
+import { networkOf } from '../rate-limits/network.js';
 
-const FIVE_MINUTES = 5 * 60_000;
+const LIFETIME_MS = 5 * 60_000;
+const MAX_ENTRIES = 10_000;
 
 /**
- * Remembers that a password was verified, so that not every request pays for argon2. It remembers proofs and no
- * permission: the account and its hash are read anew for every request, and because the hash is part of the key,
- * a proof of the old password does not fit the new one, in any process.
+ * Remembers successful password verifications, so that not every request pays for argon2. It stores no permission: the
+ * account and its hash are read on every request. The hash is part of the key, so a new password invalidates the
+ * entries of the old one in every process.
  *
- * The address is part of the key as well. Otherwise a guess from an address that is refused (429) would be answered
- * by what the owner proved elsewhere: unlimited guesses, at the price of a cache look-up each.
+ * The address is part of the key too. Otherwise a blocked address (429) could guess for free: an entry from the
+ * owner's address would confirm the right guess.
  */
 export class VerifiedPasswords {
-  // Made in memory and never written: a copy of the cache is no list of hashes to crack elsewhere.
+  // Random and kept in memory only, so a copy of the cache is no list of hashes to crack.
   private readonly key = generateKeySync('hmac', { length: 256 });
-  private readonly proved = new LRUCache<string, true>({
-    max: 10_000,
-    ttl: FIVE_MINUTES,
-    // The clock as it is now: the library would keep the one that it found when it was loaded.
+  private readonly verified = new LRUCache<string, true>({
+    max: MAX_ENTRIES,
+    ttl: LIFETIME_MS,
+    // Tests replace the clock after the library is loaded; without this it would keep the first one.
     perf: performance,
   });
-  private readonly underWay = new Map<string, Promise<void>>();
+  private readonly pending = new Map<string, Promise<void>>();
 
   /**
-   * Proves, where that is not proved already. The same claim made twice at once is proved once.
-   * @param claim what is proved: username, password, address, stored hash
+   * Runs `verify` unless it succeeded for the same claim in the last five minutes. Concurrent calls share one run.
+   *
+   * @param ip the client's address
+   * @param claim the verified values: username, password, stored hash
+   * @param verify rejects if the verification fails; failures are not remembered
    */
-  async once(claim: readonly string[], prove: () => Promise<void>): Promise<void> {
-    const name = this.nameOf(claim);
-    if (this.proved.has(name)) return;
-    let proving = this.underWay.get(name);
-    if (!proving) {
-      proving = prove()
-        .then(() => void this.proved.set(name, true))
-        .finally(() => this.underWay.delete(name));
-      this.underWay.set(name, proving);
+  async once(ip: string, claim: readonly string[], verify: () => Promise<void>): Promise<void> {
+    // JSON, so that two different claims never produce the same text.
+    const text = JSON.stringify([networkOf(ip), ...claim]);
+    const id = createHmac('sha256', this.key).update(text).digest('base64');
+    if (this.verified.has(id)) return;
+    let run = this.pending.get(id);
+    if (!run) {
+      run = verify()
+        .then(() => void this.verified.set(id, true))
+        .finally(() => this.pending.delete(id));
+      this.pending.set(id, run);
     }
-    await proving;
-  }
-
-  /** As JSON, so that no two claims run together into the same text. */
-  private nameOf(claim: readonly string[]): string {
-    return createHmac('sha256', this.key).update(JSON.stringify(claim)).digest('base64');
+    await run;
   }
 }

@@ -1,13 +1,16 @@
-import { RateLimiterPostgres, RateLimiterSQLite } from 'rate-limiter-flexible';
+import { RateLimiterPostgres, RateLimiterRes, RateLimiterSQLite } from 'rate-limiter-flexible';
 import type { DataSource, EntityManager } from 'typeorm';
 import { isPostgres } from '../database/columns.js';
 
 export type Counter = RateLimiterSQLite | RateLimiterPostgres;
 
+/** A counter and the key of the row to count on. */
+export type CounterKey = readonly [counter: Counter, key: string];
+
 /**
- * A counter in the table `login_failures`, full at so many points in so many seconds from the first of them. Its
- * calls belong {@link withCounterConnection}.
- * @param keyPrefix keeps the rows of several counters apart
+ * Creates a counter in the table `login_failures`, full at `points` within `seconds` of the first one. Its methods run
+ * inside {@link withCounterConnection}.
+ * @param keyPrefix separates the rows of different counters
  */
 export function createCounter(
   dataSource: DataSource,
@@ -30,13 +33,35 @@ export function createCounter(
 }
 
 /**
- * On SQLite the counters use the one connection that everybody shares, and would be rolled back with whichever
- * transaction is open on it: so they take their turn as a transaction of their own, in which they are savepoints.
- * On PostgreSQL they take connections from the pool, one statement each.
+ * Counts one attempt on each counter in order, and stops at the first that is full.
+ * @returns the milliseconds until that counter expires; undefined if none was full
+ */
+export async function consumeAll(counters: readonly CounterKey[]): Promise<number | undefined> {
+  for (const [counter, key] of counters) {
+    const state = await counter.consume(key).catch(stateFromRejection);
+    if (state.consumedPoints > counter.points) return state.msBeforeNext;
+  }
+  return undefined;
+}
+
+/** Takes one counted attempt back from each counter. */
+export async function rewardAll(counters: readonly CounterKey[]): Promise<void> {
+  for (const [counter, key] of counters) await counter.reward(key);
+}
+
+/**
+ * On SQLite the counters use the one connection that all code shares, so an open transaction could roll them back.
+ * They therefore run in a transaction of their own. On PostgreSQL each statement takes a connection from the pool.
  */
 export function withCounterConnection<T>(
   dataSource: DataSource,
   work: (manager: EntityManager) => Promise<T>,
 ): Promise<T> {
   return isPostgres(dataSource) ? work(dataSource.manager) : dataSource.transaction(work);
+}
+
+/** `consume` rejects with the counter's state if it is full, and with an Error if the database failed. */
+function stateFromRejection(rejection: unknown): RateLimiterRes {
+  if (rejection instanceof RateLimiterRes) return rejection;
+  throw rejection;
 }

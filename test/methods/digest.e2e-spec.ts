@@ -24,8 +24,7 @@ import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
 import { digestNonces } from '../../src/methods/digest/digest.strategy.js';
 import type { StatelessNonces } from '../../src/crypto/stateless-nonce.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
-import { KnownAddress } from '../../src/passwords/known-address.entity.js';
-import { Password } from '../../src/passwords/password.entity.js';
+import { KnownAddress, Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { TooManyAttempts } from '../../src/passwords/passwords.errors.js';
 import { User } from '../../src/users/user.entity.js';
@@ -302,9 +301,9 @@ describe('HTTP Digest', () => {
     it('not with a password that is replaced at the same moment', async () => {
       await addUser(booted, 'hurried', 'the one before');
       const passwords = booted.app.get(PasswordsService);
-      const prove = passwords.prove.bind(passwords);
-      jest.spyOn(passwords, 'prove').mockImplementationOnce(async (...claim) => {
-        const proved = await prove(...claim);
+      const verify = passwords.verifyWithHash.bind(passwords);
+      jest.spyOn(passwords, 'verifyWithHash').mockImplementationOnce(async (...claim) => {
+        const proved = await verify(...claim);
         const hash = await booted.app.get(PasswordHashing).hash('the one after');
         await booted.db.manager.update(Password, { userId: 'hurried' }, { hash, changedAt: new Date() });
         return proved;

@@ -13,7 +13,7 @@ const ACCOUNT: NewAccount = {
   password: 'no more cover sheets',
 };
 
-describe('an account made by the command', () => {
+describe('an account created on the command line', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ env: { DEMO: 'false' } })));
   afterAll(() => booted.close());
@@ -22,7 +22,7 @@ describe('an account made by the command', () => {
     addAccount(booted.db, booted.app.get(AuditLog), { ...ACCOUNT, ...changes });
   const counts = async () => [await booted.db.manager.count(Tenant), await booted.db.manager.count(User)];
 
-  it('signs in, where there was nobody before, and is written down without its password', async () => {
+  it('signs in to an empty database, and is audited without its password', async () => {
     expect(await counts()).toEqual([0, 0]);
     const id = await add();
     const user = await booted.app.get(PasswordsService).verify('peter', ACCOUNT.password, '192.0.2.1');
@@ -38,22 +38,22 @@ describe('an account made by the command', () => {
     expect(JSON.stringify(events)).not.toContain('cover sheets');
   });
 
-  it('joins a tenant that is there', async () => {
+  it('joins an existing tenant', async () => {
     await add({ username: 'samir', roles: ['viewer'] });
     expect(await counts()).toEqual([1, 2]);
   });
 
   it.each<[string, Partial<NewAccount>, RegExp]>([
-    ['a username that is taken, in whatever case', { username: 'PETER' }, /account of that username/],
-    ['a username that is none', { username: 'реter' }, /^A username/],
-    ['a tenant that is none', { tenant: 'In itech' }, /^A tenant/],
-    ['a weak password', { username: 'milton', password: 'passwordpassword' }, /too weak.*guessed first/],
+    ['a username that is taken, in another case', { username: 'PETER' }, /account with this username/],
+    ['an invalid username', { username: 'реter' }, /^A username/],
+    ['an invalid tenant', { tenant: 'In itech' }, /^A tenant/],
+    ['a weak password', { username: 'milton', password: 'passwordpassword' }, /too weak.*common password/],
     [
       'a password with the username in it',
       { username: 'milton', password: 'milton has a stapler' },
       /too weak/,
     ],
-  ])('is refused for %s, and nothing is left of it', async (_, changes, sentence) => {
+  ])('is not created for %s', async (_, changes, sentence) => {
     const before = await counts();
     await expect(add(changes)).rejects.toThrow(sentence);
     expect(await counts()).toEqual(before);

@@ -8,8 +8,7 @@ import { Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import { LoginAttempts } from '../../src/passwords/login-attempts.service.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
-import { KnownAddress } from '../../src/passwords/known-address.entity.js';
-import { Password } from '../../src/passwords/password.entity.js';
+import { KnownAddress, Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { VerifiedPasswords } from '../../src/passwords/verified-passwords.js';
 import { User } from '../../src/users/user.entity.js';
@@ -21,7 +20,7 @@ const DAY = 24 * 60 * 60_000;
 describe('passwords', () => {
   let booted: Booted;
   let here: PasswordsService;
-  /** A second process on the same database, as another instance of the same service. */
+  /** A second process on the same database. */
   let there: Awaited<ReturnType<typeof createApp>>;
   const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
 
@@ -38,16 +37,17 @@ describe('passwords', () => {
 
   afterEach(() => void jest.useRealTimers());
 
+  const fails = async () => 'failure' as const;
   const rows = () => booted.db.sql<{ key: string; points: number }[]>`SELECT key, points FROM login_failures`;
 
-  it('are argon2id at rest, of the cost that OWASP recommends, each with its own salt', async () => {
+  it('stores argon2id hashes with the parameters of OWASP, each with its own salt', async () => {
     const stored = await booted.db.manager.find(Password);
     expect(stored.map(({ userId }) => userId).sort()).toEqual(['alice', 'bob', 'carol', 'dave', 'mallory']);
     for (const { hash } of stored) expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     expect(new Set(stored.map(({ hash }) => hash)).size).toBe(stored.length);
   });
 
-  it('changed by another process are obeyed by this one at once, whatever it remembers', async () => {
+  it('rejects the old password as soon as another process has changed it', async () => {
     expect((await here.verify('carol', DEMO_PASSWORD, '192.0.2.1')).id).toBe('carol');
     const hash = await there.get(PasswordHashing).hash('another');
     await managerOf(there).update(Password, { userId: 'carol' }, { hash });
@@ -55,13 +55,13 @@ describe('passwords', () => {
     expect((await here.verify('carol', 'another', '192.0.2.1')).id).toBe('carol');
   });
 
-  it('of an account that another process disables are refused by this one at once', async () => {
+  it('rejects an account as soon as another process has disabled it', async () => {
     expect((await here.verify('dave', DEMO_PASSWORD, '192.0.2.1')).id).toBe('dave');
     await managerOf(there).update(User, { id: 'dave' }, { disabledAt: new Date() });
     await expect(here.verify('dave', DEMO_PASSWORD, '192.0.2.1')).rejects.toThrow('disabled');
   });
 
-  it('are guessed ten times in all, not ten times at each process', async () => {
+  it('allows ten wrong guesses across all processes', async () => {
     const processes = [here, there.get(PasswordsService)] as const;
     for (let i = 0; i < 10; i++)
       await expect(processes[i % 2]!.verify('alice', `guess ${i}`, `192.0.2.${i + 10}`)).rejects.toThrow(
@@ -71,7 +71,7 @@ describe('passwords', () => {
       await expect(each.verify('alice', DEMO_PASSWORD, '192.0.2.30')).rejects.toMatchObject({ status: 429 });
   });
 
-  it('leave no trace of a success in the counters, and none of what was typed as a name', async () => {
+  it('resets the counters after a success, and stores no typed username', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
     await here.verify('bob', DEMO_PASSWORD, '192.0.2.40');
     expect((await rows()).map(({ points }) => points)).toEqual([0, 0]);
@@ -80,14 +80,14 @@ describe('passwords', () => {
     expect(JSON.stringify(await rows())).not.toMatch(/hunter2|oops|bob|192\.0\.2/);
   });
 
-  it('are counted for good, even while a transaction of somebody else is rolled back', async () => {
+  it('keeps the count when a concurrent transaction is rolled back', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
     const attempts = booted.app.get(LoginAttempts);
-    const attempt = await attempts.of('mallory', 'mallory', '192.0.2.50');
-    let counted: Promise<void> | undefined;
+    const attempt = await attempts.open('mallory', 'mallory', '192.0.2.50');
+    let counted: Promise<unknown> | undefined;
     await booted.db
       .transaction(async (manager) => {
-        counted = attempts.count(attempt);
+        counted = attempts.count(attempt, fails);
         for (let i = 0; i < 10; i++) await manager.find(User);
         throw new Error('rolled back');
       })
@@ -96,16 +96,16 @@ describe('passwords', () => {
     expect((await rows()).map(({ points }) => points)).toEqual([1, 1]);
   });
 
-  it('are not counted against an account by an address that is refused', async () => {
+  it('does not count attempts of a blocked address against the account', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
     const attempts = booted.app.get(LoginAttempts);
-    const attempt = await attempts.of('mallory', 'mallory', '192.0.2.51');
-    for (let i = 0; i < 50; i++) await attempts.count({ ...attempt, account: `account ${i}` });
-    await expect(attempts.count(attempt)).rejects.toMatchObject({ status: 429 });
-    expect((await rows()).map(({ key }) => key)).not.toContain(`account:${attempt.account}`);
+    const attempt = await attempts.open('mallory', 'mallory', '192.0.2.51');
+    for (let i = 0; i < 50; i++) await attempts.count({ ...attempt, accountKey: `account ${i}` }, fails);
+    await expect(attempts.count(attempt, fails)).rejects.toMatchObject({ status: 429 });
+    expect((await rows()).map(({ key }) => key)).not.toContain(`account:${attempt.accountKey}`);
   });
 
-  it('forget failures when their time is over, and addresses after a month', async () => {
+  it('deletes failures after their window, and addresses after a month', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
     await booted.db.sql`INSERT INTO login_failures VALUES (${'old'}, ${3}, ${Date.now() - 1})`;
     await booted.db.sql`INSERT INTO login_failures VALUES (${'new'}, ${3}, ${Date.now() + 60_000})`;
@@ -120,7 +120,7 @@ describe('passwords', () => {
     expect(known.map(({ address }) => address)).toEqual(['192.0.2.2']);
   });
 
-  it('note an address once a day, and an address not seen for a month is a stranger again', async () => {
+  it('updates a known address once a day, and forgets one not seen for a month', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
     const seen = async (daysAgo: number) => {
       const seenAt = new Date(Date.now() - daysAgo * DAY);
@@ -128,7 +128,7 @@ describe('passwords', () => {
         'userId',
         'address',
       ]);
-      // A new hash, so that the password is verified and not remembered.
+      // A new hash, so that the password is verified again.
       const hash = await booted.app.get(PasswordHashing).hash(DEMO_PASSWORD);
       await booted.db.manager.update(Password, { userId: 'bob' }, { hash });
       return seenAt;
@@ -152,33 +152,34 @@ describe('passwords', () => {
     expect((await here.verify('bob', DEMO_PASSWORD, '192.0.2.60')).id).toBe('bob');
   });
 
-  it('are remembered as proved for five minutes, and no failure ever', async () => {
+  it('remembers a verification for five minutes, and never a failure', async () => {
     jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
     jest.advanceTimersByTime(1);
-    const proofs = new VerifiedPasswords();
-    let proved = 0;
-    const prove = (...claim: string[]) => proofs.once(claim, async () => void proved++);
-    await prove('bob', 'secret');
-    await prove('bob', 'secret');
-    expect(proved).toBe(1);
-    // The same letters, cut elsewhere, are another claim.
-    await prove('bobs', 'ecret');
-    expect(proved).toBe(2);
+    const verified = new VerifiedPasswords();
+    const ip = '192.0.2.70';
+    let runs = 0;
+    const verify = (...claim: string[]) => verified.once(ip, claim, async () => void runs++);
+    await verify('bob', 'secret');
+    await verify('bob', 'secret');
+    expect(runs).toBe(1);
+    // The same letters, split differently, are another claim.
+    await verify('bobs', 'ecret');
+    expect(runs).toBe(2);
 
     jest.advanceTimersByTime(4 * 60_000);
-    await prove('bob', 'secret');
-    expect(proved).toBe(2);
+    await verify('bob', 'secret');
+    expect(runs).toBe(2);
     jest.advanceTimersByTime(60_001);
-    await prove('bob', 'secret');
-    expect(proved).toBe(3);
+    await verify('bob', 'secret');
+    expect(runs).toBe(3);
 
-    const fails = () => proofs.once(['eve'], () => Promise.reject(new Error('wrong')));
-    await expect(fails()).rejects.toThrow('wrong');
-    await prove('eve');
-    expect(proved).toBe(4);
+    const failing = verified.once(ip, ['eve'], () => Promise.reject(new Error('wrong')));
+    await expect(failing).rejects.toThrow('wrong');
+    await verify('eve');
+    expect(runs).toBe(4);
   });
 
-  it('count addresses by the network that one customer owns', () => {
+  it('counts an IPv6 address by its /64, and an IPv4-mapped one as IPv4', () => {
     expect(networkOf('192.0.2.1')).toBe('192.0.2.1');
     expect(networkOf('::ffff:192.0.2.1')).toBe('192.0.2.1');
     expect(networkOf('::FFFF:c000:201')).toBe('192.0.2.1');

@@ -1,8 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { errors } from 'oidc-provider';
-import { RateLimiterRes } from 'rate-limiter-flexible';
 import { DataSource } from 'typeorm';
-import { createCounter, withCounterConnection, type Counter } from '../../rate-limits/counter.js';
+import {
+  consumeAll,
+  createCounter,
+  rewardAll,
+  withCounterConnection,
+  type Counter,
+} from '../../rate-limits/counter.js';
 import { networkOf } from '../../rate-limits/network.js';
 
 /** Wrong codes in a quarter of an hour: from one network, and from all of them together. */
@@ -41,25 +46,10 @@ export class CodeGuesses {
       [this.networks, networkOf(ip)],
       [this.all, 'all'],
     ] as const;
-    const full = await withCounterConnection(this.dataSource, async () => {
-      for (const [counter, key] of counters) {
-        const state = await counter.consume(key).catch(stateOf);
-        if (state.consumedPoints > counter.points) return state;
-      }
-      return undefined;
-    });
-    if (full) throw new TooManyCodes(Math.max(1, Math.ceil(full.msBeforeNext / 1000)));
+    const waitMs = await withCounterConnection(this.dataSource, () => consumeAll(counters));
+    if (waitMs !== undefined) throw new TooManyCodes(Math.max(1, Math.ceil(waitMs / 1000)));
     const found = await look();
-    if (found)
-      await withCounterConnection(this.dataSource, async () => {
-        for (const [counter, key] of counters) await counter.reward(key);
-      });
+    if (found) await withCounterConnection(this.dataSource, () => rewardAll(counters));
     return found;
   }
-}
-
-/** `consume` rejects with the counter's state where it is over the limit, and with an Error where the database failed. */
-function stateOf(rejected: unknown): RateLimiterRes {
-  if (rejected instanceof RateLimiterRes) return rejected;
-  throw rejected;
 }

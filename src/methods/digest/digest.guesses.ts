@@ -1,12 +1,17 @@
 import { Injectable } from '@nestjs/common';
-import { LoginAttempts } from '../../passwords/login-attempts.service.js';
+import { LoginAttempts, type AttemptOutcome } from '../../passwords/login-attempts.service.js';
 import { VerifiedPasswords } from '../../passwords/verified-passwords.js';
 import { normalizeUsername } from '../../users/username.js';
 import type { DigestAccount } from './digest.accounts.js';
-import { networkOf } from '../../rate-limits/network.js';
 
 /** What came of holding an answer against an account; a right one that cannot be used came too late, or again. */
 export type Outcome = 'good' | 'right' | 'wrong';
+
+const ATTEMPT_OUTCOMES: Record<Outcome, AttemptOutcome> = {
+  good: 'success',
+  right: 'stale',
+  wrong: 'failure',
+};
 
 /** Who answers wrongly guesses a password: it counts together with all other guesses at the account. */
 @Injectable()
@@ -28,16 +33,12 @@ export class DigestGuesses {
     { user, sealed }: DigestAccount,
     ip: string,
   ): Promise<void> {
-    const address = networkOf(ip);
     const name = user?.username ?? normalizeUsername(username) ?? username;
     const count = async () => {
-      const attempt = await this.attempts.of(name, user?.id ?? '', address);
-      await this.attempts.refuseIfFull(attempt);
-      await this.attempts.count(attempt);
-      if (outcome === 'right') await this.attempts.takeBack(attempt);
-      if (outcome === 'good') await this.attempts.succeeded(attempt, user?.id ?? '', address);
+      const attempt = await this.attempts.open(name, user?.id ?? '', ip);
+      await this.attempts.count(attempt, async () => ATTEMPT_OUTCOMES[outcome]);
     };
-    if (outcome === 'good') await this.proofs.once([sealed, address], count);
+    if (outcome === 'good') await this.proofs.once(ip, [sealed], count);
     else await count();
   }
 }

@@ -77,7 +77,7 @@ export class PasswordChange {
   /** It counts as an attempt: whoever found a session open must not be able to guess here for nothing. */
   private async proved(caller: Principal, username: string, password: string, ip: string) {
     try {
-      return await this.passwords.prove(username, password, ip);
+      return await this.passwords.verifyWithHash(username, password, ip);
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
       const code = 'incorrect_password';
