@@ -6,8 +6,8 @@ import { AccessTokens1700000406000 } from './access-tokens.migration.js';
 import { AccessTokensCleanup } from './access-tokens.cleanup.js';
 import { AccessTokensService } from './access-tokens.service.js';
 import { TrustedIssuerTokens } from './trusted-issuer-tokens.service.js';
-import { OwnTokens } from './own-tokens.service.js';
-import { ProtectedResourceController } from './protected-resource.controller.js';
+import { OwnTokens } from './local-issuer-tokens.service.js';
+import { ProtectedResourceController } from './protected-resource-metadata.controller.js';
 
 export const accessTokensSchema: Schema = {
   entities: [AccessToken],

@@ -4,9 +4,9 @@ import { unverifiedIssuer } from '../authentication/bearer.js';
 import { tlsCertificate } from '../authentication/client-certificate.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { Settings } from '../config/settings.js';
-import type { Claims } from './claims.js';
+import type { Claims } from './access-token-claims.js';
 import { TrustedIssuerTokens } from './trusted-issuer-tokens.service.js';
-import { OwnTokens } from './own-tokens.service.js';
+import { OwnTokens } from './local-issuer-tokens.service.js';
 import { invalidToken, verified, type VerifiedToken } from './verified-token.js';
 
 /** Random enough to be a token, in the letters of a bearer token (RFC 6750, section 2.1), and no JWT: without dots. */

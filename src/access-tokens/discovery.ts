@@ -1,4 +1,4 @@
-import { RemoteFailure, fetchJson } from './remote-json.js';
+import { RemoteFailure, fetchJson } from './fetch-json.js';
 
 /**
  * Where an issuer's keys are, from its metadata: OpenID Connect Discovery 1.0, section 4, or RFC 8414, section 3, which differ in

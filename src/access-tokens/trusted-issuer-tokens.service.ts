@@ -8,12 +8,12 @@ import { Settings } from '../config/settings.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from '../users/user-row.js';
 import { normalizeUsername } from '../users/username.js';
 import type { User } from '../users/user.entity.js';
-import { readClaims, validityFault, type Claims } from './claims.js';
+import { readClaims, validityFault, type Claims } from './access-token-claims.js';
 import { discoverKeys } from './discovery.js';
-import { Introspection } from './introspection.js';
+import { Introspection } from './token-introspection.js';
 import { trustedIssuers, type TrustedIssuer } from './trusted-issuers.config.js';
-import { KeySet, type Algorithm } from './key-set.js';
-import { RemoteFailure } from './remote-json.js';
+import { KeySet, type Algorithm } from './remote-jwks.js';
+import { RemoteFailure } from './fetch-json.js';
 import { invalidToken, type Source } from './verified-token.js';
 import { readJws } from '../crypto/jws.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { InvalidSettings, type Settings } from '../config/settings.js';
 import { jsonSetting } from '../config/json.js';
-import { ALGORITHMS } from './key-set.js';
+import { ALGORITHMS } from './remote-jwks.js';
 import { SCOPES } from '../permissions.js';
 
 const text = z.string().min(1).max(255);

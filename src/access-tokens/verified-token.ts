@@ -8,7 +8,7 @@ import {
 } from '../authentication/principal.js';
 import { principalOf } from '../users/principal-of.js';
 import type { User } from '../users/user.entity.js';
-import type { Claims } from './claims.js';
+import type { Claims } from './access-token-claims.js';
 import { SCOPE_OF_ACTION } from './document-access.js';
 import { isScope } from '../permissions.js';
 

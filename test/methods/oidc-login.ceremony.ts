@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
 import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
-import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
+import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import type { Ceremony } from '../support/contracts.js';
 import { Browser } from './oidc-login.browser.js';
 import { configured } from './oidc-login.configured.js';

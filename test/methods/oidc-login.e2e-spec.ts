@@ -9,7 +9,7 @@ import * as oidcLogin from '../../src/methods/oidc-login/index.js';
 import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
 import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
-import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
+import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { as, boot, client, type Booted } from '../support/app.js';

@@ -11,7 +11,7 @@ import * as oidcLogin from '../../src/methods/oidc-login/index.js';
 import { signInUrl, type Wanted } from '../../src/methods/oidc-login/oidc-login.client.js';
 import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
-import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.js';
+import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { boot, testMethod, type Booted } from '../support/app.js';
 import { SlipIssuer, slip } from '../support/test-issuer.js';

@@ -17,8 +17,8 @@ import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { OidcCeremony } from './oidc-login.service.js';
 import { isLocalPath } from './oidc-login.js';
-import { ProviderLogout } from './oidc-login.logout.js';
-import { Providers } from './oidc-login.providers.js';
+import { ProviderLogout } from './oidc-login.backchannel-logout.service.js';
+import { Providers } from './oidc-login.providers.service.js';
 import { identityView } from './oidc-login.view.js';
 
 const Start = z.strictObject({

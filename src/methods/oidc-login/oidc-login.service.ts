@@ -13,11 +13,11 @@ import { User } from '../../users/user.entity.js';
 import { principalOf } from '../../users/principal-of.js';
 import type { Provider } from './oidc-login.config.js';
 import type { OidcIdentity } from './oidc-login.entity.js';
-import { Exchange } from './oidc-login.exchange.js';
+import { Exchange } from './oidc-login.code-flow.service.js';
 import { RefusedThere } from './oidc-login.errors.js';
-import { Identities, type Found } from './oidc-login.identities.js';
+import { Identities, type Found } from './oidc-login.linked-identities.service.js';
 import { authenticatedAt, methodsOf, newTransaction, type Goal } from './oidc-login.js';
-import { Transactions } from './oidc-login.transactions.js';
+import { Transactions } from './oidc-login.pending-authorizations.service.js';
 
 /** How a way to a provider and back has ended. */
 export interface Ending {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { createHash } from 'node:crypto';
-import { RemoteFailure, fetchJson } from './remote-json.js';
+import { RemoteFailure, fetchJson } from './fetch-json.js';
 
 /** What is said of a token holds for a second: that long it works on after it was revoked, and no longer. */
 const REMEMBERED_MS = 1_000;

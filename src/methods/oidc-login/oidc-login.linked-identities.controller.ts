@@ -8,9 +8,9 @@ import type { MethodName, Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { User } from '../../users/user.entity.js';
 import { OidcCeremony } from './oidc-login.service.js';
-import { Identities } from './oidc-login.identities.js';
+import { Identities } from './oidc-login.linked-identities.service.js';
 import { isLocalPath } from './oidc-login.js';
-import { Providers } from './oidc-login.providers.js';
+import { Providers } from './oidc-login.providers.service.js';
 import { identityView } from './oidc-login.view.js';
 
 const Link = z

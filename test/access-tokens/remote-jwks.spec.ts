@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync } from 'node:crypto';
-import { KeySet, type Algorithm } from '../../src/access-tokens/key-set.js';
+import { KeySet, type Algorithm } from '../../src/access-tokens/remote-jwks.js';
 import { issuersKey, otherServer } from '../support/issuer.js';
 
 const MINUTE = 60_000;

@@ -10,7 +10,7 @@ import { BadCredential } from '../../authentication/challenge.js';
 import type { Provider } from './oidc-login.config.js';
 import { failureOf, refusalOf } from './oidc-login.errors.js';
 import type { Transaction } from './oidc-login.js';
-import { Providers } from './oidc-login.providers.js';
+import { Providers } from './oidc-login.providers.service.js';
 
 /** Speaks with a provider: through the browser on the way there, by itself on the way back. */
 @Injectable()

@@ -1,5 +1,5 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { RemoteFailure, fetchJson } from './remote-json.js';
+import { RemoteFailure, fetchJson } from './fetch-json.js';
 
 /** What a key must be, for each algorithm that is ever taken: asymmetric ones (RFC 7518, RFC 8037). */
 const KEYS = {

@@ -12,10 +12,10 @@ import { DataSource } from 'typeorm';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
 import type { Provider } from './oidc-login.config.js';
-import { Exchange } from './oidc-login.exchange.js';
+import { Exchange } from './oidc-login.code-flow.service.js';
 import { boundedFetch } from './oidc-login.fetch.js';
 import { failureOf } from './oidc-login.errors.js';
-import { Identities } from './oidc-login.identities.js';
+import { Identities } from './oidc-login.linked-identities.service.js';
 import { AuditPort } from '../../authentication/ports.js';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';

@@ -9,7 +9,7 @@ import { dateFromRow, nullableDateFromRow } from '../database/raw-dates.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from '../users/user-row.js';
 import type { User } from '../users/user.entity.js';
 import { idOf, type AccessTokenContent } from './access-token.entity.js';
-import { readClaims, validityFault, type Claims } from './claims.js';
+import { readClaims, validityFault, type Claims } from './access-token-claims.js';
 import { invalidToken, type Source } from './verified-token.js';
 import { SCOPES } from '../permissions.js';
 
