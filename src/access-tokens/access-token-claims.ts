@@ -1,18 +1,20 @@
 import { z } from 'zod';
 import type { Actor } from '../authentication/principal.js';
-import { documentAccess } from './document-access.js';
+import { authorizationDetailSchema } from '../permissions.js';
 
-/** Seconds by which the clock of whoever issued a token may be ahead of this one's. */
-const SKEW = 5;
+/** The issuer's clock may be ahead of ours by this many seconds. */
+const CLOCK_TOLERANCE_SECONDS = 5;
+/** The longest delegation chain: one current and four earlier actors. */
+const MAX_NESTED_ACTORS = 4;
 
 const seconds = z.int().nonnegative();
 const text = z.string().min(1).max(255);
-/** SHA-256 in base64url: of a key (RFC 7638), of a certificate (RFC 8705). */
+/** SHA-256 in base64url, of a key (RFC 7638) or a certificate (RFC 8705). */
 const thumbprint = z.string().regex(/^[\w-]{43}$/);
 
-/** Who acts, and for whom in turn, so many times. Other claims about them are for those who asked for the token. */
-const actor = (deep: number): z.ZodType<Actor> =>
-  z.object({ sub: text, act: deep ? actor(deep - 1).optional() : z.undefined().optional() });
+/** The current actor and, nested, the earlier ones (RFC 8693 section 4.1). Drops all claims but `sub` and `act`. */
+const actor = (nested: number): z.ZodType<Actor> =>
+  z.object({ sub: text, act: nested ? actor(nested - 1).optional() : z.undefined().optional() });
 
 const schema = z.object({
   sub: text,
@@ -24,33 +26,34 @@ const schema = z.object({
   auth_time: seconds.optional(),
   acr: text.optional(),
   amr: z.array(text).max(20).optional(),
-  act: actor(4).optional(),
-  // What is bound to something that is not known here is bound, and so no bearer's.
+  act: actor(MAX_NESTED_ACTORS).optional(),
+  // A token with an unknown `cnf` member is still bound; reject it as a bearer token.
   cnf: z
     .strictObject({ jkt: thumbprint.optional(), 'x5t#S256': thumbprint.optional() })
     .refine((cnf) => Object.values(cnf).some(Boolean))
     .optional(),
-  authorization_details: z.array(documentAccess).max(50).optional(),
+  authorization_details: z.array(authorizationDetailSchema).max(50).optional(),
 });
 
-/** What a token says, whoever has issued it and in whichever form: RFC 9068, RFC 7662, RFC 8693, RFC 9396. */
-export type Claims = z.output<typeof schema>;
+/** The claims of a JWT (RFC 9068) or of an introspection response (RFC 7662), with those of RFC 8693 and RFC 9396. */
+export type AccessTokenClaims = z.output<typeof schema>;
 
-/** @returns a sentence for the log where they are not of the form that they should have */
-export function readClaims(claims: unknown): Claims | string {
+/** @returns the claims, or a reason for the log if a claim is missing or malformed */
+export function parseClaims(claims: unknown): AccessTokenClaims | string {
   const read = schema.safeParse(claims);
-  return read.success ? read.data : `its ${read.error.issues[0]?.path.join('.') || 'claims'}`;
+  if (read.success) return read.data;
+  return `invalid claim: ${read.error.issues[0]?.path.join('.') || 'not an object'}`;
 }
 
 /**
- * Why a token is of no use now, or undefined.
  * @param now milliseconds since 1970
+ * @returns a reason for the log if the token is expired or not yet valid
  */
 export function validityFault(
-  { iat = 0, nbf = 0, exp }: Pick<Claims, 'iat' | 'nbf' | 'exp'>,
+  { iat = 0, nbf = 0, exp }: Pick<AccessTokenClaims, 'iat' | 'nbf' | 'exp'>,
   now: number,
 ): string | undefined {
   const second = Math.floor(now / 1000);
   if (exp <= second) return 'expired';
-  return Math.max(iat, nbf) > second + SKEW ? 'not yet good' : undefined;
+  return Math.max(iat, nbf) > second + CLOCK_TOLERANCE_SECONDS ? 'not yet valid' : undefined;
 }

@@ -4,14 +4,14 @@ import type { Actor } from '../authentication/principal.js';
 import { DATE_COLUMN } from '../database/columns.js';
 import { User } from '../users/user.entity.js';
 
-/** What is kept of an access token that this server's authorization server has issued: it is good for as long as this stands. */
+/** An access token that this server's authorization server has issued. Deleting the row revokes the token. */
 @Entity('access_tokens')
 export class AccessToken {
-  /** See {@link idOf}. */
+  /** See {@link accessTokenId}. */
   @PrimaryColumn({ type: 'varchar', length: 43 })
   id!: string;
 
-  /** Whom it speaks for: the account that has consented, or the client's own. */
+  /** The account that consented; for the client credentials grant, the client's own account. */
   @Index()
   @Column({ type: 'varchar', length: 36 })
   accountId!: string;
@@ -24,12 +24,12 @@ export class AccessToken {
   @Column({ type: 'varchar', length: 255 })
   clientId!: string;
 
-  /** The consent that it came of; null for what a client has in its own name. */
+  /** The consent behind the token; null for the client credentials grant. */
   @Index()
   @Column({ type: 'varchar', length: 43, nullable: true })
   grantId!: string | null;
 
-  /** The token that it was exchanged for (RFC 8693), and ends with; null for any other. */
+  /** For a token from token exchange (RFC 8693): the subject token. Both are revoked together. */
   @Index()
   @Column({ type: 'varchar', length: 43, nullable: true })
   parentId!: string | null;
@@ -38,7 +38,7 @@ export class AccessToken {
   @JoinColumn({ name: 'parentId' })
   parent?: AccessToken;
 
-  /** The account's, when it consented. */
+  /** The account's `epoch` when it consented. The token is invalid once the account's is higher. */
   @Column({ type: 'integer' })
   epoch!: number;
 
@@ -50,19 +50,20 @@ export class AccessToken {
   expiresAt!: Date;
 }
 
-/** What a token says, in the names of the engine that issues it. */
+/** The claims of an access token, under the names that the library `oidc-provider` uses. */
 export interface AccessTokenContent {
   readonly aud?: string;
-  /** Its scopes, separated by spaces. */
+  /** Scopes, separated by spaces. */
   readonly scope?: string;
   /** Seconds since 1970. */
   readonly iat: number;
-  /** The thumbprint of the DPoP key (RFC 9449) or of the certificate (RFC 8705) that it is bound to. */
+  /** The thumbprint of the DPoP key (RFC 9449) that the token is bound to. */
   readonly jkt?: string;
+  /** The thumbprint of the client certificate (RFC 8705) that the token is bound to. */
   readonly 'x5t#S256'?: string;
-  /** RFC 9396. */
+  /** Rich authorization requests: `authorization_details` (RFC 9396). */
   readonly rar?: readonly Readonly<Record<string, unknown>>[];
-  /** Claims of RFC 9068, section 2.2.1, and `act` of RFC 8693. */
+  /** Claims of RFC 9068 section 2.2.1, and `act` of RFC 8693. */
   readonly extra?: {
     readonly auth_time?: number;
     readonly acr?: string;
@@ -72,8 +73,10 @@ export interface AccessTokenContent {
 }
 
 /**
- * The name of a token's row: a digest, so that the table holds nothing to sign in with. That of an opaque token is made of
- * its text, that of a JWT of its `jti`, which is no secret and so must never name an opaque one.
+ * The primary key of a token's row: a SHA-256 digest, so that a copy of the table contains no usable token.
+ * The format is part of the digest: a `jti` is not secret and must never work as an opaque token.
+ *
+ * @param text an opaque token itself; of a JWT, its `jti`
  */
-export const idOf = (format: 'jwt' | 'opaque', text: string): string =>
+export const accessTokenId = (format: 'jwt' | 'opaque', text: string): string =>
   createHash('sha256').update(`${format} ${text}`).digest('base64url');

@@ -4,71 +4,68 @@ import { unverifiedIssuer } from '../authentication/bearer.js';
 import { tlsCertificate } from '../authentication/client-certificate.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { Settings } from '../config/settings.js';
-import type { Claims } from './access-token-claims.js';
+import type { AccessTokenClaims } from './access-token-claims.js';
+import { LocalIssuerTokens } from './local-issuer-tokens.service.js';
 import { TrustedIssuerTokens } from './trusted-issuer-tokens.service.js';
-import { OwnTokens } from './local-issuer-tokens.service.js';
-import { invalidToken, verified, type VerifiedToken } from './verified-token.js';
+import { invalidToken, toVerifiedToken, type ResolvedToken, type VerifiedToken } from './verified-token.js';
 
-/** Random enough to be a token, in the letters of a bearer token (RFC 6750, section 2.1), and no JWT: without dots. */
-const OPAQUE = /^[\w~+/-]{20,512}={0,2}$/;
+/** The characters of a bearer token (RFC 6750 section 2.1) without the dot, which marks a JWT. */
+const OPAQUE_TOKEN = /^[\w~+/-]{20,512}={0,2}$/;
 
-/** The one verifier of access tokens, whoever has issued them, and whichever scheme they came under. */
+/** Verifies access tokens: JWT and opaque, of this server and of trusted issuers, for every authentication scheme. */
 @Injectable()
 export class AccessTokensService {
-  /** Where a client learns what this API takes (RFC 9728): a 401 says it. */
+  /** The protected resource metadata (RFC 9728). The challenge of a 401 contains this URL. */
   readonly metadataUrl: string;
 
   constructor(
-    private readonly own: OwnTokens,
-    private readonly foreign: TrustedIssuerTokens,
+    private readonly localTokens: LocalIssuerTokens,
+    private readonly trustedTokens: TrustedIssuerTokens,
     private readonly settings: Settings,
   ) {
     this.metadataUrl = `${settings.publicUrl}/.well-known/oauth-protected-resource`;
   }
 
-  /** Is this a token of an issuer that we know? Looks only at its shape, and believes nothing. */
-  knows(token: string): boolean {
-    if (OPAQUE.test(token)) return true;
+  /** Whether a token is opaque, or a JWT of an accepted issuer. Reads its form only and verifies nothing. */
+  claims(token: string): boolean {
+    if (OPAQUE_TOKEN.test(token)) return true;
     const issuer = unverifiedIssuer(token);
-    return issuer === this.own.issuer || this.foreign.knows(issuer);
+    return issuer === this.localTokens.issuer || this.trustedTokens.trusts(issuer);
   }
 
   /**
-   * Everything that there is to ask of a token, the account that it speaks for included.
+   * Verifies a token, its account and its binding to a key or certificate.
    *
-   * @param key the thumbprint (RFC 7638) of the DPoP key that the request has proved to hold: the token must be bound to
-   *   that one (RFC 9449, section 7.1). Without a key it came as a plain bearer's, and may be bound to none.
+   * @param key the JWK thumbprint (RFC 7638) of the request's DPoP key. The token must be bound to this key
+   *   (RFC 9449 section 7.1). Without a key, the token must not be bound to one.
    * @throws BadCredential `invalid_token`
-   * @throws ServiceUnavailableException where another issuer would have to be asked, and does not answer
-   * @throws BadRequestException where the request shows two certificates
+   * @throws ServiceUnavailableException if a trusted issuer cannot be reached
+   * @throws BadRequestException if the request contains two client certificates
    */
   async verify(token: string, request: AuthRequest, key?: string): Promise<VerifiedToken> {
-    const found = OPAQUE.test(token) ? await this.opaque(token) : await this.jwt(token);
-    if (!found) throw invalidToken('nobody knows it');
-    const [source, claims] = found;
-    const fault = this.bindingFault(claims.cnf ?? {}, request, key);
-    if (fault) throw invalidToken(`${fault}: ${source.credentialId}`).ofAccount(source.account);
-    return verified(source, claims);
+    const resolved = await this.resolve(token);
+    if (!resolved) throw invalidToken('unknown opaque token');
+    const fault = this.bindingFault(resolved.claims.cnf ?? {}, request, key);
+    if (fault) throw invalidToken(`${fault}: ${resolved.credentialId}`).ofAccount(resolved.account);
+    return toVerifiedToken(resolved);
   }
 
-  private async opaque(token: string) {
-    return (await this.own.opaque(token)) ?? this.foreign.opaque(token);
-  }
-
-  private jwt(token: string) {
-    return unverifiedIssuer(token) === this.own.issuer ? this.own.jwt(token) : this.foreign.jwt(token);
+  private async resolve(token: string): Promise<ResolvedToken | undefined> {
+    if (OPAQUE_TOKEN.test(token))
+      return (await this.localTokens.opaque(token)) ?? this.trustedTokens.opaque(token);
+    if (unverifiedIssuer(token) === this.localTokens.issuer) return this.localTokens.jwt(token);
+    return this.trustedTokens.jwt(token);
   }
 
   private bindingFault(
-    { jkt, 'x5t#S256': x5t }: NonNullable<Claims['cnf']>,
+    { jkt, 'x5t#S256': x5t }: NonNullable<AccessTokenClaims['cnf']>,
     request: AuthRequest,
     key: string | undefined,
   ): string | undefined {
-    if (jkt !== key)
-      return jkt ? 'bound to another key than was proved' : 'not bound to the key that was proved';
+    if (jkt !== key) return jkt ? 'bound to another DPoP key' : 'not bound to the DPoP key of the request';
     if (x5t === undefined) return undefined;
-    const shown = tlsCertificate(request, (address) => this.settings.trusts(address));
-    const thumbprint = shown && createHash('sha256').update(shown.raw).digest('base64url');
-    return thumbprint === x5t ? undefined : 'bound to another certificate than was shown';
+    const certificate = tlsCertificate(request, (address) => this.settings.trusts(address));
+    const thumbprint = certificate && createHash('sha256').update(certificate.raw).digest('base64url');
+    return thumbprint === x5t ? undefined : 'bound to another client certificate';
   }
 }

@@ -1,26 +1,25 @@
 const TIMEOUT_MS = 3_000;
-/** Bytes: far more than anybody's key set. */
-const LARGEST = 256 * 1024;
+const MAX_RESPONSE_BYTES = 256 * 1024;
 
-/** Another server could not be asked, or what it said is of no use. */
-export class RemoteFailure extends Error {
-  override name = 'RemoteFailure';
+/** Another server could not be reached, or its response is unusable. */
+export class RemoteError extends Error {
+  override name = 'RemoteError';
 }
 
-export interface RemoteJson {
+export interface JsonResponse {
   readonly status: number;
-  /** Without its parameters, in small letters. */
+  /** In lower case, without parameters. */
   readonly mediaType: string;
   readonly body: unknown;
 }
 
 /**
- * Asks another server for JSON: no redirect is followed, which could lead into our own network; nothing is waited for longer
- * than three seconds, and nothing larger is read than 256 KiB.
+ * Requests JSON from another server. Does not follow redirects, which could lead into the internal network.
+ * Gives up after three seconds or 256 KiB.
  *
- * @throws RemoteFailure
+ * @throws RemoteError
  */
-export async function fetchJson(url: string, init: RequestInit = {}): Promise<RemoteJson> {
+export async function fetchJson(url: string, init: RequestInit = {}): Promise<JsonResponse> {
   try {
     const response = await fetch(url, {
       ...init,
@@ -31,14 +30,15 @@ export async function fetchJson(url: string, init: RequestInit = {}): Promise<Re
     let size = 0;
     for await (const chunk of response.body ?? []) {
       size += chunk.length;
-      // Leaving the loop cancels the rest.
-      if (size > LARGEST) throw new RemoteFailure('it is larger than 256 KiB');
+      // Leaving the loop cancels the rest of the response.
+      if (size > MAX_RESPONSE_BYTES)
+        throw new RemoteError(`the response exceeds ${MAX_RESPONSE_BYTES} bytes`);
       chunks.push(chunk);
     }
     const [mediaType = ''] = (response.headers.get('content-type') ?? '').split(';', 1);
     const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
     return { status: response.status, mediaType: mediaType.trim().toLowerCase(), body };
   } catch (cause) {
-    throw new RemoteFailure(`${url} is of no use: ${String(cause)}`, { cause });
+    throw new RemoteError(`${url}: ${String(cause)}`, { cause });
   }
 }

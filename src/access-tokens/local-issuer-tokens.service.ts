@@ -1,43 +1,44 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { createHash, verify } from 'node:crypto';
-import { DataSource } from 'typeorm';
+import { DataSource, LessThan } from 'typeorm';
 import { Settings } from '../config/settings.js';
-import { PUBLISH_BEFORE_USE_MS, SigningKeys } from '../crypto/signing-keys.service.js';
 import { readAccessToken } from '../crypto/jws.js';
+import { PUBLISH_BEFORE_USE_MS, SigningKeys } from '../crypto/signing-keys.service.js';
+import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { dateFromRow, nullableDateFromRow } from '../database/raw-dates.js';
+import { SCOPES } from '../permissions.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from '../users/user-row.js';
 import type { User } from '../users/user.entity.js';
-import { idOf, type AccessTokenContent } from './access-token.entity.js';
-import { readClaims, validityFault, type Claims } from './access-token-claims.js';
-import { invalidToken, type Source } from './verified-token.js';
-import { SCOPES } from '../permissions.js';
+import { parseClaims, validityFault, type AccessTokenClaims } from './access-token-claims.js';
+import { AccessToken, accessTokenId, type AccessTokenContent } from './access-token.entity.js';
+import { invalidToken, type ResolvedToken } from './verified-token.js';
 
 const ALGORITHM = 'ES256';
-const REMEMBERED = 10_000;
+const MAX_CACHED_TOKENS = 10_000;
 
-/** What never changes of a token whose form and signature are good. */
-interface Signed {
+/** The unchanging part of a JWT whose form and signature are valid. */
+interface VerifiedJwt {
   readonly kid: string;
   readonly id: string;
-  readonly claims: Claims;
+  readonly claims: AccessTokenClaims;
 }
 
-interface Row extends UserRow {
+interface TokenRow extends UserRow {
   readonly clientId: string;
   readonly tokenEpoch: number;
   readonly expiresAt: Date | string;
 }
 
 /**
- * The tokens that our own authorization server has issued. A signature is verified once and remembered, for it cannot
- * change. What can change, the token's row, the account and the key, is read on every request, in one query.
+ * The tokens of this server's authorization server. A JWT's signature is verified once and then cached. Its row,
+ * account and signing key can change, so every request reads them in one SQL query (docs/explanation/performance.md).
  */
 @Injectable()
-export class OwnTokens {
+export class LocalIssuerTokens extends HourlyCleanup {
   readonly issuer: string;
   private readonly audience: string;
-  private readonly remembered = new LRUCache<string, Signed>({ max: REMEMBERED });
+  private readonly verifiedJwts = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
   private readonly jwtSql: string;
   private readonly opaqueSql: string;
 
@@ -46,6 +47,7 @@ export class OwnTokens {
     private readonly keys: SigningKeys,
     { publicUrl }: Settings,
   ) {
+    super();
     this.issuer = `${publicUrl}/oidc`;
     this.audience = publicUrl;
     const columns = `${USER_COLUMNS}, token."clientId" AS "clientId", token.epoch AS "tokenEpoch",
@@ -66,70 +68,76 @@ export class OwnTokens {
   }
 
   /** @throws BadCredential */
-  async jwt(token: string): Promise<[Source, Claims]> {
+  async jwt(token: string): Promise<ResolvedToken> {
     const digest = createHash('sha256').update(token).digest('base64url');
-    let signed = this.remembered.get(digest);
-    if (!signed) this.remembered.set(digest, (signed = await this.signed(token)));
-    const { kid, id, claims } = signed;
+    let verified = this.verifiedJwts.get(digest);
+    if (!verified) this.verifiedJwts.set(digest, (verified = await this.verifyJwt(token)));
+    const { kid, id, claims } = verified;
     const now = Date.now();
     const fault = validityFault(claims, now);
     if (fault) throw invalidToken(fault);
-    const [row] = await this.dataSource.query<(Row & { retiredAt: Date | string | null })[]>(this.jwtSql, [
-      kid,
-      id,
-    ]);
-    if (!row) throw invalidToken('it was withdrawn, or its key was');
-    const account = accountOf(row, now);
+    const [row] = await this.dataSource.query<(TokenRow & { retiredAt: Date | string | null })[]>(
+      this.jwtSql,
+      [kid, id],
+    );
+    if (!row) throw invalidToken('the token was revoked, or its key was deleted');
+    const account = accountFromRow(row, now);
     const retiredAt = nullableDateFromRow(row.retiredAt);
     if (retiredAt && retiredAt.getTime() + PUBLISH_BEFORE_USE_MS <= now)
-      throw invalidToken('its key is retired').ofAccount(account);
-    if (!speaksFor(claims, account, row.clientId))
-      throw invalidToken('it names another subject or client than its row').ofAccount(account);
-    return [this.source(account, id), claims];
+      throw invalidToken('the signing key is retired').ofAccount(account);
+    if (!namesMatch(claims, account, row.clientId))
+      throw invalidToken('sub or client_id differs from the row').ofAccount(account);
+    return this.resolved(account, id, claims);
   }
 
-  /** @returns undefined for a token that is none of ours
-   *  @throws BadCredential */
-  async opaque(token: string): Promise<[Source, Claims] | undefined> {
-    const id = idOf('opaque', token);
-    const [row] = await this.dataSource.query<(Row & { content: string })[]>(this.opaqueSql, [id]);
+  /**
+   * @returns undefined for a token that this server did not issue
+   * @throws BadCredential
+   */
+  async opaque(token: string): Promise<ResolvedToken | undefined> {
+    const id = accessTokenId('opaque', token);
+    const [row] = await this.dataSource.query<(TokenRow & { content: string })[]>(this.opaqueSql, [id]);
     if (!row) return undefined;
-    const now = Date.now();
-    const account = accountOf(row, now);
+    const account = accountFromRow(row, Date.now());
     const content = JSON.parse(row.content) as AccessTokenContent;
-    if (content.aud !== this.audience) throw invalidToken('another audience').ofAccount(account);
-    const claims = readClaims(claimsOf(content, row));
+    if (content.aud !== this.audience) throw invalidToken('wrong audience').ofAccount(account);
+    const claims = parseClaims(claimsFromRow(content, row));
     if (typeof claims === 'string') throw invalidToken(claims).ofAccount(account);
-    return [this.source(account, id), claims];
+    return this.resolved(account, id, claims);
   }
 
-  /** The strict form, then the key, then the signature, and only then what it says. */
-  private async signed(token: string): Promise<Signed> {
-    const read = readAccessToken(token, ALGORITHM);
-    if (!read) throw invalidToken('not a token of the form that this server writes');
-    const { kid, input, signature } = read;
+  /** Deletes expired tokens. */
+  async cleanUp(): Promise<void> {
+    await this.dataSource.manager.delete(AccessToken, { expiresAt: LessThan(new Date()) });
+  }
+
+  /** Checks the form, then the key, then the signature, then the claims. */
+  private async verifyJwt(token: string): Promise<VerifiedJwt> {
+    const jws = readAccessToken(token, ALGORITHM);
+    if (!jws) throw invalidToken('malformed JWT');
+    const { kid, input, signature } = jws;
     const key = await this.keys.find(kid);
     if (!key) throw invalidToken('unknown kid');
     if (!verify('sha256', input, { key, dsaEncoding: 'ieee-p1363' }, signature))
-      throw invalidToken('the signature is wrong');
-    const { iss, aud, jti } = read.claims;
-    if (iss !== this.issuer) throw invalidToken('another issuer');
-    // One audience and ours: a token that is good elsewhere too could be replayed here from there.
-    if (aud !== this.audience) throw invalidToken('another audience');
-    if (typeof jti !== 'string' || !jti) throw invalidToken('no jti');
-    const claims = readClaims(read.claims);
+      throw invalidToken('invalid signature');
+    const { iss, aud, jti } = jws.claims;
+    if (iss !== this.issuer) throw invalidToken('wrong issuer');
+    // Exactly one audience: another API that also accepts the token could replay it here.
+    if (aud !== this.audience) throw invalidToken('wrong audience');
+    if (typeof jti !== 'string' || !jti) throw invalidToken('missing jti');
+    const claims = parseClaims(jws.claims);
     if (typeof claims === 'string') throw invalidToken(claims);
-    if (!claims.client_id || claims.iat === undefined) throw invalidToken('no client_id or iat');
-    return { kid, id: idOf('jwt', jti), claims };
+    if (!claims.client_id || claims.iat === undefined) throw invalidToken('missing client_id or iat');
+    return { kid, id: accessTokenId('jwt', jti), claims };
   }
 
-  private source(account: User, credentialId: string): Source {
-    return { account, issuer: this.issuer, credentialId, scopes: SCOPES };
+  private resolved(account: User, credentialId: string, claims: AccessTokenClaims): ResolvedToken {
+    return { account, issuer: this.issuer, credentialId, allowedScopes: SCOPES, claims };
   }
 }
 
-/** @throws BadCredential where the token's time, or that of the sign-in behind it, is over */
-function accountOf(row: Row, now: number): User {
+/** @throws BadCredential if the token has expired, or all sign-ins of the account were ended */
+function accountFromRow(row: TokenRow, now: number): User {
   const account = userFromRow(row);
   if (dateFromRow(row.expiresAt).getTime() <= now) throw invalidToken('expired').ofAccount(account);
   if (row.tokenEpoch !== account.epoch)
@@ -138,16 +146,16 @@ function accountOf(row: Row, now: number): User {
 }
 
 /**
- * Whether the names in a token are those of its row. A client in its own name is the subject itself (RFC 9068, section 2.2),
- * and then the account is a machine's: a client that is named like a person does not become that person.
+ * Whether `sub` and `client_id` agree with the row. For the client credentials grant `sub` is the client id
+ * (RFC 9068 section 2.2). The account must then be a client's: a client named like a user is not that user.
  */
-function speaksFor({ sub, client_id }: Claims, account: User, clientId: string): boolean {
+function namesMatch({ sub, client_id }: AccessTokenClaims, account: User, clientId: string): boolean {
   if (client_id !== clientId) return false;
   return sub === clientId ? account.kind === 'client' : sub === account.id;
 }
 
-/** What a row holds, in the words of a JWT. */
-function claimsOf({ jkt, 'x5t#S256': x5t, scope, rar, iat, extra }: AccessTokenContent, row: Row) {
+/** The content of a row as JWT claims. */
+function claimsFromRow({ jkt, 'x5t#S256': x5t, scope, rar, iat, extra }: AccessTokenContent, row: TokenRow) {
   return {
     ...extra,
     sub: row.user_id,

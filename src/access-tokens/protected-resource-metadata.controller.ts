@@ -1,17 +1,17 @@
 import { Controller, Get, Header, Inject } from '@nestjs/common';
 import { Authenticator, AUTH_METHODS } from '../authentication/authenticator.js';
-import { Public } from '../authentication/plan.js';
 import type { AuthMethod } from '../authentication/method.js';
+import { Public } from '../authentication/plan.js';
 import { Settings } from '../config/settings.js';
-import { SCOPES } from '../permissions.js';
+import { AUTHORIZATION_DETAIL_TYPES, SCOPES } from '../permissions.js';
 
 /**
- * What this API says of itself to whoever wants a token for it (RFC 9728). Every 401 of the methods that take access
- * tokens leads here, and from here to the authorization server.
+ * Protected resource metadata (RFC 9728). The 401 challenges of `oauth` and `dpop` contain its URL,
+ * and it names the authorization server.
  */
 @Controller()
 @Public()
-export class ProtectedResourceController {
+export class ProtectedResourceMetadataController {
   constructor(
     private readonly settings: Settings,
     private readonly authenticator: Authenticator,
@@ -34,7 +34,7 @@ export class ProtectedResourceController {
       resource_name: 'Auth Atlas',
       resource_documentation: `${publicUrl}/openapi`,
       tls_client_certificate_bound_access_tokens: true,
-      authorization_details_types_supported: ['document'],
+      authorization_details_types_supported: AUTHORIZATION_DETAIL_TYPES,
       ...(dpop && { dpop_signing_alg_values_supported: dpop.params['algs']?.split(' ') }),
     };
   }

@@ -1,7 +1,7 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { RemoteFailure, fetchJson } from './fetch-json.js';
+import { RemoteError, fetchJson } from './fetch-json.js';
 
-/** What a key must be, for each algorithm that is ever taken: asymmetric ones (RFC 7518, RFC 8037). */
+/** The accepted algorithms, all asymmetric, and the keys that each requires (RFC 7518, RFC 8037). */
 const KEYS = {
   RS256: { kty: 'RSA' },
   RS384: { kty: 'RSA' },
@@ -18,44 +18,44 @@ const KEYS = {
 export type Algorithm = keyof typeof KEYS;
 export const ALGORITHMS = Object.keys(KEYS) as [Algorithm, ...Algorithm[]];
 
-const MOST_KEYS = 100;
-const WEAKEST_RSA = 2048;
-/** After so long the keys are fetched anew, while the old ones are still used. */
-const FRESH_MS = 5 * 60_000;
-/** For so long keys are used whose issuer cannot be asked. */
-const STALE_MS = 60 * 60_000;
-/** No sooner is it asked again, whatever comes: anybody can write a `kid` that is not there. */
-const COOL_DOWN_MS = 10_000;
+const MAX_KEYS = 100;
+const MIN_RSA_BITS = 2048;
+/** Older keys are still used while a refresh runs in the background. */
+const REFRESH_AFTER_MS = 5 * 60_000;
+/** Older keys are not used at all. */
+const MAX_AGE_MS = 60 * 60_000;
+/** The shortest time between two requests. Anyone can send an unknown `kid`, and must not cause a request each time. */
+const COOLDOWN_MS = 10_000;
 
-/** The public keys of an issuer (RFC 7517), as it publishes them. */
-export class KeySet {
+/** The JSON Web Key Set (RFC 7517) that an issuer publishes. */
+export class RemoteJwks {
   private keys = new Map<string, KeyObject>();
   private fetchedAt = -Infinity;
   private triedAt = -Infinity;
   private fetching: Promise<void> | undefined;
 
   /**
-   * @param whereabouts finds out where they are
-   * @param failed is told why they could not be fetched: until they are too old, nobody else notices
+   * @param jwksUri returns the URL of the key set
+   * @param onError receives the reason of each failed request, also while the cached keys are still used
    * @param now milliseconds
    */
   constructor(
-    private readonly whereabouts: () => Promise<string>,
-    private readonly failed: (reason: string) => void,
+    private readonly jwksUri: () => Promise<string>,
+    private readonly onError: (reason: string) => void,
     private readonly now = Date.now,
   ) {}
 
   /**
-   * The key of this id, if it is one for this algorithm. An unknown id may be that of a new key, so the issuer is asked again,
-   * by one request for all that wait, and not more often than every ten seconds.
+   * Finds a key by its id and algorithm. An unknown id may be a new key, so the key set is fetched again,
+   * at most once every ten seconds and by one request for all callers.
    *
-   * @throws RemoteFailure where there are no keys, or too old ones, and no others are to be had
+   * @throws RemoteError if no key set of the last hour is available
    */
   async find(kid: string, algorithm: Algorithm): Promise<KeyObject | undefined> {
-    if (this.age > STALE_MS) {
+    if (this.age > MAX_AGE_MS) {
       await this.refresh();
-      if (this.age > STALE_MS) throw new RemoteFailure('there are no keys that are young enough');
-    } else if (this.age > FRESH_MS) this.refresh().catch(() => {});
+      if (this.age > MAX_AGE_MS) throw new RemoteError('the key set is too old');
+    } else if (this.age > REFRESH_AFTER_MS) this.refresh().catch(() => {});
     const name = `${algorithm} ${kid}`;
     if (!this.keys.has(name)) await this.refresh().catch(() => {});
     return this.keys.get(name);
@@ -67,11 +67,11 @@ export class KeySet {
 
   private async refresh(): Promise<void> {
     if (!this.fetching) {
-      if (this.now() - this.triedAt < COOL_DOWN_MS) return;
+      if (this.now() - this.triedAt < COOLDOWN_MS) return;
       this.triedAt = this.now();
       this.fetching = this.fetch()
         .catch((error: unknown) => {
-          this.failed(String(error));
+          this.onError(String(error));
           throw error;
         })
         .finally(() => (this.fetching = undefined));
@@ -80,37 +80,66 @@ export class KeySet {
   }
 
   private async fetch(): Promise<void> {
-    const { status, body } = await fetchJson(await this.whereabouts(), {
+    const { status, body } = await fetchJson(await this.jwksUri(), {
       headers: { Accept: 'application/jwk-set+json, application/json' },
     });
     const { keys } = (body ?? {}) as { keys?: unknown };
-    if (status !== 200 || !Array.isArray(keys) || keys.length > MOST_KEYS)
-      throw new RemoteFailure('that is no key set, or one with too many keys');
-    // Of two keys with one id, the first.
-    this.keys = new Map(keys.flatMap(usable).toReversed());
+    if (status !== 200 || !Array.isArray(keys)) throw new RemoteError('the response is not a key set');
+    if (keys.length > MAX_KEYS) throw new RemoteError(`the key set has more than ${MAX_KEYS} keys`);
+    // If two keys have the same id, the first one is used.
+    this.keys = new Map(keys.flatMap(signingKeys).toReversed());
     this.fetchedAt = this.now();
   }
 }
 
-/** A published key under each algorithm that it is for; none where it is of another kind, too weak, or for something else. */
-function usable(published: unknown): [string, KeyObject][] {
-  const jwk = (published ?? {}) as Record<string, unknown>;
-  const { kid, kty, crv, use, alg, key_ops: operations } = jwk;
-  if (typeof kid !== 'string' || (use !== undefined && use !== 'sig')) return [];
-  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return [];
-  const fitting = ALGORITHMS.filter((name) => {
-    const wanted: { kty: string; crv?: string } = KEYS[name];
-    return wanted.kty === kty && wanted.crv === (kty === 'RSA' ? undefined : crv) && (alg ?? name) === name;
-  });
-  const key = fitting.length ? publicKeyOf(jwk) : undefined;
-  return key ? fitting.map((name) => [`${name} ${kid}`, key]) : [];
+/**
+ * Finds an issuer's `jwks_uri` in its metadata: OpenID Connect Discovery 1.0 section 4, then RFC 8414 section 3.
+ * The two differ only in the URL.
+ *
+ * @param httpsOnly whether the key set must be at an https URL
+ * @throws RemoteError if there is no metadata, or it belongs to another issuer
+ */
+export async function discoverJwksUri(issuer: string, httpsOnly: boolean): Promise<string> {
+  const { origin, pathname } = new URL(issuer);
+  const path = pathname.replace(/\/$/, '');
+  const metadataUrls = [
+    `${origin}${path}/.well-known/openid-configuration`,
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+  ];
+  for (const url of metadataUrls) {
+    const { status, body } = await fetchJson(url, { headers: { Accept: 'application/json' } });
+    if (status === 404) continue;
+    const { issuer: name, jwks_uri: jwksUri } = (body ?? {}) as { issuer?: unknown; jwks_uri?: unknown };
+    // Metadata that names another issuer could make this API accept that issuer's keys (RFC 8414 section 6.2).
+    if (status !== 200 || name !== issuer || typeof jwksUri !== 'string' || !URL.canParse(jwksUri)) break;
+    if (httpsOnly && new URL(jwksUri).protocol !== 'https:') break;
+    return jwksUri;
+  }
+  throw new RemoteError(`${issuer} has no valid metadata with a jwks_uri`);
 }
 
-function publicKeyOf(jwk: object): KeyObject | undefined {
+/** A JWK under each algorithm that it may be used for; empty if its type, size or use does not fit. */
+function signingKeys(published: unknown): [string, KeyObject][] {
+  const jwk = (published ?? {}) as Record<string, unknown>;
+  const { kid, kty, crv, use, alg, key_ops: operations } = jwk;
+  if (typeof kid !== 'string') return [];
+  if (use !== undefined && use !== 'sig') return [];
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return [];
+  const algorithms = ALGORITHMS.filter((name) => {
+    const required: { kty: string; crv?: string } = KEYS[name];
+    return (
+      required.kty === kty && required.crv === (kty === 'RSA' ? undefined : crv) && (alg ?? name) === name
+    );
+  });
+  const key = algorithms.length ? publicKeyFromJwk(jwk) : undefined;
+  return key ? algorithms.map((name) => [`${name} ${kid}`, key]) : [];
+}
+
+function publicKeyFromJwk(jwk: object): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
     const bits = key.asymmetricKeyDetails?.modulusLength;
-    return bits !== undefined && bits < WEAKEST_RSA ? undefined : key;
+    return bits !== undefined && bits < MIN_RSA_BITS ? undefined : key;
   } catch {
     return undefined;
   }

@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import { createHash } from 'node:crypto';
-import { RemoteFailure, fetchJson } from './fetch-json.js';
+import { RemoteError, fetchJson } from './fetch-json.js';
 
-/** What is said of a token holds for a second: that long it works on after it was revoked, and no longer. */
-const REMEMBERED_MS = 1_000;
-const MOST_REMEMBERED = 1_000;
-const MOST_AT_ONCE = 50;
+/** A revoked token still works for at most this long. */
+const CACHE_TTL_MS = 1_000;
+const MAX_CACHED_RESPONSES = 1_000;
+const MAX_CONCURRENT_REQUESTS = 50;
 
 export interface IntrospectionEndpoint {
   readonly endpoint: string;
@@ -13,51 +13,54 @@ export interface IntrospectionEndpoint {
   readonly client_secret: string;
 }
 
-/** What an issuer says of an opaque token, as the resource server that it knows by these credentials (RFC 7662). */
-export class Introspection {
-  private readonly answers = new LRUCache<string, Promise<Readonly<Record<string, unknown>> | undefined>>({
-    max: MOST_REMEMBERED,
-    ttl: REMEMBERED_MS,
+export type IntrospectionResponse = Readonly<Record<string, unknown>>;
+
+/** Sends opaque tokens to an issuer's introspection endpoint (RFC 7662), authenticated as a resource server. */
+export class IntrospectionClient {
+  private readonly responses = new LRUCache<string, Promise<IntrospectionResponse | undefined>>({
+    max: MAX_CACHED_RESPONSES,
+    ttl: CACHE_TTL_MS,
   });
-  private asking = 0;
+  private concurrentRequests = 0;
   private readonly authorization: string;
 
-  constructor(private readonly at: IntrospectionEndpoint) {
-    const credentials = [at.client_id, at.client_secret].map(formEncoded).join(':');
+  constructor(private readonly options: IntrospectionEndpoint) {
+    const credentials = [options.client_id, options.client_secret].map(formEncoded).join(':');
     this.authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
   }
 
   /**
-   * @returns undefined for a token that is not active
-   * @throws RemoteFailure where that cannot be known
+   * @returns undefined if the token is not active
+   * @throws RemoteError
    */
-  ask(token: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  introspect(token: string): Promise<IntrospectionResponse | undefined> {
     const digest = createHash('sha256').update(token).digest('base64url');
-    let answer = this.answers.get(digest);
-    // Kept before it is there: the second counts from the question, and all who ask meanwhile share it.
-    if (!answer) this.answers.set(digest, (answer = this.fetch(token)));
-    return answer;
+    let response = this.responses.get(digest);
+    // Caches the promise: concurrent callers share one request, and the cache time starts with it.
+    if (!response) this.responses.set(digest, (response = this.request(token)));
+    return response;
   }
 
-  private async fetch(token: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-    if (this.asking >= MOST_AT_ONCE) throw new RemoteFailure('too many questions under way');
-    this.asking++;
+  private async request(token: string): Promise<IntrospectionResponse | undefined> {
+    if (this.concurrentRequests >= MAX_CONCURRENT_REQUESTS)
+      throw new RemoteError('too many concurrent introspection requests');
+    this.concurrentRequests++;
     try {
-      const { status, mediaType, body } = await fetchJson(this.at.endpoint, {
+      const { status, mediaType, body } = await fetchJson(this.options.endpoint, {
         method: 'POST',
         headers: { Authorization: this.authorization, Accept: 'application/json' },
         body: new URLSearchParams({ token, token_type_hint: 'access_token' }),
       });
-      // A signed answer (RFC 9701) is a JWT, which could be taken for an access token: it is not asked for, and not read.
+      // A signed response (RFC 9701) is a JWT that could be confused with an access token. It is never accepted.
       if (status !== 200 || mediaType !== 'application/json' || typeof body !== 'object' || !body)
-        throw new RemoteFailure(`${this.at.endpoint} answered ${status}, ${mediaType}`);
-      const said = body as Readonly<Record<string, unknown>>;
-      return said['active'] === true ? said : undefined;
+        throw new RemoteError(`${this.options.endpoint} responded ${status}, ${mediaType}`);
+      const response = body as IntrospectionResponse;
+      return response['active'] === true ? response : undefined;
     } finally {
-      this.asking--;
+      this.concurrentRequests--;
     }
   }
 }
 
-/** RFC 6749, section 2.3.1: each of the two is form-encoded before they are joined. */
+/** Client id and secret are form-encoded before they are joined (RFC 6749 section 2.3.1). */
 const formEncoded = (text: string) => new URLSearchParams({ '': text }).toString().slice(1);

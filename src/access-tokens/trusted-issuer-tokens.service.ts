@@ -5,169 +5,167 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { unverifiedIssuer } from '../authentication/bearer.js';
 import { Settings } from '../config/settings.js';
-import { USER_COLUMNS, userFromRow, type UserRow } from '../users/user-row.js';
-import { normalizeUsername } from '../users/username.js';
-import type { User } from '../users/user.entity.js';
-import { readClaims, validityFault, type Claims } from './access-token-claims.js';
-import { discoverKeys } from './discovery.js';
-import { Introspection } from './token-introspection.js';
-import { trustedIssuers, type TrustedIssuer } from './trusted-issuers.config.js';
-import { KeySet, type Algorithm } from './remote-jwks.js';
-import { RemoteFailure } from './fetch-json.js';
-import { invalidToken, type Source } from './verified-token.js';
 import { readJws } from '../crypto/jws.js';
+import { User } from '../users/user.entity.js';
+import { normalizeUsername } from '../users/username.js';
+import { parseClaims, validityFault, type AccessTokenClaims } from './access-token-claims.js';
+import { RemoteError } from './fetch-json.js';
+import { RemoteJwks, discoverJwksUri, type Algorithm } from './remote-jwks.js';
+import { IntrospectionClient } from './token-introspection.js';
+import { trustedIssuers, type TrustedIssuer } from './trusted-issuers.config.js';
+import { invalidToken, type ResolvedToken } from './verified-token.js';
 
-const LONGEST = 8_192;
-const REMEMBERED = 10_000;
-/** Thumbprints choose nothing here; anything else could choose a key or change how the token is read (RFC 8725, 3.10). */
-const HARMLESS = ['alg', 'typ', 'kid', 'x5t', 'x5t#S256'];
+const MAX_JWT_CHARACTERS = 8_192;
+const MAX_CACHED_TOKENS = 10_000;
+/** Any other header could choose a key or change how the token is read (RFC 8725 section 3.10). Thumbprints are ignored. */
+const ALLOWED_HEADERS = ['alg', 'typ', 'kid', 'x5t', 'x5t#S256'];
 
-type Said = Readonly<Record<string, unknown>>;
+type RawClaims = Readonly<Record<string, unknown>>;
 
-interface Trusted extends TrustedIssuer {
-  readonly keys: KeySet;
-  readonly endpoint: Introspection | undefined;
+interface Issuer extends TrustedIssuer {
+  readonly jwks: RemoteJwks;
+  readonly introspectionClient: IntrospectionClient | undefined;
 }
 
-/** What never changes of a token whose form and signature are good. */
-interface Signed {
+/** The unchanging part of a JWT whose form and signature are valid. */
+interface VerifiedJwt {
   readonly algorithm: Algorithm;
   readonly kid: string;
   readonly key: KeyObject;
-  readonly said: Said;
-  readonly claims: Claims;
+  readonly raw: RawClaims;
+  readonly claims: AccessTokenClaims;
 }
 
-/** The tokens of other issuers, those that the configuration trusts: another authorization server, a CI, a cluster. */
+/** The tokens of the issuers in `OAUTH_ISSUERS`: another authorization server, a CI service, a cluster. */
 @Injectable()
 export class TrustedIssuerTokens {
   private readonly logger = new Logger(TrustedIssuerTokens.name);
-  private readonly issuers: ReadonlyMap<string, Trusted>;
-  private readonly remembered = new LRUCache<string, Signed>({ max: REMEMBERED });
-  private readonly sql: (column: 'id' | 'username') => string;
+  private readonly issuers: ReadonlyMap<string, Issuer>;
+  private readonly verifiedJwts = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
 
   constructor(
     private readonly dataSource: DataSource,
     settings: Settings,
   ) {
-    this.issuers = new Map(
-      trustedIssuers(settings).map((each) => [
-        each.issuer,
-        {
-          ...each,
-          keys: new KeySet(
-            async () => each.jwks_uri ?? discoverKeys(each.issuer, settings.production),
-            (reason) => this.logger.error({ event: 'keys unavailable', issuer: each.issuer, reason }),
-          ),
-          endpoint: each.introspection && new Introspection(each.introspection),
-        },
-      ]),
-    );
-    const parameter = (place: number) => dataSource.driver.createParameter('', place);
-    this.sql = (column) =>
-      `SELECT ${USER_COLUMNS} FROM users account
-       WHERE account."tenantId" = ${parameter(0)} AND account.${column} = ${parameter(1)}`;
+    const withClients = (issuer: TrustedIssuer): Issuer => ({
+      ...issuer,
+      jwks: new RemoteJwks(
+        async () => issuer.jwks_uri ?? discoverJwksUri(issuer.issuer, settings.production),
+        (reason) => this.logger.error({ event: 'keys unavailable', issuer: issuer.issuer, reason }),
+      ),
+      introspectionClient: issuer.introspection && new IntrospectionClient(issuer.introspection),
+    });
+    this.issuers = new Map(trustedIssuers(settings).map((each) => [each.issuer, withClients(each)]));
   }
 
-  knows(issuer: string | undefined): boolean {
+  trusts(issuer: string | undefined): boolean {
     return issuer !== undefined && this.issuers.has(issuer);
   }
 
   /**
    * @throws BadCredential
-   * @throws ServiceUnavailableException where the issuer's keys are not to be had
+   * @throws ServiceUnavailableException if the issuer's keys are unavailable
    */
-  async jwt(token: string): Promise<[Source, Claims]> {
+  async jwt(token: string): Promise<ResolvedToken> {
     const issuer = this.issuers.get(unverifiedIssuer(token) ?? '');
-    if (!issuer) throw invalidToken('another issuer');
+    if (!issuer) throw invalidToken('untrusted issuer');
     const digest = createHash('sha256').update(token).digest('base64url');
-    let signed = this.remembered.get(digest);
-    // The key may have been withdrawn or replaced since.
-    if (!signed || (await this.keyOf(issuer, signed)) !== signed.key)
-      this.remembered.set(digest, (signed = await this.signed(issuer, token)));
-    return this.resolve(issuer, signed.said, signed.claims);
+    let verified = this.verifiedJwts.get(digest);
+    // The issuer may have withdrawn or replaced the key since.
+    if (!verified || (await this.findKey(issuer, verified)) !== verified.key)
+      this.verifiedJwts.set(digest, (verified = await this.verifyJwt(issuer, token)));
+    return this.resolve(issuer, verified.raw, verified.claims);
   }
 
   /**
-   * @returns undefined for a token that nobody knows
+   * @returns undefined for a token that is not active, or if no issuer has an introspection endpoint
    * @throws BadCredential
-   * @throws ServiceUnavailableException where the issuer cannot be asked
+   * @throws ServiceUnavailableException if the issuer cannot be reached
    */
-  async opaque(token: string): Promise<[Source, Claims] | undefined> {
-    const issuer = [...this.issuers.values()].find(({ endpoint }) => endpoint);
+  async opaque(token: string): Promise<ResolvedToken | undefined> {
+    const issuer = [...this.issuers.values()].find(({ introspectionClient }) => introspectionClient);
     if (!issuer) return undefined;
-    const said = await issuer.endpoint!.ask(token).catch((error: unknown) => this.unavailable(error));
-    if (!said) return undefined;
-    const claims = readClaims(said);
+    const raw = await issuer
+      .introspectionClient!.introspect(token)
+      .catch((error: unknown) => this.unavailable(error));
+    if (!raw) return undefined;
+    const claims = parseClaims(raw);
     if (typeof claims === 'string') throw invalidToken(claims);
-    if (said['iss'] !== undefined && said['iss'] !== issuer.issuer) throw invalidToken('another issuer');
-    assertAudience(said, issuer);
-    return this.resolve(issuer, said, claims);
+    if (raw['iss'] !== undefined && raw['iss'] !== issuer.issuer) throw invalidToken('wrong issuer');
+    assertAudience(raw, issuer);
+    return this.resolve(issuer, raw, claims);
   }
 
-  private async signed(issuer: Trusted, token: string): Promise<Signed> {
-    const read = readJws(token, { longest: LONGEST });
-    if (!read) throw invalidToken('not a JWS in its compact form');
-    const { alg, typ, kid } = read.header;
+  private async verifyJwt(issuer: Issuer, token: string): Promise<VerifiedJwt> {
+    const jws = readJws(token, { longest: MAX_JWT_CHARACTERS });
+    if (!jws) throw invalidToken('malformed JWT');
+    const { alg, typ, kid } = jws.header;
     const algorithm = issuer.algorithms.find((each) => each === alg);
-    if (!algorithm) throw invalidToken('an algorithm that its issuer does not use');
-    if (!issuer.typ.some((each) => typeOf(each) === typeOf(typ))) throw invalidToken('another type of JWT');
-    if (!Object.keys(read.header).every((name) => HARMLESS.includes(name)))
-      throw invalidToken('a header that says more than it should');
-    if (typeof kid !== 'string') throw invalidToken('no kid');
-    const key = await this.keyOf(issuer, { kid, algorithm });
+    if (!algorithm) throw invalidToken('algorithm not configured for the issuer');
+    if (!issuer.typ.some((each) => normalizedTyp(each) === normalizedTyp(typ)))
+      throw invalidToken('wrong typ');
+    if (!Object.keys(jws.header).every((name) => ALLOWED_HEADERS.includes(name)))
+      throw invalidToken('header parameter not allowed');
+    if (typeof kid !== 'string') throw invalidToken('missing kid');
+    const key = await this.findKey(issuer, { kid, algorithm });
     if (!key) throw invalidToken('unknown kid');
     await compactVerify(token, key, { algorithms: [algorithm] }).catch(() => {
-      throw invalidToken('the signature is wrong');
+      throw invalidToken('invalid signature');
     });
-    const said = read.claims;
-    assertAudience(said, issuer);
-    const claims = readClaims(said);
+    const raw = jws.claims;
+    assertAudience(raw, issuer);
+    const claims = parseClaims(raw);
     if (typeof claims === 'string') throw invalidToken(claims);
-    return { algorithm, kid, key, said, claims };
+    return { algorithm, kid, key, raw, claims };
   }
 
-  private keyOf({ keys }: Trusted, { kid, algorithm }: Pick<Signed, 'kid' | 'algorithm'>) {
-    return keys.find(kid, algorithm).catch((error: unknown) => this.unavailable(error));
+  private findKey({ jwks }: Issuer, { kid, algorithm }: Pick<VerifiedJwt, 'kid' | 'algorithm'>) {
+    return jwks.find(kid, algorithm).catch((error: unknown) => this.unavailable(error));
   }
 
-  /** The account as it is now. */
-  private async resolve(issuer: Trusted, said: Said, claims: Claims): Promise<[Source, Claims]> {
+  /** Checks the validity period and reads the account from the database. */
+  private async resolve(issuer: Issuer, raw: RawClaims, claims: AccessTokenClaims): Promise<ResolvedToken> {
     const fault = validityFault(claims, Date.now());
     if (fault) throw invalidToken(fault);
-    const account = await this.accountOf(issuer, said[issuer.accounts.claim]);
-    if (!account) throw invalidToken(`${issuer.issuer} speaks of nobody who has an account here`);
+    const account = await this.findAccount(issuer, raw[issuer.accounts.claim]);
+    if (!account) throw invalidToken(`no account for a token of ${issuer.issuer}`);
     const credentialId = createHash('sha256').update(`${issuer.issuer} ${claims.sub}`).digest('base64url');
-    const { scope, authorization_details: details } = claims;
-    return [
-      { account, issuer: issuer.issuer, credentialId, scopes: issuer.scopes },
-      // What says nothing of scopes reaches all that its issuer's tokens may.
-      scope === undefined && !details ? { ...claims, scope: issuer.scopes.join(' ') } : claims,
-    ];
+    const isUnrestricted = claims.scope === undefined && !claims.authorization_details;
+    return {
+      account,
+      issuer: issuer.issuer,
+      credentialId,
+      allowedScopes: issuer.scopes,
+      // A token without scopes gets all scopes that the configuration allows its issuer.
+      claims: isUnrestricted ? { ...claims, scope: issuer.scopes.join(' ') } : claims,
+    };
   }
 
-  private async accountOf({ accounts, tenant }: Trusted, value: unknown): Promise<User | undefined> {
-    if (typeof value !== 'string') return undefined;
-    const { ids } = accounts;
-    const name = ids ? Object.entries(ids).find(([each]) => each === value)?.[1] : normalizeUsername(value);
-    if (name === undefined) return undefined;
-    const [row] = await this.dataSource.query<UserRow[]>(this.sql(ids ? 'id' : 'username'), [tenant, name]);
-    return row && userFromRow(row);
+  private async findAccount({ accounts, tenant }: Issuer, value: unknown): Promise<User | null> {
+    if (typeof value !== 'string') return null;
+    const { manager } = this.dataSource;
+    if (!accounts.ids) {
+      const username = normalizeUsername(value);
+      return username === undefined ? null : manager.findOneBy(User, { tenantId: tenant, username });
+    }
+    // Only own properties: `constructor` must not match.
+    const id = Object.entries(accounts.ids).find(([claim]) => claim === value)?.[1];
+    return id === undefined ? null : manager.findOneBy(User, { tenantId: tenant, id });
   }
 
   private unavailable(error: unknown): never {
-    if (!(error instanceof RemoteFailure)) throw error;
+    if (!(error instanceof RemoteError)) throw error;
     this.logger.error({ event: 'issuer unavailable', reason: error.message });
     throw new ServiceUnavailableException();
   }
 }
 
-/** One audience, and ours: a token that is good elsewhere too could be replayed here from there. */
-function assertAudience({ aud }: Said, { audience }: Trusted): void {
-  const meant: unknown[] = [aud].flat();
-  if (meant.length !== 1 || meant[0] !== audience) throw invalidToken('another audience');
+/** Exactly one audience, this API: another API that also accepts the token could replay it here. */
+function assertAudience({ aud }: RawClaims, { audience }: Issuer): void {
+  const audiences: unknown[] = [aud].flat();
+  if (audiences.length !== 1 || audiences[0] !== audience) throw invalidToken('wrong audience');
 }
 
-/** Types are written without `application/`, and in any case (RFC 7515, section 4.1.9). */
-const typeOf = (typ: unknown) =>
+/** `typ` is case-insensitive and may omit `application/` (RFC 7515 section 4.1.9). */
+const normalizedTyp = (typ: unknown) =>
   typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : (typ ?? null);

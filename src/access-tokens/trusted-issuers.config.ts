@@ -1,58 +1,62 @@
 import { z } from 'zod';
-import { InvalidSettings, type Settings } from '../config/settings.js';
 import { jsonSetting } from '../config/json.js';
-import { ALGORITHMS } from './remote-jwks.js';
+import { InvalidSettings, type Settings } from '../config/settings.js';
 import { SCOPES } from '../permissions.js';
+import { ALGORITHMS } from './remote-jwks.js';
+
+const MAX_ISSUERS = 50;
 
 const text = z.string().min(1).max(255);
 
-const url = (secure: boolean) =>
+const url = (httpsOnly: boolean) =>
   z.url({
-    protocol: secure ? /^https$/ : /^https?$/,
-    error: secure ? 'must be a URL that begins with https:' : 'must be a URL',
+    protocol: httpsOnly ? /^https$/ : /^https?$/,
+    error: httpsOnly ? 'must be a URL that begins with https:' : 'must be a URL',
   });
 
-const issuer = (secure: boolean) =>
+const trustedIssuer = (httpsOnly: boolean) =>
   z.strictObject({
-    /** Exactly what its tokens say. */
-    issuer: url(secure),
-    /** What its tokens must be meant for: this API's name there. */
+    /** `iss`, exactly as in its tokens. */
+    issuer: url(httpsOnly),
+    /** The `aud` that its tokens must have: this API's identifier at the issuer. */
     audience: text,
+    /** The tenant of its accounts. */
     tenant: text,
     /**
-     * Whose a token is: the value of a claim, which is looked up here among the ids of accounts. Without a list it is the
-     * name of a user of the tenant.
+     * Maps a token to an account: `claim` names the claim, `ids` maps its values to account ids.
+     * Without `ids` the value is the username.
      */
     accounts: z.strictObject({ claim: text, ids: z.record(text, text).optional() }),
-    /** What its tokens reach at the most. */
+    /** The scopes that its tokens may have here. */
     scopes: z.array(z.enum(SCOPES)).min(1),
     algorithms: z.array(z.enum(ALGORITHMS)).min(1),
-    /** The types of JWT that are access tokens there; null for a token that names none. */
+    /** The `typ` headers of its access tokens; null accepts a token without `typ`. */
     typ: z.array(text.nullable()).min(1).default(['at+jwt']),
-    /** Absent: its metadata says where its keys are. */
-    jwks_uri: url(secure).optional(),
-    /** Where its opaque tokens are asked after (RFC 7662), and who is asking. */
-    introspection: z.strictObject({ endpoint: url(secure), client_id: text, client_secret: text }).optional(),
+    /** Default: the `jwks_uri` of the issuer's metadata. */
+    jwks_uri: url(httpsOnly).optional(),
+    /** The endpoint that verifies its opaque tokens (RFC 7662), and the credentials for it. */
+    introspection: z
+      .strictObject({ endpoint: url(httpsOnly), client_id: text, client_secret: text })
+      .optional(),
   });
 
-export type TrustedIssuer = z.output<ReturnType<typeof issuer>>;
+export type TrustedIssuer = z.output<ReturnType<typeof trustedIssuer>>;
 
 /**
- * Whose tokens are taken besides our own: `OAUTH_ISSUERS`, a list in JSON. How its issuers identify a CI job or a machine is
- * theirs; which account that is here is said in this list.
+ * Reads `OAUTH_ISSUERS`, a JSON list of the issuers whose access tokens this API accepts besides its own.
  *
- * @throws BadSettings with a sentence for each fault
+ * @throws InvalidSettings
  */
 export function trustedIssuers(settings: Settings): readonly TrustedIssuer[] {
   const schema = z.object({
-    OAUTH_ISSUERS: jsonSetting.pipe(z.array(issuer(settings.production)).max(50)).optional(),
+    OAUTH_ISSUERS: jsonSetting.pipe(z.array(trustedIssuer(settings.production)).max(MAX_ISSUERS)).optional(),
   });
   const { OAUTH_ISSUERS: issuers = [] } = settings.section(schema);
-  const names = [`${settings.publicUrl}/oidc`, ...issuers.map((each) => each.issuer)];
+  const names = [`${settings.publicUrl}/oidc`, ...issuers.map(({ issuer }) => issuer)];
   if (new Set(names).size < names.length)
     throw new InvalidSettings(['OAUTH_ISSUERS must list each issuer once, and not this server.']);
-  // An opaque token does not say whose it is, and nobody may see another's.
+  // An opaque token does not name its issuer, and must not be sent to the wrong one.
   if (issuers.filter(({ introspection }) => introspection).length > 1)
-    throw new InvalidSettings(['OAUTH_ISSUERS may ask one issuer alone after opaque tokens.']);
+    throw new InvalidSettings(['OAUTH_ISSUERS may have introspection for one issuer only.']);
   return issuers;
 }

@@ -6,58 +6,56 @@ import {
   type MethodName,
   type Principal,
 } from '../authentication/principal.js';
+import { SCOPE_OF_ACTION, isScope } from '../permissions.js';
 import { principalOf } from '../users/principal-of.js';
 import type { User } from '../users/user.entity.js';
-import type { Claims } from './access-token-claims.js';
-import { SCOPE_OF_ACTION } from './document-access.js';
-import { isScope } from '../permissions.js';
+import type { AccessTokenClaims } from './access-token-claims.js';
 
-/** A token that is good, of an account as it is now. */
+/** A valid token, and its account as the database has it now. */
 export interface VerifiedToken {
   readonly account: User;
   readonly issuer: string;
-  /** That of its row; of another issuer's, a digest of the issuer and the subject. */
+  /** For a token of this server, the id of its row; otherwise a digest of the issuer and `sub`. */
   readonly credentialId: string;
   readonly clientId: string | undefined;
-  /** A ceiling: those of this API among its scopes. */
+  /** The token's scopes that this API defines: an upper bound. */
   readonly scopes: readonly string[];
   readonly details: readonly AuthorizationDetail[] | undefined;
-  /** When the account has signed in; where that is not said, when the token was issued. */
+  /** `auth_time`; without it, `iat`. */
   readonly at: Date;
   readonly amr: readonly string[];
   readonly act: Actor | undefined;
   readonly expiresAt: Date;
-  /** Whether it is bound to a key, or to a certificate, that this request has proved to hold. */
+  /** Whether the token is bound to a key or certificate, whose possession this request has proved. */
   readonly bound: boolean;
+}
+
+/** A token whose issuer and account are known. Its binding is still to be checked. */
+export interface ResolvedToken {
+  readonly account: User;
+  readonly issuer: string;
+  readonly credentialId: string;
+  /** The scopes that this API accepts from the issuer. */
+  readonly allowedScopes: readonly string[];
+  readonly claims: AccessTokenClaims;
 }
 
 const CODE = 'invalid_token';
 
-/** One refusal for every wrong token (RFC 6750, section 3.1), whatever is wrong with it. */
+/** Every invalid token gets the same error code (RFC 6750 section 3.1). The reason goes to the log only. */
 export const invalidToken = (reason: string): BadCredential =>
   new BadCredential(CODE, reason, { error: CODE });
 
-/** Whose token it is, and how it came to be one. */
-export interface Source {
-  readonly account: User;
-  readonly issuer: string;
-  readonly credentialId: string;
-  /** What the issuer's tokens reach at the most. */
-  readonly scopes: readonly string[];
-}
-
-export function verified({ account, issuer, credentialId, scopes }: Source, claims: Claims): VerifiedToken {
+export function toVerifiedToken({ claims, allowedScopes, ...token }: ResolvedToken): VerifiedToken {
   const { client_id: clientId, auth_time, amr = [], acr, act, cnf, authorization_details: details } = claims;
   const factors = acr === SECOND_FACTOR ? [...new Set([...amr, SECOND_FACTOR])] : amr;
   return {
-    account,
-    issuer,
-    credentialId,
+    ...token,
     clientId,
-    scopes: grantedBy(claims).filter((scope) => scopes.includes(scope)),
+    scopes: grantedScopes(claims).filter((scope) => allowedScopes.includes(scope)),
     details,
     at: new Date((auth_time ?? claims.iat ?? Date.now() / 1000) * 1000),
-    // How it signed in tells nothing without when: a refreshed token is younger than the sign-in behind it.
+    // Without `auth_time` the age of the sign-in is unknown (a refreshed token is younger), so `amr` is ignored.
     amr: auth_time === undefined ? [] : factors,
     act,
     expiresAt: new Date(claims.exp * 1000),
@@ -65,18 +63,18 @@ export function verified({ account, issuer, credentialId, scopes }: Source, clai
   };
 }
 
-/** Where single documents were asked for and no scope of this API, the scopes follow from what may be done to those. */
-function grantedBy({ scope = '', authorization_details: details = [] }: Claims): string[] {
+/** The token's scopes; if it has authorization details and no scope of this API, the scopes that they imply. */
+function grantedScopes({ scope = '', authorization_details: details = [] }: AccessTokenClaims): string[] {
   const scopes = scope.split(' ').filter(isScope);
   if (scopes.length) return scopes;
   return [...new Set(details.flatMap(({ actions }) => actions.map((action) => SCOPE_OF_ACTION[action])))];
 }
 
 /**
- * The caller whom a token speaks for. Client and user are told apart by the account, never by a name: a client that goes
- * by the name of a user is not that user (RFC 9700, section 4.15).
+ * Whether the principal is a client or a user depends on the account's kind, not on a name in the token:
+ * a client named like a user is not that user (RFC 9700 section 4.15).
  *
- * @throws BadCredential where the account is disabled
+ * @throws BadCredential if the account is disabled
  */
 export function principalFromToken(method: MethodName, token: VerifiedToken): Principal {
   const { account, credentialId, clientId: client, at, amr, bound, act, scopes, details } = token;
@@ -86,7 +84,7 @@ export function principalFromToken(method: MethodName, token: VerifiedToken): Pr
     at,
     amr,
     bound,
-    // A token ends soon, and with a consent: it makes no credential that would stay.
+    // An access token is short-lived and revocable, so it must not create a lasting credential.
     restricted: true,
     ...(client && { client }),
     ...(act && { act }),

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, MoreThan } from 'typeorm';
-import { AccessToken, idOf } from '../access-tokens/access-token.entity.js';
+import { AccessToken, accessTokenId } from '../access-tokens/access-token.entity.js';
 import type { Issuance } from './issuance.js';
 
 /** The `jti` of a JWT access token whose signature has been verified, while the engine is asked about it. */
@@ -16,7 +16,7 @@ export class AccessTokenRecords implements Adapter {
   ) {}
 
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    await this.issuance.keep(idOf('opaque', id), payload, expiresIn);
+    await this.issuance.keep(accessTokenId('opaque', id), payload, expiresIn);
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
@@ -50,6 +50,6 @@ export class AccessTokenRecords implements Adapter {
   async findByUserCode(): Promise<undefined> {}
 
   private nameOf(id: string): string {
-    return idOf(verifiedJwt.getStore() === id ? 'jwt' : 'opaque', id);
+    return accessTokenId(verifiedJwt.getStore() === id ? 'jwt' : 'opaque', id);
   }
 }

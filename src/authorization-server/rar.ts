@@ -6,14 +6,13 @@ import {
   type KoaContextWithOIDC,
   type RichAuthorizationRequestsActiveConfiguration,
 } from 'oidc-provider';
-import { SCOPE_OF_ACTION, documentAccess } from '../access-tokens/document-access.js';
 import type { AuthorizationDetail as GrantedDetail } from '../authentication/principal.js';
-import { isScope } from '../permissions.js';
+import { SCOPE_OF_ACTION, authorizationDetailSchema, isScope } from '../permissions.js';
 
 const LONGEST = 4_096;
 
 /** Whoever asks names each action once. */
-const document = documentAccess.refine(({ actions }) => new Set(actions).size === actions.length);
+const document = authorizationDetailSchema.refine(({ actions }) => new Set(actions).size === actions.length);
 
 /**
  * Rich authorization requests (RFC 9396): access to single documents,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { AccessToken, Adapter, ClientCredentials, JWTStructured } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { idOf } from '../access-tokens/access-token.entity.js';
+import { accessTokenId } from '../access-tokens/access-token.entity.js';
 import { Settings } from '../config/settings.js';
 import { ReplayStore } from '../crypto/replay-store.service.js';
 import type { SecretBox } from '../crypto/secret-box.js';
@@ -57,6 +57,6 @@ export class Storage {
     } = token as AccessToken;
     const { iat, exp } = payload as { iat: number; exp: number };
     const content = { kind, iat, aud, scope, jkt, 'x5t#S256': x5t, extra, rar };
-    await this.issuance.keep(idOf('jwt', token.jti), { ...content, clientId, accountId, grantId }, exp - iat);
+    await this.issuance.keep(accessTokenId('jwt', token.jti), { ...content, clientId, accountId, grantId }, exp - iat);
   }
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync } from 'node:crypto';
-import { KeySet, type Algorithm } from '../../src/access-tokens/remote-jwks.js';
+import { RemoteJwks, type Algorithm } from '../../src/access-tokens/remote-jwks.js';
 import { issuersKey, otherServer } from '../support/issuer.js';
 
 const MINUTE = 60_000;
@@ -9,7 +9,7 @@ afterAll(() => server.close());
 const [first, second] = [issuersKey('first'), issuersKey('second')];
 
 let clock: number;
-let keys: KeySet;
+let keys: RemoteJwks;
 let before: number;
 let failures: string[];
 const publish = (...published: unknown[]) => server.at('/keys', () => ({ keys: published }));
@@ -21,7 +21,7 @@ const fetches = () => server.asked('/keys') - before;
 beforeEach(() => {
   clock = 1_000_000;
   failures = [];
-  keys = new KeySet(
+  keys = new RemoteJwks(
     async () => `${server.origin}/keys`,
     (reason) => void failures.push(reason),
     () => clock,
@@ -73,9 +73,9 @@ describe('the key set of an issuer', () => {
     clock += 60 * MINUTE;
     expect(await has('first')).toBe(true);
     expect(await has('second')).toBe(false);
-    expect(failures).toEqual([expect.stringContaining('no key set')]);
+    expect(failures).toEqual([expect.stringContaining('not a key set')]);
     clock += 1;
-    await expect(keys.find('first', 'ES256')).rejects.toThrow('young enough');
+    await expect(keys.find('first', 'ES256')).rejects.toThrow('too old');
     publish(first.jwk);
     clock += 10_000;
     expect(await has('first')).toBe(true);
@@ -83,8 +83,8 @@ describe('the key set of an issuer', () => {
 
   it('where it was never to be had, its issuer is asked every ten seconds', async () => {
     fail();
-    await expect(keys.find('first', 'ES256')).rejects.toThrow('no key set');
-    await expect(keys.find('first', 'ES256')).rejects.toThrow('no keys');
+    await expect(keys.find('first', 'ES256')).rejects.toThrow('not a key set');
+    await expect(keys.find('first', 'ES256')).rejects.toThrow('too old');
     expect(fetches()).toBe(1);
   });
 });
@@ -123,6 +123,6 @@ describe('a key is for what it says, and for what it can', () => {
 
   it('a set with more than a hundred is none', async () => {
     publish(...Array<unknown>(101).fill(first.jwk));
-    await expect(keys.find('first', 'ES256')).rejects.toThrow('too many');
+    await expect(keys.find('first', 'ES256')).rejects.toThrow('more than 100 keys');
   });
 });

@@ -48,7 +48,7 @@ describe('OAUTH_ISSUERS', () => {
         ...(typeof each === 'string' && { issuer: each }),
         introspection,
       })),
-      /one issuer alone/,
+      /introspection for one issuer only/,
     ],
   ])('a fault stops the start with a sentence: %j', (issuers, sentence) => {
     expect(() => read(issuers)).toThrow(sentence);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto';
-import { idOf } from '../../src/access-tokens/access-token.entity.js';
+import { accessTokenId } from '../../src/access-tokens/access-token.entity.js';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { SECOND_FACTOR } from '../../src/authentication/principal.js';
@@ -461,6 +461,6 @@ describe('attacks', () => {
       exp: now() + 60,
     };
     refused(await get(await signedByUs(booted, { ...claims, jti: randomUUID() })));
-    refused(await get(idOf('opaque', 'x')));
+    refused(await get(accessTokenId('opaque', 'x')));
   });
 });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
 import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
-import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
+import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import type { Ceremony } from '../support/contracts.js';
 import { Browser } from './oidc-login.browser.js';
 import { configured } from './oidc-login.configured.js';
@@ -10,7 +10,7 @@ import { startProvider, throughTheProvider } from './oidc-login.provider.js';
 /** Somebody signs in at a provider of its own, whom the user's account knows. */
 export const ceremony: Ceremony = async ({ app, db, origin }, userId, issuer) => {
   const id = `p${randomUUID().slice(0, 8)}`;
-  const providers = app.get(Providers, { strict: false });
+  const providers = app.get(OidcProviders, { strict: false });
   const provider = await startProvider((own) => providers.redirectUri(configured(own, { id })));
   provider.person = userId;
   try {

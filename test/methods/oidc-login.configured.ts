@@ -1,7 +1,10 @@
-import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
+import type { OidcProvider } from '../../src/methods/oidc-login/oidc-login.config.js';
 
 /** The provider as this application's configuration has it. */
-export const configured = (issuer: string, more: Partial<Provider> & Pick<Provider, 'id'>): Provider => ({
+export const configured = (
+  issuer: string,
+  more: Partial<OidcProvider> & Pick<OidcProvider, 'id'>,
+): OidcProvider => ({
   name: more.id,
   issuer,
   clientId: 'atlas',

@@ -7,9 +7,9 @@ import { IssuerRegistry } from '../../src/authentication/issuer-registry.js';
 import type { Principal } from '../../src/authentication/principal.js';
 import * as oidcLogin from '../../src/methods/oidc-login/index.js';
 import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
-import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
+import type { OidcProvider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
-import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
+import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { as, boot, client, type Booted } from '../support/app.js';
@@ -110,7 +110,7 @@ describe('oidc-login', () => {
     const [event] = (await events({ event: 'authn_login_fail', method: 'oidc-login' })).slice(-1);
     expect(event!.details).toEqual({
       code: 'identity_not_linked',
-      reason: 'no account is linked to that subject',
+      reason: 'no account is linked to this subject',
       provider: 'op',
     });
   });
@@ -376,7 +376,7 @@ describe('attacks', () => {
       const backs = Array.from({ length: 4 }, () => op.authorize(location));
       const answers = await Promise.all(backs.map((back) => comeBack(new Browser(), back, headers)));
       expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-      expect(answers.filter(({ body }) => body.code === 'invalid_transaction')).toHaveLength(3);
+      expect(answers.filter(({ body }) => body.code === 'invalid_state')).toHaveLength(3);
     });
 
     it('after ten minutes', () =>
@@ -549,7 +549,7 @@ describe('attacks', () => {
       const [event] = (await events({ event: 'authn_login_fail', method: 'oidc-login' })).slice(-1);
       expect(event!.details).toEqual({
         code: 'access_denied',
-        reason: 'the provider signed nobody in',
+        reason: 'denied at the provider',
         provider: 'op',
       });
     });
@@ -583,7 +583,7 @@ describe('attacks', () => {
     let independent: TestProvider | undefined;
     afterEach(() => independent?.close());
 
-    async function enter(id: string, registered: object, own: Partial<Provider>) {
+    async function enter(id: string, registered: object, own: Partial<OidcProvider>) {
       const redirectUri = (from: string) => providers.redirectUri(configured(from, { id }));
       independent = await startProvider(redirectUri, registered);
       independent.person = randomUUID();
@@ -811,7 +811,7 @@ describe('oidc-login, ending in each issuer that is installed', () => {
   beforeAll(async () => {
     whole = await boot();
     names = whole.app.get(IssuerRegistry).names;
-    const all = whole.app.get(Providers, { strict: false });
+    const all = whole.app.get(OidcProviders, { strict: false });
     all.add(configured(op.issuer, { id: 'op', create: { roles: ['viewer'] } }));
   });
   afterAll(() => whole.close());
@@ -898,7 +898,7 @@ it('in production it is over HTTPS only, and the cookie is bound to this host', 
     },
     logTo: { write: () => {} },
   });
-  production.app.get(Providers).add(configured(op.issuer, { id: 'op' }));
+  production.app.get(OidcProviders).add(configured(op.issuer, { id: 'op' }));
   const { get } = client(production.origin, { Host: 'api.atlas.test' });
   for (const path of ['/auth/oidc/op?as=slip', '/auth/oidc/op/callback?code=x&state=x'])
     expect(await get(path)).toMatchObject({ status: 403, body: { code: 'https_required' } });

@@ -8,10 +8,10 @@ import { BadCredential, Challenge } from '../../src/authentication/challenge.js'
 import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
 import type { Principal } from '../../src/authentication/principal.js';
 import * as oidcLogin from '../../src/methods/oidc-login/index.js';
-import { signInUrl, type Wanted } from '../../src/methods/oidc-login/oidc-login.client.js';
-import type { Provider } from '../../src/methods/oidc-login/oidc-login.config.js';
+import { signInUrl, type SignInOptions } from '../../src/methods/oidc-login/oidc-login.client.js';
+import type { OidcProvider } from '../../src/methods/oidc-login/oidc-login.config.js';
 import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js';
-import { Providers } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
+import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { boot, testMethod, type Booted } from '../support/app.js';
 import { SlipIssuer, slip } from '../support/test-issuer.js';
@@ -67,7 +67,7 @@ export let booted: Booted;
 export let op: Forge;
 export let other: Forge;
 export let issuer: SlipIssuer;
-export let providers: Providers;
+export let providers: OidcProviders;
 
 /** Starts them for the tests of a file. */
 export function start(): void {
@@ -75,7 +75,7 @@ export function start(): void {
     [op, other] = [await Forge.start(), await Forge.start()];
     booted = await boot({ methods: [oidcLogin, slip, crumb, testMethod] });
     issuer = booted.app.get(SlipIssuer, { strict: false });
-    providers = booted.app.get(Providers, { strict: false });
+    providers = booted.app.get(OidcProviders, { strict: false });
   });
   afterAll(async () => {
     await booted.close();
@@ -93,7 +93,7 @@ export function start(): void {
   });
 }
 
-export const change = (id: string, more: Partial<Provider>) =>
+export const change = (id: string, more: Partial<OidcProvider>) =>
   providers.add({ ...providers.find(id), ...more });
 export const users = () => booted.db.manager.countBy(User, {});
 export const identities = (where: Partial<Record<'id' | 'subject', string>> = {}) =>
@@ -119,7 +119,7 @@ export async function linked(userId: string, more: Partial<OidcIdentity> = {}): 
 }
 
 /** A browser that has begun to sign in, and where it was sent to. */
-export async function begin(provider = 'op', wanted: Partial<Wanted> = {}, origin = booted.origin) {
+export async function begin(provider = 'op', wanted: Partial<SignInOptions> = {}, origin = booted.origin) {
   const browser = new Browser();
   const answer = await seen(await browser.get(signInUrl(origin, { provider, as: 'slip', ...wanted })));
   const sent = answer.headers.get('location');
@@ -134,7 +134,7 @@ export const comeBack = async (browser: Browser, back: URL, headers = {}) =>
 export async function signIn(
   provider = 'op',
   spoil: (back: URL) => void = () => {},
-  wanted: Partial<Wanted> = {},
+  wanted: Partial<SignInOptions> = {},
 ) {
   const { browser, location } = await begin(provider, wanted);
   const back = (provider === 'other' ? other : op).authorize(location);
@@ -153,4 +153,4 @@ export async function unchanged(work: () => Promise<void>): Promise<void> {
 }
 
 export const REFUSED = { status: 401, body: { code: 'invalid_identity' } };
-export const OVER = { status: 400, body: { code: 'invalid_transaction' } };
+export const OVER = { status: 400, body: { code: 'invalid_state' } };

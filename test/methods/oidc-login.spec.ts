@@ -4,11 +4,11 @@ import { generateKeyPairSync } from 'node:crypto';
 import { InvalidSettings, Settings } from '../../src/config/settings.js';
 import { oidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';
 import {
-  TransactionCookie,
-  authenticatedAt,
+  StateCookie,
+  dateOfAuthTime,
   isLocalPath,
-  methodsOf,
-  newTransaction,
+  parseAmr,
+  newAuthorization,
 } from '../../src/methods/oidc-login/oidc-login.js';
 
 const RUNS = { numRuns: 10_000 };
@@ -88,7 +88,7 @@ describe('the configuration of providers', () => {
       [{ ...GOOGLE, id: '../x' }],
       'OIDC_PROVIDERS.0.id must have 1 to 24 lower-case letters, digits and hyphens, and begin with a letter.',
     ],
-    ['no issuer', [{ ...GOOGLE, issuer: undefined }], 'OIDC_PROVIDERS.0.issuer must be the issuer.'],
+    ['no issuer', [{ ...GOOGLE, issuer: undefined }], 'OIDC_PROVIDERS.0.issuer must be the issuer URL.'],
     [
       'an issuer with a query',
       [{ ...GOOGLE, issuer: 'https://x.example/?a=b' }],
@@ -104,7 +104,7 @@ describe('the configuration of providers', () => {
       [{ ...GOOGLE, issuer: 'file:///etc/passwd' }],
       'OIDC_PROVIDERS.0.issuer must be a URL without query and fragment.',
     ],
-    ['no openid', [{ ...GOOGLE, scopes: ['email'] }], 'OIDC_PROVIDERS.0.scopes must name openid.'],
+    ['no openid', [{ ...GOOGLE, scopes: ['email'] }], 'OIDC_PROVIDERS.0.scopes must contain openid.'],
     [
       'a role that there is not',
       [{ ...GOOGLE, create: { roles: ['root'] } }],
@@ -113,23 +113,27 @@ describe('the configuration of providers', () => {
     [
       'no secret',
       [{ ...GOOGLE, clientSecret: undefined }],
-      'The provider google of OIDC_PROVIDERS needs its secret, in OIDC_SECRET_GOOGLE or as clientSecret.',
+      'The provider google of OIDC_PROVIDERS needs a secret, in OIDC_SECRET_GOOGLE or as clientSecret.',
     ],
     [
       'a public key',
       [{ ...GOOGLE, clientAuth: 'private_key_jwt', clientSecret: JSON.stringify(publicJwk) }],
-      'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON, with its alg.',
+      'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON with alg.',
     ],
     [
       'a password for a key',
       [{ ...GOOGLE, clientAuth: 'private_key_jwt' }],
-      'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON, with its alg.',
+      'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON with alg.',
     ],
-    ['an id twice', [GOOGLE, GOOGLE], 'The provider google of OIDC_PROVIDERS has the id of another.'],
+    [
+      'an id twice',
+      [GOOGLE, GOOGLE],
+      'The provider google of OIDC_PROVIDERS has the same id as another provider.',
+    ],
     [
       'all of Entra',
       [ENTRA],
-      'The provider entra of OIDC_PROVIDERS opens to every organisation there is: say which one by claims.tid, or better by an issuer of its own.',
+      'The provider entra of OIDC_PROVIDERS accepts every organisation. Set claims.tid, or use the issuer of one organisation.',
     ],
   ])('%s stops the start with a sentence', (_, providers, sentence) => {
     expect(faultsOf(providers)).toEqual([sentence]);
@@ -143,7 +147,7 @@ describe('the configuration of providers', () => {
     const local = [{ ...GOOGLE, issuer: 'http://localhost:4444' }];
     expect(faultsOf(local)).toEqual([]);
     expect(faultsOf(local, PRODUCTION)).toEqual([
-      'The provider google of OIDC_PROVIDERS must have an issuer that begins with https: in production.',
+      'The provider google of OIDC_PROVIDERS must have an https issuer in production.',
     ]);
     expect(faultsOf([GOOGLE], PRODUCTION)).toEqual([]);
   });
@@ -185,7 +189,7 @@ describe('a path of this origin', () => {
 });
 
 describe('the cookie of a way to a provider', () => {
-  const cookie = new TransactionCookie('https://api.atlas.test', 'google');
+  const cookie = new StateCookie('https://api.atlas.test', 'google');
 
   it('is found wherever it stands, and by its own name only', () => {
     expect(cookie.read('a=b; __Host-oidc-google=x; c=d')).toEqual(['x']);
@@ -210,7 +214,9 @@ describe('the cookie of a way to a provider', () => {
   });
 
   it('is made anew for each sign-in, of 256 bits three times', () => {
-    const all = Array.from({ length: 100 }, () => newTransaction({ as: 'slip', goal: { kind: 'sign-in' } }));
+    const all = Array.from({ length: 100 }, () =>
+      newAuthorization({ as: 'slip', purpose: { kind: 'sign-in' } }),
+    );
     const texts = all.flatMap(({ state, nonce, verifier }) => [state, nonce, verifier]);
     expect(new Set(texts).size).toBe(300);
     for (const text of texts) expect(text).toMatch(/^[\w-]{43}$/);
@@ -220,14 +226,14 @@ describe('the cookie of a way to a provider', () => {
 describe('what a provider says of the sign-in there', () => {
   it('is a moment that has been', () => {
     const now = 1_800_000_000_000;
-    expect(authenticatedAt(undefined, now).getTime()).toBe(now);
-    expect(authenticatedAt(1_799_999_000, now).getTime()).toBe(1_799_999_000_000);
+    expect(dateOfAuthTime(undefined, now).getTime()).toBe(now);
+    expect(dateOfAuthTime(1_799_999_000, now).getTime()).toBe(1_799_999_000_000);
     for (const ahead of [1_800_000_001, 1e300, Infinity])
-      expect(authenticatedAt(ahead, now).getTime()).toBe(now);
+      expect(dateOfAuthTime(ahead, now).getTime()).toBe(now);
   });
 
   it('is a few words, or nothing', () => {
-    expect(methodsOf(['pwd', 'otp'])).toEqual(['pwd', 'otp']);
+    expect(parseAmr(['pwd', 'otp'])).toEqual(['pwd', 'otp']);
     for (const amr of [
       undefined,
       null,
@@ -237,6 +243,6 @@ describe('what a provider says of the sign-in there', () => {
       [['otp']],
       ['x'.repeat(41)],
     ])
-      expect(methodsOf(amr)).toEqual([]);
+      expect(parseAmr(amr)).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { randomBytes, sign } from 'node:crypto';
 import type { QueryDeepPartialEntity } from 'typeorm';
-import { AccessToken, idOf, type AccessTokenContent } from '../../src/access-tokens/access-token.entity.js';
+import { AccessToken, accessTokenId, type AccessTokenContent } from '../../src/access-tokens/access-token.entity.js';
 import { Settings } from '../../src/config/settings.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { User } from '../../src/users/user.entity.js';
@@ -59,7 +59,7 @@ export async function issueAccessToken(
   const account = await db.manager.findOneByOrFail(User, { id: userId });
   const iat = Math.floor(Date.now() / 1000);
   const text = randomBytes(32).toString('base64url');
-  const id = idOf(format, text);
+  const id = accessTokenId(format, text);
   const content: AccessTokenContent = {
     aud: publicUrl,
     scope,

@@ -10,9 +10,9 @@ declare module '../../authentication/principal.js' {
 export const name = 'oauth';
 export { OauthModule as module } from './oauth.module.js';
 export { OauthStrategy as strategy } from './oauth.strategy.js';
-/** The OpenAPI document wants a sentence for each. */
+/** OpenAPI requires a description of each scope. */
 const scopes = Object.fromEntries(
-  SCOPES.map((scope) => [scope, `What ${scope} leaves open of what the account may do.`]),
+  SCOPES.map((scope) => [scope, `Limits the account's permissions to ${scope}.`]),
 );
 export const openapi: AuthMethod['openapi'] = {
   type: 'oauth2',

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
-/** `@UseGuards(OauthGuard)`: this route takes an OAuth access token and nothing else. */
+/** `@UseGuards(OauthGuard)`: the route accepts only an OAuth access token. */
 @Injectable()
 export class OauthGuard extends MethodGuard {
   protected readonly method = 'oauth';

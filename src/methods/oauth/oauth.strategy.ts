@@ -20,16 +20,14 @@ export class OauthStrategy extends PassportStrategy(Strategy, 'oauth') implement
     this.challenge = new Challenge(SCHEME, challengeParams(tokens.metadataUrl));
   }
 
-  /** A Bearer token that names an issuer which is trusted here, or an opaque one. In the header, and nowhere else. */
+  /** A bearer token in the Authorization header that is opaque, or a JWT of an accepted issuer. */
   claims(request: AuthRequest): boolean {
     const token = tokenFromHeader(request, SCHEME);
-    return token !== undefined && this.tokens.knows(token);
+    return token !== undefined && this.tokens.claims(token);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    return principalFromToken(
-      'oauth',
-      await this.tokens.verify(tokenFromHeader(request, SCHEME) ?? '', request),
-    );
+    const token = await this.tokens.verify(tokenFromHeader(request, SCHEME) ?? '', request);
+    return principalFromToken('oauth', token);
   }
 }

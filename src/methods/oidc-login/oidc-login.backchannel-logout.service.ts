@@ -1,117 +1,92 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
-import {
-  createRemoteJWKSet,
-  customFetch,
-  errors,
-  jwtVerify,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-} from 'jose';
-import type { Configuration } from 'openid-client';
+import { errors, jwtVerify, type JWTPayload } from 'jose';
 import { DataSource } from 'typeorm';
+import { AuditPort } from '../../authentication/ports.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
-import type { Provider } from './oidc-login.config.js';
-import { Exchange } from './oidc-login.code-flow.service.js';
-import { boundedFetch } from './oidc-login.fetch.js';
-import { failureOf } from './oidc-login.errors.js';
-import { Identities } from './oidc-login.linked-identities.service.js';
-import { AuditPort } from '../../authentication/ports.js';
+import type { OidcProvider } from './oidc-login.config.js';
+import { providerError } from './oidc-login.errors.js';
+import { LinkedIdentities } from './oidc-login.linked-identities.service.js';
+import { OidcProviders } from './oidc-login.providers.service.js';
 
-const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
-/** How old a message may be, in seconds, and how far the clocks may be apart. */
-const MOST_AGE = 120;
-const TOLERANCE = 30;
+const BACKCHANNEL_LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+const MAX_TOKEN_AGE_SECONDS = 120;
+const CLOCK_TOLERANCE_SECONDS = 30;
 
-/** What `jose` says where the keys cannot be had: no fault of the message. */
-const ITS_FAULT = /^ERR_(?:JOSE_GENERIC|JWKS_TIMEOUT|JWKS_INVALID)$/;
+/** The error codes of `jose` for keys that cannot be fetched, which are no fault of the token. */
+const KEYS_UNAVAILABLE = /^ERR_(?:JOSE_GENERIC|JWKS_TIMEOUT|JWKS_INVALID)$/;
 
-/** A provider's own word that somebody is to be signed out (OpenID Connect Back-Channel Logout 1.0). */
+/** Back-channel logout: the provider reports that a user has signed out there (OpenID Connect Back-Channel Logout 1.0). */
 @Injectable()
-export class ProviderLogout {
-  private readonly keys = new WeakMap<Configuration, JWTVerifyGetKey>();
-
+export class BackChannelLogout {
   constructor(
-    private readonly exchange: Exchange,
-    private readonly identities: Identities,
-    private readonly oneTime: ReplayStore,
+    private readonly providers: OidcProviders,
+    private readonly identities: LinkedIdentities,
+    private readonly replayStore: ReplayStore,
     private readonly dataSource: DataSource,
     private readonly audit: AuditPort,
   ) {}
 
   /**
-   * Ends all sign-ins of the account that the message is about, whichever way it was signed in. Somebody whom no account knows
-   * is signed out already.
+   * Ends all sign-ins of the account that the token's subject is linked to, by whichever method they began.
+   * Does nothing if no account is linked.
    *
    * @throws BadRequestException `invalid_logout_token`
    */
-  async end(provider: Provider, token: string): Promise<void> {
-    const { iss, sub, jti } = await this.claimsOf(provider, token);
-    const until = new Date(Date.now() + (MOST_AGE + 2 * TOLERANCE) * 1000);
-    if (!(await this.oneTime.use(`oidc-login logout of ${provider.id}`, jti, until))) throw invalid();
-    const found = await this.identities.find({ iss, sub });
-    if (!found || found.user.tenantId !== provider.tenant) return;
+  async logOut(provider: OidcProvider, token: string): Promise<void> {
+    const { iss, sub, jti } = await this.verify(provider, token);
+    const lifetimeMs = (MAX_TOKEN_AGE_SECONDS + 2 * CLOCK_TOLERANCE_SECONDS) * 1000;
+    const expiry = new Date(Date.now() + lifetimeMs);
+    if (!(await this.replayStore.use(`oidc-login logout of ${provider.id}`, jti, expiry)))
+      throw invalidToken();
+    const identity = await this.identities.find({ iss, sub });
+    if (!identity || identity.user.tenantId !== provider.tenant) return;
+    const { user } = identity;
     await this.dataSource.transaction(async (manager) => {
-      await endAllSignIns(manager, found.user.id);
+      await endAllSignIns(manager, user.id);
       await this.audit.append(manager, {
         event: 'authn_token_revoked',
-        actor: found.user,
+        actor: user,
         method: 'oidc-login',
-        target: `user:${found.user.id}`,
+        target: `user:${user.id}`,
         details: { everywhere: true, provider: provider.id },
       });
     });
   }
 
-  private async claimsOf(provider: Provider, token: string) {
-    const configuration = await this.exchange.configurationOf(provider);
-    const { issuer, id_token_signing_alg_values_supported: announced = ['RS256'] } =
-      configuration.serverMetadata();
+  private async verify(provider: OidcProvider, token: string) {
+    const discovered = await this.providers.discover(provider);
+    const { issuer, id_token_signing_alg_values_supported: supported = ['RS256'] } =
+      discovered.configuration.serverMetadata();
     try {
-      const { payload } = await jwtVerify(token, this.keysOf(configuration), {
+      const { payload } = await jwtVerify(token, discovered.keys, {
         issuer,
         audience: provider.clientId,
-        // Never one whose key is the client's secret.
-        algorithms: announced.filter((algorithm) => /^(?:RS|PS|ES|Ed)/.test(algorithm)),
-        maxTokenAge: MOST_AGE,
-        clockTolerance: TOLERANCE,
+        // Asymmetric algorithms only: an HMAC key would be the client secret.
+        algorithms: supported.filter((algorithm) => /^(?:RS|PS|ES|Ed)/.test(algorithm)),
+        maxTokenAge: MAX_TOKEN_AGE_SECONDS,
+        clockTolerance: CLOCK_TOLERANCE_SECONDS,
       });
-      return logoutOf(payload);
+      return logoutClaims(payload);
     } catch (error) {
       if (error instanceof BadRequestException) throw error;
-      if (error instanceof errors.JOSEError && !ITS_FAULT.test(error.code)) throw invalid();
-      throw failureOf(error, provider);
+      if (error instanceof errors.JOSEError && !KEYS_UNAVAILABLE.test(error.code)) throw invalidToken();
+      throw providerError(error, provider);
     }
-  }
-
-  private keysOf(configuration: Configuration): JWTVerifyGetKey {
-    let keys = this.keys.get(configuration);
-    if (!keys) {
-      const { issuer, jwks_uri: uri = '' } = configuration.serverMetadata();
-      if (issuer.startsWith('https:') && !uri.startsWith('https:'))
-        throw new Error('its keys are not at https:');
-      keys = createRemoteJWKSet(new URL(uri), {
-        timeoutDuration: 5_000,
-        cooldownDuration: 60_000,
-        cacheMaxAge: 300_000,
-        [customFetch]: boundedFetch,
-      });
-      this.keys.set(configuration, keys);
-    }
-    return keys;
   }
 }
 
-/** What makes a signed text a logout message, and no ID token: section 2.4. Sessions of the provider's (`sid`) are not kept here. */
-function logoutOf({ iss = '', sub, jti, nonce, events }: JWTPayload & { events?: unknown }) {
-  const event = (events as Record<string, unknown> | null | undefined)?.[EVENT];
-  const isLogout = typeof event === 'object' && event !== null && nonce === undefined;
-  if (!isLogout || !jti || !sub || !/^[\x20-\x7e]{1,255}$/.test(sub)) throw invalid();
+/** The claims that distinguish a logout token from an ID token (section 2.4). Tokens with only a `sid` are rejected. */
+function logoutClaims({ iss = '', sub, jti, nonce, events }: JWTPayload & { events?: unknown }) {
+  const event = (events as Record<string, unknown> | null | undefined)?.[BACKCHANNEL_LOGOUT_EVENT];
+  if (typeof event !== 'object' || event === null) throw invalidToken();
+  if (nonce !== undefined) throw invalidToken();
+  if (!jti || !sub || !/^[\x20-\x7e]{1,255}$/.test(sub)) throw invalidToken();
   return { iss, sub, jti };
 }
 
-const invalid = () =>
+const invalidToken = () =>
   new BadRequestException({
     code: 'invalid_logout_token',
-    detail: 'That is no logout message of this provider, or it came before.',
+    detail: 'The logout token is invalid for this provider, has expired, or was used before.',
   });

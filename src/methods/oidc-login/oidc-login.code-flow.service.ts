@@ -3,35 +3,25 @@ import {
   authorizationCodeGrant,
   buildAuthorizationUrl,
   calculatePKCECodeChallenge,
-  type Configuration,
   type IDToken,
 } from 'openid-client';
 import { BadCredential } from '../../authentication/challenge.js';
-import type { Provider } from './oidc-login.config.js';
-import { failureOf, refusalOf } from './oidc-login.errors.js';
-import type { Transaction } from './oidc-login.js';
-import { Providers } from './oidc-login.providers.service.js';
+import type { OidcProvider } from './oidc-login.config.js';
+import { callbackError, providerError } from './oidc-login.errors.js';
+import type { PendingAuthorization } from './oidc-login.js';
+import { OidcProviders } from './oidc-login.providers.service.js';
 
-/** Speaks with a provider: through the browser on the way there, by itself on the way back. */
+/** The authorization code flow: builds authorization requests and redeems codes for ID tokens. */
 @Injectable()
-export class Exchange {
-  constructor(private readonly providers: Providers) {}
+export class AuthorizationCodeFlow {
+  constructor(private readonly providers: OidcProviders) {}
 
   /** @throws HttpException `provider_unavailable`, `provider_error` */
-  async configurationOf(provider: Provider): Promise<Configuration> {
-    try {
-      return await this.providers.configurationOf(provider);
-    } catch (error) {
-      throw failureOf(error, provider);
-    }
-  }
-
-  /**
-   * Where the browser is to go.
-   * @throws HttpException `provider_unavailable`, `provider_error`
-   */
-  async authorizationUrl(provider: Provider, { state, nonce, verifier }: Transaction): Promise<URL> {
-    const configuration = await this.configurationOf(provider);
+  async authorizationUrl(
+    provider: OidcProvider,
+    { state, nonce, verifier }: PendingAuthorization,
+  ): Promise<URL> {
+    const { configuration } = await this.providers.discover(provider);
     const parameters = {
       redirect_uri: this.providers.redirectUri(provider),
       scope: provider.scopes.join(' '),
@@ -44,50 +34,51 @@ export class Exchange {
     try {
       return buildAuthorizationUrl(configuration, parameters);
     } catch (error) {
-      throw failureOf(error, provider);
+      throw providerError(error, provider);
     }
   }
 
   /**
-   * Hands in the code, and holds the ID token that comes for it against the transaction. The userinfo endpoint is not
-   * asked: the token says who it is, and nothing else matters here.
+   * Redeems the code and validates the ID token. Does not call the userinfo endpoint: `iss` and `sub` of the ID token
+   * suffice.
    *
-   * @param query of the provider's answer
-   * @throws BadCredential `invalid_identity` for a code or a token that is no good
+   * @param query the callback's query
+   * @throws BadCredential `invalid_identity` for an invalid code or ID token
    * @throws HttpException `access_denied`, `provider_unavailable`, `provider_error`
    */
-  async claimsOf(
-    provider: Provider,
+  async redeemCode(
+    provider: OidcProvider,
     query: URLSearchParams,
-    { state, nonce, verifier }: Transaction,
+    { state, nonce, verifier }: PendingAuthorization,
   ): Promise<IDToken> {
-    const configuration = await this.configurationOf(provider);
-    // Its own redirect URI, whichever way the path was written: the library sends it along with the code.
-    const answer = new URL(this.providers.redirectUri(provider));
-    answer.search = query.toString();
+    const { configuration } = await this.providers.discover(provider);
+    // The library sends this URL, without its query, as `redirect_uri`. It must be the registered one.
+    const callbackUrl = new URL(this.providers.redirectUri(provider));
+    callbackUrl.search = query.toString();
     try {
-      const tokens = await authorizationCodeGrant(configuration, answer, {
+      const tokens = await authorizationCodeGrant(configuration, callbackUrl, {
         expectedState: state,
         expectedNonce: nonce,
         pkceCodeVerifier: verifier,
         idTokenExpected: true,
         ...(provider.maxAge !== undefined && { maxAge: provider.maxAge }),
       });
-      return checked(tokens.claims()!, provider);
+      const claims = tokens.claims()!;
+      assertClaims(claims, provider);
+      return claims;
     } catch (error) {
-      throw refusalOf(error, provider);
+      throw callbackError(error, provider);
     }
   }
 }
 
-/** What the library leaves to whoever uses it. */
-function checked(claims: IDToken, { clientId, claims: wanted }: Provider): IDToken {
-  const refuse = (reason: string) => new BadCredential('invalid_identity', reason);
-  // 255 ASCII characters at the most (OpenID Connect Core 1.0, section 2), and compared as they are.
-  if (!/^[\x20-\x7e]{1,255}$/.test(claims.sub)) throw refuse('sub is not 1 to 255 ASCII characters');
-  if (claims.iss.length > 255) throw refuse('iss is too long');
-  if (claims.azp !== undefined && claims.azp !== clientId) throw refuse('azp is another client');
-  for (const [name, value] of Object.entries(wanted))
-    if (claims[name] !== value) throw refuse(`the claim ${name} is not what it has to be`);
-  return claims;
+/** The checks that the library leaves to its callers. */
+function assertClaims(claims: IDToken, { clientId, claims: required }: OidcProvider): void {
+  const invalid = (reason: string) => new BadCredential('invalid_identity', reason);
+  // At most 255 ASCII characters, compared exactly (OpenID Connect Core 1.0 section 2).
+  if (!/^[\x20-\x7e]{1,255}$/.test(claims.sub)) throw invalid('sub is not 1 to 255 ASCII characters');
+  if (claims.iss.length > 255) throw invalid('iss is too long');
+  if (claims.azp !== undefined && claims.azp !== clientId) throw invalid('azp is another client');
+  for (const [name, value] of Object.entries(required))
+    if (claims[name] !== value) throw invalid(`the claim ${name} differs from the configuration`);
 }

@@ -2,7 +2,7 @@ import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typ
 import { DATE_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 
-/** Somebody at a provider, and the account here that they open. No e-mail address: those change hands. */
+/** A linked identity: a user at a provider, and the account here. Has no e-mail address, because those change owners. */
 @Entity('oidc_identities')
 @Index(['issuer', 'subject'], { unique: true })
 export class OidcIdentity {
@@ -21,18 +21,18 @@ export class OidcIdentity {
   @Column({ type: 'varchar', length: 255 })
   issuer!: string;
 
-  /** `sub`: only with the issuer does it name anybody. */
+  /** `sub` of the ID token. Unique only together with the issuer. */
   @Column({ type: 'varchar', length: 255 })
   subject!: string;
 
-  /** By which provider of the configuration it came: for its owner to know it again. */
+  /** The id of the provider in the configuration. For display only. */
   @Column({ type: 'varchar', length: 24 })
   provider!: string;
 
   @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  /** To the minute. */
+  /** Accurate to the minute. */
   @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 }

@@ -7,53 +7,50 @@ import {
 } from '@nestjs/common';
 import { AuthorizationResponseError, ClientError, ResponseBodyError } from 'openid-client';
 import { BadCredential } from '../../authentication/challenge.js';
-import type { Provider } from './oidc-login.config.js';
+import type { OidcProvider } from './oidc-login.config.js';
 
-/** What the person refused, or did not finish (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6). */
-const REFUSED =
+/** The error responses for a denied or unfinished sign-in (RFC 6749 section 4.1.2.1; OpenID Connect Core 1.0 section 3.1.2.6). */
+const DENIED =
   /^(?:access_denied|login_required|consent_required|interaction_required|account_selection_required)$/;
 const UNAVAILABLE = /^(?:temporarily_unavailable|server_error)$/;
 
-/** What `openid-client` says of an answer or a token that is not as it must be: somebody forged it, or took another's. */
-const WRONG =
+/** The `openid-client` error codes for a forged or replayed callback or ID token. */
+const INVALID =
   /^(?:ERR_INVALID_ARG_VALUE|OAUTH_(?:INVALID_RESPONSE|JWT_CLAIM_COMPARISON_FAILED|JWT_TIMESTAMP_CHECK_FAILED|KEY_SELECTION_FAILED|PARSE_ERROR|UNSUPPORTED_OPERATION))$/;
 
-/** The person said no, or gave up. */
-export class RefusedThere extends ForbiddenException {
+/** The user denied or did not finish the sign-in. */
+export class ProviderDenied extends ForbiddenException {
   readonly code = 'access_denied';
-  readonly reason = 'the provider signed nobody in';
+  readonly reason = 'denied at the provider';
   readonly account = undefined;
 
   constructor() {
-    super({
-      code: 'access_denied',
-      detail: 'The provider signed nobody in: that was refused there, or not finished.',
-    });
+    super({ code: 'access_denied', detail: 'The sign-in at the provider was denied or not finished.' });
   }
 }
 
 const logger = new Logger('OidcLogin');
 
 /**
- * What to answer to the end of a sign-in that went wrong. Nothing of the provider's words goes out: whoever holds the link can
- * have written them.
+ * Maps an error of the callback to a response. The response never repeats the provider's error text: anyone can put
+ * text into a callback URL.
  */
-export function refusalOf(error: unknown, provider: Provider): Error {
+export function callbackError(error: unknown, provider: OidcProvider): Error {
   if (error instanceof BadCredential || error instanceof HttpException) return error;
   if (error instanceof AuthorizationResponseError) {
-    if (REFUSED.test(error.error)) return new RefusedThere();
-    return UNAVAILABLE.test(error.error) ? unavailable() : failed();
+    if (DENIED.test(error.error)) return new ProviderDenied();
+    return UNAVAILABLE.test(error.error) ? providerUnavailable() : providerFailed();
   }
   if (error instanceof ResponseBodyError && error.error === 'invalid_grant')
-    return new BadCredential('invalid_identity', 'the provider does not take the code');
-  if (WRONG.test(codeOf(error))) return new BadCredential('invalid_identity', reasonOf(error));
-  return failureOf(error, provider);
+    return new BadCredential('invalid_identity', 'the provider rejected the code');
+  if (INVALID.test(codeOf(error))) return new BadCredential('invalid_identity', reasonOf(error));
+  return providerError(error, provider);
 }
 
-/** What to answer where a provider cannot be asked, or does not answer as a provider does. */
-export function failureOf(error: unknown, { id: provider }: Provider): Error {
+/** Logs a failure of the provider and maps it to a 502 or 503. */
+export function providerError(error: unknown, { id: provider }: OidcProvider): Error {
   logger.warn({ event: 'provider failed', provider, code: codeOf(error), reason: reasonOf(error) });
-  return isUnreachable(error) ? unavailable() : failed();
+  return isNetworkError(error) ? providerUnavailable() : providerFailed();
 }
 
 function codeOf(error: unknown): string {
@@ -61,32 +58,32 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-/** The library's own words, whose messages quote nothing that came; of the network, its code as well. */
+/** The library's own message, which contains nothing from the response; for network errors also their code. */
 function reasonOf(error: unknown): string {
-  const shown = error instanceof ClientError && error.cause instanceof Error ? error.cause : error;
-  if (!(shown instanceof Error)) return 'unknown';
-  const below = codeOf(shown.cause);
-  return below ? `${shown.message} (${below})` : shown.message;
+  const relevant = error instanceof ClientError && error.cause instanceof Error ? error.cause : error;
+  if (!(relevant instanceof Error)) return 'unknown';
+  const causeCode = codeOf(relevant.cause);
+  return causeCode ? `${relevant.message} (${causeCode})` : relevant.message;
 }
 
-/** In the words of `fetch`, which the library may have wrapped. */
-function isUnreachable(error: unknown): boolean {
+/** Recognizes the errors of `fetch`, which the library may have wrapped. */
+function isNetworkError(error: unknown): boolean {
   const { name, message, cause } = (error ?? {}) as Partial<Error>;
   if (name === 'TimeoutError' || /^(?:fetch failed|terminated)$/.test(message ?? '')) return true;
-  return cause !== undefined && isUnreachable(cause);
+  return cause !== undefined && isNetworkError(cause);
 }
 
-const failed = () =>
+const providerFailed = () =>
   new BadGatewayException({
     code: 'provider_error',
-    detail: 'The provider cannot be used: it does not answer as it should, or refuses this application.',
+    detail: 'The provider sent an invalid response, or rejected this application.',
   });
 
-const unavailable = () =>
+const providerUnavailable = () =>
   Object.assign(
     new ServiceUnavailableException({
       code: 'provider_unavailable',
-      detail: 'The provider cannot be reached at this moment. Try again later.',
+      detail: 'The provider is unavailable. Try again later.',
     }),
     { headers: { 'Retry-After': '10' } },
   );

@@ -1,62 +1,51 @@
 import { ConflictException, Injectable, NotFoundException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { Principal } from '../../authentication/principal.js';
 import { AuditPort, LastUsedPort } from '../../authentication/ports.js';
-import { nullableDateFromRow } from '../../database/raw-dates.js';
-import { Tenant, User } from '../../users/user.entity.js';
-import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
+import type { Principal } from '../../authentication/principal.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
-import type { Provider } from './oidc-login.config.js';
+import { Tenant, User } from '../../users/user.entity.js';
+import type { OidcProvider } from './oidc-login.config.js';
 import { OidcIdentity } from './oidc-login.entity.js';
 
-/** Who somebody is: neither half alone names anybody. */
+/** A user at a provider. `sub` is unique only together with `iss`. */
 export interface Subject {
   readonly iss: string;
   readonly sub: string;
 }
 
-/** An identity with its account as it stands now. */
-export interface Found {
-  readonly id: string;
-  readonly user: User;
-  readonly lastUsedAt: Date | null;
-}
+export type IdentityWithUser = OidcIdentity & { readonly user: User };
 
-type Row = UserRow & { readonly id: string; readonly lastUsedAt: Date | string | null };
-
-/** Which account an identity opens. It is found by issuer and subject, and by nothing else that a provider says. */
+/** Links accounts with identities at providers. Looks identities up by `iss` and `sub`, never by e-mail address or name. */
 @Injectable()
-export class Identities {
-  private readonly sql: string;
-
+export class LinkedIdentities {
   constructor(
     private readonly dataSource: DataSource,
     private readonly audit: AuditPort,
     private readonly lastUsed: LastUsedPort,
-  ) {
-    const parameter = (name: string, index: number) => dataSource.driver.createParameter(name, index);
-    this.sql =
-      `SELECT identity.id AS id, identity."lastUsedAt" AS "lastUsedAt", ${USER_COLUMNS} FROM oidc_identities identity ` +
-      `JOIN users account ON account.id = identity."userId" ` +
-      `WHERE identity.issuer = ${parameter('issuer', 0)} AND identity.subject = ${parameter('subject', 1)}`;
+  ) {}
+
+  async find({ iss, sub }: Subject): Promise<IdentityWithUser | undefined> {
+    const identity = await this.dataSource.manager.findOne(OidcIdentity, {
+      where: { issuer: iss, subject: sub },
+      relations: { user: true },
+    });
+    return identity?.user && { ...identity, user: identity.user };
   }
 
-  async find({ iss, sub }: Subject): Promise<Found | undefined> {
-    const [row] = await this.dataSource.query<Row[]>(this.sql, [iss, sub]);
-    return row && { id: row.id, user: userFromRow(row), lastUsedAt: nullableDateFromRow(row.lastUsedAt) };
-  }
-
-  /** Somebody signs in by it. */
-  used({ id, lastUsedAt }: Found): void {
+  recordUse({ id, lastUsedAt }: OidcIdentity): void {
     this.lastUsed.touch(OidcIdentity, 'lastUsedAt', id, lastUsedAt);
   }
 
   /**
-   * A new account for somebody whom none knows. Its name is made here: one that the provider gave could be made to look
-   * like somebody else's. Of two at the same moment, both get the same one.
+   * Creates an account for an unknown identity. The username is generated: one from the provider could imitate another
+   * user's. Concurrent calls for the same identity return the same account.
    */
-  async create(provider: Provider, roles: User['roles'], subject: Subject): Promise<Found | undefined> {
+  async createAccount(
+    provider: OidcProvider,
+    roles: User['roles'],
+    subject: Subject,
+  ): Promise<IdentityWithUser | undefined> {
     const id = randomUUID();
     const user = { id, username: `${provider.id}.${id}`, tenantId: provider.tenant, roles: [...roles] };
     try {
@@ -64,7 +53,7 @@ export class Identities {
         const tenant = { id: provider.tenant, name: provider.tenant };
         await manager.createQueryBuilder().insert().into(Tenant).values(tenant).orIgnore().execute();
         await manager.insert(User, { ...user, kind: 'user', disabledAt: null, epoch: 0 });
-        await insert(manager, provider, id, subject);
+        await insertIdentity(manager, provider, id, subject);
         await this.audit.append(manager, {
           event: 'sensitive_create',
           actor: user,
@@ -74,25 +63,20 @@ export class Identities {
         });
       });
     } catch (error) {
-      const other = await this.find(subject);
-      if (!other) throw error;
-      return other;
+      const concurrent = await this.find(subject);
+      if (!concurrent) throw error;
+      return concurrent;
     }
     return this.find(subject);
   }
 
-  /**
-   * One more way in for an account.
-   * @throws ConflictException `identity_already_linked` where it opens another
-   */
-  async link(provider: Provider, account: User, subject: Subject): Promise<OidcIdentity> {
-    const linked = () =>
-      this.dataSource.manager.findOneBy(OidcIdentity, { issuer: subject.iss, subject: subject.sub });
-    const before = await linked();
-    if (before) return own(before, account);
+  /** @throws ConflictException `identity_already_linked` if it is linked to another account */
+  async link(provider: OidcProvider, account: User, subject: Subject): Promise<OidcIdentity> {
+    const existing = await this.find(subject);
+    if (existing) return assertOwner(existing, account);
     try {
       return await this.dataSource.transaction(async (manager) => {
-        const identity = await insert(manager, provider, account.id, subject);
+        const identity = await insertIdentity(manager, provider, account.id, subject);
         await this.audit.append(manager, {
           event: 'authn_token_created',
           actor: account,
@@ -103,9 +87,9 @@ export class Identities {
         return identity;
       });
     } catch (error) {
-      const meanwhile = await linked();
-      if (!meanwhile) throw error;
-      return own(meanwhile, account);
+      const concurrent = await this.find(subject);
+      if (!concurrent) throw error;
+      return assertOwner(concurrent, account);
     }
   }
 
@@ -117,9 +101,11 @@ export class Identities {
   }
 
   /**
-   * Takes a way in away. What was signed in by it is over, and nobody can say which that was: so all is.
-   * @returns the account's new epoch
-   * @throws NotFoundException for one that is not the caller's, exactly as for one that does not exist
+   * Removes an identity and ends all sign-ins of the account, because sessions and tokens do not record the identity
+   * that they began with.
+   *
+   * @returns the account's new `epoch`
+   * @throws NotFoundException if the caller has no such identity
    */
   unlink(caller: Principal, id: string): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
@@ -136,9 +122,19 @@ export class Identities {
   }
 }
 
-async function insert(
+/** The fields of an identity that its owner may see. */
+export const identityView = ({ id, provider, issuer, subject, createdAt, lastUsedAt }: OidcIdentity) => ({
+  id,
+  provider,
+  issuer,
+  subject,
+  createdAt,
+  lastUsedAt,
+});
+
+async function insertIdentity(
   manager: EntityManager,
-  provider: Provider,
+  provider: OidcProvider,
   userId: string,
   { iss: issuer, sub: subject }: Subject,
 ): Promise<OidcIdentity> {
@@ -155,10 +151,10 @@ async function insert(
   return identity;
 }
 
-function own(identity: OidcIdentity, account: User): OidcIdentity {
+function assertOwner(identity: OidcIdentity, account: User): OidcIdentity {
   if (identity.userId === account.id) return identity;
   throw new ConflictException({
     code: 'identity_already_linked',
-    detail: 'Whom the provider signed in there opens another account already.',
+    detail: 'This identity is already linked to another account.',
   });
 }

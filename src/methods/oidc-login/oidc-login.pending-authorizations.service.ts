@@ -1,68 +1,68 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { TransactionCookie, sameText, type Transaction } from './oidc-login.js';
+import { StateCookie, type PendingAuthorization } from './oidc-login.js';
 
-/** The ways to providers that are open: each lies sealed in the browser that is on it, and in no table. */
+/** Keeps each pending authorization encrypted in a cookie of its browser. There is no table. */
 @Injectable()
-export class Transactions {
+export class PendingAuthorizations {
   private readonly box: SecretBox;
 
   constructor(
     private readonly settings: Settings,
-    private readonly oneTime: ReplayStore,
+    private readonly replayStore: ReplayStore,
   ) {
     this.box = new SecretBox(settings, 'oidc-login');
   }
 
-  begin(provider: string, transaction: Transaction, request: AuthRequest): void {
-    const sealed = this.box.seal(JSON.stringify(transaction), provider);
+  save(provider: string, authorization: PendingAuthorization, request: AuthRequest): void {
+    const sealed = this.box.seal(JSON.stringify(authorization), provider);
     request.setHeader('Set-Cookie', this.cookieOf(provider).set(sealed));
   }
 
   /**
-   * The transaction that an answer of the provider belongs to. It is over with this, whatever comes of the answer.
-   * @param states as the answer has them: there should be one
-   * @throws BadRequestException `invalid_transaction` where this browser has none at this provider with that state, or it
-   *   is over
+   * Returns the pending authorization of a callback and ends it, even if the sign-in fails later.
+   *
+   * @param states all `state` parameters of the callback; there must be one
+   * @throws BadRequestException `invalid_state` if this browser has no pending authorization with this state, or it has
+   *   expired or was used before
    */
-  async end(
+  async consume(
     provider: string,
-    [state, ...more]: readonly string[],
+    [state = '', ...moreStates]: readonly string[],
     request: AuthRequest,
-  ): Promise<Transaction> {
+  ): Promise<PendingAuthorization> {
     const cookie = this.cookieOf(provider);
-    const transaction = this.open(provider, cookie.read(request.header('Cookie')));
-    if (!transaction || transaction.expires <= Date.now()) throw over();
-    if (more.length || !sameText(state, transaction.state)) throw over();
+    const authorization = this.open(provider, cookie.read(request.header('Cookie')));
+    if (!authorization) throw invalidState();
+    if (authorization.expires <= Date.now()) throw invalidState();
+    if (moreStates.length || !constantTimeEqual(state, authorization.state)) throw invalidState();
     request.setHeader('Set-Cookie', cookie.clear());
-    const first = await this.oneTime.use(
-      'oidc-login transaction',
-      transaction.state,
-      new Date(transaction.expires),
-    );
-    if (!first) throw over();
-    return transaction;
+    const expiry = new Date(authorization.expires);
+    if (!(await this.replayStore.use('oidc-login state', authorization.state, expiry))) throw invalidState();
+    return authorization;
   }
 
-  private open(provider: string, [sealed, ...others]: readonly string[]): Transaction | undefined {
+  private open(provider: string, [sealed, ...others]: readonly string[]): PendingAuthorization | undefined {
     if (sealed === undefined || others.length) return undefined;
     try {
-      return JSON.parse(this.box.open(sealed, provider)) as Transaction;
+      return JSON.parse(this.box.open(sealed, provider)) as PendingAuthorization;
     } catch {
       return undefined;
     }
   }
 
-  private cookieOf(provider: string): TransactionCookie {
-    return new TransactionCookie(this.settings.publicUrl, provider);
+  private cookieOf(provider: string): StateCookie {
+    return new StateCookie(this.settings.publicUrl, provider);
   }
 }
 
-const over = () =>
+export const invalidState = () =>
   new BadRequestException({
-    code: 'invalid_transaction',
-    detail: 'This sign-in was not begun in this browser, took too long, or is over already. Begin again.',
+    code: 'invalid_state',
+    detail:
+      'This browser has no pending sign-in with this state: it expired, was used, or began elsewhere. Start again.',
   });

@@ -1,5 +1,11 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
-import { importJWK, type JWK } from 'jose';
+import {
+  createRemoteJWKSet,
+  customFetch as joseFetch,
+  importJWK,
+  type JWK,
+  type JWTVerifyGetKey,
+} from 'jose';
 import {
   ClientSecretBasic,
   ClientSecretPost,
@@ -12,85 +18,137 @@ import {
   type Configuration,
 } from 'openid-client';
 import { Settings } from '../../config/settings.js';
-import { oidcProviders, type Provider } from './oidc-login.config.js';
-import { boundedFetch } from './oidc-login.fetch.js';
+import { oidcProviders, type OidcProvider } from './oidc-login.config.js';
+import { providerError } from './oidc-login.errors.js';
 
-const AN_HOUR = 60 * 60_000;
-/** A provider that is down is not asked again for every request that comes meanwhile. */
-const AFTER_A_FAILURE = 10_000;
+const METADATA_LIFETIME_MS = 60 * 60_000;
+/** A provider that is down is not asked again for every request. */
+const RETRY_AFTER_FAILURE_MS = 10_000;
 const TIMEOUT_SECONDS = 5;
+const MAX_RESPONSE_BYTES = 256 * 1024;
 
-interface Discovered {
-  readonly configuration: Promise<Configuration>;
-  until: number;
+interface CachedMetadata {
+  readonly provider: Promise<DiscoveredProvider>;
+  expires: number;
 }
 
-/** The providers, each with what it says of itself (OpenID Connect Discovery 1.0), which is asked once an hour. */
+/** The configured providers and their metadata (OpenID Connect Discovery 1.0), which is cached for an hour. */
 @Injectable()
-export class Providers {
-  private readonly providers = new Map<string, Provider>();
-  private readonly discovered = new Map<string, Discovered>();
+export class OidcProviders {
+  private readonly providers = new Map<string, OidcProvider>();
+  private readonly metadata = new Map<string, CachedMetadata>();
 
   constructor(private readonly settings: Settings) {
     for (const provider of oidcProviders(settings)) this.add(provider);
   }
 
-  /** One more, for an application that keeps its providers elsewhere; of the same id, in place of the one before. */
-  add(provider: Provider): void {
+  /** Adds a provider, or replaces the one with the same id. For applications that store their providers elsewhere. */
+  add(provider: OidcProvider): void {
     this.providers.set(provider.id, provider);
-    this.discovered.delete(provider.id);
+    this.metadata.delete(provider.id);
   }
 
-  get all(): readonly Provider[] {
+  get all(): readonly OidcProvider[] {
     return [...this.providers.values()];
   }
 
   /** @throws NotFoundException `unknown_provider` */
-  find(id: string): Provider {
+  find(id: string): OidcProvider {
     const provider = this.providers.get(id);
     if (!provider)
       throw new NotFoundException({
         code: 'unknown_provider',
-        detail: 'No provider of that name is configured here: GET /auth/oidc lists them.',
+        detail: 'No provider with this id is configured. GET /auth/oidc lists the providers.',
       });
     return provider;
   }
 
-  /** Where a provider sends the browser back to, to be registered there word for word. */
-  redirectUri({ id }: Provider): string {
+  /** The redirect URI, to be registered at the provider exactly like this. */
+  redirectUri({ id }: OidcProvider): string {
     return `${this.settings.publicUrl}/auth/oidc/${id}/callback`;
   }
 
-  /** @throws whatever discovery ends in; what is known is kept, and so is for a while that nothing could be known */
-  configurationOf(provider: Provider): Promise<Configuration> {
-    const known = this.discovered.get(provider.id);
-    if (known && known.until > Date.now()) return known.configuration;
-    const asked: Discovered = { configuration: discover(provider), until: Date.now() + AN_HOUR };
-    asked.configuration.catch(() => (asked.until = Date.now() + AFTER_A_FAILURE));
-    this.discovered.set(provider.id, asked);
-    return asked.configuration;
+  /** @throws HttpException `provider_unavailable`, `provider_error` */
+  async discover(provider: OidcProvider): Promise<DiscoveredProvider> {
+    try {
+      return await this.cachedMetadata(provider);
+    } catch (error) {
+      throw providerError(error, provider);
+    }
+  }
+
+  /** Failures are cached too, for a shorter time. */
+  private cachedMetadata(provider: OidcProvider): Promise<DiscoveredProvider> {
+    const cached = this.metadata.get(provider.id);
+    if (cached && cached.expires > Date.now()) return cached.provider;
+    const fresh: CachedMetadata = {
+      provider: fetchMetadata(provider),
+      expires: Date.now() + METADATA_LIFETIME_MS,
+    };
+    fresh.provider.catch(() => (fresh.expires = Date.now() + RETRY_AFTER_FAILURE_MS));
+    this.metadata.set(provider.id, fresh);
+    return fresh.provider;
   }
 }
 
-async function discover(provider: Provider): Promise<Configuration> {
+/** A provider's metadata and, once needed, its keys. */
+export class DiscoveredProvider {
+  private keySet: JWTVerifyGetKey | undefined;
+
+  constructor(readonly configuration: Configuration) {}
+
+  /** The keys that sign logout tokens. `openid-client` keeps its own for ID tokens and does not expose them. */
+  get keys(): JWTVerifyGetKey {
+    this.keySet ??= this.createKeySet();
+    return this.keySet;
+  }
+
+  private createKeySet(): JWTVerifyGetKey {
+    const { issuer, jwks_uri: jwksUri = '' } = this.configuration.serverMetadata();
+    if (issuer.startsWith('https:') && !jwksUri.startsWith('https:'))
+      throw new Error('jwks_uri must be an https URL');
+    return createRemoteJWKSet(new URL(jwksUri), {
+      timeoutDuration: TIMEOUT_SECONDS * 1000,
+      cooldownDuration: 60_000,
+      cacheMaxAge: 300_000,
+      [joseFetch]: boundedFetch,
+    });
+  }
+}
+
+async function fetchMetadata(provider: OidcProvider): Promise<DiscoveredProvider> {
   const issuer = new URL(provider.issuer);
-  return discovery(issuer, provider.clientId, {}, await authenticationOf(provider), {
+  const configuration = await discovery(issuer, provider.clientId, {}, await clientAuthOf(provider), {
     timeout: TIMEOUT_SECONDS,
     [customFetch]: boundedFetch,
     execute: [
-      // The library leaves the ID token's signature to TLS, as it may; here it is verified all the same.
+      // By default the library relies on TLS and does not verify the ID token's signature.
       enableNonRepudiationChecks,
-      // The configuration refuses such an issuer in production.
+      // The configuration rejects http issuers in production.
       ...(issuer.protocol === 'http:' ? [allowInsecureRequests] : []),
     ],
   });
+  return new DiscoveredProvider(configuration);
 }
 
-async function authenticationOf({ clientAuth, clientSecret }: Provider): Promise<ClientAuth> {
+async function clientAuthOf({ clientAuth, clientSecret }: OidcProvider): Promise<ClientAuth> {
   if (clientAuth === 'client_secret_post') return ClientSecretPost(clientSecret);
   if (clientAuth === 'client_secret_basic') return ClientSecretBasic(clientSecret);
   const jwk = JSON.parse(clientSecret) as JWK;
   const key = await importJWK(jwk);
-  if (key instanceof Uint8Array) throw new Error('A private key is needed.');
+  if (key instanceof Uint8Array) throw new Error('private_key_jwt needs a private key');
   return PrivateKeyJwt(jwk.kid ? { key, kid: jwk.kid } : key);
+}
+
+/** Follows no redirect, which could lead into the internal network, and limits the size. The libraries limit the time. */
+async function boundedFetch(url: string, options: object): Promise<Response> {
+  const { body, status, headers } = await fetch(url, { ...options, redirect: 'manual' });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size > MAX_RESPONSE_BYTES) throw new Error(`the response exceeds ${MAX_RESPONSE_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return new Response(size ? Buffer.concat(chunks) : null, { status, headers });
 }

@@ -1,4 +1,4 @@
-import { BadRequestException, Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { IDToken } from 'openid-client';
 import { DataSource } from 'typeorm';
@@ -6,33 +6,34 @@ import { Authenticator, AUTH_METHODS } from '../../authentication/authenticator.
 import { BadCredential } from '../../authentication/challenge.js';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthMethod } from '../../authentication/method.js';
-import type { AuthRequest } from '../../authentication/request.js';
-import type { MethodName } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
-import { User } from '../../users/user.entity.js';
+import type { MethodName } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { principalOf } from '../../users/principal-of.js';
-import type { Provider } from './oidc-login.config.js';
+import { User } from '../../users/user.entity.js';
+import { AuthorizationCodeFlow } from './oidc-login.code-flow.service.js';
+import type { OidcProvider } from './oidc-login.config.js';
 import type { OidcIdentity } from './oidc-login.entity.js';
-import { Exchange } from './oidc-login.code-flow.service.js';
-import { RefusedThere } from './oidc-login.errors.js';
-import { Identities, type Found } from './oidc-login.linked-identities.service.js';
-import { authenticatedAt, methodsOf, newTransaction, type Goal } from './oidc-login.js';
-import { Transactions } from './oidc-login.pending-authorizations.service.js';
+import { ProviderDenied } from './oidc-login.errors.js';
+import { dateOfAuthTime, newAuthorization, parseAmr, type AuthorizationPurpose } from './oidc-login.js';
+import { LinkedIdentities, type IdentityWithUser } from './oidc-login.linked-identities.service.js';
+import { PendingAuthorizations, invalidState } from './oidc-login.pending-authorizations.service.js';
 
-/** How a way to a provider and back has ended. */
-export interface Ending {
+export interface CallbackResult {
   readonly returnTo?: string | undefined;
-  /** What the issuer says. */
+  /** The issuer's response, after a sign-in. */
   readonly issued?: object;
+  /** The linked identity, after a link. */
   readonly linked?: OidcIdentity;
 }
 
+/** Signs users in at a provider, and links their identities there with accounts here. */
 @Injectable()
-export class OidcCeremony {
+export class OidcLoginService {
   constructor(
-    private readonly exchange: Exchange,
-    private readonly transactions: Transactions,
-    private readonly identities: Identities,
+    private readonly flow: AuthorizationCodeFlow,
+    private readonly pending: PendingAuthorizations,
+    private readonly identities: LinkedIdentities,
     private readonly issuers: IssuerRegistry,
     private readonly authenticator: Authenticator,
     private readonly audit: AuditPort,
@@ -42,106 +43,113 @@ export class OidcCeremony {
   ) {}
 
   /**
-   * Begins, in the browser that asks.
-   * @param as the name of an installed method that issues
-   * @returns where the browser goes next
+   * Starts an authorization request and sets its cookie.
+   * @param options `as` is an installed method with an issuer
+   * @returns the URL at the provider to redirect the browser to
    */
-  async begin(
-    provider: Provider,
-    wanted: { as: MethodName; goal: Goal; returnTo?: string | undefined },
+  async start(
+    provider: OidcProvider,
+    options: { as: MethodName; purpose: AuthorizationPurpose; returnTo?: string | undefined },
     request: AuthRequest,
   ): Promise<URL> {
-    const transaction = newTransaction(wanted);
-    const url = await this.exchange.authorizationUrl(provider, transaction);
-    this.transactions.begin(provider.id, transaction, request);
+    const authorization = newAuthorization(options);
+    const url = await this.flow.authorizationUrl(provider, authorization);
+    this.pending.save(provider.id, authorization, request);
     return url;
   }
 
-  /** Whether a browser keeps by itself what a method issues: what stands in the answer alone is lost on the next page. */
-  isKept(as: MethodName): boolean {
+  /** Whether a method's credential is a cookie. Only then can the callback redirect: a page cannot read its response. */
+  isAmbient(as: MethodName): boolean {
     const strategy = this.methods.find(({ name }) => name === as)?.strategy;
     return Boolean(strategy && this.modules.get(strategy, { strict: false }).ambient);
   }
 
   /**
-   * Ends, with the provider's answer.
+   * Handles the callback: validates the provider's response, then signs in or links.
    * @throws Unauthenticated `invalid_identity`, `identity_not_linked`
-   * @throws HttpException `invalid_transaction`, and what the provider's refusals become
+   * @throws HttpException `invalid_state`, `access_denied`, `provider_error`, `provider_unavailable`
    */
-  async end(provider: Provider, request: AuthRequest): Promise<Ending> {
+  async handleCallback(provider: OidcProvider, request: AuthRequest): Promise<CallbackResult> {
     const query = new URLSearchParams(request.target.replace(/^[^?]*/, ''));
-    const transaction = await this.transactions.end(provider.id, query.getAll('state'), request);
-    const as = this.issuers.names.find((name) => name === transaction.as);
-    if (!as) throw new BadRequestException({ code: 'invalid_transaction', detail: 'Begin again.' });
+    const authorization = await this.pending.consume(provider.id, query.getAll('state'), request);
+    const as = this.issuers.names.find((name) => name === authorization.as);
+    if (!as) throw invalidState();
+    const { purpose, returnTo } = authorization;
     try {
-      const claims = await this.exchange.claimsOf(provider, query, transaction);
-      const { goal, returnTo } = transaction;
-      if (goal.kind === 'link') return { returnTo, linked: await this.link(provider, claims, goal) };
+      const claims = await this.flow.redeemCode(provider, query, authorization);
+      if (purpose.kind === 'link') return { returnTo, linked: await this.link(provider, claims, purpose) };
       return { returnTo, issued: await this.signIn(provider, claims, as, request) };
     } catch (error) {
-      throw await this.written(error, provider, as);
+      throw await this.recordRejection(error, provider, as);
     }
   }
 
-  /** What to answer to a failed sign-in, once it is in the audit log. What is the provider's fault is not written there. */
-  private async written(error: unknown, { id: provider }: Provider, as: MethodName): Promise<unknown> {
-    if (!(error instanceof BadCredential || error instanceof RefusedThere)) return error;
-    const refusal = error instanceof RefusedThere ? error : this.authenticator.unauthenticated(as, error);
+  /** Records a rejected sign-in in the audit log and returns its response. Failures of the provider are not recorded. */
+  private async recordRejection(
+    error: unknown,
+    { id: provider }: OidcProvider,
+    as: MethodName,
+  ): Promise<unknown> {
+    if (!(error instanceof BadCredential || error instanceof ProviderDenied)) return error;
+    const response = error instanceof ProviderDenied ? error : this.authenticator.unauthenticated(as, error);
     const { code, reason, account } = error;
-    await this.audit.recordRejection(refusal, {
+    await this.audit.recordRejection(response, {
       event: 'authn_login_fail',
       actor: account,
       method: 'oidc-login',
       details: { code, reason, provider },
     });
-    return refusal;
+    return response;
   }
 
-  private async signIn(provider: Provider, claims: IDToken, as: MethodName, request: AuthRequest) {
-    const found = await this.accountOf(provider, claims);
+  private async signIn(provider: OidcProvider, claims: IDToken, as: MethodName, request: AuthRequest) {
+    const identity = await this.findOrCreate(provider, claims);
+    const { user } = identity;
     const proof = {
       method: 'oidc-login',
-      credentialId: found.id,
-      at: authenticatedAt(claims.auth_time),
-      amr: provider.trustAmr ? methodsOf(claims['amr']) : [],
+      credentialId: identity.id,
+      at: dateOfAuthTime(claims.auth_time),
+      amr: provider.trustAmr ? parseAmr(claims['amr']) : [],
       bound: false,
     } as const;
-    const principal = principalOf(found.user, proof, refused);
-    this.identities.used(found);
-    // The epoch came with the identity, in one row: if all sign-ins are ended by now, this one is over already.
-    return this.issuers.find(as)!.issue(principal, begunHere(request), found.user.epoch);
+    const principal = principalOf(user, proof, invalidIdentity);
+    this.identities.recordUse(identity);
+    // `epoch` was read together with the identity. If all sign-ins are ended meanwhile, this one is invalid at once.
+    return this.issuers.find(as)!.issue(principal, sameOriginRequest(request), user.epoch);
   }
 
-  private async accountOf(provider: Provider, claims: IDToken): Promise<Found> {
-    const found =
+  private async findOrCreate(provider: OidcProvider, claims: IDToken): Promise<IdentityWithUser> {
+    const identity =
       (await this.identities.find(claims)) ??
-      (provider.create && (await this.identities.create(provider, provider.create.roles, claims)));
-    if (!found) throw new BadCredential('identity_not_linked', 'no account is linked to that subject');
-    if (found.user.tenantId !== provider.tenant)
-      throw refused(`the account ${found.user.id} is of another tenant`).ofAccount(found.user);
-    return found;
+      (provider.create && (await this.identities.createAccount(provider, provider.create.roles, claims)));
+    if (!identity) throw new BadCredential('identity_not_linked', 'no account is linked to this subject');
+    const { user } = identity;
+    if (user.tenantId !== provider.tenant)
+      throw invalidIdentity(`the account ${user.id} belongs to another tenant`).ofAccount(user);
+    return identity;
   }
 
   private async link(
-    provider: Provider,
+    provider: OidcProvider,
     claims: IDToken,
-    { userId, epoch }: Goal & { kind: 'link' },
+    { userId, epoch }: AuthorizationPurpose & { kind: 'link' },
   ): Promise<OidcIdentity> {
     const account = await this.dataSource.manager.findOneBy(User, { id: userId });
     if (!account || account.disabledAt || account.epoch !== epoch)
-      throw refused(`the sign-in of ${userId} is over, in which it was to be linked`);
-    if (account.tenantId !== provider.tenant) throw refused(`the account ${userId} is of another tenant`);
+      throw invalidIdentity(`the sign-in of ${userId} that started the link has ended`);
+    if (account.tenantId !== provider.tenant)
+      throw invalidIdentity(`the account ${userId} belongs to another tenant`);
     return this.identities.link(provider, account, claims);
   }
 }
 
-const refused = (reason: string) => new BadCredential('invalid_identity', reason);
+const invalidIdentity = (reason: string) => new BadCredential('invalid_identity', reason);
 
 /**
- * An issuer does not let another site sign anybody in, and the browser comes from the provider's. But it began here, in this
- * very browser: that is what the transaction shows.
+ * The request without the headers that mark it as cross-site. Issuers reject cross-site sign-ins, and the redirect from
+ * the provider is one. Here `state` has proved that this browser started the sign-in.
  */
-const begunHere = (request: AuthRequest): AuthRequest =>
+const sameOriginRequest = (request: AuthRequest): AuthRequest =>
   Object.assign(Object.create(request) as AuthRequest, {
     header: (name: string) => (/^(?:origin|sec-fetch-site)$/i.test(name) ? undefined : request.header(name)),
   });

@@ -1,5 +1,6 @@
 /**
- * Signing in at an OpenID provider by the authorization code flow (OpenID Connect Core 1.0, section 3.1), as it travels:
+ * Sign-in at an OpenID provider by the authorization code flow (OpenID Connect Core 1.0 section 3.1).
+ * The authorization request sends the browser to the provider:
  *
  *     GET /auth/oidc/google?as=session HTTP/1.1
  *
@@ -8,70 +9,67 @@
  *       &code_challenge=…&code_challenge_method=S256&redirect_uri=https://api.example.com/auth/oidc/google/callback
  *     Set-Cookie: __Host-oidc-google=…; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=600
  *
- * There the person signs in, and the provider sends the browser back with a code, which is good once:
+ * The user signs in there, and the provider sends the browser back to the callback with a single-use code:
  *
  *     GET /auth/oidc/google/callback?code=…&state=…&iss=https://accounts.google.com HTTP/1.1
  *     Cookie: __Host-oidc-google=…
  *
- * This server, and not the browser, hands the code to the provider, and gets an ID token for it: a signed text that says who
- * it was (`iss` and `sub`), for whom it was made (`aud`), and for which of its requests (`nonce`).
+ * This server redeems the code at the provider's token endpoint for an ID token, a signed JWT that names the user
+ * (`iss` and `sub`), the client (`aud`) and the authorization request (`nonce`).
  *
- * Four texts are made at random for each sign-in. `state` ties the answer to the browser, `nonce` the ID token to the
- * request, the verifier (of which only a hash goes out) the code to this server: a code that was caught is of no use. All of
- * them are in the cookie, sealed, and nowhere else.
+ * Each authorization request has three random values. `state` binds the callback to the browser, `nonce` the ID token to
+ * the request, and the PKCE verifier the code to this server. They are kept only in the cookie, encrypted.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
-/** From the start of a sign-in to its end, the time to type a password included. */
-export const TRANSACTION_MS = 10 * 60_000;
+/** From the authorization request to the callback, including the time that the user needs. */
+export const PENDING_AUTHORIZATION_LIFETIME_MS = 10 * 60_000;
 
-/** What is to come of it: a sign-in, or one more way in for an account that is signed in. */
-export type Goal =
+const MAX_AMR_VALUES = 10;
+
+/** What the callback does: sign the user in, or link the identity to an account that is signed in. */
+export type AuthorizationPurpose =
   { readonly kind: 'sign-in' } | { readonly kind: 'link'; readonly userId: string; readonly epoch: number };
 
-/** One way to a provider and back. */
-export interface Transaction {
+/** An authorization request that awaits its callback. */
+export interface PendingAuthorization {
   readonly state: string;
   readonly nonce: string;
-  /** PKCE's (RFC 7636). */
+  /** The PKCE code verifier (RFC 7636). */
   readonly verifier: string;
   /** Milliseconds since 1970. */
   readonly expires: number;
-  /** The method that issues at the end, or that the caller who links is signed in by. */
+  /** The method that issues the credential; for a link, the method that the caller is signed in with. */
   readonly as: string;
-  readonly goal: Goal;
-  /** The path of a page to go on to. */
+  readonly purpose: AuthorizationPurpose;
+  /** A path to redirect to after the callback. */
   readonly returnTo?: string | undefined;
 }
 
-const random = () => randomBytes(32).toString('base64url');
+const randomValue = () => randomBytes(32).toString('base64url');
 
-export const newTransaction = (rest: Pick<Transaction, 'as' | 'goal' | 'returnTo'>): Transaction => ({
-  state: random(),
-  nonce: random(),
-  verifier: random(),
-  expires: Date.now() + TRANSACTION_MS,
-  ...rest,
+export const newAuthorization = (
+  options: Pick<PendingAuthorization, 'as' | 'purpose' | 'returnTo'>,
+): PendingAuthorization => ({
+  state: randomValue(),
+  nonce: randomValue(),
+  verifier: randomValue(),
+  expires: Date.now() + PENDING_AUTHORIZATION_LIFETIME_MS,
+  ...options,
 });
 
-/** Compares in constant time. */
-export function sameText(given: string | undefined, wanted: string): boolean {
-  const [left, right] = [Buffer.from(given ?? ''), Buffer.from(wanted)];
-  return left.length === right.length && timingSafeEqual(left, right);
-}
-
 /**
- * Whether a text is a path of this origin, and can be nothing else: not `//evil.example`, which begins with another host,
- * nor `/\evil.example`, which browsers read as the same, nor anything with blanks or controls, which they drop.
+ * Whether a text is a path of this origin. Rejects `//evil.example`, which is another host, `/\evil.example`, which
+ * browsers read the same way, and spaces and control characters, which browsers remove.
  */
 export const isLocalPath = (text: string): boolean =>
   text.length <= 1_000 && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(text);
 
 /**
- * The cookie of a way to one provider. `SameSite=Lax`, since it must come along when the provider sends the browser back.
- * Browsers take the prefix `__Host-` only over TLS, with Path=/ and without Domain: no neighbour can put one in its place.
+ * The cookie of an authorization request, one for each provider. `SameSite=Lax`, because the browser must send it when
+ * the provider redirects back. With `__Host-` no other host of the domain can set it.
  */
-export class TransactionCookie {
+export class StateCookie {
   readonly name: string;
   private readonly attributes: string;
 
@@ -81,26 +79,30 @@ export class TransactionCookie {
     this.attributes = `Path=/; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
   }
 
-  set = (value: string) => `${this.name}=${value}; ${this.attributes}; Max-Age=${TRANSACTION_MS / 1000}`;
+  set = (value: string) =>
+    `${this.name}=${value}; ${this.attributes}; Max-Age=${PENDING_AUTHORIZATION_LIFETIME_MS / 1000}`;
 
   clear = () => `${this.name}=; ${this.attributes}; Max-Age=0`;
 
-  /** All its values in a Cookie field. More than one means that somebody put one there. */
-  read(field: string | undefined): string[] {
+  /** All values in a Cookie header. More than one value is a sign of an attack. */
+  read(header: string | undefined): string[] {
     const start = `${this.name}=`;
-    return (field ?? '')
+    return (header ?? '')
       .split(';')
       .map((pair) => pair.replace(/^[ \t]+/, ''))
       .flatMap((pair) => (pair.startsWith(start) ? [pair.slice(start.length)] : []));
   }
 }
 
-/** When the person last signed in there (`auth_time`, in seconds), where the provider says so: never later than now. */
-export const authenticatedAt = (authTime: number | undefined, now = Date.now()): Date =>
+/**
+ * The time of the sign-in at the provider, never later than now.
+ * @param authTime the `auth_time` claim, in seconds
+ */
+export const dateOfAuthTime = (authTime: number | undefined, now = Date.now()): Date =>
   new Date(Math.min(authTime === undefined ? now : authTime * 1000, now));
 
-/** How, where that is what `amr` should be: a few short words (RFC 8176). */
-export const methodsOf = (amr: unknown): string[] =>
-  Array.isArray(amr) && amr.length <= 10
-    ? amr.filter((word): word is string => typeof word === 'string' && /^[\w-]{1,40}$/.test(word))
+/** The well-formed values of an `amr` claim (RFC 8176). */
+export const parseAmr = (amr: unknown): string[] =>
+  Array.isArray(amr) && amr.length <= MAX_AMR_VALUES
+    ? amr.filter((value): value is string => typeof value === 'string' && /^[\w-]{1,40}$/.test(value))
     : [];
