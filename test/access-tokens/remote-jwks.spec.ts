@@ -1,12 +1,12 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync } from 'node:crypto';
 import { RemoteJwks, type Algorithm } from '../../src/access-tokens/remote-jwks.js';
-import { issuersKey, otherServer } from '../support/issuer.js';
+import { newIssuerKey, startIssuerServer } from '../support/issuer.js';
 
 const MINUTE = 60_000;
-const server = await otherServer();
+const server = await startIssuerServer();
 afterAll(() => server.close());
-const [first, second] = [issuersKey('first'), issuersKey('second')];
+const [first, second] = [newIssuerKey('first'), newIssuerKey('second')];
 
 let clock: number;
 let keys: RemoteJwks;
@@ -16,7 +16,7 @@ const publish = (...published: unknown[]) => server.at('/keys', () => ({ keys: p
 const fail = () => server.at('/keys', (_, response) => void response.writeHead(500).end('{"keys":[]}'));
 const has = async (kid: string, algorithm: Algorithm = 'ES256') =>
   (await keys.find(kid, algorithm)) !== undefined;
-const fetches = () => server.asked('/keys') - before;
+const fetches = () => server.requestCount('/keys') - before;
 
 beforeEach(() => {
   clock = 1_000_000;
@@ -26,17 +26,17 @@ beforeEach(() => {
     (reason) => void failures.push(reason),
     () => clock,
   );
-  before = server.asked('/keys');
+  before = server.requestCount('/keys');
   publish(first.jwk);
 });
 
-describe('the key set of an issuer', () => {
-  it('is fetched once, however many wait for it', async () => {
+describe('the remote key set', () => {
+  it('is fetched once for concurrent callers', async () => {
     expect(await Promise.all([1, 2, 3].map(() => has('first')))).toEqual([true, true, true]);
     expect(fetches()).toBe(1);
   });
 
-  it('is fetched again for an id that is not there, and not sooner than ten seconds after the last time', async () => {
+  it('is fetched again for an unknown kid, at most once in ten seconds', async () => {
     await has('first');
     publish(first.jwk, second.jwk);
     expect(await has('second')).toBe(false);
@@ -48,18 +48,18 @@ describe('the key set of an issuer', () => {
     expect(fetches()).toBe(2);
   });
 
-  it('is fetched again when it is five minutes old, and nobody waits for that', async () => {
+  it('is refreshed in the background after five minutes', async () => {
     await has('first');
     publish(second.jwk);
     clock += 5 * MINUTE + 1;
     expect(await has('first')).toBe(true);
-    // What it waits for is that very fetch.
+    // The unknown kid waits for the same fetch.
     expect(await has('second')).toBe(true);
     expect(await has('first')).toBe(false);
     expect(fetches()).toBe(2);
   });
 
-  it('a key that was withdrawn is gone', async () => {
+  it('no longer contains a withdrawn key after a refresh', async () => {
     await has('first');
     publish(second.jwk);
     clock += 11_000;
@@ -67,7 +67,7 @@ describe('the key set of an issuer', () => {
     expect(await has('first')).toBe(false);
   });
 
-  it('is used for an hour where its issuer cannot be asked, and then no more', async () => {
+  it('is used for at most an hour if the issuer is unavailable', async () => {
     await has('first');
     fail();
     clock += 60 * MINUTE;
@@ -81,7 +81,7 @@ describe('the key set of an issuer', () => {
     expect(await has('first')).toBe(true);
   });
 
-  it('where it was never to be had, its issuer is asked every ten seconds', async () => {
+  it('is requested once in ten seconds if it was never available', async () => {
     fail();
     await expect(keys.find('first', 'ES256')).rejects.toThrow('not a key set');
     await expect(keys.find('first', 'ES256')).rejects.toThrow('too old');
@@ -89,7 +89,7 @@ describe('the key set of an issuer', () => {
   });
 });
 
-describe('a key is for what it says, and for what it can', () => {
+describe('a published key is used only if its type, use and algorithm fit:', () => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' });
   const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' });
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' });
@@ -98,30 +98,30 @@ describe('a key is for what it says, and for what it can', () => {
   it.each<[string, object, Algorithm, boolean]>([
     ['RSA, for PKCS #1', rsa, 'RS256', true],
     ['RSA, for PSS', rsa, 'PS512', true],
-    ['RSA, for what it says', { ...rsa, alg: 'PS256' }, 'PS256', true],
-    ['RSA, for something else than it says', { ...rsa, alg: 'PS256' }, 'RS256', false],
-    ['RSA for an elliptic curve', rsa, 'ES256', false],
+    ['RSA, for its alg', { ...rsa, alg: 'PS256' }, 'PS256', true],
+    ['RSA, for another alg', { ...rsa, alg: 'PS256' }, 'RS256', false],
+    ['RSA, for an elliptic curve algorithm', rsa, 'ES256', false],
     ['RSA of 1024 bits', weak, 'RS256', false],
-    ['a curve for its algorithm', p384, 'ES384', true],
-    ['a curve for another', p384, 'ES256', false],
+    ['P-384, for its algorithm', p384, 'ES384', true],
+    ['P-384, for another algorithm', p384, 'ES256', false],
     ['Ed25519', ed, 'EdDSA', true],
-    ['to encrypt', { ...rsa, use: 'enc' }, 'RS256', false],
-    ['to verify', { ...rsa, use: 'sig', key_ops: ['verify'] }, 'RS256', true],
-    ['to wrap', { ...rsa, key_ops: ['wrapKey'] }, 'RS256', false],
-    ['a point that is not on its curve', { ...first.jwk, x: second.jwk.x }, 'ES256', false],
-    ['a secret', { kty: 'oct', k: 'c2VjcmV0' }, 'ES256', false],
+    ['use: enc', { ...rsa, use: 'enc' }, 'RS256', false],
+    ['key_ops: verify', { ...rsa, use: 'sig', key_ops: ['verify'] }, 'RS256', true],
+    ['key_ops: wrapKey', { ...rsa, key_ops: ['wrapKey'] }, 'RS256', false],
+    ['a point that is not on the curve', { ...first.jwk, x: second.jwk.x }, 'ES256', false],
+    ['a symmetric key', { kty: 'oct', k: 'c2VjcmV0' }, 'ES256', false],
   ])('%s', async (_, jwk, algorithm, good) => {
     publish({ ...jwk, kid: 'it' }, null, 'text', { kid: 'other' });
     expect(await has('it', algorithm)).toBe(good);
   });
 
-  it('of two with one id, the first', async () => {
+  it('uses the first of two keys with the same id', async () => {
     publish(first.jwk, { ...second.jwk, kid: 'first' });
     const found = await keys.find('first', 'ES256');
     expect(found?.equals(first.publicKey)).toBe(true);
   });
 
-  it('a set with more than a hundred is none', async () => {
+  it('rejects a set with more than a hundred keys', async () => {
     publish(...Array<unknown>(101).fill(first.jwk));
     await expect(keys.find('first', 'ES256')).rejects.toThrow('more than 100 keys');
   });

@@ -23,7 +23,7 @@ const read = (issuers: unknown, env: Record<string, string> = {}) =>
   );
 
 describe('OAUTH_ISSUERS', () => {
-  it('may be absent, or a list of issuers', () => {
+  it('is optional, and a list of issuers', () => {
     expect(trustedIssuers(Settings.from({}))).toEqual([]);
     expect(read([github])).toEqual([github]);
     expect(read([{ ...github, typ: undefined }])[0]?.typ).toEqual(['at+jwt']);
@@ -50,11 +50,11 @@ describe('OAUTH_ISSUERS', () => {
       })),
       /introspection for one issuer only/,
     ],
-  ])('a fault stops the start with a sentence: %j', (issuers, sentence) => {
+  ])('rejects an invalid list with a message: %j', (issuers, sentence) => {
     expect(() => read(issuers)).toThrow(sentence);
   });
 
-  it('in production everything is asked over https', () => {
+  it('requires https URLs in production', () => {
     expect(read([github], PRODUCTION)).toHaveLength(1);
     const plain = 'http://as.example.com/';
     for (const fault of [

@@ -6,7 +6,7 @@ import * as openid from 'openid-client';
 import { AccessToken } from '../../src/access-tokens/access-token.entity.js';
 import { Clients } from '../../src/authorization-server/clients.js';
 import { User } from '../../src/users/user.entity.js';
-import { issueAccessToken, signedByUs, type TokenOptions } from '../support/access-tokens.js';
+import { issueAccessToken, signWithActiveKey, type TokenOptions } from '../support/access-tokens.js';
 import { boot, client, type Booted } from '../support/app.js';
 import { basicOf, dpopKey, oauthAt } from './flows.js';
 import { ACCESS_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, claimsOf, poster } from './wire.js';
@@ -329,7 +329,7 @@ describe('token exchange', () => {
 
     it('a token for another audience, and one that is no access token', async () => {
       const elsewhere = await bobs({ claims: { aud: 'https://elsewhere.example' } });
-      const idToken = await signedByUs(
+      const idToken = await signWithActiveKey(
         booted,
         { iss: `${booted.origin}/oidc`, aud: 'web', sub: 'bob', iat: 1, exp: 9_999_999_999 },
         { typ: 'JWT' },

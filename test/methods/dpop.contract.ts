@@ -3,7 +3,7 @@ import { DpopClient, dpopProof } from '../../src/methods/dpop/dpop.client.js';
 import { DpopGuard } from '../../src/methods/dpop/dpop.guard.js';
 import { proofKeyOf } from '../../src/methods/dpop/dpop.keys.js';
 import {
-  NOBODYS_JWT,
+  FORGED_JWT,
   issueAccessToken,
   type IssuedToken,
   type TokenOptions,
@@ -30,7 +30,7 @@ const withProof = (authorization: string, proof: string) => ({ Authorization: au
 const proof = dpopProof(newKey(), {
   method: 'GET',
   url: 'http://localhost/demo/dpop',
-  accessToken: NOBODYS_JWT,
+  accessToken: FORGED_JWT,
 });
 
 export const contract: Contract = {
@@ -48,11 +48,11 @@ export const contract: Contract = {
     withProof('DPoP', proof),
     withProof('DPoP a.b.c', proof),
     withProof('DPoP short', proof),
-    withProof(`DPoP ${NOBODYS_JWT}=`, proof),
-    withProof(`DPoP ${NOBODYS_JWT} ${NOBODYS_JWT}`, proof),
-    withProof(`DPoP ${NOBODYS_JWT}, DPoP ${NOBODYS_JWT}`, proof),
+    withProof(`DPoP ${FORGED_JWT}=`, proof),
+    withProof(`DPoP ${FORGED_JWT} ${FORGED_JWT}`, proof),
+    withProof(`DPoP ${FORGED_JWT}, DPoP ${FORGED_JWT}`, proof),
   ],
-  unknown: withProof(`DPoP ${NOBODYS_JWT}`, proof),
+  unknown: withProof(`DPoP ${FORGED_JWT}`, proof),
   issue: async (running, userId) => {
     const { token, key, revoke, expire } = await boundToken(running, userId);
     return { sign: new DpopClient(key, token).sign, revoke, expire };

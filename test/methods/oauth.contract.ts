@@ -1,6 +1,6 @@
 import { withAccessToken } from '../../src/methods/oauth/oauth.client.js';
 import { OauthGuard } from '../../src/methods/oauth/oauth.guard.js';
-import { NOBODYS_JWT, issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
+import { FORGED_JWT, issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
 import type { Contract } from '../method.contract.js';
 
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
@@ -25,12 +25,12 @@ export const contract: Contract = {
     bearer('a.b.c'),
     bearer('...'),
     bearer('short'),
-    bearer(`${NOBODYS_JWT}.`),
-    bearer(`${NOBODYS_JWT}=`),
-    bearer(`${NOBODYS_JWT} ${NOBODYS_JWT}`),
+    bearer(`${FORGED_JWT}.`),
+    bearer(`${FORGED_JWT}=`),
+    bearer(`${FORGED_JWT} ${FORGED_JWT}`),
     bearer('a'.repeat(600)),
   ],
-  unknown: bearer(NOBODYS_JWT),
+  unknown: bearer(FORGED_JWT),
   issue: issue('jwt'),
   also: { opaque: issue('opaque') },
   many: async (running, userId, count) => {

@@ -3,19 +3,19 @@ import { createHash, createHmac, randomUUID } from 'node:crypto';
 import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';
-import { issuersKey, otherServer } from '../support/issuer.js';
+import { newIssuerKey, startIssuerServer } from '../support/issuer.js';
 
 const AUDIENCE = 'https://api.example.com';
 const now = () => Math.floor(Date.now() / 1000);
-const server = await otherServer();
+const server = await startIssuerServer();
 const { origin } = server;
-const [key, second, rsa] = [issuersKey('k1'), issuersKey('k2'), issuersKey('r1', 'RS256')];
+const [key, second, rsa] = [newIssuerKey('k1'), newIssuerKey('k2'), newIssuerKey('r1', 'RS256')];
 
-/** The authorization server of somebody else, in its own words. */
+/** Another authorization server. */
 const OTHER = `${origin}/as`;
-/** A CI, whose jobs have tokens that name their repository. */
+/** A CI service, whose tokens name the repository. */
 const CI = `${origin}/ci`;
-/** A directory that knows our users by their names. */
+/** A directory whose tokens contain usernames. */
 const DIRECTORY = `${origin}/directory`;
 const trusted = (issuer: string, more: object) => ({
   issuer,
@@ -26,7 +26,7 @@ const trusted = (issuer: string, more: object) => ({
   algorithms: ['ES256'],
   ...more,
 });
-const useless = ['redirect', 'huge', 'slow', 'text', 'empty', 'stranger'].map((name) =>
+const brokenIssuers = ['redirect', 'huge', 'slow', 'text', 'empty', 'stranger'].map((name) =>
   trusted(`${origin}/${name}`, { ...(name !== 'stranger' && { jwks_uri: `${origin}/${name}` }) }),
 );
 const OAUTH_ISSUERS = JSON.stringify([
@@ -41,7 +41,7 @@ const OAUTH_ISSUERS = JSON.stringify([
     accounts: { claim: 'repository', ids: { 'acme/site': 'acme-machine' } },
   }),
   trusted(DIRECTORY, { accounts: { claim: 'preferred_username' } }),
-  ...useless,
+  ...brokenIssuers,
 ]);
 
 let booted: Booted;
@@ -51,7 +51,7 @@ beforeAll(async () => {
   server.at('/ci/keys', () => ({
     keys: [rsa.jwk, { kty: 'oct', kid: 'shared', k: 'c2VjcmV0' }, null, { kid: 1 }],
   }));
-  // RFC 8414, section 3.1: the path of the issuer comes last.
+  // The path of the issuer comes last (RFC 8414 section 3.1).
   const inOtherPlace = '/.well-known/oauth-authorization-server/directory';
   server.at(inOtherPlace, () => ({ issuer: DIRECTORY, jwks_uri: `${origin}/directory/keys` }));
   server.at('/directory/keys', () => ({ keys: [key.jwk] }));
@@ -73,12 +73,13 @@ const claimsOf = (iss: string, more: object = {}) => ({
 });
 const get = (token: string, path = '/demo/oauth') =>
   client(booted.origin).get(path, { Authorization: `Bearer ${token}` });
-const refused = ({ status, body }: Answer) => expect([status, body.code]).toEqual([401, 'invalid_token']);
-const unavailable = ({ status, body }: Answer) =>
+const expectInvalidToken = ({ status, body }: Answer) =>
+  expect([status, body.code]).toEqual([401, 'invalid_token']);
+const expectUnavailable = ({ status, body }: Answer) =>
   expect([status, body.code]).toEqual([503, 'service_unavailable']);
 
-describe('a trusted issuer', () => {
-  it('its token is that of the account which the configuration names', async () => {
+describe('a token of a trusted issuer', () => {
+  it('is mapped to the configured account', async () => {
     const { status, body } = await get(key.sign(claimsOf(OTHER, { client_id: 'theirs' })));
     expect(status).toBe(200);
     expect(body).toMatchObject({
@@ -90,7 +91,7 @@ describe('a trusted issuer', () => {
     });
   });
 
-  it('workload identity: a CI job signs in as a machine, with a token that names no type', async () => {
+  it('authenticates a CI job as a machine account, with a token without typ', async () => {
     const job = claimsOf(CI, { sub: 'repo:acme/site:ref:refs/heads/main', repository: 'acme/site' });
     for (const typ of ['JWT', 'application/jwt', undefined])
       expect((await get(rsa.sign(job, { typ, x5t: 'abc' }))).body).toMatchObject({
@@ -102,25 +103,25 @@ describe('a trusted issuer', () => {
     expect(status).toBe(200);
   });
 
-  it('its users are ours of the same name, in the one tenant that it speaks for', async () => {
+  it('is mapped to the user of that name, in the issuer’s tenant only', async () => {
     const of = (name: unknown) => get(key.sign(claimsOf(DIRECTORY, { preferred_username: name })));
     expect((await of('Bob')).body).toMatchObject({ id: 'bob', kind: 'user' });
     for (const nobody of ['mallory', 'nobody', ' bob', 'bob\0', '', 1, ['bob'], undefined])
-      refused(await of(nobody));
+      expectInvalidToken(await of(nobody));
   });
 
-  it('its scopes are cut to what the configuration allows', async () => {
+  it('gets at most the configured scopes', async () => {
     const scopes = async (scope: string) => (await get(key.sign(claimsOf(OTHER, { scope })))).body.scopes;
     expect(await scopes('documents:read documents:delete openid')).toEqual(['documents:read']);
     expect(await scopes('profile')).toEqual([]);
   });
 
-  it('the account is read on every request', async () => {
+  it('is rejected as soon as the account is disabled', async () => {
     const token = key.sign(claimsOf(OTHER));
     const { manager } = booted.db;
     expect((await get(token)).status).toBe(200);
     await manager.update(User, { id: 'acme-machine' }, { disabledAt: new Date() });
-    refused(await get(token));
+    expectInvalidToken(await get(token));
     await manager.update(User, { id: 'acme-machine' }, { disabledAt: null });
     expect((await get(token)).status).toBe(200);
   });
@@ -129,19 +130,19 @@ describe('a trusted issuer', () => {
 describe('introspection (RFC 7662)', () => {
   const path = '/as/introspect';
   const opaque = () => `their${randomUUID().replaceAll('-', '')}`;
-  const says = (said: unknown) => server.at(path, () => said);
+  const respondWith = (response: unknown) => server.at(path, () => response);
   const active = (more: object = {}) => ({ active: true, ...claimsOf(OTHER), ...more });
 
-  it('asks once a second, as the client that it is there', async () => {
+  it('sends one authenticated request per token and second', async () => {
     let sent: unknown[] = [];
     server.at(path, ({ headers }, _, body) => {
       sent = [headers.authorization, headers['content-type'], body];
       return active({ client_id: 'theirs', scope: 'documents:read' });
     });
-    const [token, before] = [opaque(), server.asked(path)];
+    const [token, before] = [opaque(), server.requestCount(path)];
     const answers = await Promise.all([1, 2, 3, 4, 5].map(() => get(token)));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
-    expect(server.asked(path) - before).toBe(1);
+    expect(server.requestCount(path) - before).toBe(1);
     const basic = Buffer.from('atlas%3A1:a+secret%2B').toString('base64');
     expect(sent[0]).toBe(`Basic ${basic}`);
     expect(sent[1]).toMatch('application/x-www-form-urlencoded');
@@ -149,27 +150,28 @@ describe('introspection (RFC 7662)', () => {
     expect(answers[0]!.body).toMatchObject({ id: 'acme-machine', proofs: [{ client: 'theirs' }] });
   });
 
-  it('a token that was revoked there is over here within a second', async () => {
+  it('rejects a revoked opaque token within a second', async () => {
     const token = opaque();
-    says(active());
+    respondWith(active());
     expect((await get(token)).status).toBe(200);
-    const before = server.asked(path);
-    says({ active: false });
-    // It is asked again once its second is over, and from then on refused.
-    while (server.asked(path) === before) await get(token);
-    refused(await get(token));
+    const before = server.requestCount(path);
+    respondWith({ active: false });
+    // The cached response expires after a second.
+    while (server.requestCount(path) === before) await get(token);
+    expectInvalidToken(await get(token));
   });
 
-  it('our own opaque tokens are not shown to it, nor what has another form', async () => {
-    const before = server.asked(path);
+  it('is not used for this server’s opaque tokens and malformed tokens', async () => {
+    const before = server.requestCount(path);
     const { token } = await issueAccessToken(booted, 'bob', { format: 'opaque' });
     expect((await get(token)).status).toBe(200);
-    for (const other of ['short', `${'a'.repeat(20)}.b`, 'a'.repeat(600)]) refused(await get(other));
-    expect(server.asked(path)).toBe(before);
+    for (const other of ['short', `${'a'.repeat(20)}.b`, 'a'.repeat(600)])
+      expectInvalidToken(await get(other));
+    expect(server.requestCount(path)).toBe(before);
   });
 
-  it('what is said of it must be all that a token needs', async () => {
-    const wrong = [
+  it('rejects a token whose introspection response is inactive or incomplete', async () => {
+    const invalid = [
       { active: false },
       { active: 'true' },
       { ...active(), active: 1 },
@@ -187,14 +189,14 @@ describe('introspection (RFC 7662)', () => {
       active({ cnf: { jkt: createHash('sha256').update('x').digest('base64url') } }),
       active({ cnf: { jwk: {} } }),
     ];
-    for (const said of wrong) {
-      says(said);
-      const answer = await get(opaque());
-      expect([said, answer.status]).toEqual([said, 401]);
+    for (const response of invalid) {
+      respondWith(response);
+      const { status } = await get(opaque());
+      expect([response, status]).toEqual([response, 401]);
     }
   });
 
-  it('where it cannot be asked, nobody is refused: 503', async () => {
+  it('responds 503 if the introspection endpoint fails', async () => {
     const answers: Parameters<typeof server.at>[1][] = [
       (_, response) => void response.writeHead(500).end('{"active":true}'),
       (_, response) => void response.writeHead(401, { 'Content-Type': 'application/json' }).end('{}'),
@@ -208,12 +210,12 @@ describe('introspection (RFC 7662)', () => {
     server.at('/as/active', () => active());
     for (const answer of answers) {
       server.at(path, answer);
-      unavailable(await get(opaque()));
+      expectUnavailable(await get(opaque()));
     }
-    expect(server.asked('/as/active')).toBe(0);
+    expect(server.requestCount('/as/active')).toBe(0);
   });
 
-  it('OPAQUE-08: a signed answer is not read, whatever is in it', async () => {
+  it('does not accept a signed introspection response', async () => {
     const jwt = key.sign(
       { ...claimsOf(OTHER), token_introspection: active() },
       { typ: 'token-introspection+jwt' },
@@ -223,13 +225,13 @@ describe('introspection (RFC 7662)', () => {
       (_, response) =>
         void response.writeHead(200, { 'Content-Type': 'application/token-introspection+jwt' }).end(jwt),
     );
-    unavailable(await get(opaque()));
-    refused(await get(jwt));
+    expectUnavailable(await get(opaque()));
+    expectInvalidToken(await get(jwt));
   });
 });
 
 describe('attacks', () => {
-  it('OAUTH-36: a token that its issuer has made for another API', async () => {
+  it('rejects a token for another API', async () => {
     for (const aud of [
       'https://other.example',
       [AUDIENCE, 'https://other.example'],
@@ -237,11 +239,11 @@ describe('attacks', () => {
       undefined,
       `${AUDIENCE}/`,
     ])
-      refused(await get(key.sign(claimsOf(OTHER, { aud }))));
+      expectInvalidToken(await get(key.sign(claimsOf(OTHER, { aud }))));
     expect((await get(key.sign(claimsOf(OTHER, { aud: [AUDIENCE] })))).status).toBe(200);
   });
 
-  it('a subject whom the list does not name, or who has no account in the issuer’s tenant', async () => {
+  it('rejects a subject without an account in the issuer’s tenant', async () => {
     for (const sub of [
       'job:acme/other',
       'job:acme/site ',
@@ -251,24 +253,24 @@ describe('attacks', () => {
       'constructor',
       '',
     ])
-      refused(await get(key.sign(claimsOf(OTHER, { sub }))));
+      expectInvalidToken(await get(key.sign(claimsOf(OTHER, { sub }))));
   });
 
-  it('a trusted issuer’s key signs for itself alone', async () => {
+  it('rejects a token signed with another issuer’s key', async () => {
     const job = { repository: 'acme/site' };
-    refused(await get(rsa.sign(claimsOf(OTHER, job))));
-    refused(await get(key.sign(claimsOf(CI, job), { typ: 'JWT' })));
-    refused(await get(key.sign(claimsOf(`${OTHER}/`))));
-    refused(await get(issuersKey('k1').sign(claimsOf(OTHER))));
+    expectInvalidToken(await get(rsa.sign(claimsOf(OTHER, job))));
+    expectInvalidToken(await get(key.sign(claimsOf(CI, job), { typ: 'JWT' })));
+    expectInvalidToken(await get(key.sign(claimsOf(`${OTHER}/`))));
+    expectInvalidToken(await get(newIssuerKey('k1').sign(claimsOf(OTHER))));
   });
 
-  it('an issuer that nobody has named is nobody’s: no key of it is fetched', async () => {
+  it('rejects an unknown issuer without fetching its keys', async () => {
     const stranger = `${origin}/unknown`;
-    refused(await get(key.sign(claimsOf(stranger))));
-    expect(server.asked('/unknown/.well-known/openid-configuration')).toBe(0);
+    expectInvalidToken(await get(key.sign(claimsOf(stranger))));
+    expect(server.requestCount('/unknown/.well-known/openid-configuration')).toBe(0);
   });
 
-  it('RFC 8725: no signature, an HMAC with the public key, another algorithm, a key in the header', async () => {
+  it('rejects unsigned tokens, HMACs with the public key, and forged headers (RFC 8725)', async () => {
     const token = key.sign(claimsOf(OTHER));
     const [, payload] = token.split('.');
     const headed = (header: object) =>
@@ -302,24 +304,24 @@ describe('attacks', () => {
       token.slice(0, -1),
       key.sign(claimsOf(OTHER, { junk: 'x'.repeat(9_000) })),
     ];
-    for (const each of forged) refused(await get(each));
+    for (const each of forged) expectInvalidToken(await get(each));
     expect((await get(token)).status).toBe(200);
   });
 
-  it('time: over, not begun, without an end', async () => {
+  it('rejects expired tokens, tokens not yet valid, and tokens without exp', async () => {
     const wrong = [{ exp: now() }, { exp: undefined }, { nbf: now() + 60 }, { iat: now() + 60 }];
-    for (const claims of wrong) refused(await get(key.sign(claimsOf(OTHER, claims))));
+    for (const claims of wrong) expectInvalidToken(await get(key.sign(claimsOf(OTHER, claims))));
   });
 
-  it('many kids that nobody has: the issuer is not asked for each', async () => {
+  it('fetches the key set at most once for a flood of unknown kids', async () => {
     expect((await get(key.sign(claimsOf(OTHER)))).status).toBe(200);
-    const before = server.asked('/as/keys');
+    const before = server.requestCount('/as/keys');
     const flood = Array.from({ length: 50 }, () => get(key.sign(claimsOf(OTHER), { kid: randomUUID() })));
-    for (const answer of await Promise.all(flood)) refused(answer);
-    expect(server.asked('/as/keys') - before).toBeLessThanOrEqual(1);
+    for (const answer of await Promise.all(flood)) expectInvalidToken(answer);
+    expect(server.requestCount('/as/keys') - before).toBeLessThanOrEqual(1);
   });
 
-  it('a key set that leads elsewhere, never ends, is no JSON or nobody’s: 503, and no token is good', async () => {
+  it('responds 503 if the key set redirects, never ends, is not JSON or belongs to another issuer', async () => {
     let sent = 0;
     server.at('/redirect', (_, response) => void response.writeHead(302, { Location: '/as/keys' }).end());
     server.at('/huge', (_, response) => {
@@ -337,11 +339,11 @@ describe('attacks', () => {
       jwks_uri: `${origin}/as/keys`,
     }));
     const answers = await Promise.all(
-      useless.map(async ({ issuer }) => [issuer, await get(key.sign(claimsOf(issuer)))] as const),
+      brokenIssuers.map(async ({ issuer }) => [issuer, await get(key.sign(claimsOf(issuer)))] as const),
     );
     for (const [issuer, { status, body }] of answers)
       expect([issuer, status, body.code]).toEqual([issuer, 503, 'service_unavailable']);
-    // The connection was cut long before its end.
+    // The connection was closed long before all data was sent.
     expect(Math.abs(sent)).toBeLessThan(16 * 1024 * 1024);
   });
 });

@@ -1,16 +1,20 @@
 import { randomBytes, sign } from 'node:crypto';
 import type { QueryDeepPartialEntity } from 'typeorm';
-import { AccessToken, accessTokenId, type AccessTokenContent } from '../../src/access-tokens/access-token.entity.js';
+import {
+  AccessToken,
+  accessTokenId,
+  type AccessTokenContent,
+} from '../../src/access-tokens/access-token.entity.js';
 import { Settings } from '../../src/config/settings.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { User } from '../../src/users/user.entity.js';
 import type { Running } from '../method.contract.js';
 import { SCOPES } from '../../src/permissions.js';
 
-/** An access token as its holder has it, and what the server can do to it. */
+/** An access token and the means to invalidate it. */
 export interface IssuedToken {
   readonly token: string;
-  /** That of its row. */
+  /** The id of its row. */
   readonly id: string;
   readonly revoke: () => Promise<void>;
   readonly expire: () => Promise<void>;
@@ -21,22 +25,23 @@ export interface TokenOptions {
   readonly clientId?: string;
   readonly scope?: string;
   readonly cnf?: { readonly jkt?: string; readonly 'x5t#S256'?: string };
-  /** Over what its row says, and over the content of that. */
+  /** Overrides columns of the row. */
   readonly row?: Partial<AccessToken>;
+  /** Overrides the content of the row. */
   readonly content?: Partial<AccessTokenContent>;
-  /** Over what a JWT says; undefined leaves a claim out. */
+  /** Overrides claims of a JWT; undefined omits one. */
   readonly claims?: Readonly<Record<string, unknown>>;
-  /** Over what a JWT's header says. */
+  /** Overrides headers of a JWT. */
   readonly header?: Readonly<Record<string, unknown>>;
 }
 
-/** Seconds: longer than a bench. */
-const LIFETIME = 600;
+/** Longer than a benchmark runs. */
+const LIFETIME_SECONDS = 600;
 
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 
-/** A JWT with this header and these claims, signed by our own key that is active. */
-export async function signedByUs(
+/** Signs a JWT with the server's active key. */
+export async function signWithActiveKey(
   { app, db }: Pick<Running, 'app' | 'db'>,
   claims: object,
   header: object = {},
@@ -47,7 +52,7 @@ export async function signedByUs(
   return `${input}.${signature.toString('base64url')}`;
 }
 
-/** An access token of ours for a demo account, with its row, made without the authorization server. */
+/** Creates an access token of this server for a demo account, with its row, without the authorization server. */
 export async function issueAccessToken(
   running: Pick<Running, 'app' | 'db'>,
   userId: string,
@@ -71,7 +76,7 @@ export async function issueAccessToken(
   const row = { id, accountId: userId, clientId, grantId: null, epoch: account.epoch, content };
   await db.manager.insert(AccessToken, {
     ...row,
-    expiresAt: new Date((iat + LIFETIME) * 1000),
+    expiresAt: new Date((iat + LIFETIME_SECONDS) * 1000),
     ...options.row,
   } as QueryDeepPartialEntity<AccessToken>);
   const claims = {
@@ -81,23 +86,23 @@ export async function issueAccessToken(
     client_id: clientId,
     jti: text,
     iat,
-    exp: iat + LIFETIME,
+    exp: iat + LIFETIME_SECONDS,
     scope,
     ...content.extra,
     ...(cnf && { cnf }),
     ...options.claims,
   };
   return {
-    token: format === 'jwt' ? await signedByUs(running, claims, options.header) : text,
+    token: format === 'jwt' ? await signWithActiveKey(running, claims, options.header) : text,
     id,
     revoke: async () => void (await db.manager.delete(AccessToken, { id })),
     expire: async () => void (await db.manager.update(AccessToken, { id }, { expiresAt: new Date() })),
   };
 }
 
-/** A token of a good form, of the issuer that the tests' application is, that no key of ours has signed. */
-export const NOBODYS_JWT = [
-  encode({ alg: 'ES256', typ: 'at+jwt', kid: 'nobody' }),
+/** A well-formed JWT of the test application's issuer with an invalid signature. */
+export const FORGED_JWT = [
+  encode({ alg: 'ES256', typ: 'at+jwt', kid: 'unknown' }),
   encode({ iss: 'http://localhost:0/oidc', sub: 'bob' }),
   Buffer.alloc(64, 1).toString('base64url'),
 ].join('.');

@@ -3,30 +3,30 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-type Page = (request: IncomingMessage, response: ServerResponse, body: string) => unknown;
+type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => unknown;
 
-/** Another server of this process, in the place of an issuer's: answers what it is told to, and counts what it is asked. */
-export async function otherServer() {
-  const pages = new Map<string, Page>();
-  const asked = new Map<string, number>();
+/** A server in this process that acts as an issuer. It serves the given handlers and counts the requests. */
+export async function startIssuerServer() {
+  const handlers = new Map<string, Handler>();
+  const requestCounts = new Map<string, number>();
   const server = createServer((request, response) => {
     void (async () => {
       const path = request.url ?? '';
-      asked.set(path, (asked.get(path) ?? 0) + 1);
+      requestCounts.set(path, (requestCounts.get(path) ?? 0) + 1);
       let body = '';
       for await (const chunk of request) body += String(chunk);
-      const answer: unknown = await (pages.get(path) ?? notFound)(request, response, body);
-      if (answer === undefined) return;
+      const result: unknown = await (handlers.get(path) ?? notFound)(request, response, body);
+      if (result === undefined) return;
       response.setHeader('Content-Type', 'application/json');
-      response.end(JSON.stringify(answer));
+      response.end(JSON.stringify(result));
     })();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** What is answered at a path: what the page gives back, as JSON, or what it writes itself. */
-    at: (path: string, page: Page) => void pages.set(path, page),
-    asked: (path: string) => asked.get(path) ?? 0,
+    /** Sets the handler of a path. Its return value is sent as JSON; without one, it has sent the response itself. */
+    at: (path: string, handler: Handler) => void handlers.set(path, handler),
+    requestCount: (path: string) => requestCounts.get(path) ?? 0,
     close: () => {
       server.closeAllConnections();
       return new Promise((closed) => server.close(closed));
@@ -34,16 +34,16 @@ export async function otherServer() {
   };
 }
 
-const notFound: Page = (_, response) => {
+const notFound: Handler = (_, response) => {
   response.statusCode = 404;
   return {};
 };
 
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 
-/** A key of an issuer, as it publishes it and as it signs with it. */
-export function issuersKey(kid: string, algorithm: 'ES256' | 'RS256' = 'ES256') {
-  const { publicKey, privateKey } = newPair(algorithm);
+/** A signing key of an issuer, with its published JWK. */
+export function newIssuerKey(kid: string, algorithm: 'ES256' | 'RS256' = 'ES256') {
+  const { publicKey, privateKey } = newKeyPair(algorithm);
   return {
     kid,
     publicKey,
@@ -56,7 +56,7 @@ export function issuersKey(kid: string, algorithm: 'ES256' | 'RS256' = 'ES256') 
   };
 }
 
-function newPair(algorithm: 'ES256' | 'RS256'): { publicKey: KeyObject; privateKey: KeyObject } {
+function newKeyPair(algorithm: 'ES256' | 'RS256'): { publicKey: KeyObject; privateKey: KeyObject } {
   return algorithm === 'ES256'
     ? generateKeyPairSync('ec', { namedCurve: 'P-256' })
     : generateKeyPairSync('rsa', { modulusLength: 2048 });
