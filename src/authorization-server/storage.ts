@@ -57,6 +57,10 @@ export class Storage {
     } = token as AccessToken;
     const { iat, exp } = payload as { iat: number; exp: number };
     const content = { kind, iat, aud, scope, jkt, 'x5t#S256': x5t, extra, rar };
-    await this.issuance.keep(accessTokenId('jwt', token.jti), { ...content, clientId, accountId, grantId }, exp - iat);
+    await this.issuance.keep(
+      accessTokenId('jwt', token.jti),
+      { ...content, clientId, accountId, grantId },
+      exp - iat,
+    );
   }
 }

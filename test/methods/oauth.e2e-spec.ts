@@ -183,7 +183,10 @@ describe('a token with authorization details (RFC 9396)', () => {
         content: { rar: details },
       });
       const { body } = await get(token);
-      expect(body).toMatchObject({ authorizationDetails: details, scopes: ['documents:read', 'documents:write'] });
+      expect(body).toMatchObject({
+        authorizationDetails: details,
+        scopes: ['documents:read', 'documents:write'],
+      });
       const { items } = (await get(token, '/documents')).body as { items: { id: string }[] };
       expect(items.map(({ id }) => id).toSorted()).toEqual(['bob-draft-internal', 'bob-draft-public']);
       expect((await get(token, '/documents/bob-draft-confidential')).status).toBe(404);
