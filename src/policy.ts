@@ -1,49 +1,38 @@
 import { AuditEvent } from './audit/audit-event.entity.js';
-import type { Policy, Rules } from './authorization/rules.js';
+import type { Policy, Rules } from './authorization/policy-types.js';
 import { SECOND_FACTOR, type Principal } from './authentication/principal.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
 
 const CONTENT = ['title', 'body', 'notes', 'status', 'classification'];
-const EVERY_FIELD = ['id', 'tenantId', 'ownerId', ...CONTENT, 'version', 'createdAt', 'updatedAt', 'shares'];
-const without = (...fields: string[]) => EVERY_FIELD.filter((field) => !fields.includes(field));
-const FOR_READERS = without('notes', 'shares');
-const FOR_AUDITORS = without('body');
-/** `shares` is written one user at a time, by its own route. */
-const WRITABLE = [...CONTENT, 'shares'];
+const ALL_FIELDS = ['id', 'tenantId', 'ownerId', ...CONTENT, 'version', 'createdAt', 'updatedAt', 'shares'];
+const READER_FIELDS = ALL_FIELDS.filter((field) => field !== 'notes' && field !== 'shares');
+const AUDITOR_FIELDS = ALL_FIELDS.filter((field) => field !== 'body');
+/** `shares` has a route of its own, which writes one user at a time. */
+const WRITABLE_FIELDS = [...CONTENT, 'shares'];
 
-const FIVE_MINUTES = 5 * 60_000;
-const DELETING_NEEDS_A_SECOND_FACTOR =
-  'Deleting a confidential or secret document requires a second factor from the last 5 minutes.';
-/** What counts as a second factor, in the words of RFC 8176: several factors, a one-time code, a key in hardware. */
-const SECOND_FACTORS = [SECOND_FACTOR, 'otp', 'hwk'];
-
-const isBound = ({ proofs }: Principal) => proofs.some((proof) => proof.bound);
-const hasFreshSecondFactor = ({ proofs }: Principal) =>
-  proofs.some(
-    ({ amr, at }) =>
-      amr.some((method) => SECOND_FACTORS.includes(method)) && Date.now() - at.getTime() < FIVE_MINUTES,
-  );
-const sharedWith = ({ id }: Principal, ...levels: DocumentShare['level'][]) => ({
-  shares: { $elemMatch: { userId: id, level: { $in: levels } } },
-});
+const SECOND_FACTOR_MAX_AGE_S = 5 * 60;
+/** The methods that are or include a second factor (RFC 8176): multiple factors, a one-time code, a hardware key. */
+const SECOND_FACTOR_AMR = [SECOND_FACTOR, 'otp', 'hwk'];
 
 function everyone(me: Principal, { can, cannot }: Rules): void {
-  const ours = { tenantId: me.tenantId };
-  can('read', Document, FOR_READERS, {
-    ...ours,
+  const inMyTenant = { tenantId: me.tenantId };
+
+  can('read', Document, READER_FIELDS, {
+    ...inMyTenant,
     status: 'published',
     classification: { $in: ['public', 'internal'] },
   });
-  can('read', Document, FOR_READERS, { ...ours, ...sharedWith(me, 'read', 'update') });
-  can(['update', 'set'], Document, ['title', 'body'], { ...ours, ...sharedWith(me, 'update') });
+  can('read', Document, READER_FIELDS, { ...inMyTenant, ...sharedWith(me, 'read', 'update') });
+  can(['update', 'set'], Document, ['title', 'body'], { ...inMyTenant, ...sharedWith(me, 'update') });
 
-  if (!isBound(me))
+  if (!hasSenderConstrainedProof(me))
     cannot(['create', 'read', 'update', 'set', 'delete'], Document, { classification: 'secret' }).because(
       'A secret document requires a sender-constrained credential: mTLS, DPoP or a signature.',
     );
-  if (!hasFreshSecondFactor(me))
+  if (!hasRecentSecondFactor(me))
     cannot('delete', Document, { classification: { $in: ['confidential', 'secret'] } }).because(
-      DELETING_NEEDS_A_SECOND_FACTOR,
+      'Deleting a confidential or secret document requires a second factor from the last 5 minutes.',
+      { acr: SECOND_FACTOR, maxAge: SECOND_FACTOR_MAX_AGE_S },
     );
   if (!me.roles.includes('admin'))
     cannot('set', Document, ['classification'], {
@@ -51,7 +40,7 @@ function everyone(me: Principal, { can, cannot }: Rules): void {
     }).because('Only an admin may classify a document above internal.');
 }
 
-/** All rules of the application. What no sentence here allows is forbidden. */
+/** All rules of the application. An action that no rule grants is denied. */
 export const policy: Policy = {
   everyone,
 
@@ -61,41 +50,56 @@ export const policy: Policy = {
     editor: (me, { can }) => {
       const mine = { tenantId: me.tenantId, ownerId: me.id };
       const myDrafts = { ...mine, status: 'draft' as const };
-      can('create', Document, WRITABLE, myDrafts);
-      can('read', Document, EVERY_FIELD, mine);
-      can('update', Document, WRITABLE, myDrafts);
-      can('set', Document, WRITABLE, { ...mine, status: { $in: ['draft', 'published'] } });
+      can('create', Document, WRITABLE_FIELDS, myDrafts);
+      can('read', Document, ALL_FIELDS, mine);
+      can('update', Document, WRITABLE_FIELDS, myDrafts);
+      can('set', Document, WRITABLE_FIELDS, { ...mine, status: { $in: ['draft', 'published'] } });
       can('delete', Document, myDrafts);
     },
 
     auditor: (me, { can, cannot }) => {
-      can('read', Document, FOR_AUDITORS, { tenantId: me.tenantId });
+      const inMyTenant = { tenantId: me.tenantId };
+      can('read', Document, AUDITOR_FIELDS, inMyTenant);
       cannot('read', Document, ['body']).because('An auditor may not read the body of a document.');
-      can('read', AuditEvent, { tenantId: me.tenantId });
+      can('read', AuditEvent, inMyTenant);
     },
 
     admin: (me, { can }) => {
-      const ours = { tenantId: me.tenantId };
-      can('create', Document, WRITABLE, { ...ours, ownerId: me.id });
-      can('read', Document, EVERY_FIELD, ours);
-      can(['update', 'set'], Document, WRITABLE, ours);
-      can('delete', Document, ours);
-      can('read', AuditEvent, ours);
+      const inMyTenant = { tenantId: me.tenantId };
+      can('create', Document, WRITABLE_FIELDS, { ...inMyTenant, ownerId: me.id });
+      can('read', Document, ALL_FIELDS, inMyTenant);
+      can(['update', 'set'], Document, WRITABLE_FIELDS, inMyTenant);
+      can('delete', Document, inMyTenant);
+      can('read', AuditEvent, inMyTenant);
     },
   },
 
   scopes: {
-    'documents:read': [[Document, ['read']]],
-    'documents:write': [[Document, ['create', 'update', 'set']]],
-    'documents:delete': [[Document, ['delete']]],
-    'audit:read': [[AuditEvent, ['read']]],
+    'documents:read': [{ subject: Document, actions: ['read'] }],
+    'documents:write': [{ subject: Document, actions: ['create', 'update', 'set'] }],
+    'documents:delete': [{ subject: Document, actions: ['delete'] }],
+    'audit:read': [{ subject: AuditEvent, actions: ['read'] }],
   },
 
-  details: {
-    document: [Document, { read: ['read'], update: ['update', 'set'], delete: ['delete'] }],
-  },
-
-  stepUps: {
-    [DELETING_NEEDS_A_SECOND_FACTOR]: { acr: SECOND_FACTOR, maxAge: FIVE_MINUTES / 1000 },
+  authorizationDetails: {
+    document: {
+      subject: Document,
+      actions: { read: ['read'], update: ['update', 'set'], delete: ['delete'] },
+    },
   },
 };
+
+function hasSenderConstrainedProof({ proofs }: Principal): boolean {
+  return proofs.some((proof) => proof.bound);
+}
+
+function hasRecentSecondFactor({ proofs }: Principal): boolean {
+  const earliest = Date.now() - SECOND_FACTOR_MAX_AGE_S * 1000;
+  return proofs.some(
+    ({ amr, at }) => amr.some((method) => SECOND_FACTOR_AMR.includes(method)) && at.getTime() > earliest,
+  );
+}
+
+function sharedWith({ id }: Principal, ...levels: DocumentShare['level'][]) {
+  return { shares: { $elemMatch: { userId: id, level: { $in: levels } } } };
+}

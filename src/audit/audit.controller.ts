@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { Ability, Can } from '../authorization/can.guard.js';
 import { accessibleBy } from '../authorization/sql/accessible-by.js';
 import { readCursor, writeCursor } from '../authorization/sql/cursor.js';
-import type { AppAbility } from '../authorization/rules.js';
+import type { AppAbility } from '../authorization/app-ability.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
 import { Caller } from '../authentication/plan.js';

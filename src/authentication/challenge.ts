@@ -113,7 +113,7 @@ export class InsufficientScope extends ForbiddenException {
   constructor(challenges: readonly Challenge[]) {
     super({
       code: 'insufficient_scope',
-      detail: 'The access token lacks a required scope. See the WWW-Authenticate header.',
+      detail: "The credential's scopes do not allow this.",
     });
     this.headers = headersOf(challenges);
   }

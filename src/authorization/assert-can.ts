@@ -1,15 +1,18 @@
 import { ForbiddenException, UnprocessableEntityException } from '@nestjs/common';
 import { InsufficientCredential } from '../authentication/challenge.js';
-import { remedyFor } from './remedy.js';
-import type { Action, AppAbility, Subject } from './rules.js';
+import type { Action, AppAbility, Subject } from './app-ability.js';
 
-/** @throws ForbiddenException with the rule's own reason, where it gives one; {@link InsufficientCredential} where there is a remedy */
+/**
+ * @throws ForbiddenException `forbidden`, with the reason of the prohibition if one applies
+ * @throws InsufficientCredential if another credential of the same account would be enough
+ */
 export function assertCan(ability: AppAbility, action: Action, subject: Subject): void {
-  if (!ability.can(action, subject)) throw forbidden(ability, action, subject);
+  if (!ability.can(action, subject)) throw denied(ability, action, subject);
 }
 
 /**
- * Asks about each field that is written: to CASL, "may update" means that one field at least may be updated.
+ * Checks each written field. `ability.can('update', row)` is not enough: CASL answers true if one field may be updated.
+ * @param changes the fields to write, with any values
  * @throws UnprocessableEntityException `field_not_permitted`, naming each field that may not be written
  */
 export function assertFieldsWritable(
@@ -18,36 +21,33 @@ export function assertFieldsWritable(
   subject: object,
   changes: object,
 ): void {
-  const refused = Object.keys(changes).filter((field) => !ability.can(action, subject, field));
-  if (refused.length)
-    throw new UnprocessableEntityException({
-      code: 'field_not_permitted',
-      detail: 'You are not allowed to write these fields.',
-      errors: refused.map((field) => ({
-        field,
-        message: ability.relevantRuleFor(action, subject, field)?.reason ?? 'may not be written',
-      })),
-    });
+  const rejected = Object.keys(changes).filter((field) => !ability.can(action, subject, field));
+  if (!rejected.length) return;
+  throw new UnprocessableEntityException({
+    code: 'field_not_permitted',
+    detail: 'You are not allowed to write these fields.',
+    errors: rejected.map((field) => ({
+      field,
+      message: ability.relevantRuleFor(action, subject, field)?.reason ?? 'may not be written',
+    })),
+  });
 }
 
 /**
- * Asks whether the subject may become what it would be after the changes.
- * @throws ForbiddenException with the rule's reason
+ * Checks the new values: each changed field against the rules of the action `set`.
+ * @param after the row with its new values
+ * @throws ForbiddenException, InsufficientCredential as {@link assertCan} does
  */
 export function assertNewValues(ability: AppAbility, after: object, changes: object): void {
   for (const field of Object.keys(changes))
-    if (!ability.can('set', after, field)) throw forbidden(ability, 'set', after, field);
+    if (!ability.can('set', after, field)) throw denied(ability, 'set', after, field);
 }
 
-function forbidden(
-  ability: AppAbility,
-  action: Action,
-  subject: Subject,
-  field?: string,
-): ForbiddenException {
+function denied(ability: AppAbility, action: Action, subject: Subject, field?: string): ForbiddenException {
+  const requirement = ability.requirementFor(action, subject, field);
+  if (requirement && 'scopes' in requirement)
+    return new InsufficientCredential("The credential's scopes do not allow this.", requirement);
   const detail = ability.relevantRuleFor(action, subject, field)?.reason ?? 'You are not allowed to do this.';
-  const need = remedyFor(ability, action, subject, field);
-  return need
-    ? new InsufficientCredential(detail, need)
-    : new ForbiddenException({ code: 'forbidden', detail });
+  if (requirement) return new InsufficientCredential(detail, requirement);
+  return new ForbiddenException({ code: 'forbidden', detail });
 }

@@ -8,48 +8,57 @@ import {
   type Type,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { AUTHENTICATE, PUBLIC, SELF_SERVICE } from '../authentication/plan.js';
 import { callerOf } from '../authentication/caller.js';
-import { rawRequest } from '../authentication/request.js';
+import { AUTHENTICATE, PUBLIC, SELF_SERVICE } from '../authentication/plan.js';
 import { AbilityFactory } from './ability.factory.js';
-import type { Action, AppAbility } from './rules.js';
+import type { Action, AppAbility } from './app-ability.js';
 import { assertCan } from './assert-can.js';
 
-export const CAN = 'access:can';
+export const CAN = 'authorization:can';
+
+interface Permission {
+  readonly action: Action;
+  readonly subject: Type<object>;
+}
 
 /**
- * The route needs this action on this kind of subject. It is the coarse half: a rule with conditions passes here,
- * and the handler asks again about the row (see `assertCan`).
+ * The route requires this action on this entity. CASL passes a rule with conditions here, because there is no row yet:
+ * the handler checks the row with `assertCan` or `accessibleBy`.
  */
-export const Can = (action: Action, subject: Type<object>) => SetMetadata(CAN, { action, subject });
+export const Can = (action: Action, subject: Type<object>) =>
+  SetMetadata(CAN, { action, subject } satisfies Permission);
 
-const abilities = new WeakMap<object, AppAbility>();
+/** The request of the HTTP adapter. The guard stores the ability beside Passport's `request.user`. */
+interface AuthorizedRequest {
+  ability?: AppAbility;
+}
 
 /** The caller's {@link AppAbility}, as a handler's parameter. */
 export const Ability = createParamDecorator((_: unknown, context: ExecutionContext): AppAbility => {
-  const ability = abilities.get(rawRequest(context.switchToHttp().getRequest()));
+  const { ability } = context.switchToHttp().getRequest<AuthorizedRequest>();
   if (!ability) throw new Error('@Ability() needs @Can() on the route.');
   return ability;
 });
 
-/** The second global guard. A route that is neither open, nor self-service, nor asks for an ability is closed. */
+/** The second global guard. It rejects a route that has neither `@Can()`, nor `@Public()`, nor `@SelfService()`. */
 @Injectable()
 export class CanGuard implements CanActivate {
   constructor(
     private readonly reflector: Reflector,
-    private readonly factory: AbilityFactory,
+    private readonly abilities: AbilityFactory,
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const find = <T>(key: string): T | undefined =>
+    const metadata = <T>(key: string): T | undefined =>
       this.reflector.getAllAndOverride(key, [context.getHandler(), context.getClass()]);
-    const asked = find<{ action: Action; subject: Type<object> }>(CAN);
-    if (!asked && (find(AUTHENTICATE) === PUBLIC || find(SELF_SERVICE))) return true;
-    if (!asked)
+    const required = metadata<Permission>(CAN);
+    if (!required && metadata(AUTHENTICATE) === PUBLIC) return true;
+    if (!required && metadata(SELF_SERVICE)) return true;
+    if (!required)
       throw new ForbiddenException({ code: 'forbidden', detail: 'This route has no authorization rule.' });
-    const ability = this.factory.for(callerOf(context));
-    assertCan(ability, asked.action, asked.subject);
-    abilities.set(rawRequest(context.switchToHttp().getRequest()), ability);
+    const ability = this.abilities.for(callerOf(context));
+    assertCan(ability, required.action, required.subject);
+    context.switchToHttp().getRequest<AuthorizedRequest>().ability = ability;
     return true;
   }
 }

@@ -1,47 +1,67 @@
 import type { Principal } from '../authentication/principal.js';
-import type { Action, Policy, RawRule } from './rules.js';
+import type { Action, PolicyRule } from './app-ability.js';
+import type { Policy } from './policy-types.js';
 
-/** What scopes leave of a rule that grants; all of it where there is no ceiling. */
-export function limitRuleToScopes(rule: RawRule, scopes: Principal['scopes'], policy: Policy): RawRule[] {
+/**
+ * Limits a grant to the actions that the scopes permit.
+ * @param scopes undefined if the credential has no limit
+ * @returns a rule per entity, without the entities of which no action is left
+ */
+export function limitRuleToScopes(
+  rule: PolicyRule,
+  scopes: Principal['scopes'],
+  policy: Policy,
+): PolicyRule[] {
   if (!scopes) return [rule];
   return [rule.subject].flat().flatMap((subject) => {
-    const opens = (each: Action) =>
-      scopesAllowing(policy, subject, each).some((scope) => scopes.includes(scope));
-    const action = [rule.action].flat().filter(opens);
+    const isPermitted = (each: Action) =>
+      scopesAllowing(policy, each, subject).some((scope) => scopes.includes(scope));
+    const action = [rule.action].flat().filter(isPermitted);
     return action.length ? [{ ...rule, subject, action }] : [];
   });
 }
 
-/** The scopes that open an action; any of them is enough. */
-export const scopesAllowing = ({ scopes }: Policy, subject: unknown, action: Action): string[] =>
+/** The scopes that permit an action on an entity; any one of them is enough. */
+export const scopesAllowing = ({ scopes }: Policy, action: Action, entity: unknown): string[] =>
   Object.entries(scopes)
-    .filter(([, opened]) => opened.some(([type, actions]) => type === subject && actions.includes(action)))
+    .filter(([, permissions]) =>
+      permissions.some(({ subject, actions }) => subject === entity && actions.includes(action)),
+    )
     .map(([scope]) => scope);
 
-/** What authorization details leave of a rule that grants: the single rows that they name, each with its own actions. */
+/**
+ * Limits a grant to the rows that authorization details identify (RFC 9396 section 2), each row to its own actions.
+ * Entities that no type of detail is about keep their grants.
+ * @param details undefined if the credential has no limit
+ */
 export function limitRuleToDetails(
-  rule: RawRule,
+  rule: PolicyRule,
   details: Principal['authorizationDetails'],
-  policy: Policy,
-): RawRule[] {
+  { authorizationDetails: types }: Policy,
+): PolicyRule[] {
   if (!details) return [rule];
-  const about = Object.values(policy.details);
   return [rule.subject].flat().flatMap((subject) => {
-    if (!about.some(([type]) => type === subject)) return [{ ...rule, subject }];
+    if (!Object.values(types).some((type) => type.subject === subject)) return [{ ...rule, subject }];
     return [rule.action].flat().flatMap((action) => {
       const ids = details
-        .filter(({ type, actions }) => {
-          const [named, opens] = policy.details[type];
-          return named === subject && actions.some((each) => opens[each].includes(action));
+        .filter((detail) => {
+          const type = types[detail.type];
+          return (
+            type.subject === subject && detail.actions.some((each) => type.actions[each].includes(action))
+          );
         })
         .map(({ identifier }) => identifier);
-      return ids.length ? [{ ...rule, subject, action, conditions: among(ids, rule.conditions) }] : [];
+      return ids.length ? [{ ...rule, subject, action, conditions: limitToIds(rule.conditions, ids) }] : [];
     });
   });
 }
 
-/** The conditions, of these rows only. */
-function among(ids: readonly string[], conditions: RawRule['conditions'] = {}): RawRule['conditions'] {
-  if ('id' in conditions) throw new Error('A rule about single rows cannot be cut to others by their ids.');
+/** @throws Error if the rule already has a condition on the id, because one field has only one condition here */
+function limitToIds(
+  conditions: PolicyRule['conditions'] = {},
+  ids: readonly string[],
+): PolicyRule['conditions'] {
+  if ('id' in conditions)
+    throw new Error('A rule with a condition on the id cannot be limited to authorization details.');
   return { ...conditions, id: { $in: ids } };
 }

@@ -1,5 +1,5 @@
 import { permittedFieldsOf } from '@casl/ability/extra';
-import type { AppAbility } from '../authorization/rules.js';
+import type { AppAbility } from '../authorization/app-ability.js';
 import type { Document } from './document.entity.js';
 
 /** A document as this caller may see it: the fields that the rules let it read of this very row, and no others. */

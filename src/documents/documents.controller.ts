@@ -15,7 +15,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import { Ability, Can } from '../authorization/can.guard.js';
-import type { AppAbility } from '../authorization/rules.js';
+import type { AppAbility } from '../authorization/app-ability.js';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import { CLASSIFICATIONS, Document, LEVELS, STATUSES } from './document.entity.js';

@@ -10,7 +10,7 @@ import { accessibleBy, onlyAccessible } from '../authorization/sql/accessible-by
 import { accessiblePage } from '../authorization/sql/keyset-pages.js';
 import { assertCan, assertFieldsWritable, assertNewValues } from '../authorization/assert-can.js';
 import { readCursor, writeCursor } from '../authorization/sql/cursor.js';
-import type { Action, AppAbility } from '../authorization/rules.js';
+import type { Action, AppAbility } from '../authorization/app-ability.js';
 import type { Principal } from '../authentication/principal.js';
 import { AuditPort, type AuditEventName, type AuditEntry } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';

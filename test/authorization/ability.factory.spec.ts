@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { AbilityFactory } from '../../src/authorization/ability.factory.js';
 import { assertCan, assertFieldsWritable } from '../../src/authorization/assert-can.js';
-import type { Action, AppAbility, Policy, Rules, Subject } from '../../src/authorization/rules.js';
+import type { Action, AppAbility, Subject } from '../../src/authorization/app-ability.js';
+import type { Policy, Rules } from '../../src/authorization/policy-types.js';
 import { InsufficientCredential } from '../../src/authentication/challenge.js';
 import type { AuthorizationDetail, Principal } from '../../src/authentication/principal.js';
 import { SCOPES } from '../../src/permissions.js';
@@ -17,9 +18,12 @@ class Note {
 }
 
 const policy: Policy = {
-  // The prohibition stands first, before any role has granted anything.
+  // The prohibition comes before the grants of the roles.
   everyone: (_, { cannot }) => {
-    cannot(['update', 'delete'], Note, { sealed: true }).because('A sealed note stays as it is.');
+    cannot(['update', 'delete'], Note, { sealed: true }).because('A sealed note cannot be changed.', {
+      acr: 'mfa',
+      maxAge: 300,
+    });
   },
   roles: {
     admin: (_, { can }) => void can(['read', 'update', 'delete'], Note),
@@ -31,17 +35,18 @@ const policy: Policy = {
     auditor: () => {},
   },
   scopes: {
-    'documents:read': [[Note, ['read']]],
-    'documents:write': [[Note, ['read', 'update']]],
-    'documents:delete': [[Note, ['delete']]],
+    'documents:read': [{ subject: Note, actions: ['read'] }],
+    'documents:write': [{ subject: Note, actions: ['read', 'update'] }],
+    'documents:delete': [{ subject: Note, actions: ['delete'] }],
     'audit:read': [],
   },
-  details: { document: [Note, { read: ['read'], update: ['update'], delete: ['delete'] }] },
-  stepUps: { 'A sealed note stays as it is.': { acr: 'mfa', maxAge: 300 } },
+  authorizationDetails: {
+    document: { subject: Note, actions: { read: ['read'], update: ['update'], delete: ['delete'] } },
+  },
 };
 
-/** Trusts that there is an id. */
-const careless = (me: Principal, { can }: Rules) => void can('read', Note, { ownerId: me.id });
+/** Assumes that the principal has an id. */
+const rulesWithoutIdCheck = (me: Principal, { can }: Rules) => void can('read', Note, { ownerId: me.id });
 
 const bob = (roles: Principal['roles'], scopes?: readonly string[]): Principal => ({
   id: 'bob',
@@ -61,35 +66,37 @@ describe('AbilityFactory', () => {
     expect(abilityOf(['viewer']).can('update', Note)).toBe(false);
   });
 
-  it('adds up the roles', () => {
+  it('grants the union of all roles', () => {
     const ability = abilityOf(['viewer', 'editor']);
     expect(ability.can('read', new Note('alice'))).toBe(true);
     expect(ability.can('update', new Note('bob'), 'title')).toBe(true);
   });
 
-  it('lets a prohibition win, although the grant comes after it', () => {
+  it('lets a prohibition win over a later grant', () => {
     const ability = abilityOf(['admin']);
     expect(ability.can('delete', new Note('bob'))).toBe(true);
     expect(ability.can('delete', new Note('bob', true))).toBe(false);
   });
 
-  it('says why', () => {
+  it('rejects with the reason of the prohibition', () => {
     expect(() => assertCan(abilityOf(['admin']), 'delete', new Note('bob', true))).toThrow(
-      expect.objectContaining({ response: { code: 'forbidden', detail: 'A sealed note stays as it is.' } }),
+      expect.objectContaining({
+        response: { code: 'forbidden', detail: 'A sealed note cannot be changed.' },
+      }),
     );
     expect(() => assertCan(abilityOf(['viewer']), 'delete', new Note('bob'))).toThrow(
       expect.objectContaining({ response: { code: 'forbidden', detail: 'You are not allowed to do this.' } }),
     );
   });
 
-  it('does not start an ability whose rule has lost its value', () => {
-    const broken = new AbilityFactory({ ...policy, roles: { ...policy.roles, editor: careless } });
+  it('rejects a policy with an undefined condition', () => {
+    const broken = new AbilityFactory({ ...policy, roles: { ...policy.roles, editor: rulesWithoutIdCheck } });
     const { id: _, ...nobody } = bob(['editor']);
-    // CASL would let nobody read every note that has no owner.
+    // CASL would grant every note without an owner.
     expect(() => broken.for(nobody as Principal)).toThrow('"ownerId" is undefined');
   });
 
-  it('keeps no principal in mind: each ability is its own', () => {
+  it('makes an independent ability for each principal', () => {
     const [first, second] = [abilityOf(['editor']), factory.for({ ...bob(['editor']), id: 'carol' })];
     expect([first.can('read', new Note('bob')), first.can('read', new Note('carol'))]).toEqual([true, false]);
     expect([second.can('read', new Note('bob')), second.can('read', new Note('carol'))]).toEqual([
@@ -99,28 +106,28 @@ describe('AbilityFactory', () => {
   });
 });
 
-describe('scopes are a ceiling', () => {
-  it('a role keeps only what the scopes name', () => {
+describe('scopes', () => {
+  it('limit a role to the actions they permit', () => {
     const ability = abilityOf(['admin'], ['documents:read']);
     expect(ability.can('read', new Note('alice'))).toBe(true);
     expect(ability.can('update', new Note('alice'))).toBe(false);
     expect(ability.can('delete', new Note('alice'))).toBe(false);
   });
 
-  it('a scope that is wider than the role gives nothing more', () => {
+  it('grant nothing beyond the role', () => {
     const ability = abilityOf(['viewer'], [...SCOPES]);
     expect(ability.can('read', new Note('alice'))).toBe(true);
     expect(ability.can('update', new Note('alice'))).toBe(false);
   });
 
-  it('keeps the conditions and the fields of what it cuts', () => {
+  it('keep the conditions and fields of the limited rules', () => {
     const ability = abilityOf(['editor'], ['documents:write']);
     expect(ability.can('update', new Note('bob'), 'title')).toBe(true);
     expect(ability.can('update', new Note('bob'), 'body')).toBe(false);
     expect(ability.can('update', new Note('alice'), 'title')).toBe(false);
   });
 
-  it('a scope opens its own subject and no other', () => {
+  it('permit their own subject only', () => {
     class Other {}
     const viewer = (_: Principal, { can }: Rules) => void can('read', [Note, Other]);
     const ability = new AbilityFactory({ ...policy, roles: { ...policy.roles, viewer } }).for(
@@ -129,18 +136,18 @@ describe('scopes are a ceiling', () => {
     expect([ability.can('read', Note), ability.can('read', Other)]).toEqual([true, false]);
   });
 
-  it('a prohibition holds under every scope', () => {
+  it('do not lift a prohibition', () => {
     expect(abilityOf(['admin'], ['documents:delete']).can('delete', new Note('bob', true))).toBe(false);
   });
 
-  it('no scopes at all is no ceiling; an empty list or an unknown scope is nothing', () => {
+  it('are no limit if absent, and grant nothing if empty or unknown', () => {
     expect(abilityOf(['admin']).can('delete', Note)).toBe(true);
     expect(abilityOf(['admin'], []).can('read', Note)).toBe(false);
     expect(abilityOf(['admin'], ['documents:*', 'toString']).can('read', Note)).toBe(false);
   });
 });
 
-describe('authorization details are a ceiling, on single rows', () => {
+describe('authorization details', () => {
   const note = (id: string, ownerId = 'bob') => new Note(ownerId, false, '', '', id);
   const detailed = (details: readonly AuthorizationDetail[], scopes?: readonly string[]) =>
     factory.for({ ...bob(['editor'], scopes), authorizationDetails: details });
@@ -150,7 +157,7 @@ describe('authorization details are a ceiling, on single rows', () => {
     actions,
   });
 
-  it('a role keeps only the rows that they name, each with its own actions', () => {
+  it('limit a role to the rows they identify, each with its own actions', () => {
     const ability = detailed([detail('a', 'read'), detail('b', 'read', 'update')]);
     expect(ability.can('read', note('a'))).toBe(true);
     expect(ability.can('update', note('a'), 'title')).toBe(false);
@@ -158,19 +165,19 @@ describe('authorization details are a ceiling, on single rows', () => {
     expect(ability.can('read', note('c'))).toBe(false);
   });
 
-  it('they give nothing that the role has not', () => {
+  it('grant nothing beyond the role', () => {
     const ability = detailed([detail('a', 'read', 'update', 'delete')]);
     expect(ability.can('read', note('a', 'alice'))).toBe(false);
     expect(ability.can('update', note('a'), 'body')).toBe(false);
     expect(ability.can('delete', note('a'))).toBe(false);
   });
 
-  it('the scopes hold as well', () => {
+  it('apply together with the scopes', () => {
     const ability = detailed([detail('a', 'read', 'update')], ['documents:delete']);
     expect(ability.can('read', note('a'))).toBe(false);
   });
 
-  it('an empty list is nothing, and what they are not about is left to the scopes', () => {
+  it('grant nothing of their subject if empty, and do not limit other subjects', () => {
     class Other {}
     const viewer = (_: Principal, { can }: Rules) => void can('read', [Note, Other]);
     const ability = new AbilityFactory({ ...policy, roles: { ...policy.roles, viewer } }).for({
@@ -181,63 +188,82 @@ describe('authorization details are a ceiling, on single rows', () => {
   });
 });
 
-describe('what would be enough', () => {
-  const needOf = (ability: AppAbility, action: Action, subject: Subject) => {
+describe('the requirement of a denied action', () => {
+  const requirementOf = (ability: AppAbility, action: Action, subject: Subject) => {
     try {
       assertCan(ability, action, subject);
-      return 'nothing';
+      return 'permitted';
     } catch (error) {
       return error instanceof InsufficientCredential ? error.need : undefined;
     }
   };
 
-  it('scopes, where the roles would do and the scopes do not', () => {
-    expect(needOf(abilityOf(['admin'], ['documents:read']), 'delete', new Note('bob'))).toEqual({
+  it('names the scopes if the role permits it and the scopes do not', () => {
+    expect(requirementOf(abilityOf(['admin'], ['documents:read']), 'delete', new Note('bob'))).toEqual({
       scopes: ['documents:delete'],
     });
-    expect(needOf(abilityOf(['admin'], []), 'read', Note)).toEqual({
+    expect(requirementOf(abilityOf(['admin'], []), 'read', Note)).toEqual({
       scopes: ['documents:read', 'documents:write'],
     });
   });
 
-  it('another sign-in, where the rule is one that yields to it', () => {
-    const need = { acr: 'mfa', maxAge: 300 };
-    expect(needOf(abilityOf(['admin']), 'delete', new Note('bob', true))).toEqual(need);
-    expect(needOf(abilityOf(['admin'], ['documents:delete']), 'delete', new Note('bob', true))).toEqual(need);
+  it('names the step-up that lifts the prohibition', () => {
+    const stepUp = { acr: 'mfa', maxAge: 300 };
+    expect(requirementOf(abilityOf(['admin']), 'delete', new Note('bob', true))).toEqual(stepUp);
+    expect(
+      requirementOf(abilityOf(['admin'], ['documents:delete']), 'delete', new Note('bob', true)),
+    ).toEqual(stepUp);
   });
 
-  it('the scopes first, where both are missing', () => {
-    expect(needOf(abilityOf(['admin'], ['documents:read']), 'delete', new Note('bob', true))).toEqual({
+  it('names the scopes first if the step-up is missing as well', () => {
+    expect(requirementOf(abilityOf(['admin'], ['documents:read']), 'delete', new Note('bob', true))).toEqual({
       scopes: ['documents:delete'],
     });
   });
 
-  it('nothing, where the roles would not do either, whatever else is missing', () => {
-    expect(needOf(abilityOf(['viewer'], ['documents:read']), 'delete', new Note('bob'))).toBeUndefined();
-    expect(needOf(abilityOf(['viewer']), 'delete', new Note('bob', true))).toBeUndefined();
-    expect(needOf(abilityOf(['admin']), 'delete', new Note('bob'))).toBe('nothing');
+  it('names the scopes as the reason of the 403', () => {
+    const denied =
+      (...who: Parameters<typeof bob>) =>
+      () =>
+        assertCan(abilityOf(...who), 'delete', new Note('bob'));
+    const detail = (text: string) =>
+      expect.objectContaining({ response: { code: 'forbidden', detail: text } });
+    expect(denied(['admin'], ['documents:read'])).toThrow(
+      detail("The credential's scopes do not allow this."),
+    );
+    expect(denied(['viewer'], ['documents:read'])).toThrow(detail('You are not allowed to do this.'));
   });
 
-  it('nothing, where a prohibition stays that yields to no sign-in', () => {
-    const strict = new AbilityFactory({ ...policy, stepUps: {} }).for(bob(['admin'], ['documents:delete']));
-    expect(needOf(strict, 'delete', new Note('bob', true))).toBeUndefined();
+  it('is absent if the role does not permit it', () => {
+    expect(
+      requirementOf(abilityOf(['viewer'], ['documents:read']), 'delete', new Note('bob')),
+    ).toBeUndefined();
+    expect(requirementOf(abilityOf(['viewer']), 'delete', new Note('bob', true))).toBeUndefined();
+    expect(requirementOf(abilityOf(['admin']), 'delete', new Note('bob'))).toBe('permitted');
+  });
+
+  it('is absent if no step-up lifts the prohibition', () => {
+    const everyone = (_: Principal, { cannot }: Rules) =>
+      cannot('delete', Note, { sealed: true }).because('A sealed note cannot be deleted.');
+    const ability = new AbilityFactory({ ...policy, everyone }).for(bob(['admin'], ['documents:delete']));
+    expect(requirementOf(ability, 'delete', new Note('bob', true))).toBeUndefined();
   });
 });
 
 describe('attacks', () => {
-  it('AUTHZ-04: a check of the type alone passes where the row would not, so handlers ask about the row', () => {
+  it('a check of the row rejects a row that a check of its type would pass', () => {
     const ability = abilityOf(['editor']);
     expect(ability.can('read', Note)).toBe(true);
     expect(() => assertCan(ability, 'read', new Note('alice'))).toThrow();
   });
 
-  it('AUTHZ-05: a check without a field passes where one field is allowed, so writes ask about each', () => {
+  it('a check of the written fields rejects a field that a check of the row would pass', () => {
     const ability = abilityOf(['editor']);
     expect(ability.can('update', new Note('bob'))).toBe(true);
     expect(() => assertFieldsWritable(ability, 'update', new Note('bob'), { body: '' })).toThrow();
   });
 
-  it('AUTHZ-07: the order of rules in the policy cannot undo a prohibition', () => {
+  it('no order of rules undoes a prohibition', () => {
     const grantFirst: Policy = {
       ...policy,
       everyone: (me, rules) => {
@@ -249,7 +275,7 @@ describe('attacks', () => {
       expect(new AbilityFactory(each).for(bob(['admin'])).can('update', new Note('bob', true))).toBe(false);
   });
 
-  it('AUTHZ-08: what a body says of its type is not believed', () => {
+  it('an object cannot claim another subject type', () => {
     const ability = abilityOf(['admin']);
     const body = JSON.parse('{"__caslSubjectType__":"Note","constructor":"Note","ownerId":"bob"}') as object;
     expect(ability.can('read', body)).toBe(false);
@@ -260,7 +286,7 @@ describe('attacks', () => {
     expect(ability.can('read', sealed)).toBe(true);
   });
 
-  it('AUTHZ-18: scope and role both hold', () => {
+  it('scope and role both limit', () => {
     expect(abilityOf(['viewer'], ['documents:delete']).can('delete', new Note('bob'))).toBe(false);
     expect(abilityOf(['admin'], ['documents:read']).can('delete', new Note('bob'))).toBe(false);
   });

@@ -3,9 +3,9 @@ import * as fc from 'fast-check';
 import type { DataSource } from 'typeorm';
 import { accessibleBy, onlyAccessible } from '../../src/authorization/sql/accessible-by.js';
 import { accessiblePage, type PageRequest } from '../../src/authorization/sql/keyset-pages.js';
-import type { AppAbility } from '../../src/authorization/rules.js';
+import type { AppAbility } from '../../src/authorization/app-ability.js';
 import { FIELDS, rows as sampleRows, ruleLists } from './arbitrary-rules.js';
-import { Link, Thing, abilityOf, butNot, insertThings, openThings, read } from './things.js';
+import { Link, Thing, abilityOf, cannotRead, insertThings, openThings, canRead } from './things.js';
 
 /** Batches of rows, and generated lists of rules for each: 2,400 cases a run. */
 const BATCHES = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -20,7 +20,7 @@ const cases = fc.record({
   limit: fc.integer({ min: 3, max: 9 }),
 });
 
-describe('SQL and memory give the same answer to every rule', () => {
+describe('SQL and memory permit the same rows', () => {
   let db: DataSource;
   let close: () => Promise<void>;
   beforeAll(async () => ({ db, close } = await openThings()));
@@ -46,13 +46,13 @@ describe('SQL and memory give the same answer to every rule', () => {
         const listed = can(field, sort, ...Object.keys(filter.where ?? {}))
           .filter((row) => open === undefined || row.open === open)
           .sort((a, b) => order(a[sort], b[sort]) || order(a.id, b.id));
-        const up = await walk(db, ability, {
+        const up = await readAllPages(db, ability, {
           ...pages,
           ...filter,
           sort: { property: sort, direction: 'ASC' },
         });
         expect(up).toEqual(ids(listed));
-        const down = await walk(db, ability, {
+        const down = await readAllPages(db, ability, {
           ...pages,
           ...filter,
           sort: { property: sort, direction: 'DESC' },
@@ -74,7 +74,7 @@ describe('SQL and memory give the same answer to every rule', () => {
   });
 });
 
-describe('what is limited to the accessible rows', () => {
+describe('a query limited to the accessible rows', () => {
   let db: DataSource;
   let close: () => Promise<void>;
   beforeAll(async () => {
@@ -82,31 +82,31 @@ describe('what is limited to the accessible rows', () => {
     await fill(db, sampleRows(1, ROWS));
   });
   afterAll(() => close());
-  const onlyA = abilityOf([read({ tenant: 'a' })]);
+  const onlyA = abilityOf([canRead({ tenant: 'a' })]);
   const things = () => db.createQueryBuilder(Thing, 'thing');
 
-  it('is nothing where no rule grants', async () => {
+  it('finds nothing if no rule grants', async () => {
     expect(await accessibleBy(things(), abilityOf([]), 'read').getCount()).toBe(0);
     expect(await accessibleBy(things(), onlyA, 'delete').getCount()).toBe(0);
   });
 
-  it('is counted as it is listed', async () => {
+  it('counts the rows that it lists', async () => {
     const [found, count] = await accessibleBy(things(), onlyA, 'read').take(1).getManyAndCount();
     expect(found).toHaveLength(1);
     expect(count).toBe(await things().where({ tenant: 'a' }).getCount());
   });
 
-  it('AUTHZ-10: cannot be widened by an OR, before or after', async () => {
+  it('cannot be widened by an OR, before or after', async () => {
     const before = things().where('thing.tenant = :b', { b: 'b' }).orWhere('1 = 1');
     expect(tenants(await accessibleBy(before, onlyA, 'read').getMany())).toEqual(['a']);
     const after = accessibleBy(things(), onlyA, 'read').where('thing.size > 0').orWhere('1 = 1');
     expect(tenants(await after.getMany())).toEqual(['a']);
   });
 
-  it('is the intersection where a query is limited twice', async () => {
+  it('limited twice finds the intersection', async () => {
     const twice = accessibleBy(
       accessibleBy(things(), onlyA, 'read'),
-      abilityOf([read({ open: true })]),
+      abilityOf([canRead({ open: true })]),
       'read',
     );
     const found = await twice.getMany();
@@ -114,8 +114,8 @@ describe('what is limited to the accessible rows', () => {
     expect(found.every(({ tenant, open }) => tenant === 'a' && open)).toBe(true);
   });
 
-  it('is joined with its relations like any query', async () => {
-    const shared = abilityOf([read({ links: { $elemMatch: { user: 'u' } } })]);
+  it('joins all related rows', async () => {
+    const shared = abilityOf([canRead({ links: { $elemMatch: { user: 'u' } } })]);
     const query = things().leftJoinAndSelect('thing.links', 'links');
     const found = await accessibleBy(query, shared, 'read').getMany();
     expect(found.length).toBeGreaterThan(0);
@@ -123,8 +123,8 @@ describe('what is limited to the accessible rows', () => {
     expect(found.some(({ links }) => links.some(({ user }) => user !== 'u'))).toBe(true);
   });
 
-  it('never holds a value in its text', () => {
-    const ability = abilityOf([read({ nick: "x' OR 1=1 --", size: 12_345, at: new Date(0), open: true })]);
+  it('has no value in its text', () => {
+    const ability = abilityOf([canRead({ nick: "x' OR 1=1 --", size: 12_345, at: new Date(0), open: true })]);
     const [sql, parameters] = accessibleBy(things(), ability, 'read').getQueryAndParameters();
     expect(sql).not.toMatch(/OR 1=1|12345|1970|true/);
     expect(parameters).toHaveLength(4);
@@ -134,27 +134,27 @@ describe('what is limited to the accessible rows', () => {
     ['a column that the entity lacks', { colour: 'red' }, /Thing has no column "colour"/],
     ['a relation as a column', { links: 'u' }, /Thing has no column "links"/],
     ['a column as a relation', { nick: { $elemMatch: {} } }, /no to-many relation "nick"/],
-    ['a text for a number, which SQLite would convert', { size: '1' }, /"size", which holds a number/],
-    ['a number for a text', { nick: 1 }, /"nick", which holds a string/],
-    ['a fraction for an integer, which PostgreSQL would refuse', { size: { $lt: 1.5 } }, /"size"/],
+    ['a string for a number, which SQLite would convert', { size: '1' }, /"size", which holds a number/],
+    ['a number for a string', { nick: 1 }, /"nick", which holds a string/],
+    ['a fraction for an integer, which PostgreSQL would reject', { size: { $lt: 1.5 } }, /"size"/],
     ['a number that the column cannot hold', { size: { $lt: 2 ** 31 } }, /"size"/],
-    ['a column of JSON', { tags: 'x' }, /Thing.tags is a column that no condition can look at/],
-  ])('is an error where a rule looks at %s', (_, conditions, message) => {
-    expect(() => accessibleBy(things(), abilityOf([read(conditions)]), 'read')).toThrow(message);
+    ['a column of JSON', { tags: 'x' }, /Conditions do not support the column Thing.tags/],
+  ])('rejects a rule with %s', (_, conditions, message) => {
+    expect(() => accessibleBy(things(), abilityOf([canRead(conditions)]), 'read')).toThrow(message);
   });
 
-  it('is deleted and no other row', async () => {
+  it('deletes the accessible rows and no other', async () => {
     await db.createQueryBuilder().delete().from(Link).execute();
     const before = await things().getCount();
     const mine = await things().where({ tenant: 'a', open: true }).getCount();
-    const ability = abilityOf([read({ tenant: 'a' }), butNot({ open: false })]);
+    const ability = abilityOf([canRead({ tenant: 'a' }), cannotRead({ open: false })]);
     const remove = db.createQueryBuilder().delete().from(Thing).where('1 = 1').orWhere({ tenant: 'b' });
     const { affected } = await onlyAccessible(remove, ability, 'read', Thing).execute();
     expect(affected).toBe(mine);
     expect(await things().getCount()).toBe(before - mine);
   });
 
-  it('is asked about the entity that the statement is about', () => {
+  it('rejects a statement about another entity', () => {
     const update = db.createQueryBuilder().update(Link).set({ level: 1 });
     expect(() => onlyAccessible(update as never, onlyA, 'read', Thing)).toThrow('is about Link, not Thing');
   });
@@ -166,8 +166,12 @@ async function fill(db: DataSource, rows: Thing[]): Promise<void> {
   await insertThings(db, rows);
 }
 
-/** All pages, one after the other, and a check that only the last one may be short. */
-async function walk(db: DataSource, ability: AppAbility, request: PageRequest<Thing>): Promise<string[]> {
+/** Reads all pages. Only the last one may be short. */
+async function readAllPages(
+  db: DataSource,
+  ability: AppAbility,
+  request: PageRequest<Thing>,
+): Promise<string[]> {
   const seen: string[] = [];
   let after: PageRequest<Thing>['after'];
   do {

@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { Link, Thing, type Rule } from './things.js';
 
-/** Few values each, so that rules and rows meet; with the ones that break careless SQL. */
+/** Few values each, so that rules match rows. Some of them break SQL that is not escaped. */
 const TENANTS = ['a', 'b', "o'c"];
 const NICKS = ['a', 'A', "x' OR 1=1 --", '', 'é', '1'];
 const SIZES = [-2, -1, 0, 1, 2, 3];
 const WEIGHTS = [-0.5, 0, 0.1, 1, 1e10];
-const MOMENTS = [
+const DATES = [
   '2024-01-01T00:00:00.000Z',
   '2024-01-01T00:00:00.001Z',
   '2023-12-31T23:59:59.999Z',
@@ -18,8 +18,8 @@ const tenant = fc.constantFrom(...TENANTS);
 const nick = fc.option(fc.constantFrom(...NICKS));
 const size = fc.constantFrom(...SIZES);
 const weight = fc.option(fc.constantFrom(...WEIGHTS));
-// A new Date each time: equal moments are then different objects.
-const at = fc.constantFrom(...MOMENTS).map((text) => new Date(text));
+// A new Date each time, so that equal dates are different objects.
+const at = fc.constantFrom(...DATES).map((text) => new Date(text));
 const until = fc.option(at);
 const level = fc.option(fc.constantFrom(0, 1, 2));
 
@@ -38,7 +38,7 @@ const row = fc.record({
 export const rows = (seed: number, count: number): Thing[] => {
   let links = 0;
   return fc.sample(row, { seed, numRuns: count }).map((values, index) => {
-    // The order of the ids is not the order in which the rows were made.
+    // The order of the ids is not the order of insertion.
     const id = `t${String((index * 7) % count).padStart(4, '0')}`;
     return Object.assign(new Thing(), {
       ...values,
@@ -50,7 +50,7 @@ export const rows = (seed: number, count: number): Thing[] => {
   });
 };
 
-/** A condition must be a plain object, and fast-check's records have no prototype. */
+/** A record with a prototype, because conditions must be plain objects. */
 const plain = <T>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(shape, { noNullPrototype: true });
 
@@ -92,7 +92,7 @@ const conditions = {
 };
 type Conditions = Partial<typeof conditions>;
 
-/** One or two conditions mostly: a rule of many matches next to nothing. None at all now and then: it matches everything. */
+/** Mostly one or two conditions, because a rule with many matches hardly any row. Sometimes none, which matches all. */
 const someConditions = fc
   .oneof(
     { weight: 12, arbitrary: fc.integer({ min: 1, max: 2 }) },
@@ -119,5 +119,5 @@ const rule: fc.Arbitrary<Rule> = fc
     ...(held && { conditions: held }),
   }));
 
-/** Grants and prohibitions in any order; the last one wins. */
+/** Grants and prohibitions in any order. The last matching rule wins. */
 export const ruleLists = fc.array(rule, { minLength: 1, maxLength: 7, size: 'max' });

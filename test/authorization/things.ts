@@ -1,13 +1,10 @@
-import { createMongoAbility, type RawRuleOf } from '@casl/ability';
-import type { Type } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { Column, DataSource, Entity, Index, JoinColumn, ManyToOne, OneToMany, PrimaryColumn } from 'typeorm';
-import type { AppAbility } from '../../src/authorization/rules.js';
-import { conditionsMatcher } from '../../src/authorization/sql/conditions.js';
+import { AppAbility, type PolicyRule as Rule } from '../../src/authorization/app-ability.js';
 import { DATE_COLUMN } from '../../src/database/columns.js';
 import { sqliteDriver } from '../../src/database/sqlite-driver.js';
 
-/** One column of every kind that rules can look at. */
+/** An entity with a column of every supported kind. */
 @Entity('things')
 @Index(['tenant', 'at', 'id'])
 @Index(['tenant', 'size', 'id'])
@@ -36,7 +33,7 @@ export class Thing {
   @Column({ type: DATE_COLUMN, nullable: true })
   until!: Date | null;
 
-  /** No rule looks at it: tests write it to see which rows an UPDATE reaches. */
+  /** Tests write it to see which rows an UPDATE changes. No rule has a condition on it. */
   @Column({ type: 'integer', default: 0 })
   mark!: number;
 
@@ -53,7 +50,7 @@ export class Link {
   @PrimaryColumn({ type: 'integer' })
   id!: number;
 
-  /** Its column's name differs from the property's, so that a mix-up of the two shows. */
+  /** The column's name differs from the property's, so that confusing the two fails a test. */
   @Column({ type: 'varchar', length: 36, name: 'thing_id' })
   thingId!: string;
 
@@ -68,24 +65,20 @@ export class Link {
   level!: number | null;
 }
 
-export type Rule = RawRuleOf<AppAbility>;
+export type { Rule };
 
-/** The rule that lets one read the things of which this holds; all of them, without conditions. */
-export const read = (conditions?: object): Rule => ({
+/** A grant to read the things that match the conditions; without conditions, all of them. */
+export const canRead = (conditions?: object): Rule => ({
   action: 'read',
   subject: Thing,
   ...(conditions && { conditions }),
 });
-export const butNot = (conditions?: object): Rule => ({ ...read(conditions), inverted: true });
+export const cannotRead = (conditions?: object): Rule => ({ ...canRead(conditions), inverted: true });
 
-/** An ability as the factory makes it, but with the rules in this very order. */
-export const abilityOf = (rules: Rule[]): AppAbility =>
-  createMongoAbility<AppAbility>(rules, {
-    conditionsMatcher,
-    detectSubjectType: (subject) => subject.constructor as Type<object>,
-  });
+/** An ability with the rules in this order. The factory would put the prohibitions last. */
+export const abilityOf = (rules: Rule[]): AppAbility => new AppAbility(rules);
 
-/** The tables of things, empty, in the database that `DATABASE_URL` names or in memory. */
+/** Creates the empty tables, in the database of `DATABASE_URL` or in memory. */
 export async function openThings(): Promise<{ db: DataSource; close: () => Promise<void> }> {
   const url = process.env['DATABASE_URL'];
   const entities = [Thing, Link];

@@ -5,7 +5,7 @@ import { createApp } from '../../src/app.js';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { AbilityFactory } from '../../src/authorization/ability.factory.js';
 import { accessiblePage } from '../../src/authorization/sql/keyset-pages.js';
-import type { AppAbility } from '../../src/authorization/rules.js';
+import type { AppAbility } from '../../src/authorization/app-ability.js';
 import { Public, SelfService } from '../../src/authentication/plan.js';
 import type { AuthMethod } from '../../src/authentication/method.js';
 import type { Principal } from '../../src/authentication/principal.js';

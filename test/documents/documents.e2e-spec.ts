@@ -455,6 +455,11 @@ describe('documents', () => {
         ).toEqual([403, 'forbidden']);
       }
       expect(refusal(await none.get('/documents'))).toEqual([403, 'forbidden']);
+      const details = async (...answers: Promise<Answer>[]) =>
+        (await Promise.all(answers)).map(({ body }) => body.detail);
+      expect(
+        await details(limited.post('/documents', { title: 'x' }), wide.post('/documents', { title: 'x' })),
+      ).toEqual(["The credential's scopes do not allow this.", 'You are not allowed to do this.']);
     });
 
     it('AUTHZ-18: a scope opens what it names and nothing beside it', async () => {

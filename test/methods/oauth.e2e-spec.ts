@@ -126,6 +126,7 @@ describe('the response to missing permissions', () => {
     const { token } = await issue('bob', { scope: 'documents:read' });
     const answer = await send(token, 'POST', '/documents', { title: 'a draft' });
     expect([answer.status, answer.body.code]).toEqual([403, 'insufficient_scope']);
+    expect(answer.body.detail).toBe("The credential's scopes do not allow this.");
     expect(answer.headers.get('www-authenticate')).toBe(
       challenge(', error="insufficient_scope", scope="documents:write"'),
     );

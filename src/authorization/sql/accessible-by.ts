@@ -6,15 +6,15 @@ import type {
   SelectQueryBuilder,
   UpdateQueryBuilder,
 } from 'typeorm';
-import type { Action, AppAbility } from '../rules.js';
-import { ConditionSql } from './condition-sql.js';
+import type { Action, AppAbility } from '../app-ability.js';
 import { conditionsFor, type Condition } from './condition-ast.js';
+import { ConditionSql } from './condition-sql.js';
 
 /**
- * Limits a query to the rows for which `ability.can(action, row, field)` is true. Whatever the query asks for, before
- * or after this call, is ANDed with it as a whole.
+ * Limits a SELECT to the rows for which `ability.can(action, row, field)` is true. The limit is ANDed with the query's
+ * whole WHERE, written before or after this call.
  *
- * @throws Error where a rule looks at something that the entity does not have
+ * @throws Error if a rule has a condition on a field that the entity lacks
  */
 export function accessibleBy<T extends ObjectLiteral>(
   query: SelectQueryBuilder<T>,
@@ -23,18 +23,15 @@ export function accessibleBy<T extends ObjectLiteral>(
   field?: string,
 ): SelectQueryBuilder<T> {
   const { name, metadata } = mainAlias(query);
-  const { driver } = query.dataSource;
-  addConditions(
-    query,
-    driver.escape(name),
-    conditionsFor(ability, action, metadata.target as Type<T>, field ? [field] : []),
-  );
+  const conditions = conditionsFor(ability, action, metadata.target as Type<T>, field ? [field] : []);
+  addConditions(query, query.dataSource.driver.escape(name), conditions);
   return query;
 }
 
 /**
- * The same for an UPDATE or a DELETE: it touches only rows for which the action is allowed on each of the fields, as
- * they are at that moment. Without fields the action must be allowed on any field at all.
+ * Limits an UPDATE or a DELETE to the rows for which the action is permitted on each of the fields, as the rows are
+ * when the statement runs.
+ * @param fields if empty, the action must be permitted on any one field
  */
 export function onlyAccessible<
   T extends ObjectLiteral,
@@ -48,25 +45,29 @@ export function onlyAccessible<
   return query;
 }
 
-/** Adds the formulas to a query in which the entity's table goes by this (escaped) name. */
+/**
+ * Adds conditions to a query.
+ * @param name the entity's table in the query: its escaped alias or name
+ * @param wrap changes the SQL of the conditions before it is added
+ */
 export function addConditions<T extends ObjectLiteral>(
   query: QueryBuilder<T>,
   name: string,
-  formulas: readonly Condition[],
-  written = (where: string) => where,
+  conditions: readonly Condition[],
+  wrap = (where: string) => where,
 ): void {
   const { expressionMap } = query;
   const sql = new ConditionSql(query.dataSource, query.getParameters());
-  const where = written(sql.where({ all: formulas }, { metadata: mainAlias(query).metadata, name }));
+  const where = wrap(sql.where({ all: conditions }, { metadata: mainAlias(query).metadata, name }));
   query.setParameters(sql.parameters);
-  // Not andWhere(): TypeORM joins its clauses without brackets, so that an orWhere() elsewhere would open the gate.
-  const already = expressionMap.extraAppendedAndWhereCondition;
-  expressionMap.extraAppendedAndWhereCondition = already ? `${already} AND ${where}` : where;
+  // Not andWhere(): TypeORM joins its clauses without brackets, so an orWhere() elsewhere would lift the limit.
+  const existing = expressionMap.extraAppendedAndWhereCondition;
+  expressionMap.extraAppendedAndWhereCondition = existing ? `${existing} AND ${where}` : where;
 }
 
 function mainAlias<T extends ObjectLiteral>({ expressionMap }: QueryBuilder<T>) {
   const alias = expressionMap.mainAlias;
   if (!alias?.hasMetadata || typeof alias.metadata.target === 'string')
-    throw new Error('Only a query about an entity’s class can be limited to what is accessible.');
+    throw new Error('Only a query of an entity class can be limited to accessible rows.');
   return alias;
 }

@@ -1,84 +1,97 @@
 import type { RuleOf } from '@casl/ability';
 import { rulesToCondition } from '@casl/ability/extra';
 import type { Type } from '@nestjs/common';
-import type { Action, AppAbility } from '../rules.js';
-import { conditionsMatcher, type Value } from './conditions.js';
+import type { Action, AppAbility } from '../app-ability.js';
+import { conditionsMatcher, type Value } from './conditions-matcher.js';
 
-type RuleNode = NonNullable<RuleOf<AppAbility>['ast']>;
+/**
+ * The AST between CASL's rules and SQL. In SQL, `NOT (a AND b)` is "unknown" if a column is NULL, and a row with an
+ * unknown condition is not found. So the AST has no NOT over several parts: only a single comparison is negated, and
+ * the SQL of that one handles NULL. `all: []` is true and `any: []` is false.
+ */
+export type Condition =
+  | { readonly all: readonly Condition[] }
+  | { readonly any: readonly Condition[] }
+  | Membership
+  | Comparison
+  | RelatedRow;
 
-/** The field's value is one of these, or none of these; null may be among them. */
+/** The field has one of these values, null included; `not`: none of them. */
 export interface Membership {
   readonly field: string;
   readonly not: boolean;
   readonly oneOf: readonly (Value | null)[];
 }
 
-/** The field's value stands so to this one; `not` holds for null as well. */
-export interface Order {
+/** The field compares so with the value, which null never does; `not`: the opposite, which null matches. */
+export interface Comparison {
   readonly field: string;
   readonly not: boolean;
-  readonly order: '<' | '<=' | '>' | '>=';
-  readonly than: number | Date;
+  readonly operator: '<' | '<=' | '>' | '>=';
+  readonly value: number | Date;
 }
 
-/** Some related row matches, or none does. */
-export interface Relation {
+/** At least one row of a to-many relation matches; `not`: none does. */
+export interface RelatedRow {
   readonly field: string;
   readonly not: boolean;
-  readonly some: Condition;
+  readonly matches: Condition;
 }
 
 /**
- * A condition without a NOT over anything but a single comparison, so that NULL has no way to turn a whole part
- * into "unknown". `all: []` is true, `any: []` is false.
+ * The conditions under which the ability permits an action on each of these fields. All of them must hold.
+ * @param fields if empty, the action must be permitted on any one field
  */
-export type Condition =
-  | { readonly all: readonly Condition[] }
-  | { readonly any: readonly Condition[] }
-  | Membership
-  | Order
-  | Relation;
-
-/** What must hold of a row for the action on each of these fields; without fields, for the action on any field. */
 export function conditionsFor(
   ability: AppAbility,
   action: Action,
-  subject: Type<object>,
+  entity: Type<object>,
   fields: readonly string[],
 ): Condition[] {
-  const asked = fields.length ? fields.map((field) => permission(ability, action, subject, field)) : [];
-  return distinct(asked.length ? asked : [permission(ability, action, subject)]);
+  if (!fields.length) return [conditionFor(ability, action, entity)];
+  return distinct(fields.map((field) => conditionFor(ability, action, entity, field)));
 }
 
-function permission(ability: AppAbility, action: Action, subject: Type<object>, field?: string): Condition {
-  const formula = rulesToCondition<AppAbility, Condition, Condition>(
-    ability.rulesFor(action, subject, field),
-    (rule) => formulaOf(rule.ast, rule.inverted),
+/** CASL combines the rules: every grant is an OR, and each prohibition is an AND on the grants before it. */
+function conditionFor(ability: AppAbility, action: Action, entity: Type<object>, field?: string): Condition {
+  const condition = rulesToCondition<AppAbility, Condition, Condition>(
+    ability.rulesFor(action, entity, field),
+    (rule) => conditionOf(rule.ast, rule.inverted),
     { and: (all) => ({ all }), or: (any) => ({ any }), empty: () => ({ all: [] }) },
   );
-  return formula ?? { any: [] };
+  return condition ?? { any: [] };
 }
 
-/** The formula of conditions that come from no rule, such as a list's filters. */
-export const filterCondition = (conditions: Readonly<Record<string, Value | null>>): Condition =>
-  formulaOf(conditionsMatcher({ ...conditions }).ast, false);
+/** The condition of a list's filter. */
+export const filterCondition = (filter: Readonly<Record<string, Value | null>>): Condition =>
+  conditionOf(conditionsMatcher({ ...filter }).ast, false);
 
-export const distinct = (formulas: readonly Condition[]): Condition[] => [
-  ...new Map(formulas.map((formula) => [JSON.stringify(formula), formula])).values(),
+/** Drops repeated conditions. */
+export const distinct = (conditions: readonly Condition[]): Condition[] => [
+  ...new Map(conditions.map((condition) => [JSON.stringify(condition), condition])).values(),
 ];
 
-const ORDERS = { lt: '<', lte: '<=', gt: '>', gte: '>=' } as const;
+const COMPARISONS = { lt: '<', lte: '<=', gt: '>', gte: '>=' } as const;
 
-function formulaOf(node: RuleNode | undefined, not: boolean): Condition {
-  if (!node) throw new Error('The ability was not made with this folder’s conditionsMatcher.');
+/** A node of CASL's own AST (`@ucast/core`). */
+type CaslNode = NonNullable<RuleOf<AppAbility>['ast']>;
+
+/** @param not moves a NOT down to the single comparisons: NOT (a AND b) becomes NOT a OR NOT b */
+function conditionOf(node: CaslNode | undefined, not: boolean): Condition {
+  if (!node) throw new Error('The ability was not built with the conditionsMatcher of this folder.');
   const { operator, value } = node;
   if (operator === 'and') {
-    const parts = (value as RuleNode[]).map((part) => formulaOf(part, not));
+    const parts = (value as CaslNode[]).map((part) => conditionOf(part, not));
     return not ? { any: parts } : { all: parts };
   }
-  const { field } = node as RuleNode & { field: string };
-  if (operator === 'elemMatch') return { field, not, some: formulaOf(value as RuleNode, false) };
+  const { field } = node as CaslNode & { field: string };
+  if (operator === 'elemMatch') return { field, not, matches: conditionOf(value as CaslNode, false) };
   if (operator === 'eq' || operator === 'in') return { field, not, oneOf: [value].flat() as Value[] };
   if (operator === 'ne' || operator === 'nin') return { field, not: !not, oneOf: [value].flat() as Value[] };
-  return { field, not, order: ORDERS[operator as keyof typeof ORDERS], than: value as number | Date };
+  return {
+    field,
+    not,
+    operator: COMPARISONS[operator as keyof typeof COMPARISONS],
+    value: value as number | Date,
+  };
 }

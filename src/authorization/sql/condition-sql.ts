@@ -1,148 +1,158 @@
 import type { ColumnType, EntityMetadata, ObjectLiteral } from 'typeorm';
-import { kindOf, type Kind, type Value } from './conditions.js';
-import type { Condition, Membership, Order, Relation } from './condition-ast.js';
+import type { Comparison, Condition, Membership, RelatedRow } from './condition-ast.js';
+import { kindOf, type Kind, type Value } from './conditions-matcher.js';
 
 type Column = EntityMetadata['columns'][number];
 
-/** A table as it stands in a statement: what it is, and the name that it goes by there, escaped. */
+/** A table in a statement, with its escaped alias or name there. */
 export interface Source {
   readonly metadata: EntityMetadata;
   readonly name: string;
 }
 
-/** The column types that both databases compare as JavaScript does, and what they hold. */
-const KINDS = new Map<ColumnType, Kind>([
-  ...[String, 'varchar', 'character varying', 'text'].map((type) => [type as ColumnType, 'string'] as const),
-  ...[Number, 'int', 'integer', 'int4'].map((type) => [type as ColumnType, 'number'] as const),
-  ...(['float', 'double precision'] as const).map((type) => [type, 'number'] as const),
-  ...[Boolean, 'boolean'].map((type) => [type as ColumnType, 'boolean'] as const),
-  ...(['datetime', 'timestamptz'] as const).map((type) => [type, 'instant'] as const),
-]);
-const FRACTIONS: readonly ColumnType[] = ['float', 'double precision'];
-const INTEGER_LIMIT = 2 ** 31;
-
-const INVERSE = { '<': '>=', '<=': '>', '>': '<=', '>=': '<' } as const;
-
-/** Writes formulas as SQL. Names come from the entities' metadata, and every value becomes a parameter. */
+/**
+ * Writes conditions as SQL. Names come from the entities' metadata, and every value becomes a parameter, so no text of
+ * a request reaches the statement.
+ */
 export class ConditionSql {
   readonly parameters: Record<string, unknown[]> = {};
-  private count = 0;
+  private nameCount = 0;
 
-  /** @param taken the names of parameters that the statement has already */
+  /** @param existingParameters the parameters of the statement, whose names are not used again */
   constructor(
     private readonly dataSource: EntityMetadata['dataSource'],
-    private readonly taken: ObjectLiteral = {},
+    private readonly existingParameters: ObjectLiteral = {},
   ) {}
 
-  escape = (name: string) => this.dataSource.driver.escape(name);
+  where(condition: Condition, source: Source): string {
+    if ('all' in condition) return this.join(condition.all, ' AND ', '1=1', source);
+    if ('any' in condition) return this.join(condition.any, ' OR ', '1=0', source);
+    if ('matches' in condition) return this.exists(condition, source);
+    const column = columnOf(source.metadata, condition.field);
+    const name = this.column(column, source);
+    if ('operator' in condition) return this.comparison(condition, column, name);
+    return this.membership(condition, column, name);
+  }
 
-  /** The table's own name. */
+  /** @throws Error if TypeORM hides rows of the table, which the rules would not take into account */
   table(metadata: EntityMetadata): string {
     if (metadata.deleteDateColumn || metadata.discriminatorColumn)
-      throw new Error(`${metadata.name} hides rows from its reader, which no rule knows of.`);
+      throw new Error(`${metadata.name} has soft deletion or inheritance, which rules do not support.`);
     return metadata.tablePath.split('.').map(this.escape).join('.');
-  }
-
-  /** A name that the statement does not use yet. */
-  unused(stem: string): string {
-    let name: string;
-    do name = `${stem}${this.count++}`;
-    while (name in this.taken);
-    return name;
-  }
-
-  /** The placeholders of these values. The spread form is the one that TypeORM always binds; it writes a lone number into SQLite's text. */
-  bind(...values: unknown[]): string {
-    const name = this.unused('access');
-    this.parameters[name] = values;
-    return `:...${name}`;
-  }
-
-  where(formula: Condition, source: Source): string {
-    if ('all' in formula) return this.join(formula.all, ' AND ', '1=1', source);
-    if ('any' in formula) return this.join(formula.any, ' OR ', '1=0', source);
-    if ('some' in formula) return this.exists(formula, source);
-    const column = columnOf(source.metadata, formula.field);
-    const name = this.column(column, source);
-    return 'order' in formula ? this.order(formula, column, name) : this.membership(formula, column, name);
   }
 
   column = ({ databaseName }: Column, { name }: Source) => `${name}.${this.escape(databaseName)}`;
 
-  /** The rows that a relation leads to, and the conditions that tie them to the row they belong to. */
-  related({ field, some }: Relation, { metadata }: Source) {
+  /** A FROM and a WHERE for the matching rows of a relation, and the foreign keys that refer to the row itself. */
+  related({ field, matches }: RelatedRow, { metadata }: Source) {
     const relation = metadata.findRelationWithPropertyPath(field);
-    const keys = relation?.isOneToMany ? relation.inverseRelation?.joinColumns : undefined;
-    if (!relation || !keys) throw new Error(`${metadata.name} has no to-many relation "${field}".`);
-    const child = { metadata: relation.inverseEntityMetadata, name: this.escape(this.unused('related')) };
+    const foreignKeys = relation?.isOneToMany ? relation.inverseRelation?.joinColumns : undefined;
+    if (!relation || !foreignKeys) throw new Error(`${metadata.name} has no to-many relation "${field}".`);
+    const child = { metadata: relation.inverseEntityMetadata, name: this.escape(this.unusedName('related')) };
     return {
-      keys,
+      foreignKeys,
       child,
       from: `${this.table(child.metadata)} ${child.name}`,
-      where: this.where(some, child),
+      where: this.where(matches, child),
     };
   }
 
-  private exists(relation: Relation, source: Source): string {
-    const { keys, child, from, where } = this.related(relation, source);
-    const ties = keys.map((key) => {
+  /** Adds values as one parameter, in TypeORM's spread form. TypeORM writes a single number into SQLite's text otherwise. */
+  bind(...values: unknown[]): string {
+    const name = this.unusedName('access');
+    this.parameters[name] = values;
+    return `:...${name}`;
+  }
+
+  /** A name that the statement does not use yet. */
+  unusedName(stem: string): string {
+    let name: string;
+    do name = `${stem}${this.nameCount++}`;
+    while (name in this.existingParameters);
+    return name;
+  }
+
+  private readonly escape = (name: string) => this.dataSource.driver.escape(name);
+
+  private join(parts: readonly Condition[], operator: string, ifEmpty: string, source: Source): string {
+    const [first, ...others] = parts.map((part) => this.where(part, source));
+    if (first === undefined) return ifEmpty;
+    return others.length ? `(${[first, ...others].join(operator)})` : first;
+  }
+
+  private exists(condition: RelatedRow, source: Source): string {
+    const { foreignKeys, child, from, where } = this.related(condition, source);
+    const joins = foreignKeys.map((key) => {
       if (!key.referencedColumn) throw new Error(`${key.propertyName} refers to no column.`);
       return `${this.column(key, child)} = ${this.column(key.referencedColumn, source)}`;
     });
-    return `${relation.not ? 'NOT ' : ''}EXISTS (SELECT 1 FROM ${from} WHERE ${ties.join(' AND ')} AND ${where})`;
-  }
-
-  private join(parts: readonly Condition[], by: string, none: string, source: Source): string {
-    const [first, ...others] = parts.map((part) => this.where(part, source));
-    if (first === undefined) return none;
-    return others.length ? `(${[first, ...others].join(by)})` : first;
+    const not = condition.not ? 'NOT ' : '';
+    return `${not}EXISTS (SELECT 1 FROM ${from} WHERE ${joins.join(' AND ')} AND ${where})`;
   }
 
   private membership({ not, oneOf }: Membership, column: Column, name: string): string {
     const values = oneOf.filter((value) => value !== null);
-    const withNull = values.length < oneOf.length;
-    const list = values.length ? this.values(values, column) : undefined;
-    if (list === undefined) return withNull ? `${name} IS ${not ? 'NOT ' : ''}NULL` : not ? '1=1' : '1=0';
-    const single = values.length === 1;
-    const among = single ? `${name} ${not ? '<>' : '='} ${list}` : `${name} ${not ? 'NOT ' : ''}IN (${list})`;
-    // Each database drops a null from `<>` and NOT IN by itself, as it should where null is among the excluded.
-    return withNull === not ? among : `(${among} OR ${name} IS NULL)`;
+    const includesNull = values.length < oneOf.length;
+    if (!values.length && includesNull) return `${name} IS ${not ? 'NOT ' : ''}NULL`;
+    if (!values.length) return not ? '1=1' : '1=0';
+    const list = this.values(values, column);
+    const comparison =
+      values.length === 1
+        ? `${name} ${not ? '<>' : '='} ${list}`
+        : `${name} ${not ? 'NOT ' : ''}IN (${list})`;
+    // No comparison with a value finds NULL, `<>` and NOT IN included. That is right if null is excluded.
+    const findsNull = includesNull !== not;
+    return findsNull ? `(${comparison} OR ${name} IS NULL)` : comparison;
   }
 
-  private order({ not, order, than }: Order, column: Column, name: string): string {
-    const value = this.values([than], column);
-    return not ? `(${name} ${INVERSE[order]} ${value} OR ${name} IS NULL)` : `${name} ${order} ${value}`;
+  private comparison({ not, operator, value }: Comparison, column: Column, name: string): string {
+    const bound = this.values([value], column);
+    if (!not) return `${name} ${operator} ${bound}`;
+    return `(${name} ${INVERSE_OPERATORS[operator]} ${bound} OR ${name} IS NULL)`;
   }
 
   private values(values: readonly Value[], column: Column): string {
     const { driver } = this.dataSource;
-    return this.bind(
-      ...values.map((value): unknown => {
-        assertFits(value, column);
-        return driver.preparePersistentValue(value, column);
-      }),
-    );
+    const stored = values.map((value): unknown => {
+      assertColumnHolds(column, value);
+      return driver.preparePersistentValue(value, column);
+    });
+    return this.bind(...stored);
   }
 }
 
-/** @throws Error where the entity has no such column, or one that the databases do not compare as JavaScript does */
+const INVERSE_OPERATORS = { '<': '>=', '<=': '>', '>': '<=', '>=': '<' } as const;
+
+const FRACTION_TYPES: readonly ColumnType[] = ['float', 'double precision'];
+const INTEGER_LIMIT = 2 ** 31;
+
+/** The column types that both databases compare as JavaScript does, and the kind of their values. */
+const COLUMN_KINDS = new Map<ColumnType, Kind>([
+  ...[String, 'varchar', 'character varying', 'text'].map((type) => [type as ColumnType, 'string'] as const),
+  ...[Number, 'int', 'integer', 'int4'].map((type) => [type as ColumnType, 'number'] as const),
+  ...FRACTION_TYPES.map((type) => [type, 'number'] as const),
+  ...[Boolean, 'boolean'].map((type) => [type as ColumnType, 'boolean'] as const),
+  ...(['datetime', 'timestamptz'] as const).map((type) => [type, 'date'] as const),
+]);
+
+/** @throws Error if the entity lacks the column, or if the databases do not compare it as JavaScript does */
 export function columnOf(metadata: EntityMetadata, property: string): Column {
   const column = metadata.columns.find((each) => each.propertyPath === property && !each.isVirtual);
   if (!column) throw new Error(`${metadata.name} has no column "${property}".`);
-  if (!KINDS.has(column.type) || column.transformer || column.isArray || column.collation)
-    throw new Error(`${metadata.name}.${property} is a column that no condition can look at.`);
+  if (!COLUMN_KINDS.has(column.type) || column.transformer || column.isArray || column.collation)
+    throw new Error(`Conditions do not support the column ${metadata.name}.${property}.`);
   return column;
 }
 
-/** @throws Error where the value is not of the column's kind: SQLite would take '1' for 1, PostgreSQL would fail */
-function assertFits(value: Value, column: Column): void {
-  const kind = KINDS.get(column.type);
-  const fits = kind === kindOf(value, column.propertyName);
-  const whole = typeof value !== 'number' || FRACTIONS.includes(column.type) || isInt4(value);
-  if (!fits || !whole)
-    throw new Error(
-      `A condition compares "${column.propertyName}", which holds a ${kind}, with what cannot be one.`,
-    );
+/** @throws Error if the value is not of the column's kind. SQLite would convert '1' to 1, and PostgreSQL would fail. */
+function assertColumnHolds(column: Column, value: Value): void {
+  const kind = COLUMN_KINDS.get(column.type);
+  const isFraction = typeof value === 'number' && !isInt4(value);
+  if (kind === kindOf(value, column.propertyName) && (!isFraction || FRACTION_TYPES.includes(column.type)))
+    return;
+  throw new Error(
+    `A condition on "${column.propertyName}", which holds a ${kind}, has another kind of value.`,
+  );
 }
 
 const isInt4 = (value: number) => Number.isInteger(value) && value >= -INTEGER_LIMIT && value < INTEGER_LIMIT;

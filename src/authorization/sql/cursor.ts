@@ -1,34 +1,32 @@
-import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { BadRequestException } from '@nestjs/common';
+import { createHmac, type KeyObject } from 'node:crypto';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
 import type { Position } from './keyset-pages.js';
 
-const sign = (key: KeyObject, text: string, context: string) =>
-  createHmac('sha256', key)
-    .update(JSON.stringify([text, context]))
-    .digest();
-
 /**
- * A position as an opaque text for the caller, signed together with its context (who asks, for what), so that it
- * can be neither read as a promise, nor altered, nor used for another list.
+ * Writes a position as an opaque cursor: `base64url(JSON).base64url(HMAC-SHA256)`. The signature covers the context, so
+ * a caller can neither alter the cursor nor use it for another list.
+ * @param context the caller and the list: its tenant, id, sort and filters
  */
 export function writeCursor(key: KeyObject, { value, id }: Position, context: string): string {
-  const text = Buffer.from(JSON.stringify([value, id])).toString('base64url');
-  return `${text}.${sign(key, text, context).toString('base64url')}`;
+  const position = Buffer.from(JSON.stringify([value, id])).toString('base64url');
+  return `${position}.${signatureOf(key, position, context)}`;
 }
 
-/** @throws BadRequestException `invalid_cursor` for anything that {@link writeCursor} did not write for this context */
+/** @throws BadRequestException `invalid_cursor` for a cursor that {@link writeCursor} did not write for this context */
 export function readCursor(key: KeyObject, cursor: string, context: string): Position {
-  const [text = '', signature = ''] = cursor.split('.');
-  const expected = sign(key, text, context);
-  const given = Buffer.from(signature, 'base64url');
-  if (cursor !== `${text}.${expected.toString('base64url')}` || !timingSafeEqual(given, expected))
+  const [position = ''] = cursor.split('.');
+  if (!constantTimeEqual(cursor, `${position}.${signatureOf(key, position, context)}`))
     throw new BadRequestException({
       code: 'invalid_cursor',
       detail: 'The cursor is invalid or belongs to another list. Start again without it.',
     });
-  const [value, id] = JSON.parse(Buffer.from(text, 'base64url').toString()) as [
-    Position['value'],
-    Position['id'],
-  ];
+  const json = Buffer.from(position, 'base64url').toString();
+  const [value, id] = JSON.parse(json) as [Position['value'], Position['id']];
   return { value, id };
 }
+
+const signatureOf = (key: KeyObject, position: string, context: string) =>
+  createHmac('sha256', key)
+    .update(JSON.stringify([position, context]))
+    .digest('base64url');
