@@ -16,7 +16,7 @@ const VIEWS = [
   ['a desktop', { width: 1280, height: 800 }],
 ] as const;
 
-const inABrowser = () => {
+const browserTests = () => {
   let booted: Booted;
   let application: Server;
   let browser: Browser;
@@ -68,26 +68,26 @@ const inABrowser = () => {
   describe.each(VIEWS)('on %s', (name, viewport) => {
     let context: BrowserContext;
     let page: Page;
-    const complaints: string[] = [];
+    const consoleErrors: string[] = [];
     beforeEach(async () => {
-      complaints.length = 0;
+      consoleErrors.length = 0;
       context = await browser.newContext({ viewport, javaScriptEnabled: true });
       page = await context.newPage();
       page.setDefaultTimeout(5_000);
-      // Chromium writes what a policy forbids on the console; a status of 4xx it writes there, too.
+      // Chromium logs violations of the content security policy, and also every 4xx status, which is expected.
       page.on('console', (message) => {
         if (message.type() === 'error' && !/the server responded with a status of 4/.test(message.text()))
-          complaints.push(message.text());
+          consoleErrors.push(message.text());
       });
-      page.on('pageerror', (error) => complaints.push(error.message));
+      page.on('pageerror', (error) => consoleErrors.push(error.message));
     });
     afterEach(async () => {
       await context.close();
-      expect(complaints).toEqual([]);
+      expect(consoleErrors).toEqual([]);
     });
 
-    /** What has to hold of every page. */
-    const holds = async () => {
+    /** Checks the requirements of every page. */
+    const expectUsablePage = async () => {
       const wide = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
       expect(wide).toBeLessThanOrEqual(0);
       expect(await page.getByRole('heading', { level: 1 }).count()).toBe(1);
@@ -104,45 +104,45 @@ const inABrowser = () => {
       await page.getByRole('button', { name: 'Sign in' }).click();
     };
 
-    it('a person signs in, leaves one thing out, and comes back to the application', async () => {
+    it('signs in, deselects one scope and returns to the application', async () => {
       await page.goto(request());
-      await holds();
+      await expectUsablePage();
       await signIn('wrong');
-      await holds();
+      await expectUsablePage();
       expect(await page.getByRole('alert').textContent()).toBe('The username or the password is wrong.');
       expect(await page.getByLabel('Username').inputValue()).toBe('bob');
       expect(await page.evaluate('document.activeElement.id')).toBe('password');
       await signIn();
-      await holds();
+      await expectUsablePage();
       await page.getByRole('checkbox', { name: /create documents/ }).uncheck();
       await page.getByRole('button', { name: 'Allow' }).click();
       await page.waitForURL(`${home}/callback**`);
       expect(new URL(page.url()).searchParams.get('code')).toMatch(/^[\w-]{43}$/);
     });
 
-    it('a person connects a device', async () => {
+    it('connects a device', async () => {
       const { user_code, verification_uri } = await deviceCode();
       await page.goto(verification_uri);
-      await holds();
+      await expectUsablePage();
       await page.getByLabel('The code that your device shows').fill('nothing');
       await page.getByRole('button', { name: 'Continue' }).click();
-      await holds();
+      await expectUsablePage();
       expect(await page.getByRole('alert').textContent()).toMatch('There is no such code.');
       await page.getByLabel('The code that your device shows').fill(user_code.toLowerCase());
       await page.getByRole('button', { name: 'Continue' }).click();
-      await holds();
+      await expectUsablePage();
       expect(await page.getByText(user_code).count()).toBe(1);
       await page.getByRole('button', { name: 'Yes' }).click();
       await signIn();
       await page.getByRole('button', { name: 'Allow' }).click();
-      await holds();
+      await expectUsablePage();
       expect(await page.getByRole('heading').textContent()).toBe('Your device is connected');
     });
 
-    // What does not depend on the size is tried on one.
+    // The other tests do not depend on the screen size.
     if (name !== 'a phone') return;
 
-    it('a person denies, and the application learns it', async () => {
+    it('returns access_denied to the application after Deny', async () => {
       await page.goto(request());
       await signIn();
       await page.getByRole('button', { name: 'Deny' }).click();
@@ -150,7 +150,7 @@ const inABrowser = () => {
       expect(new URL(page.url()).searchParams.get('error')).toBe('access_denied');
     });
 
-    it('a person who has signed in already goes straight to the application from the sign-in page', async () => {
+    it('skips consent if it was given before', async () => {
       await page.goto(request());
       await signIn();
       await page.getByRole('button', { name: 'Allow' }).click();
@@ -160,7 +160,7 @@ const inABrowser = () => {
       await page.waitForURL(`${home}/callback**`);
     });
 
-    it('a person signs out, by a link of the application', async () => {
+    it('signs out by a link of the application', async () => {
       await page.goto(request());
       await signIn();
       await page.getByRole('button', { name: 'Allow' }).click();
@@ -168,33 +168,33 @@ const inABrowser = () => {
       await page.goto(
         `${booted.origin}/oidc/session/end?client_id=tried&post_logout_redirect_uri=${encodeURIComponent(`${home}/`)}`,
       );
-      await holds();
+      await expectUsablePage();
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.waitForURL(`${home}/**`);
       await page.goto(request());
       expect(await page.getByLabel('Password').count()).toBe(1);
     });
 
-    it('somebody else signs in in the same browser, and a form is posted to the application', async () => {
+    it('signs in as another user, and posts a form_post response', async () => {
       await page.goto(request());
       await signIn();
       await page.getByRole('link', { name: 'Sign in as somebody else' }).click();
-      await holds();
+      await expectUsablePage();
       await page.getByLabel('Username').fill('alice');
       await page.getByLabel('Password').fill(DEMO_PASSWORD);
       await page.getByRole('button', { name: 'Sign in' }).click();
-      await holds();
+      await expectUsablePage();
       await page.getByRole('button', { name: 'Continue' }).click();
       expect(await page.getByRole('main').textContent()).toContain('You are signed in as alice');
       await page.getByRole('button', { name: 'Allow' }).click();
       await page.waitForURL(`${home}/callback**`);
       await page.goto(request({ response_mode: 'form_post' }));
-      await holds();
+      await expectUsablePage();
       await page.getByRole('button', { name: 'Continue' }).click();
       await page.waitForURL(`${home}/callback`);
     });
 
-    it('a person needs no mouse', async () => {
+    it('works with the keyboard only', async () => {
       await page.goto(request());
       const focused = (name: string) => page.locator(':focus').and(page.getByLabel(name)).waitFor();
       await focused('Username');
@@ -213,12 +213,12 @@ const inABrowser = () => {
   });
 };
 
-const withoutABrowser = () =>
-  it('shows nothing here: set CHROMIUM to where it is', () => expect(installed).toBe(false));
+const missingBrowser = () =>
+  it('is skipped: set CHROMIUM to the path of a browser', () => expect(installed).toBe(false));
 
 describe(
   installed
     ? 'the pages in a browser'
-    : `the pages in a browser: not tried, ${executablePath} is not installed`,
-  installed ? inABrowser : withoutABrowser,
+    : `the pages in a browser: skipped, ${executablePath} is not installed`,
+  installed ? browserTests : missingBrowser,
 );

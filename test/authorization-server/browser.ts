@@ -1,6 +1,6 @@
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 
-/** A form as it stands in a page: where it goes, its fields as they are, and its buttons. */
+/** A form of a page. */
 export interface Form {
   readonly action: string;
   readonly fields: readonly (readonly [name: string, value: string])[];
@@ -24,30 +24,30 @@ interface Cookie {
 type Fields = Readonly<Record<string, string | readonly string[]>>;
 
 /**
- * A browser without a screen: it keeps cookies by their path, follows redirects on the server it belongs to, and sends the
- * forms that it finds in pages. Where it is sent to another origin or scheme, it stops and says where.
+ * A minimal browser that stores cookies by path, follows redirects within its origin and submits forms. It stops at a
+ * redirect to another origin or scheme and returns that URL.
  */
 export class Browser {
   cookies: Cookie[] = [];
 
   constructor(readonly origin: string) {}
 
-  /** @returns the page that it ends on, or the address outside of the server that it was sent to */
+  /** @returns the final page, or the URL outside of the origin to which it was redirected */
   async open(url: string | URL): Promise<Page | URL> {
     return this.follow(new URL(url, this.origin), await this.send('GET', new URL(url, this.origin)));
   }
 
-  /** @throws Error where it is sent away instead */
+  /** @throws Error if it is redirected to another origin */
   async page(url: string | URL): Promise<Page> {
-    const there = await this.open(url);
-    if (there instanceof URL) throw new Error(`No page, but a redirect to ${there.href}`);
-    return there;
+    const result = await this.open(url);
+    if (result instanceof URL) throw new Error(`Expected a page, but was redirected to ${result.href}`);
+    return result;
   }
 
   /**
-   * Sends the form of a page.
-   * @param fields in place of the form's own, or besides them
-   * @param button the words on the button, or the first button
+   * Submits the form of a page.
+   * @param fields replace or extend the form's fields
+   * @param button the text of the button; default: the first button
    */
   async submit(page: Page, fields: Fields = {}, button?: string): Promise<Page | URL> {
     const { form } = page;
@@ -141,7 +141,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '#96': '`',
 };
 
-/** The first form of a page. A checkbox counts where it is ticked. */
+/** The first form of a page. Contains a checkbox only if it is checked. */
 function formOf(text: string, url: URL): Form | undefined {
   const found = /(<form[^>]*>)([\s\S]*?)<\/form>/.exec(text);
   if (!found) return undefined;
@@ -161,47 +161,48 @@ function formOf(text: string, url: URL): Form | undefined {
   };
 }
 
-/** What whoever sits before the browser does on the consent page. */
-export interface Choices {
+/** The user's input on the sign-in and consent pages. */
+export interface UserInput {
   readonly password?: string;
-  /** `Deny` in place of `Allow`. */
+  /** The button on the consent page; default: `Allow`. */
   readonly press?: 'Allow' | 'Deny';
-  /** The checkboxes that stay ticked: `<resource> <scope>`; all of them where it is not said. */
+  /** The checkboxes that stay checked, as `<resource> <scope>`; default: all. */
   readonly scopes?: readonly string[];
-  /** With the cookies of earlier. */
+  /** A browser with existing cookies. */
   readonly browser?: Browser;
 }
 
 /**
- * Goes through sign-in and consent, as far as they are asked for, the way a person does.
+ * Completes the sign-in and consent pages like a user.
  *
- * @param url the address of the authorization request
- * @returns `callback`, the address that the application's redirect URI was called with, or where the flow ends within the
- *   server (the device flow) `page`, and the browser with its cookies
+ * @param url the authorization request
+ * @returns `callback`, the URL to which the application receives the response; for flows that end on a page of the server
+ *   (the device flow) `page`; and the browser with its cookies
  */
 export async function signIn(
   { origin }: { readonly origin: string },
   url: string | URL,
   username = 'bob',
-  { password = DEMO_PASSWORD, press = 'Allow', scopes, browser = new Browser(origin) }: Choices = {},
+  { password = DEMO_PASSWORD, press = 'Allow', scopes, browser = new Browser(origin) }: UserInput = {},
 ): Promise<{ callback: URL; page: Page; browser: Browser }> {
-  let there = await browser.open(url);
-  for (let pages = 0; !(there instanceof URL) && there.form && pages < 6; pages++) {
+  let current = await browser.open(url);
+  for (let pages = 0; !(current instanceof URL) && current.form && pages < 6; pages++) {
     const offers = (text: string) =>
-      there instanceof URL || there.form?.buttons.some((each) => each.text === text);
-    if (offers('Sign in')) there = await browser.submit(there, { username, password }, 'Sign in');
-    else if (offers('Allow')) there = await browser.submit(there, scopes ? { scope: scopes } : {}, press);
-    else if (offers('Continue')) there = await browser.submit(there, {}, 'Continue');
+      current instanceof URL || current.form?.buttons.some((each) => each.text === text);
+    if (offers('Sign in')) current = await browser.submit(current, { username, password }, 'Sign in');
+    else if (offers('Allow')) current = await browser.submit(current, scopes ? { scope: scopes } : {}, press);
+    else if (offers('Continue')) current = await browser.submit(current, {}, 'Continue');
     else break;
   }
   return {
     get callback() {
-      if (!(there instanceof URL)) throw new Error(`No redirect to the application, but:\n${there.text}`);
-      return there;
+      if (!(current instanceof URL))
+        throw new Error(`Expected a redirect to the application, but got:\n${current.text}`);
+      return current;
     },
     get page() {
-      if (there instanceof URL) throw new Error(`No page, but a redirect to ${there.href}`);
-      return there;
+      if (current instanceof URL) throw new Error(`Expected a page, but was redirected to ${current.href}`);
+      return current;
     },
     browser,
   };

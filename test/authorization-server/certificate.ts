@@ -4,10 +4,10 @@ import { createHash, webcrypto } from 'node:crypto';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-/** A certificate that nobody has issued but its own key. */
+/** A self-signed certificate. */
 export interface SelfSigned {
   readonly der: Buffer;
-  /** `x5t#S256` (RFC 8705, section 3.1). */
+  /** `x5t#S256` (RFC 8705 section 3.1). */
   readonly thumbprint: string;
 }
 
@@ -23,7 +23,7 @@ async function certificateOf(keys: CryptoKeyPair): Promise<SelfSigned> {
 const newKeys = () =>
   webcrypto.subtle.generateKey(ALGORITHM, false, ['sign', 'verify']) as Promise<CryptoKeyPair>;
 
-/** A certificate, a second one of the same key, and one of another. */
+/** A certificate, a second one with the same key, and one with another key. */
 export async function selfSigned(): Promise<{
   certificate: SelfSigned;
   renewed: SelfSigned;
@@ -34,5 +34,5 @@ export async function selfSigned(): Promise<{
   return { certificate, renewed, other: await certificateOf(await newKeys()) };
 }
 
-/** As a proxy says it (RFC 9440). */
+/** The header by which a proxy forwards a certificate (RFC 9440). */
 export const clientCert = ({ der }: SelfSigned) => ({ 'Client-Cert': `:${der.toString('base64')}:` });

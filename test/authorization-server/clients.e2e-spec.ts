@@ -14,11 +14,11 @@ import { signIn } from './browser.js';
 import { WEB_CALLBACK, basicOf, claimsOf } from './flows.js';
 
 const FAPI_CALLBACK = 'https://localhost:4443/callback';
-/** For a server without TLS, as the tests' is. */
+/** The test server has no TLS. */
 const insecure = { [oauth.allowInsecureRequests]: true };
 
-/** A `fetch` that shows a certificate. */
-const showing =
+/** A `fetch` with a client certificate. */
+const fetchWithCertificate =
   (identity: { cert: string; key: string; ca: string }) =>
   async (url: string, { method, headers, body }: openid.CustomFetchOptions) => {
     const sent = send(url, { ...identity, agent: false, method, headers });
@@ -28,7 +28,7 @@ const showing =
     return new Response(Uint8Array.from(await buffer(answer)), { status: answer.statusCode!, headers: type });
   };
 
-describe('clients that others have written', () => {
+describe('independent client libraries', () => {
   let booted: Booted;
   let issuer: URL;
   let privateKey: CryptoKey;
@@ -46,7 +46,7 @@ describe('clients that others have written', () => {
     const discover = (id: string, auth?: openid.ClientAuth, metadata?: Partial<openid.ClientMetadata>) =>
       openid.discovery(issuer, id, metadata, auth, { execute: [openid.allowInsecureRequests] });
 
-    it('signs a person in with a code and PKCE, refreshes, reads who it was, and ends it', async () => {
+    it('completes the code flow with PKCE, refresh, userinfo and revocation', async () => {
       const config = await discover('web', openid.ClientSecretBasic(demoSecret('web')));
       const [verifier, state, nonce] = [
         openid.randomPKCECodeVerifier(),
@@ -76,7 +76,7 @@ describe('clients that others have written', () => {
       });
     });
 
-    it('asks for a token of a service with each secret', async () => {
+    it('requests client credentials tokens with each kind of client secret', async () => {
       const methods = {
         client_secret_basic: openid.ClientSecretBasic,
         client_secret_post: openid.ClientSecretPost,
@@ -102,7 +102,7 @@ describe('clients that others have written', () => {
       }
     });
 
-    it('registers itself', async () => {
+    it('registers dynamically', async () => {
       const { initial_access_token } = (await alice().post('/oauth/initial-access-tokens')).body;
       const config = await openid.dynamicClientRegistration(
         issuer,
@@ -116,7 +116,7 @@ describe('clients that others have written', () => {
       });
     });
 
-    it.each(['PAR', 'JAR and PAR'])('goes through FAPI 2.0 with %s, bound to its key', async (way) => {
+    it.each(['PAR', 'JAR and PAR'])('completes FAPI 2.0 with %s and DPoP', async (way) => {
       const config = await discover('fapi', openid.PrivateKeyJwt(privateKey));
       const dpop = openid.getDPoPHandle(config, await openid.randomDPoPKeyPair('ES256'));
       const [verifier, state] = [openid.randomPKCECodeVerifier(), openid.randomState()];
@@ -143,7 +143,7 @@ describe('clients that others have written', () => {
       expect(claimsOf(tokens.access_token)).toMatchObject({ cnf: { jkt: await dpop.calculateThumbprint() } });
     });
 
-    it('shows its certificate where the metadata say that certificates are asked for', async () => {
+    it('uses the mTLS endpoint aliases of the metadata', async () => {
       const openssl = [
         'req',
         '-x509',
@@ -179,7 +179,7 @@ describe('clients that others have written', () => {
       const metadata = { use_mtls_endpoint_aliases: true };
       const config = await discover(body.client_id, openid.TlsClientAuth(), metadata);
       const ca = (await client(booted.origin).get('/mtls/ca.pem')).body as string;
-      config[openid.customFetch] = showing({ cert, key, ca });
+      config[openid.customFetch] = fetchWithCertificate({ cert, key, ca });
       const { access_token } = await openid.clientCredentialsGrant(config);
       expect(claimsOf(access_token)).toHaveProperty(['cnf', 'x5t#S256']);
     });
@@ -189,12 +189,12 @@ describe('clients that others have written', () => {
     const server = async () =>
       oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure));
 
-    it('finds the server by RFC 8414 as well', async () => {
+    it('discovers the server by RFC 8414', async () => {
       const response = await oauth.discoveryRequest(issuer, { ...insecure, algorithm: 'oauth2' });
       expect(await oauth.processDiscoveryResponse(issuer, response)).toMatchObject({ issuer: issuer.href });
     });
 
-    it('signs a person in with a code and PKCE, from a client without a secret that binds its tokens to a key', async () => {
+    it('completes the code flow of a public client with PKCE and DPoP', async () => {
       const as = await server();
       const spa: oauth.Client = { client_id: 'spa' };
       const redirect_uri = 'http://localhost:5173/callback';
@@ -239,7 +239,7 @@ describe('clients that others have written', () => {
       expect(claimsOf(second.access_token)).toMatchObject({ cnf: { jkt: await DPoP.calculateThumbprint() } });
     });
 
-    it('asks for a token of a service, asks about it, and ends it', async () => {
+    it('requests, introspects and revokes a client credentials token', async () => {
       const as = await server();
       const machine = { client_id: 'machine' };
       const auth = oauth.ClientSecretBasic(demoSecret('machine'));
@@ -261,7 +261,7 @@ describe('clients that others have written', () => {
       expect(await about()).toEqual({ active: false });
     });
 
-    it('pushes a request, signed, and is asked for a nonce', async () => {
+    it('pushes a signed request, and handles the DPoP nonce', async () => {
       const as = await server();
       const fapi: oauth.Client = { client_id: 'fapi' };
       const auth = oauth.PrivateKeyJwt(privateKey);

@@ -21,7 +21,7 @@ afterAll(() => booted.close());
 
 const withToken = (token: string) => client(booted.origin, { Authorization: `Bearer ${token}` });
 const demo = (token: string) => withToken(token).get('/demo/oauth');
-/** Whoever has signed in at the API itself. */
+/** A client signed in as a user at the API itself. */
 const person = async (username: string) => {
   const login = { username, password: 'correct-horse-battery-staple', as: 'jwt' };
   const { body } = await client(booted.origin).post('/auth/login', login);
@@ -36,7 +36,7 @@ const consentsOf = async (username: string) =>
   }[];
 
 describe('consents', () => {
-  it('are listed to whom they belong: the application, what it may do, since when', async () => {
+  it('are listed to their owner with application, scopes and dates', async () => {
     await oauth.tokens();
     expect(await consentsOf('bob')).toEqual([
       {
@@ -50,7 +50,7 @@ describe('consents', () => {
     expect(await consentsOf('carol')).toEqual([]);
   });
 
-  it('end at once, with all that came of them, when they are withdrawn', async () => {
+  it('end immediately with all their tokens when they are withdrawn', async () => {
     const bob = await person('bob');
     for (const { id } of await consentsOf('bob')) await bob.send('DELETE', `/consents/${id}`);
     const tokens = await oauth.tokens();
@@ -99,7 +99,7 @@ describe('consents', () => {
     expect(event).toMatchObject({ userId: 'bob', details: { consent: 'withdrawn' } });
   });
 
-  it('are asked for again afterwards', async () => {
+  it('are requested again after withdrawal', async () => {
     const browser = new Browser(booted.origin);
     await signIn(booted, oauth.authorization(), 'bob', { browser });
     const bob = await person('bob');
@@ -109,7 +109,7 @@ describe('consents', () => {
     expect(page.form?.buttons.map(({ text }) => text)).toContain('Allow');
   });
 
-  it('grow: only what is new is asked for, and what was left out is not given', async () => {
+  it('are extended by new scopes only, without those that the user deselects', async () => {
     const browser = new Browser(booted.origin);
     const first = oauth.authorization({ scope: 'openid documents:read' });
     await signIn(booted, first, 'alice', { browser });
@@ -127,7 +127,7 @@ describe('consents', () => {
   });
 
   describe('attacks', () => {
-    it('withdrawing what is somebody else’s, and what does not exist: both are not found', async () => {
+    it('responds 404 to withdrawing another user’s consent or an unknown one', async () => {
       const tokens = await oauth.tokens();
       const [consent] = await consentsOf('bob');
       const carol = await person('carol');
@@ -139,7 +139,7 @@ describe('consents', () => {
       expect((await demo(tokens.access_token)).status).toBe(200);
     });
 
-    it('an application that looks at, or ends, what others were given', async () => {
+    it('rejects limited credentials that list or withdraw consents', async () => {
       const tokens = await oauth.tokens();
       const [consent] = await consentsOf('bob');
       const bob = await person('bob');
@@ -159,7 +159,7 @@ describe('consents', () => {
       expect((await demo(tokens.access_token)).status).toBe(200);
     });
 
-    it('a refresh that is under way when the consent is withdrawn leaves no token that lives', async () => {
+    it('leaves no valid token of a refresh that runs during the withdrawal', async () => {
       const bob = await person('bob');
       for (let i = 0; i < 8; i++) {
         const tokens = await oauth.tokens();
@@ -174,7 +174,7 @@ describe('consents', () => {
       }
     });
 
-    it('consents of before a log out everywhere are over, and not listed', async () => {
+    it('does not list consents from before all sign-ins were ended', async () => {
       await oauth.tokens();
       await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
       expect(await consentsOf('bob')).toEqual([]);
@@ -187,7 +187,7 @@ describe('on two servers', () => {
   beforeAll(async () => (processes = await startProcesses(2)), 60_000);
   afterAll(() => processes.stop());
 
-  it('what is withdrawn at one is over at the other with the next request', async () => {
+  it('rejects tokens of a withdrawn consent on both servers with the next request', async () => {
     const provider = await processes.app.get(Engine, { strict: false }).provider();
     const grant = new provider.Grant({ accountId: 'bob', clientId: 'web' });
     const grantId = await grant.save();
@@ -219,7 +219,7 @@ describe('rich authorization requests', () => {
     JSON.stringify([{ type: 'document', identifier: DOCUMENT, actions: ['read'], ...over }]);
   const rich = { scope: 'openid offline_access', prompt: 'consent' };
 
-  it('give an application access to one document, and to no other', async () => {
+  it('give an application access to one document only', async () => {
     const tokens = await oauth.tokens({ ...rich, authorization_details: details() });
     expect(claimsOf(tokens.access_token)).toMatchObject({
       aud: booted.origin,
@@ -243,7 +243,7 @@ describe('rich authorization requests', () => {
     expect((await web.post('/documents', { title: 'new', body: '' })).status).toBe(403);
   });
 
-  it('go on when the token is refreshed, and may be narrowed there', async () => {
+  it('are kept by a refresh, which may narrow them', async () => {
     const authorization_details = details({ actions: ['read', 'update'] });
     const tokens = await oauth.tokens({ ...rich, authorization_details });
     const same = await oauth.refresh(tokens.refresh_token);
@@ -258,14 +258,14 @@ describe('rich authorization requests', () => {
     expect(more).toMatchObject({ status: 400, body: { error: 'invalid_authorization_details' } });
   });
 
-  it('are shown on the page that asks, each time', async () => {
+  it('are shown on the consent page each time', async () => {
     const browser = new Browser(booted.origin);
     const url = oauth.authorization({ scope: 'openid', authorization_details: details() });
     await signIn(booted, url, 'bob', { browser });
     expect(((await browser.open(url)) as Page).text).toContain(DOCUMENT);
   });
 
-  it('stand in the consent, and end with it', async () => {
+  it('are part of the consent and end with it', async () => {
     const tokens = await oauth.tokens({ ...rich, authorization_details: details() });
     const consents = (await consentsOf('bob')).filter((each) => each.details);
     expect(consents[0]?.details).toContainEqual(JSON.parse(details())[0]);
@@ -274,7 +274,7 @@ describe('rich authorization requests', () => {
     expect((await demo(tokens.access_token)).status).toBe(401);
   });
 
-  it('a machine may limit its own token the same way', async () => {
+  it('limit client credentials tokens', async () => {
     const { body } = await oauth.post(
       '/token',
       { grant_type: 'client_credentials', authorization_details: details() },
@@ -288,7 +288,7 @@ describe('rich authorization requests', () => {
   });
 
   describe('attacks', () => {
-    it('details of a form that nobody knows are refused, not ignored', async () => {
+    it('rejects malformed and unknown details', async () => {
       for (const text of [
         '{',
         '{}',
@@ -303,17 +303,20 @@ describe('rich authorization requests', () => {
         details({ locations: ['https://elsewhere.example'] }),
         details({ identifier: 'x'.repeat(5_000) }),
       ]) {
-        const { to } = await oauth.ask({ scope: 'openid', authorization_details: text });
+        const { to } = await oauth.authorize({ scope: 'openid', authorization_details: text });
         expect(to?.searchParams.get('error')).toBe('invalid_authorization_details');
       }
     });
 
-    it('with scopes of the API beside them, which would stay when the details are gone', async () => {
-      const { to } = await oauth.ask({ scope: 'openid documents:read', authorization_details: details() });
+    it('rejects details together with scopes of the API', async () => {
+      const { to } = await oauth.authorize({
+        scope: 'openid documents:read',
+        authorization_details: details(),
+      });
       expect(to?.searchParams.get('error')).toBe('invalid_authorization_details');
     });
 
-    it('a client that may not ask for them, and actions that it may not ask for by scopes', async () => {
+    it('rejects details from clients without the right, and actions beyond the client’s scopes', async () => {
       await booted.app.get(Clients, { strict: false }).upsert('reader', {
         client_secret: demoSecret('reader'),
         redirect_uris: [],
@@ -341,7 +344,7 @@ describe('rich authorization requests', () => {
         });
     });
 
-    it('a consent to one document is none to all: the next request without details reaches nothing new', async () => {
+    it('requires a new consent for a request without details', async () => {
       const browser = new Browser(booted.origin);
       const one = oauth.authorization({ scope: 'openid', authorization_details: details() });
       await signIn(booted, one, 'dave', { browser });
@@ -349,7 +352,7 @@ describe('rich authorization requests', () => {
       expect(all.form?.buttons.map(({ text }) => text)).toContain('Allow');
     });
 
-    it('the ceiling stays in what it is exchanged for', async () => {
+    it('keeps the details in an exchanged token', async () => {
       const tokens = await oauth.tokens({ ...rich, authorization_details: details() });
       const exchanged = await oauth.post(
         '/token',
@@ -363,7 +366,7 @@ describe('rich authorization requests', () => {
       expect(listed.map(({ id }) => id)).toEqual([DOCUMENT]);
     });
 
-    it('a token of another client’s details', async () => {
+    it('rejects a token with unknown details', async () => {
       const { token } = await issueAccessToken(booted, 'bob', {
         claims: { authorization_details: [{ type: 'payment' }] },
       });

@@ -24,10 +24,11 @@ afterAll(() => booted.close());
 
 const demo = (token: string) =>
   client(booted.origin).get('/demo/oauth', { Authorization: `Bearer ${token}` });
-/** As if the interval had passed: a test does not wait. */
-const later = () => booted.db.manager.update(OauthRecord, { polledAt: Not(IsNull()) }, { polledAt: null });
+/** Resets the polling interval, so that the test does not wait. */
+const resetPolling = () =>
+  booted.db.manager.update(OauthRecord, { polledAt: Not(IsNull()) }, { polledAt: null });
 
-/** Types the code in, as whoever sits before the browser. @returns the page that it leads to */
+/** Enters a user code. @returns the next page */
 const enter = async (browser: Browser, code: string): Promise<Page> =>
   (await browser.submit(await browser.page('/oidc/device'), { user_code: code })) as Page;
 const approve = async (
@@ -41,7 +42,7 @@ const approve = async (
 };
 
 const password = 'correct-horse-battery-staple';
-/** Whoever has just signed in, at this API. */
+/** A client of the API with a recent sign-in. */
 const person = async (username: string) => {
   const { body } = await client(booted.origin).post('/auth/login', { username, password, as: 'jwt' });
   return client(booted.origin, { Authorization: `Bearer ${body.access_token}` });
@@ -59,14 +60,14 @@ describe('the device flow', () => {
     (await post('/device/auth', { client_id: 'device', scope })).body as Started;
   const poll = (started: Started, as = 'device') =>
     post('/token', { grant_type: DEVICE_CODE, device_code: started.device_code, client_id: as });
-  const refused = async (answer: ReturnType<typeof poll>, error: string) => {
+  const expectError = async (answer: ReturnType<typeof poll>, error: string) => {
     const { status, body } = await answer;
     expect({ status, body }).toMatchObject({ status: 400, body: { error } });
   };
   const unused = () => booted.db.manager.sql`DELETE FROM login_failures`;
   afterEach(unused);
 
-  it('connects what has no keyboard: it shows a code, a person types it in elsewhere, and it gets its tokens', async () => {
+  it('issues tokens to a device after the user has entered its code', async () => {
     const started = await start();
     expect(started).toEqual({
       device_code: expect.stringMatching(/^[\w-]{43}$/),
@@ -75,10 +76,10 @@ describe('the device flow', () => {
       verification_uri_complete: `${booted.origin}/oidc/device?user_code=${started.user_code}`,
       expires_in: 600,
     });
-    await refused(poll(started), 'authorization_pending');
+    await expectError(poll(started), 'authorization_pending');
     const { page } = await approve(started);
     expect(page.text).toContain('Your device is connected');
-    await later();
+    await resetPolling();
     const { status, body } = await poll(started);
     expect({ status, body }).toMatchObject({
       status: 200,
@@ -101,17 +102,17 @@ describe('the device flow', () => {
     expect(refreshed.status).toBe(200);
   });
 
-  it('takes a code in small letters and without the dash', async () => {
+  it('accepts a code in lower case and without the dash', async () => {
     const started = await start();
     const page = await enter(new Browser(booted.origin), started.user_code.toLowerCase().replace('-', ' '));
     expect(page.text).toContain(started.user_code);
   });
 
-  it('tells the device when the person has said no', async () => {
+  it('responds access_denied to the device after a denial', async () => {
     const started = await start();
     const browser = new Browser(booted.origin);
     await browser.submit(await enter(browser, started.user_code), {}, 'No');
-    await refused(poll(started), 'access_denied');
+    await expectError(poll(started), 'access_denied');
     const denied = await start();
     const there = (await browser.submit(
       await enter(browser, denied.user_code),
@@ -119,39 +120,39 @@ describe('the device flow', () => {
       'Yes, this is my device',
     )) as Page;
     await signIn(booted, there.url, 'bob', { browser, press: 'Deny' });
-    await refused(poll(denied), 'access_denied');
+    await expectError(poll(denied), 'access_denied');
   });
 
   describe('attacks', () => {
-    it('OAUTH-44 polling too fast: slow_down, until the interval has passed', async () => {
+    it('responds slow_down to polling faster than the interval', async () => {
       const started = await start();
-      await refused(poll(started), 'authorization_pending');
-      await refused(poll(started), 'slow_down');
-      await refused(poll(started), 'slow_down');
-      await later();
-      await refused(poll(started), 'authorization_pending');
+      await expectError(poll(started), 'authorization_pending');
+      await expectError(poll(started), 'slow_down');
+      await expectError(poll(started), 'slow_down');
+      await resetPolling();
+      await expectError(poll(started), 'authorization_pending');
     });
 
-    it('OAUTH-44 polling by many at once: one of them is heard', async () => {
+    it('responds slow_down to all but one concurrent poll', async () => {
       const started = await start();
       const answers = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
-      const heard = answers.map(({ body }) => body.error as string).toSorted();
-      expect(heard).toEqual(['authorization_pending', ...Array.from({ length: 7 }, () => 'slow_down')]);
+      const errors = answers.map(({ body }) => body.error as string).toSorted();
+      expect(errors).toEqual(['authorization_pending', ...Array.from({ length: 7 }, () => 'slow_down')]);
     });
 
-    it('OAUTH-44 expired: neither the device nor the person gets on with it', async () => {
+    it('rejects an expired code from device and user', async () => {
       const started = await start();
       await booted.db.manager.update(
         OauthRecord,
         { kind: 'DeviceCode' },
         { expiresAt: new Date(Date.now() - 1_000) },
       );
-      await refused(poll(started), 'expired_token');
+      await expectError(poll(started), 'expired_token');
       const page = await enter(new Browser(booted.origin), started.user_code);
       expect(page.text).toContain('no such code');
     });
 
-    it('OAUTH-44 code guessing: 20 wrong codes from an address, then not even a right one', async () => {
+    it('blocks an address after 20 wrong codes', async () => {
       const started = await start();
       const browser = new Browser(booted.origin);
       for (let i = 0; i < 20; i++)
@@ -160,10 +161,10 @@ describe('the device flow', () => {
       expect(page.status).toBe(429);
       expect(page.text).toContain('too many wrong codes');
       expect(Number(page.headers.get('retry-after'))).toBeGreaterThan(800);
-      await refused(poll(started), 'authorization_pending');
+      await expectError(poll(started), 'authorization_pending');
     });
 
-    it('OAUTH-44 code guessing from everywhere: there is a limit for all together', async () => {
+    it('limits wrong codes of all addresses together', async () => {
       const started = await start();
       await booted.db.query(
         `INSERT INTO login_failures ("key", points, expire) VALUES ('device codes:all', 2000, ${Date.now() + 900_000})`,
@@ -171,24 +172,24 @@ describe('the device flow', () => {
       expect((await enter(new Browser(booted.origin), started.user_code)).status).toBe(429);
     });
 
-    it('OAUTH-44 codes that are right are not counted', async () => {
+    it('does not count correct codes', async () => {
       const started = await start();
       const browser = new Browser(booted.origin);
       for (let i = 0; i < 25; i++)
         expect((await enter(browser, started.user_code)).text).toContain('Is this your device?');
     });
 
-    it('OAUTH-44 somebody else’s code: a link alone approves nothing, there is a page that asks and names the client', async () => {
+    it('requires confirmation on a page that names the client, even with a complete link', async () => {
       const started = await start();
       const browser = new Browser(booted.origin);
       const { page } = await signIn(booted, started.verification_uri_complete, 'bob', { browser });
       expect(page.text).toContain('Is this your device?');
       expect(page.text).toContain('Demo television');
       expect(page.text).toContain(started.user_code);
-      await refused(poll(started), 'authorization_pending');
+      await expectError(poll(started), 'authorization_pending');
     });
 
-    it('OAUTH-44 approving from another site: without the token of the page nothing happens', async () => {
+    it('rejects an approval without the form token', async () => {
       const started = await start();
       const browser = new Browser(booted.origin);
       await enter(browser, started.user_code);
@@ -197,10 +198,10 @@ describe('the device flow', () => {
         const body = new URLSearchParams({ ...fields, xsrf });
         expect((await browser.post('/oidc/device', body)).status).toBe(400);
       }
-      await refused(poll(started), 'authorization_pending');
+      await expectError(poll(started), 'authorization_pending');
     });
 
-    it('OAUTH-44 a code that one person has confirmed is not for another', async () => {
+    it('rejects a code that another user has confirmed', async () => {
       const started = await start();
       await approve(started, 'bob');
       const page = await enter(new Browser(booted.origin), started.user_code);
@@ -209,7 +210,7 @@ describe('the device flow', () => {
       expect((await demo(body.access_token as string)).body).toMatchObject({ id: 'bob' });
     });
 
-    it('another client, and a code that was redeemed: all that came of it ends', async () => {
+    it('rejects another client, and revokes all tokens of a code that is used again', async () => {
       const started = await start();
       await approve(started);
       const native = await post('/token', {
@@ -223,11 +224,11 @@ describe('the device flow', () => {
       });
       const { body } = await poll(started);
       expect((await demo(body.access_token as string)).status).toBe(200);
-      await refused(poll(started), 'invalid_grant');
+      await expectError(poll(started), 'invalid_grant');
       expect((await demo(body.access_token as string)).status).toBe(401);
     });
 
-    it('a code that is redeemed by many at once gives tokens to one, if to any', async () => {
+    it('issues tokens at most once for concurrent redemptions', async () => {
       const started = await start();
       await approve(started);
       const before = await booted.db.manager.countBy(AccessToken, {});
@@ -236,16 +237,16 @@ describe('the device flow', () => {
       expect(await booted.db.manager.countBy(AccessToken, {})).toBeLessThanOrEqual(before + 1);
     });
 
-    it('log out everywhere ends a code that was approved and not yet redeemed', async () => {
+    it('rejects an approved code after all sign-ins were ended', async () => {
       const started = await start();
       await approve(started, 'carol');
       await booted.db.manager.increment(User, { id: 'carol' }, 'epoch', 1);
-      await refused(poll(started), 'invalid_grant');
+      await expectError(poll(started), 'invalid_grant');
     });
   });
 });
 
-describe('CIBA, a request behind the scenes', () => {
+describe('CIBA (client-initiated backchannel authentication)', () => {
   const ask = (form: Record<string, string> = {}, as = 'ciba') =>
     post(
       '/backchannel',
@@ -253,20 +254,20 @@ describe('CIBA, a request behind the scenes', () => {
       as,
     );
   const poll = (id: string, as = 'ciba') => post('/token', { grant_type: CIBA, auth_req_id: id }, as);
-  const refused = async (answer: ReturnType<typeof poll>, error: string) => {
+  const expectError = async (answer: ReturnType<typeof poll>, error: string) => {
     const { status, body } = await answer;
     expect({ status, body }).toMatchObject({ status: 400, body: { error } });
   };
   const none = () => booted.db.manager.delete(OauthRecord, { kind: 'BackchannelAuthenticationRequest' });
   afterEach(none);
 
-  it('lets an application in that has named a person, who decides somewhere else', async () => {
+  it('issues tokens after the named user has approved on another device', async () => {
     const { status, body } = await ask();
     expect({ status, body }).toEqual({
       status: 200,
       body: { auth_req_id: expect.stringMatching(/^[\w-]{43}$/), expires_in: 300 },
     });
-    await refused(poll(body.auth_req_id), 'authorization_pending');
+    await expectError(poll(body.auth_req_id), 'authorization_pending');
     const bob = await person('bob');
     const { items } = (await bob.get('/backchannel-requests')).body;
     expect(items).toEqual([
@@ -280,7 +281,7 @@ describe('CIBA, a request behind the scenes', () => {
     ]);
     expect((await bob.post(`/backchannel-requests/${items[0].id}/approve`)).status).toBe(204);
     expect((await bob.get('/backchannel-requests')).body.items).toEqual([]);
-    await later();
+    await resetPolling();
     const tokens = (await poll(body.auth_req_id)).body;
     expect(tokens).toMatchObject({ token_type: 'Bearer', id_token: expect.any(String) });
     expect(claimsOf(tokens.access_token)).toMatchObject({ sub: 'bob', acr: 'pwd', amr: ['pwd'] });
@@ -291,33 +292,33 @@ describe('CIBA, a request behind the scenes', () => {
     });
   });
 
-  it('tells the application when the person has said no', async () => {
+  it('responds access_denied after a denial', async () => {
     const { body } = await ask();
     const bob = await person('bob');
     const { items } = (await bob.get('/backchannel-requests')).body;
     expect((await bob.post(`/backchannel-requests/${items[0].id}/deny`)).status).toBe(204);
-    await refused(poll(body.auth_req_id), 'access_denied');
+    await expectError(poll(body.auth_req_id), 'access_denied');
   });
 
   describe('attacks', () => {
     const first = async (who: Awaited<ReturnType<typeof person>>) =>
       (await who.get('/backchannel-requests')).body.items[0].id as string;
 
-    it('polling too fast, one that has run out, and that of another client', async () => {
+    it('rejects fast polling, expired requests and other clients', async () => {
       const { body } = await ask();
-      await refused(poll(body.auth_req_id), 'authorization_pending');
-      await refused(poll(body.auth_req_id), 'slow_down');
-      await refused(poll(body.auth_req_id, 'machine'), 'unauthorized_client');
+      await expectError(poll(body.auth_req_id), 'authorization_pending');
+      await expectError(poll(body.auth_req_id), 'slow_down');
+      await expectError(poll(body.auth_req_id, 'machine'), 'unauthorized_client');
       await booted.db.manager.update(
         OauthRecord,
         { kind: 'BackchannelAuthenticationRequest' },
         { expiresAt: new Date(Date.now() - 1_000) },
       );
-      await refused(poll(body.auth_req_id), 'expired_token');
+      await expectError(poll(body.auth_req_id), 'expired_token');
       expect((await (await person('bob')).get('/backchannel-requests')).body.items).toEqual([]);
     });
 
-    it('looking for people: one of another organisation, a machine and nobody look the same', async () => {
+    it('responds alike to unknown users, machines and users of other tenants', async () => {
       const answers = await Promise.all(
         ['mallory', 'acme-machine', 'nobody', '', 'a'.repeat(5_000)].map((login_hint) => ask({ login_hint })),
       );
@@ -326,26 +327,26 @@ describe('CIBA, a request behind the scenes', () => {
       for (const [i, other] of others.entries()) if (i !== 2) expect(other).toEqual(known);
     });
 
-    it('a message that is missing, long, or made to mislead', async () => {
+    it('rejects a missing, long or misleading binding message', async () => {
       for (const binding_message of ['', 'x'.repeat(65), 'a\u202eb', '<b>', 'a\nb', ' a'])
-        await refused(ask({ binding_message }), 'invalid_binding_message');
+        await expectError(ask({ binding_message }), 'invalid_binding_message');
     });
 
-    it('hints of other kinds, a user code, and an expiry that is longer than ours', async () => {
-      await refused(ask({ login_hint: '', login_hint_token: 'x' }), 'invalid_request');
-      await refused(ask({ user_code: '1234' }), 'invalid_request');
-      await refused(ask({ request_context: '{}' }), 'invalid_request');
+    it('rejects other hints and user codes, and limits the expiry', async () => {
+      await expectError(ask({ login_hint: '', login_hint_token: 'x' }), 'invalid_request');
+      await expectError(ask({ user_code: '1234' }), 'invalid_request');
+      await expectError(ask({ request_context: '{}' }), 'invalid_request');
       expect((await ask({ requested_expiry: '99999' })).body.expires_in).toBe(300);
       expect((await ask({ requested_expiry: '60' })).body.expires_in).toBe(60);
     });
 
-    it('wearing a person down: a sixth request is not taken while five wait', async () => {
+    it('rejects a sixth pending request for a user', async () => {
       for (let i = 0; i < 5; i++) expect((await ask()).status).toBe(200);
-      await refused(ask(), 'temporarily_unavailable');
+      await expectError(ask(), 'temporarily_unavailable');
       expect((await ask({ login_hint: 'carol' })).status).toBe(200);
     });
 
-    it('deciding for somebody else, and what does not exist: both are not found', async () => {
+    it('responds 404 to deciding another user’s request or an unknown one', async () => {
       const { body } = await ask();
       const id = await first(await person('bob'));
       const carol = await person('carol');
@@ -354,10 +355,10 @@ describe('CIBA, a request behind the scenes', () => {
           status: 404,
           body: { code: 'not_found' },
         });
-      await refused(poll(body.auth_req_id), 'authorization_pending');
+      await expectError(poll(body.auth_req_id), 'authorization_pending');
     });
 
-    it('deciding twice: the first word counts, and of many at once one does', async () => {
+    it('accepts exactly one decision, also of concurrent ones', async () => {
       const bob = await person('bob');
       for (let round = 0; round < 5; round++) {
         const { body } = await ask();
@@ -374,7 +375,7 @@ describe('CIBA, a request behind the scenes', () => {
       }
     });
 
-    it('approving with what is not a person who has just signed in', async () => {
+    it('rejects approvals without a recent sign-in and by limited credentials', async () => {
       const { body } = await ask();
       const bob = await person('bob');
       const id = await first(bob);
@@ -394,28 +395,28 @@ describe('CIBA, a request behind the scenes', () => {
           expect(
             await client(booted.origin, headers).send(path.endsWith('approve') ? 'POST' : 'GET', path),
           ).toMatchObject({ status: 403, body: { code: 'limited_credential' } });
-      await refused(poll(body.auth_req_id), 'authorization_pending');
+      await expectError(poll(body.auth_req_id), 'authorization_pending');
     });
 
-    it('log out everywhere ends what waits, and what was approved', async () => {
+    it('rejects pending and approved requests after all sign-ins were ended', async () => {
       const approved = await ask();
       const bob = await person('bob');
       await bob.post(`/backchannel-requests/${await first(bob)}/approve`);
       const waiting = await ask();
       await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
-      for (const { body } of [approved, waiting]) await refused(poll(body.auth_req_id), 'invalid_grant');
+      for (const { body } of [approved, waiting]) await expectError(poll(body.auth_req_id), 'invalid_grant');
       expect((await (await person('bob')).get('/backchannel-requests')).body.items).toEqual([]);
     });
 
-    it('a client that has not the grant', async () => {
-      await refused(ask({}, 'machine'), 'unauthorized_client');
-      await refused(post('/device/auth', { client_id: 'spa' }), 'unauthorized_client');
+    it('rejects clients without the grant', async () => {
+      await expectError(ask({}, 'machine'), 'unauthorized_client');
+      await expectError(post('/device/auth', { client_id: 'spa' }), 'unauthorized_client');
     });
   });
 });
 
-describe('real clients poll', () => {
-  it('openid-client: a device, and a request behind the scenes', async () => {
+describe('independent client libraries', () => {
+  it('openid-client completes the device flow and CIBA', async () => {
     const discover = (id: string, auth?: openid.ClientAuth) =>
       openid.discovery(new URL(`${booted.origin}/oidc`), id, undefined, auth ?? openid.None(), {
         execute: [openid.allowInsecureRequests],
@@ -440,7 +441,7 @@ describe('real clients poll', () => {
       expect((await demo(tokens.access_token)).body).toMatchObject({ id: 'alice' });
   });
 
-  it('oauth4webapi: the same, and the ID tokens are good', async () => {
+  it('oauth4webapi completes both with valid ID tokens', async () => {
     const insecure = { [oauth.allowInsecureRequests]: true };
     const issuer = new URL(`${booted.origin}/oidc`);
     const server = await oauth.processDiscoveryResponse(
@@ -490,7 +491,7 @@ describe('on two servers', () => {
   beforeAll(async () => (processes = await startProcesses(2)), 60_000);
   afterAll(() => processes.stop());
 
-  it('of many who decide a request at once, one does', async () => {
+  it('accepts exactly one of concurrent decisions', async () => {
     const provider = await processes.app.get(Engine, { strict: false }).provider();
     const desk = await provider.Client.find('ciba');
     const login = { username: 'bob', password, as: 'jwt' };

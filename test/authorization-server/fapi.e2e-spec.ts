@@ -9,7 +9,7 @@ import {
   CHALLENGE,
   VERIFIER,
   WEB_CALLBACK,
-  assertionOf,
+  clientAssertion,
   basicOf,
   claimsOf,
   dpopKey,
@@ -29,7 +29,7 @@ const REQUEST = {
 };
 const now = () => Math.floor(Date.now() / 1000);
 
-describe('a client under FAPI 2.0', () => {
+describe('a FAPI 2.0 client', () => {
   let booted: Booted;
   let oauth: ReturnType<typeof oauthAt>;
   let key: Awaited<ReturnType<typeof dpopKey>>;
@@ -40,20 +40,20 @@ describe('a client under FAPI 2.0', () => {
   });
   afterAll(() => booted.close());
 
-  const refused = (answer: Answer, error: string, status = 400) =>
+  const expectError = (answer: Answer, error: string, status = 400) =>
     expect({ status: answer.status, error: answer.body.error }).toEqual({ status, error });
   const push = async (more: Record<string, string> = {}, claims: Record<string, unknown> = {}) =>
-    oauth.post('/request', { ...REQUEST, ...more, ...(await assertionOf(oauth.issuer, claims)) });
+    oauth.post('/request', { ...REQUEST, ...more, ...(await clientAssertion(oauth.issuer, claims)) });
   const authorize = (request_uri: string, client_id = 'fapi') =>
     `${oauth.issuer}/auth?${formOf({ client_id, request_uri })}`;
 
-  /** Sends a proof, and again with the nonce that is asked for. */
+  /** Sends a proof, and repeats it with the nonce that the server requires. */
   const withProof = async (form: Record<string, string>, prover = key) => {
     const url = `${oauth.issuer}/token`;
     const send = async (claims: Record<string, unknown>) =>
       oauth.post(
         '/token',
-        { ...form, ...(await assertionOf(oauth.issuer)) },
+        { ...form, ...(await clientAssertion(oauth.issuer)) },
         { DPoP: await prover.proof(url, claims) },
       );
     const first = await send({});
@@ -71,7 +71,7 @@ describe('a client under FAPI 2.0', () => {
       prover,
     );
 
-  it('pushes its request, and gets tokens that are bound to its key', async () => {
+  it('pushes its request and receives DPoP-bound tokens', async () => {
     const pushed = await push();
     expect({ status: pushed.status, lives: pushed.body.expires_in }).toEqual({ status: 201, lives: 60 });
     const { callback } = await signIn(booted, authorize(pushed.body.request_uri));
@@ -91,12 +91,12 @@ describe('a client under FAPI 2.0', () => {
   });
 
   describe('attacks', () => {
-    it('OAUTH-26: without a pushed request there is none', async () => {
-      const { to } = await oauth.ask({ client_id: 'fapi', redirect_uri: FAPI_CALLBACK });
+    it('is rejected without a pushed request', async () => {
+      const { to } = await oauth.authorize({ client_id: 'fapi', redirect_uri: FAPI_CALLBACK });
       expect(to?.searchParams.get('error')).toBe('invalid_request');
     });
 
-    it('OAUTH-26: a pushed request is for one sign-in (ported from par-attempt-reuse-request_uri)', async () => {
+    it('cannot use a request_uri twice (ported from par-attempt-reuse-request_uri)', async () => {
       const { body } = await push();
       await signIn(booted, authorize(body.request_uri));
       const again = await fetch(authorize(body.request_uri), { redirect: 'manual' });
@@ -104,7 +104,7 @@ describe('a client under FAPI 2.0', () => {
       expect(await again.text()).toContain('invalid_request_uri');
     });
 
-    it("OAUTH-26: another client's, one that expired, one that was made up (ported from par-attempt-to-use-request_uri-for-different-client)", async () => {
+    it("cannot use another client's, an expired or an invented request_uri (ported from par-attempt-to-use-request_uri-for-different-client)", async () => {
       const { body } = await push();
       for (const url of [
         authorize(body.request_uri, 'web'),
@@ -125,25 +125,25 @@ describe('a client under FAPI 2.0', () => {
       });
     });
 
-    it('OAUTH-26: a request that is pushed refers to no other (ported from par-pushed-request_uri-rejected)', async () => {
-      refused(
+    it('cannot push a request_uri (ported from par-pushed-request_uri-rejected)', async () => {
+      expectError(
         await push({ request_uri: 'urn:ietf:params:oauth:request_uri:x' }),
         'request_uri_not_supported',
       );
     });
 
-    it('a bad request is refused when it is pushed (ported from par-plain-pkce-rejected, par-without-pkce-fails, invalid-redirect-uri)', async () => {
-      refused(await push({ code_challenge_method: 'plain' }), 'invalid_request');
-      refused(await push({ code_challenge: '', code_challenge_method: '' }), 'invalid_request');
-      refused(await push({ redirect_uri: 'https://evil.example/callback' }), 'invalid_request');
-      refused(await push({ response_type: 'token' }), 'unsupported_response_type');
+    it('cannot push an invalid request (ported from par-plain-pkce-rejected, par-without-pkce-fails, invalid-redirect-uri)', async () => {
+      expectError(await push({ code_challenge_method: 'plain' }), 'invalid_request');
+      expectError(await push({ code_challenge: '', code_challenge_method: '' }), 'invalid_request');
+      expectError(await push({ redirect_uri: 'https://evil.example/callback' }), 'invalid_request');
+      expectError(await push({ response_type: 'token' }), 'unsupported_response_type');
     });
 
     it.each<[string, Record<string, unknown>]>([
       ['expired', { exp: now() - 60 }],
-      ['without an end', { exp: undefined }],
-      ['that ends in an hour', { exp: now() + 3_600 }],
-      ['not yet good', { nbf: now() + 60 }],
+      ['without exp', { exp: undefined }],
+      ['that is valid for an hour', { exp: now() + 3_600 }],
+      ['not yet valid', { nbf: now() + 60 }],
       ['for another audience', { aud: 'https://evil.example' }],
       ['for several audiences', { aud: ['AUDIENCE', 'https://evil.example'] }],
       ['for the issuer, in a list', { aud: ['AUDIENCE'] }],
@@ -159,24 +159,24 @@ describe('a client under FAPI 2.0', () => {
       ['without an audience', { aud: undefined }],
       ['without a subject', { sub: undefined }],
       ['by another issuer', { iss: 'machine' }],
-      ['without an id', { jti: undefined }],
-    ])('OAUTH-20: an assertion %s (ported from ensure-client-assertion-*)', async (_, claims) => {
+      ['without jti', { jti: undefined }],
+    ])('cannot use a client assertion %s (ported from ensure-client-assertion-*)', async (_, claims) => {
       const claim = JSON.parse(JSON.stringify(claims).replaceAll('AUDIENCE', oauth.issuer)) as object;
       const answer = await push({}, { ...claims, ...claim });
       expect([400, 401]).toContain(answer.status);
       expect(answer.body.error).toBe('invalid_client');
     });
 
-    it('OAUTH-20: an assertion is good once', async () => {
-      const assertion = await assertionOf(oauth.issuer);
+    it('cannot use a client assertion twice', async () => {
+      const assertion = await clientAssertion(oauth.issuer);
       expect((await oauth.post('/request', { ...REQUEST, ...assertion })).status).toBe(201);
-      refused(await oauth.post('/request', { ...REQUEST, ...assertion }), 'invalid_client', 401);
+      expectError(await oauth.post('/request', { ...REQUEST, ...assertion }), 'invalid_client', 401);
     });
 
-    it('OAUTH-20: signed with another key, another algorithm, with none, or by the client under another name', async () => {
+    it('cannot use an assertion with another key or algorithm, unsigned, or for another client', async () => {
       const other = await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey);
       const rsa = await exportJWK((await generateKeyPair('RS256', { extractable: true })).privateKey);
-      const { client_assertion_type } = await assertionOf(oauth.issuer);
+      const { client_assertion_type } = await clientAssertion(oauth.issuer);
       const unsigned = new UnsecuredJWT({ jti: randomUUID() })
         .setIssuer('fapi')
         .setSubject('fapi')
@@ -184,33 +184,33 @@ describe('a client under FAPI 2.0', () => {
         .setExpirationTime('1m')
         .encode();
       for (const assertion of [
-        await assertionOf(oauth.issuer, {}, { key: other }),
-        await assertionOf(oauth.issuer, {}, { key: rsa, alg: 'RS256' }),
+        await clientAssertion(oauth.issuer, {}, { key: other }),
+        await clientAssertion(oauth.issuer, {}, { key: rsa, alg: 'RS256' }),
         { client_assertion_type, client_assertion: unsigned },
       ])
-        refused(await oauth.post('/request', { ...REQUEST, ...assertion }), 'invalid_client', 401);
-      const named = { ...REQUEST, ...(await assertionOf(oauth.issuer)), client_id: 'web' };
-      refused(await oauth.post('/request', named), 'invalid_request');
-      refused(await push({}, { sub: 'web' }), 'invalid_request');
-      refused(await oauth.post('/request', REQUEST, basicOf('fapi', 'x')), 'invalid_client', 401);
+        expectError(await oauth.post('/request', { ...REQUEST, ...assertion }), 'invalid_client', 401);
+      const named = { ...REQUEST, ...(await clientAssertion(oauth.issuer)), client_id: 'web' };
+      expectError(await oauth.post('/request', named), 'invalid_request');
+      expectError(await push({}, { sub: 'web' }), 'invalid_request');
+      expectError(await oauth.post('/request', REQUEST, basicOf('fapi', 'x')), 'invalid_client', 401);
     });
 
-    it('no proof, no tokens: neither for a code nor for a service (ported from ensure-holder-of-key-required)', async () => {
+    it('receives no tokens without a DPoP proof (ported from ensure-holder-of-key-required)', async () => {
       const code = (await codeOf()).searchParams.get('code')!;
-      refused(
+      expectError(
         await oauth.post('/token', {
           grant_type: 'authorization_code',
           code,
           redirect_uri: FAPI_CALLBACK,
           code_verifier: VERIFIER,
-          ...(await assertionOf(oauth.issuer)),
+          ...(await clientAssertion(oauth.issuer)),
         }),
         'invalid_grant',
       );
       expect((await redeem(code)).status).toBe(200);
     });
 
-    it('REFRESH-10: the refresh token of a client without a secret belongs to the key that it was given for', async () => {
+    it('binds the refresh token of a public client to its DPoP key', async () => {
       const redirect_uri = 'http://localhost:5173/callback';
       const spa = { client_id: 'spa', redirect_uri };
       const code = await oauth.code({
@@ -223,18 +223,18 @@ describe('a client under FAPI 2.0', () => {
       expect(first.body).toMatchObject({ token_type: 'DPoP' });
       const other = await dpopKey();
       const { refresh_token } = first.body;
-      refused(await oauth.refresh(refresh_token, spa, {}), 'invalid_grant');
-      refused(await oauth.refresh(refresh_token, spa, { DPoP: await other.proof(url) }), 'invalid_grant');
+      expectError(await oauth.refresh(refresh_token, spa, {}), 'invalid_grant');
+      expectError(await oauth.refresh(refresh_token, spa, { DPoP: await other.proof(url) }), 'invalid_grant');
       const second = await oauth.refresh(refresh_token, spa, { DPoP: await key.proof(url) });
       expect(claimsOf(second.body.access_token)).toMatchObject({ cnf: { jkt: key.jkt } });
     });
 
-    it('a code that was asked for with a key is for that key (RFC 9449, section 10)', async () => {
+    it('binds a code to the key in dpop_jkt (RFC 9449 section 10)', async () => {
       const code = (await codeOf({ dpop_jkt: key.jkt })).searchParams.get('code')!;
-      refused(await redeem(code, await dpopKey()), 'invalid_grant');
+      expectError(await redeem(code, await dpopKey()), 'invalid_grant');
     });
 
-    it('a proof without the nonce, with an old one, or one that is ours for something else: use_dpop_nonce', async () => {
+    it('gets use_dpop_nonce for a proof without a nonce or with an unknown one', async () => {
       const url = `${oauth.issuer}/token`;
       for (const claims of [{}, { nonce: 'x'.repeat(43) }]) {
         const answer = await oauth.post(
@@ -243,16 +243,16 @@ describe('a client under FAPI 2.0', () => {
             grant_type: 'authorization_code',
             code: 'x',
             redirect_uri: FAPI_CALLBACK,
-            ...(await assertionOf(oauth.issuer)),
+            ...(await clientAssertion(oauth.issuer)),
           },
           { DPoP: await key.proof(url, claims) },
         );
-        refused(answer, 'use_dpop_nonce');
+        expectError(answer, 'use_dpop_nonce');
         expect(answer.headers.get('dpop-nonce')).toMatch(/^[\w-]{43}$/);
       }
     });
 
-    it('a proof for another address, method or time, or used before', async () => {
+    it('cannot use a proof for another URL, method or time, or twice', async () => {
       const url = `${oauth.issuer}/token`;
       const machine = async (proof: string) =>
         oauth.post('/token', { grant_type: 'client_credentials' }, { ...basicOf('machine'), DPoP: proof });
@@ -263,16 +263,16 @@ describe('a client under FAPI 2.0', () => {
         { htm: undefined },
         { jti: undefined },
       ])
-        refused(await machine(await key.proof(url, claims)), 'invalid_dpop_proof');
-      refused(await machine(await key.proof(url, { iat: now() - 600 })), 'use_dpop_nonce');
-      refused(await machine('a.b.c'), 'invalid_dpop_proof');
+        expectError(await machine(await key.proof(url, claims)), 'invalid_dpop_proof');
+      expectError(await machine(await key.proof(url, { iat: now() - 600 })), 'use_dpop_nonce');
+      expectError(await machine('a.b.c'), 'invalid_dpop_proof');
       const proof = await key.proof(url);
       expect((await machine(proof)).body.token_type).toBe('DPoP');
-      refused(await machine(proof), 'invalid_grant');
-      refused(await machine(`${await key.proof(url)}, ${await key.proof(url)}`), 'invalid_dpop_proof');
+      expectError(await machine(proof), 'invalid_grant');
+      expectError(await machine(`${await key.proof(url)}, ${await key.proof(url)}`), 'invalid_dpop_proof');
     });
 
-    describe('OAUTH-27: a request object', () => {
+    describe('with a request object', () => {
       const signed = async (
         claims: Record<string, unknown> = {},
         jwk: JWK = DEMO_FAPI_KEY,
@@ -292,9 +292,14 @@ describe('a client under FAPI 2.0', () => {
           .sign(await importJWK(jwk, alg));
       };
       const pushed = async (request: string, more: Record<string, string> = {}) =>
-        oauth.post('/request', { request, client_id: 'fapi', ...more, ...(await assertionOf(oauth.issuer)) });
+        oauth.post('/request', {
+          request,
+          client_id: 'fapi',
+          ...more,
+          ...(await clientAssertion(oauth.issuer)),
+        });
 
-      it('is what counts, and not what stands beside it', async () => {
+      it('uses the request object and ignores other parameters', async () => {
         const { status, body } = await pushed(await signed(), { scope: 'openid documents:delete' });
         expect(status).toBe(201);
         const { callback } = await signIn(booted, authorize(body.request_uri));
@@ -303,41 +308,41 @@ describe('a client under FAPI 2.0', () => {
       });
 
       it.each<[string, Record<string, unknown>]>([
-        ['that expired', { exp: now() - 60 }],
-        ['without an end', { exp: undefined }],
-        ['that lives for more than an hour', { nbf: now(), exp: now() + 3_700 }],
+        ['that is expired', { exp: now() - 60 }],
+        ['without exp', { exp: undefined }],
+        ['that is valid for more than an hour', { nbf: now(), exp: now() + 3_700 }],
         ['that is older than an hour', { nbf: now() - 3_700 }],
-        ['that is not good yet', { nbf: now() + 120 }],
+        ['that is not yet valid', { nbf: now() + 120 }],
         ['for another server', { aud: 'https://evil.example' }],
-        ['for nobody', { aud: undefined }],
+        ['without an audience', { aud: undefined }],
         ['by another client', { iss: 'web' }],
-        ['about another client', { client_id: 'web' }],
-        ['that holds another', { request_uri: 'urn:ietf:params:oauth:request_uri:x' }],
-      ])('%s: refused (ported from ensure-request-object-*)', async (_, claims) => {
-        refused(await pushed(await signed(claims)), 'invalid_request_object');
+        ['with the client_id of another client', { client_id: 'web' }],
+        ['that contains a request_uri', { request_uri: 'urn:ietf:params:oauth:request_uri:x' }],
+      ])('rejects one %s (ported from ensure-request-object-*)', async (_, claims) => {
+        expectError(await pushed(await signed(claims)), 'invalid_request_object');
       });
 
-      it('with another key or none: refused (ported from ensure-request-object-with-alg-none-fails)', async () => {
+      it('rejects one with another key, unsigned or malformed (ported from ensure-request-object-with-alg-none-fails)', async () => {
         const other = await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey);
-        refused(await pushed(await signed({}, other)), 'invalid_request_object');
+        expectError(await pushed(await signed({}, other)), 'invalid_request_object');
         const unsigned = new UnsecuredJWT(REQUEST)
           .setIssuer('fapi')
           .setAudience(oauth.issuer)
           .setExpirationTime('1m')
           .setNotBefore('0s')
           .encode();
-        refused(await pushed(unsigned), 'invalid_request_object');
-        refused(await pushed('not a JWT'), 'invalid_request_object');
+        expectError(await pushed(unsigned), 'invalid_request_object');
+        expectError(await pushed('not a JWT'), 'invalid_request_object');
       });
 
-      it("with the client's secret: no key of ours", async () => {
+      it('rejects an HMAC with the client secret', async () => {
         const request = await new SignJWT({ ...REQUEST, redirect_uri: WEB_CALLBACK, client_id: 'web' })
           .setProtectedHeader({ alg: 'HS256' })
           .setIssuer('web')
           .setAudience(oauth.issuer)
           .setExpirationTime('1m')
           .sign(Buffer.from('web-demo-secret-0123456789abcdef'));
-        refused(
+        expectError(
           await oauth.post('/request', { request, client_id: 'web' }, basicOf('web')),
           'invalid_request_object',
         );

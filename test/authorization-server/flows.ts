@@ -16,7 +16,7 @@ export const basicOf = (id: string, secret = demoSecret(id)) => ({
 type Form = Readonly<Record<string, string | readonly string[]>>;
 type Headers = Readonly<Record<string, string>>;
 
-/** The claims of a JWT, believed. */
+/** The claims of a JWT, without verification. */
 export const claimsOf = (token = ''): Record<string, unknown> =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
 export const headerOf = (token = ''): Record<string, unknown> => claimsOf(`.${token.split('.')[0]}`);
@@ -26,18 +26,18 @@ export const formOf = (form: Form): string =>
     Object.entries(form).flatMap(([name, value]) => [value].flat().map((each) => [name, each])),
   ).toString();
 
-/** What a client of the authorization server does, step by step, so that each step can be done wrong. */
+/** The single steps of an OAuth client. Tests override parameters to make a step wrong. */
 export function oauthAt(origin: string) {
   const issuer = `${origin}/oidc`;
 
-  /** Sends a form below the issuer. */
+  /** Posts a form to a path below the issuer. */
   const post = (path: string, form: Form | string, headers: Headers = {}): Promise<Answer> =>
     client(origin).send('POST', `/oidc${path}`, {
       body: typeof form === 'string' ? form : formOf(form),
       headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
     });
 
-  /** The address of a good authorization request of the demo's `web`. A parameter that is given as `''` is left out. */
+  /** The URL of a valid authorization request of the demo client `web`. Omits parameters set to `''`. */
   const authorization = (more: Form = {}): URL => {
     const params = {
       client_id: 'web',
@@ -55,8 +55,8 @@ export function oauthAt(origin: string) {
     return url;
   };
 
-  /** What the endpoint says to a request, before anybody has signed in: a redirect, or a page. */
-  const ask = async (more: Form = {}) => {
+  /** Sends an authorization request without a session. `to` is the target of a redirect. */
+  const authorize = async (more: Form = {}) => {
     const response = await fetch(authorization(more), {
       redirect: 'manual',
       headers: { Accept: 'text/html' },
@@ -69,7 +69,7 @@ export function oauthAt(origin: string) {
     };
   };
 
-  /** A code for bob, or for whom it is said. */
+  /** An authorization code for a user. */
   const code = async (more: Form = {}, username = 'bob'): Promise<string> =>
     (await signIn({ origin }, authorization(more), username)).callback.searchParams.get('code') ?? '';
 
@@ -89,7 +89,7 @@ export function oauthAt(origin: string) {
   const refresh = (refresh_token: string, more: Form = {}, headers: Headers = basicOf('web')) =>
     post('/token', { grant_type: 'refresh_token', refresh_token, ...more }, headers);
 
-  /** All tokens of a consent that outlives the browser. */
+  /** Access, refresh and ID token of a new consent. */
   const tokens = async (more: Form = {}) =>
     (
       await redeem(
@@ -104,25 +104,25 @@ export function oauthAt(origin: string) {
   const introspect = async (token: string, as = 'resource-server') =>
     (await post('/token/introspection', { token }, basicOf(as))).body as Record<string, unknown>;
 
-  return { issuer, post, authorization, ask, code, redeem, refresh, tokens, introspect };
+  return { issuer, post, authorization, authorize, code, redeem, refresh, tokens, introspect };
 }
 
-/** A JWT by which a client says who it is (RFC 7523, section 3). */
-export async function assertionOf(
+/** A client assertion (RFC 7523 section 3). */
+export async function clientAssertion(
   issuer: string,
   claims: Record<string, unknown> = {},
   { key = DEMO_FAPI_KEY, alg = 'ES256', id = 'fapi' }: { key?: JWK; alg?: string; id?: string } = {},
 ): Promise<{ client_assertion_type: string; client_assertion: string }> {
   const now = Math.floor(Date.now() / 1000);
   const all = { iss: id, sub: id, aud: issuer, jti: randomUUID(), iat: now, exp: now + 60, ...claims };
-  const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  const payload = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   return {
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-    client_assertion: await new SignJWT(given).setProtectedHeader({ alg }).sign(await importJWK(key, alg)),
+    client_assertion: await new SignJWT(payload).setProtectedHeader({ alg }).sign(await importJWK(key, alg)),
   };
 }
 
-/** A key of a client's, and proofs that it is held (RFC 9449). */
+/** A client's DPoP key and its proofs (RFC 9449). */
 export async function dpopKey() {
   const { privateKey, publicKey } = await generateKeyPair('ES256');
   const jwk = await exportJWK(publicKey);

@@ -42,7 +42,7 @@ describe('token exchange', () => {
     );
   const bobs = (options: TokenOptions = {}) => issueAccessToken(booted, 'bob', options);
 
-  it('gives a service a token of its own, for the same account, that says who acts', async () => {
+  it('issues a token for the same account with the client as actor', async () => {
     const subject = await bobs({ scope: 'documents:read documents:write', claims: { amr: ['pwd'] } });
     const { status, body, headers } = await exchange(subject.token);
     expect({ status, body }).toEqual({
@@ -82,12 +82,12 @@ describe('token exchange', () => {
     });
   });
 
-  it('takes an opaque token as well', async () => {
+  it('accepts an opaque subject token', async () => {
     const subject = await bobs({ format: 'opaque' });
     expect((await exchange(subject.token)).status).toBe(200);
   });
 
-  it('gives less where less is asked for, and a token for another resource', async () => {
+  it('issues fewer scopes and tokens for another resource on request', async () => {
     const subject = await bobs({ scope: 'documents:read documents:write' });
     const { body } = await exchange(subject.token, {
       scope: 'documents:read',
@@ -104,7 +104,7 @@ describe('token exchange', () => {
     expect(byName.status).toBe(200);
   });
 
-  it('names the actor of an actor_token, which must be of the same client', async () => {
+  it('takes the actor from an actor_token of the same client', async () => {
     const subject = await bobs();
     const mine = await post('/token', { grant_type: 'client_credentials' }, 'machine');
     const form = { actor_token: mine.body.access_token as string, actor_token_type: ACCESS_TOKEN };
@@ -116,7 +116,7 @@ describe('token exchange', () => {
     expect((await demo(forStaff.body.access_token)).status).toBe(200);
   });
 
-  it('keeps who acted before, whoever comes next', async () => {
+  it('keeps earlier actors nested', async () => {
     const subject = await bobs();
     const first = await exchange(subject.token);
     const second = await exchange(first.body.access_token);
@@ -126,7 +126,7 @@ describe('token exchange', () => {
     });
   });
 
-  it('gives a token that is over when the one before is, and dies with it, at any depth', async () => {
+  it('issues a token that expires and is revoked with its subject token, at any depth', async () => {
     const subject = await bobs({ row: { expiresAt: new Date(Date.now() + 60_000) } });
     const first = await exchange(subject.token);
     const second = await exchange(first.body.access_token);
@@ -140,7 +140,7 @@ describe('token exchange', () => {
     }
   });
 
-  it('may be revoked alone', async () => {
+  it('allows revoking the new token alone', async () => {
     const subject = await bobs();
     const { body } = await exchange(subject.token);
     expect((await post('/token/revocation', { token: body.access_token }, 'machine')).status).toBe(200);
@@ -148,7 +148,7 @@ describe('token exchange', () => {
     expect((await demo(subject.token)).status).toBe(200);
   });
 
-  it('takes a token that a client has in its own name, too', async () => {
+  it('accepts a client credentials token', async () => {
     const own = await post(
       '/token',
       { grant_type: 'client_credentials', scope: 'documents:read' },
@@ -160,7 +160,7 @@ describe('token exchange', () => {
     expect(await introspect(body.access_token)).toEqual({ active: false });
   });
 
-  it('keeps the authorization details, which stay a ceiling', async () => {
+  it('keeps the authorization details', async () => {
     const rar = [{ type: 'document', identifier: 'one', actions: ['read' as const] }];
     const subject = await bobs({
       claims: { authorization_details: rar },
@@ -171,7 +171,7 @@ describe('token exchange', () => {
     expect(claimsOf(body.access_token)).toMatchObject({ authorization_details: rar });
   });
 
-  it('hands on a bound token to whoever proves its key, bound to that key again', async () => {
+  it('exchanges a DPoP-bound token with a proof, and binds the new token to the same key', async () => {
     const key = await dpopKey();
     const subject = await bobs({ cnf: { jkt: key.jkt } });
     const ask = async (nonce?: string) =>
@@ -191,7 +191,7 @@ describe('token exchange', () => {
     expect((await demo(body.access_token as string)).status).toBe(401);
   });
 
-  it('is driven by openid-client', async () => {
+  it('works with openid-client', async () => {
     const config = await openid.discovery(
       new URL(`${booted.origin}/oidc`),
       'machine',
@@ -208,7 +208,7 @@ describe('token exchange', () => {
     expect((await demo(tokens.access_token)).status).toBe(200);
   });
 
-  it('is driven by oauth4webapi', async () => {
+  it('works with oauth4webapi', async () => {
     const insecure = { [oauth.allowInsecureRequests]: true };
     const issuer = new URL(`${booted.origin}/oidc`);
     const found = await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure });
@@ -232,7 +232,7 @@ describe('token exchange', () => {
   });
 
   describe('attacks', () => {
-    const refused = async (
+    const expectError = async (
       answer: ReturnType<typeof exchange>,
       error: string,
       description?: string,
@@ -250,22 +250,22 @@ describe('token exchange', () => {
     };
     const unacceptable = (name = 'subject_token') => `${name} is not acceptable`;
 
-    it('OAUTH-45 an unknown grant, and a client that may not exchange', async () => {
+    it('rejects an unknown grant, and clients without the grant', async () => {
       const before = await rows();
-      await refused(
+      await expectError(
         post('/token', { grant_type: 'urn:example:unknown' }, 'machine'),
         'unsupported_grant_type',
       );
       const subject = await bobs();
-      await refused(exchange(subject.token, {}, 'web'), 'unauthorized_client');
+      await expectError(exchange(subject.token, {}, 'web'), 'unauthorized_client');
       expect(await rows()).toBe(before + 1);
     });
 
-    it('a client whose own account is disabled, and one that proves nothing', async () => {
+    it('rejects clients with a disabled account and public clients', async () => {
       const subject = await bobs();
       const before = await rows();
       await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: new Date() });
-      await refused(exchange(subject.token), 'unauthorized_client');
+      await expectError(exchange(subject.token), 'unauthorized_client');
       await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: null });
       await booted.app.get(Clients, { strict: false }).upsert('open', {
         token_endpoint_auth_method: 'none',
@@ -276,41 +276,44 @@ describe('token exchange', () => {
         exchanges: 'web',
       });
       const form = { subject_token: subject.token, subject_token_type: ACCESS_TOKEN, client_id: 'open' };
-      await refused(post('/token', { grant_type: TOKEN_EXCHANGE, ...form }), 'unauthorized_client');
+      await expectError(post('/token', { grant_type: TOKEN_EXCHANGE, ...form }), 'unauthorized_client');
       expect(await rows()).toBe(before);
     });
 
-    it('a token of a client that the exchanging one has nothing to do with', async () => {
+    it('rejects a token of a client that is not configured for exchange', async () => {
       const subject = await bobs({ clientId: 'resource-server' });
       const before = await rows();
-      await refused(exchange(subject.token), 'invalid_request', unacceptable());
+      await expectError(exchange(subject.token), 'invalid_request', unacceptable());
       expect(await rows()).toBe(before);
     });
 
-    it('wider: more scopes than the token has, than the client has, and none at all', async () => {
+    it('rejects scopes beyond those of the token or the client', async () => {
       const subject = await bobs({ scope: 'documents:read' });
       const none = await bobs({ scope: 'openid' });
       const before = await rows();
-      await refused(exchange(subject.token, { scope: 'documents:read documents:delete' }), 'invalid_scope');
-      await refused(exchange(subject.token, { scope: 'openid' }), 'invalid_scope');
-      await refused(exchange(none.token), 'invalid_scope');
+      await expectError(
+        exchange(subject.token, { scope: 'documents:read documents:delete' }),
+        'invalid_scope',
+      );
+      await expectError(exchange(subject.token, { scope: 'openid' }), 'invalid_scope');
+      await expectError(exchange(none.token), 'invalid_scope');
       expect(await rows()).toBe(before);
     });
 
-    it('a resource that there is no token for, and two of them', async () => {
+    it('rejects an unknown resource, and two resources', async () => {
       const subject = await bobs();
       const before = await rows();
-      await refused(exchange(subject.token, { resource: 'https://elsewhere.example' }), 'invalid_target');
-      await refused(exchange(subject.token, { audience: 'https://elsewhere.example' }), 'invalid_target');
-      await refused(exchange(subject.token, { audience: 'an application' }), 'invalid_target');
-      await refused(
+      await expectError(exchange(subject.token, { resource: 'https://elsewhere.example' }), 'invalid_target');
+      await expectError(exchange(subject.token, { audience: 'https://elsewhere.example' }), 'invalid_target');
+      await expectError(exchange(subject.token, { audience: 'an application' }), 'invalid_target');
+      await expectError(
         exchange(subject.token, { resource: booted.origin, audience: `${booted.origin}/archive` }),
         'invalid_target',
       );
       expect(await rows()).toBe(before);
     });
 
-    it('a token that is dead: unknown, expired, revoked, of an account that is disabled or has logged out everywhere', async () => {
+    it('rejects unknown, expired and revoked tokens, and those of disabled or signed-out accounts', async () => {
       const revoked = await bobs();
       await revoked.revoke();
       const expired = await bobs();
@@ -318,16 +321,16 @@ describe('token exchange', () => {
       const carols = await issueAccessToken(booted, 'carol');
       const before = await rows();
       for (const token of [revoked.token, expired.token, 'x'.repeat(43), 'ey.ey.ey', `${revoked.token}x`])
-        await refused(exchange(token), 'invalid_request', unacceptable());
+        await expectError(exchange(token), 'invalid_request', unacceptable());
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: new Date() });
-      await refused(exchange(carols.token), 'invalid_request', unacceptable());
+      await expectError(exchange(carols.token), 'invalid_request', unacceptable());
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: null, epoch: 1 });
-      await refused(exchange(carols.token), 'invalid_request', unacceptable());
+      await expectError(exchange(carols.token), 'invalid_request', unacceptable());
       await booted.db.manager.update(User, { id: 'carol' }, { epoch: 0 });
       expect(await rows()).toBe(before);
     });
 
-    it('a token for another audience, and one that is no access token', async () => {
+    it('rejects a token for another audience, and an ID token', async () => {
       const elsewhere = await bobs({ claims: { aud: 'https://elsewhere.example' } });
       const idToken = await signWithActiveKey(
         booted,
@@ -335,50 +338,50 @@ describe('token exchange', () => {
         { typ: 'JWT' },
       );
       for (const token of [elsewhere.token, idToken])
-        await refused(exchange(token), 'invalid_request', unacceptable());
+        await expectError(exchange(token), 'invalid_request', unacceptable());
     });
 
-    it('a bound token without its key: whoever was called with it cannot hand it on', async () => {
+    it('rejects a bound token without its key', async () => {
       const bound = await bobs({ cnf: { jkt: 'x'.repeat(43) } });
       const certified = await bobs({ cnf: { 'x5t#S256': 'x'.repeat(43) } });
       const before = await rows();
       for (const { token } of [bound, certified])
-        await refused(exchange(token), 'invalid_request', unacceptable());
+        await expectError(exchange(token), 'invalid_request', unacceptable());
       expect(await rows()).toBe(before);
     });
 
-    it('an actor_token of another client, without its type, and a dead one', async () => {
+    it('rejects a revoked actor_token, one of another client, and one without type', async () => {
       const subject = await bobs();
       const others = await issueAccessToken(booted, 'alice', { clientId: 'web' });
       const gone = await issueAccessToken(booted, 'alice', { clientId: 'machine' });
       await gone.revoke();
       const before = await rows();
       for (const { token } of [others, gone])
-        await refused(
+        await expectError(
           exchange(subject.token, { actor_token: token, actor_token_type: ACCESS_TOKEN }),
           'invalid_request',
           unacceptable('actor_token'),
         );
-      await refused(exchange(subject.token, { actor_token: others.token }), 'invalid_request');
-      await refused(exchange(subject.token, { actor_token_type: ACCESS_TOKEN }), 'invalid_request');
+      await expectError(exchange(subject.token, { actor_token: others.token }), 'invalid_request');
+      await expectError(exchange(subject.token, { actor_token_type: ACCESS_TOKEN }), 'invalid_request');
       expect(await rows()).toBe(before);
     });
 
-    it('other types of token, as what goes in and as what comes out', async () => {
+    it('rejects other subject and requested token types', async () => {
       const { token } = await bobs();
       const type = 'urn:ietf:params:oauth:token-type:refresh_token';
-      await refused(exchange(token, { subject_token_type: type }), 'invalid_request');
-      await refused(exchange(token, { requested_token_type: type }), 'invalid_request');
-      await refused(exchange('', {}), 'invalid_request');
+      await expectError(exchange(token, { subject_token_type: type }), 'invalid_request');
+      await expectError(exchange(token, { requested_token_type: type }), 'invalid_request');
+      await expectError(exchange('', {}), 'invalid_request');
     });
 
-    it('a chain without an end', async () => {
+    it('limits the chain of actors', async () => {
       let { token } = await bobs();
       for (let i = 0; i < 4; i++) token = (await exchange(token)).body.access_token as string;
-      await refused(exchange(token), 'invalid_request', unacceptable());
+      await expectError(exchange(token), 'invalid_request', unacceptable());
     });
 
-    it('a subject_token that is withdrawn while it is exchanged leaves no token that lives', async () => {
+    it('leaves no valid token if the subject token is revoked during the exchange', async () => {
       for (let i = 0; i < 20; i++) {
         const subject = await bobs();
         const [answer] = await Promise.all([exchange(subject.token), subject.revoke()]);
@@ -412,7 +415,7 @@ describe('the JWT bearer grant', () => {
   const redeem = async (text: string | Promise<string>, form: Record<string, string> = {}, as = 'machine') =>
     post('/token', { grant_type: JWT_BEARER, assertion: await text, ...form }, as);
 
-  it('gives a token for the account that the issuer vouches for, and none to refresh it with', async () => {
+  it('issues an access token for the mapped account, without a refresh token', async () => {
     const { status, body } = await redeem(assertion());
     expect({ status, body }).toEqual({
       status: 200,
@@ -435,18 +438,18 @@ describe('the JWT bearer grant', () => {
     });
   });
 
-  it('takes the address of the token endpoint for an audience, too', async () => {
+  it('accepts the token endpoint as audience', async () => {
     expect((await redeem(assertion({ aud: `${booted.origin}/oidc/token` }))).status).toBe(200);
   });
 
   describe('attacks', () => {
-    const refused = async (answer: ReturnType<typeof redeem>, error = 'invalid_grant') => {
+    const expectError = async (answer: ReturnType<typeof redeem>, error = 'invalid_grant') => {
       const { status, body } = await answer;
       expect({ status, body }).toMatchObject({ status: 400, body: { error } });
       if (error === 'invalid_grant') expect(body.error_description).toBe('grant request is invalid');
     };
 
-    it('a claim that is missing or wrong', async () => {
+    it('rejects missing and wrong claims', async () => {
       const before = await rows();
       for (const over of [
         { iss: 'https://elsewhere.example' },
@@ -471,57 +474,57 @@ describe('the JWT bearer grant', () => {
         { jti: '' },
         { jti: 7 },
       ])
-        await refused(redeem(assertion(over)));
+        await expectError(redeem(assertion(over)));
       expect(await rows()).toBe(before);
     });
 
-    it('a key that is not the issuer’s, an algorithm that is none, a secret made of the public key, another kind of JWT', async () => {
+    it('rejects another key, unsigned assertions, HMACs with the public key, and other JWT types', async () => {
       const { privateKey } = generateKeyPairSync('ed25519');
       const secret = Buffer.from('uJpD12bjpdxvfQfs6ZrlI6e7wPvdNW-rgGuZ_6QTgsA', 'base64url');
       const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
       const unsigned = `${encode({ alg: 'none', kid: 'partner-demo' })}.${encode(claims())}.`;
       const hs = new SignJWT(claims()).setProtectedHeader({ alg: 'HS256', kid: 'partner-demo' }).sign(secret);
       const before = await rows();
-      await refused(redeem(assertion({}, {}, privateKey)));
-      await refused(redeem(assertion({}, { kid: 'another' })));
-      await refused(redeem(assertion({}, { kid: undefined })));
-      await refused(redeem(assertion({}, { typ: 'at+jwt' })));
-      await refused(redeem(unsigned));
-      await refused(redeem(hs));
-      await refused(redeem('x'));
-      await refused(redeem('..'));
+      await expectError(redeem(assertion({}, {}, privateKey)));
+      await expectError(redeem(assertion({}, { kid: 'another' })));
+      await expectError(redeem(assertion({}, { kid: undefined })));
+      await expectError(redeem(assertion({}, { typ: 'at+jwt' })));
+      await expectError(redeem(unsigned));
+      await expectError(redeem(hs));
+      await expectError(redeem('x'));
+      await expectError(redeem('..'));
       expect(await rows()).toBe(before);
     });
 
-    it('the same assertion twice, and by many at once', async () => {
+    it('accepts an assertion once, also of concurrent requests', async () => {
       const text = await assertion();
       const answers = await Promise.all(Array.from({ length: 10 }, () => redeem(text)));
       expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-      await refused(redeem(text));
+      await expectError(redeem(text));
     });
 
-    it('one that was refused for something else is not used up', async () => {
+    it('does not use up an assertion that is rejected for its scope', async () => {
       const text = await assertion();
-      await refused(redeem(text, { scope: 'documents:write' }), 'invalid_scope');
+      await expectError(redeem(text, { scope: 'documents:write' }), 'invalid_scope');
       expect((await redeem(text)).status).toBe(200);
     });
 
-    it('wider: more than the issuer may vouch for', async () => {
-      await refused(redeem(assertion(), { scope: 'documents:read documents:delete' }), 'invalid_scope');
+    it('rejects scopes beyond those of the issuer', async () => {
+      await expectError(redeem(assertion(), { scope: 'documents:read documents:delete' }), 'invalid_scope');
     });
 
-    it('an account that is disabled', async () => {
+    it('rejects a disabled account', async () => {
       await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: new Date() });
-      await refused(redeem(assertion()));
+      await expectError(redeem(assertion()));
       await booted.db.manager.update(User, { id: 'bob' }, { disabledAt: null });
     });
 
-    it('a client that may not use the grant, and an assertion that is missing', async () => {
-      await refused(redeem(assertion(), {}, 'web'), 'unauthorized_client');
-      await refused(post('/token', { grant_type: JWT_BEARER }, 'machine'), 'invalid_request');
+    it('rejects clients without the grant, and a missing assertion', async () => {
+      await expectError(redeem(assertion(), {}, 'web'), 'unauthorized_client');
+      await expectError(post('/token', { grant_type: JWT_BEARER }, 'machine'), 'invalid_request');
     });
 
-    it('a demo issuer where there is no demo, and a configuration that is wrong', async () => {
+    it('does not start with an invalid configuration', async () => {
       await expect(boot({ env: { OAUTH_ASSERTION_ISSUERS: '{' } })).rejects.toThrow(
         'OAUTH_ASSERTION_ISSUERS',
       );

@@ -20,8 +20,8 @@ const unescaped = (written: string) =>
     .replaceAll('&#96;', '`')
     .replaceAll('&amp;', '&');
 
-describe('a piece of a page', () => {
-  it('holds text as text: nothing ends an element or an attribute, and nothing is lost', () => {
+describe('the html template tag', () => {
+  it('escapes text so that it cannot end an element or attribute', () => {
     fc.assert(
       fc.property(text, (given) => {
         const written = html`${given}`.toString();
@@ -34,11 +34,11 @@ describe('a piece of a page', () => {
     );
   });
 
-  it('shows nothing that turns the direction of writing around', () => {
+  it('replaces bidirectional control characters', () => {
     expect(html`${'good\u202egpj.exe'}`.toString()).toBe('good\ufffdgpj.exe');
   });
 
-  it('holds other pieces as they are, lists in a row, and nothing for what is absent', () => {
+  it('inserts html values as they are, joins lists, and omits undefined and false', () => {
     const items = ['<a>', '<b>'].map((item) => html`<li>${item}</li>`);
     const list = html`<ul>
         ${items}
@@ -48,8 +48,8 @@ describe('a piece of a page', () => {
   });
 });
 
-describe('where the forms of a page may end', () => {
-  it('is named by an origin, or by the scheme of a native application', () => {
+describe('the form-action sources of a redirect URI', () => {
+  it('are its origin, or the scheme of a native application', () => {
     expect(formsTo('https://app.example/callback?x=1')).toEqual(['https://app.example']);
     expect(formsTo('http://127.0.0.1:4711/callback')).toEqual(['http://127.0.0.1:4711']);
     expect(formsTo('http://[::1]:4711/callback')).toEqual(['http:']);
@@ -57,7 +57,7 @@ describe('where the forms of a page may end', () => {
     expect(formsTo(undefined)).toEqual([]);
   });
 
-  it('adds no directive and no policy, whatever the address is', () => {
+  it('cannot add a directive or a policy', () => {
     const count = policyOf({ title: '', body: html`` }).split(/[;,]/).length;
     const address = fc
       .tuple(fc.constantFrom('https://', 'http://', 'a:', ''), text)

@@ -20,7 +20,7 @@ import { claimsOf, oauthAt } from './flows.js';
 
 const HOME = 'http://localhost:4000/';
 
-describe('signing out at the authorization server', () => {
+describe('RP-initiated logout', () => {
   let booted: Booted;
   let oauth: ReturnType<typeof oauthAt>;
   beforeAll(async () => {
@@ -48,7 +48,7 @@ describe('signing out at the authorization server', () => {
     return there.searchParams.get('error') !== 'login_required';
   };
 
-  it('asks first, ends the session with its tokens, and goes back to the application', async () => {
+  it('asks for confirmation, ends the session and its tokens, and redirects to the application', async () => {
     const { browser, tokens } = await signedIn();
     expect(await oauth.introspect(tokens.access_token)).toMatchObject({ active: true });
     const page = await browser.page(
@@ -64,7 +64,7 @@ describe('signing out at the authorization server', () => {
     expect(await lastEnded()).toMatchObject({ userId: 'bob', method: 'oauth', target: 'user:bob' });
   });
 
-  it('leaves what was to last until it is taken back', async () => {
+  it('keeps tokens with offline_access', async () => {
     const { browser, tokens } = await signedIn({
       scope: 'openid offline_access documents:read',
       prompt: 'consent',
@@ -75,7 +75,7 @@ describe('signing out at the authorization server', () => {
     expect((await oauth.refresh(tokens.refresh_token)).status).toBe(200);
   });
 
-  it('can be of one application alone', async () => {
+  it('can end the session of one application only', async () => {
     const { browser, tokens } = await signedIn();
     const page = await browser.page(end({ id_token_hint: tokens.id_token }));
     const done = (await browser.submit(page, {}, 'Leave only this application')) as Page;
@@ -85,14 +85,14 @@ describe('signing out at the authorization server', () => {
     expect(await lastEnded()).toMatchObject({ userId: 'bob', target: 'oauth-client:web' });
   });
 
-  it('needs nobody who is signed in', async () => {
+  it('works without a session', async () => {
     const { browser } = await signedIn();
     browser.cookies = [];
     const page = await browser.page(end({}));
     expect(((await browser.submit(page)) as Page).text).toContain('You are signed out');
   });
 
-  describe('tells applications by the back channel', () => {
+  describe('with back-channel logout', () => {
     let receiver: Server;
     let told: string[] = [];
     let answer = 200;
@@ -134,7 +134,7 @@ describe('signing out at the authorization server', () => {
       return claimsOf((body as { id_token: string }).id_token);
     };
 
-    it('with a token that says who, and whose session', async () => {
+    it('sends a logout token with sub and sid', async () => {
       const { sid } = await signOut();
       expect(told).toHaveLength(1);
       const [, token = ''] =
@@ -156,7 +156,7 @@ describe('signing out at the authorization server', () => {
       expect(payload.exp! - payload.iat!).toBeLessThanOrEqual(120);
     });
 
-    it('and signs out all the same where one does not listen, or sends it elsewhere', async () => {
+    it('signs out even if an application fails or redirects', async () => {
       answer = 500;
       await signOut();
       answer = 302;
@@ -164,7 +164,7 @@ describe('signing out at the authorization server', () => {
       expect(told.map((each) => each.split(' ')[1])).toEqual(['/logout', '/logout']);
     });
 
-    it('but in production not without the guard that keeps it off this machine and network', async () => {
+    it('sends nothing in production without the guard against internal addresses', async () => {
       const { fetch: send } = outgoing({ environment: 'production' } as Settings);
       await expect(send!(`${home}/logout`, { method: 'POST' })).rejects.toThrow('no guard');
       expect(told).toEqual([]);
@@ -182,7 +182,7 @@ describe('signing out at the authorization server', () => {
       return [page.status, /<p class="code">(.*)<\/p>/.exec(page.text)?.[1]];
     };
 
-    it('OAUTH-41: no redirect to an address that the application has not registered', async () => {
+    it('does not redirect to an unregistered URI', async () => {
       for (const post_logout_redirect_uri of [
         'https://evil.example/',
         `${HOME}?next=https://evil.example`,
@@ -201,7 +201,7 @@ describe('signing out at the authorization server', () => {
       expect(page.text).not.toContain('evil.example');
     });
 
-    it('OAUTH-41: no hint that this server has not signed for that application', async () => {
+    it('rejects a forged id_token_hint, and one of another application', async () => {
       const { payload } = { payload: claimsOf(tokens.id_token) };
       const { privateKey, publicKey } = await generateKeyPair('ES256');
       const forged = await new SignJWT(payload)
@@ -221,7 +221,7 @@ describe('signing out at the authorization server', () => {
       ]);
     });
 
-    it('nobody is signed out by a form that this server has not sent', async () => {
+    it('rejects a confirmation without the form token', async () => {
       const confirmed = await browser.post(
         '/oidc/session/end/confirm',
         new URLSearchParams({ logout: 'yes', xsrf: 'guessed' }),

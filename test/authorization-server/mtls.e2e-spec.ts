@@ -23,7 +23,7 @@ interface Identity {
   readonly key: string;
 }
 
-/** A certificate that somebody wrote for himself, or that a CA of his own has issued. */
+/** A self-signed certificate, or one issued by a CA in the test folder. */
 function newIdentity(subject: string, ca?: string): Identity {
   const key = at('new.key');
   const out = at('new.crt');
@@ -37,7 +37,7 @@ function newIdentity(subject: string, ca?: string): Identity {
 
 const thumbprintOf = ({ cert }: Identity) =>
   createHash('sha256').update(new X509Certificate(cert).raw).digest('base64url');
-/** How a client registers a certificate as it is (RFC 8705, section 2.2.2). */
+/** The JWK by which a client registers a self-signed certificate (RFC 8705 section 2.2.2). */
 const jwkOf = ({ cert }: Identity) => {
   const certificate = new X509Certificate(cert);
   return { ...certificate.publicKey.export({ format: 'jwk' }), x5c: [certificate.raw.toString('base64')] };
@@ -73,8 +73,8 @@ describe('mutual TLS at the authorization server', () => {
     expect(status).toBe(201);
     return body as { client_id: string; client_secret: string };
   };
-  /** Asks for a token where certificates are asked for. */
-  const ask = async (
+  /** Requests a token at the mTLS endpoint. */
+  const requestToken = async (
     client_id: string,
     identity: Partial<Identity> = {},
     headers: Record<string, string> = {},
@@ -93,24 +93,24 @@ describe('mutual TLS at the authorization server', () => {
   };
   const REFUSED = { status: 401, body: expect.objectContaining({ error: 'invalid_client' }) as unknown };
 
-  it('knows a client by the certificate that it has registered, and binds its tokens to it', async () => {
+  it('authenticates a client by its registered certificate, and binds its tokens to it', async () => {
     const mine = newIdentity('/CN=whoever');
     const { client_id } = await added({
       token_endpoint_auth_method: 'self_signed_tls_client_auth',
       jwks: { keys: [jwkOf(mine)] },
       tls_client_certificate_bound_access_tokens: true,
     });
-    const { status, body } = await ask(client_id, mine);
+    const { status, body } = await requestToken(client_id, mine);
     expect(status).toBe(200);
     expect(claimsOf(body['access_token'])).toMatchObject({
       client_id,
       cnf: { 'x5t#S256': thumbprintOf(mine) },
     });
-    expect(await ask(client_id, newIdentity('/CN=whoever'))).toEqual(REFUSED);
-    expect(await ask(client_id)).toEqual(REFUSED);
+    expect(await requestToken(client_id, newIdentity('/CN=whoever'))).toEqual(REFUSED);
+    expect(await requestToken(client_id)).toEqual(REFUSED);
   });
 
-  it('knows a client by the name in a certificate of our CA', async () => {
+  it('authenticates a client by the name in a certificate of the built-in CA', async () => {
     const key = at('alice.key');
     const csr = openssl(
       'req',
@@ -130,9 +130,9 @@ describe('mutual TLS at the authorization server', () => {
     const name = new X509Certificate(identity.cert).subjectAltName!.replace('URI:', '');
     const auth = { token_endpoint_auth_method: 'tls_client_auth' };
     const { client_id } = await added({ ...auth, tls_client_auth_san_uri: name });
-    expect(await ask(client_id, identity)).toMatchObject({ status: 200 });
+    expect(await requestToken(client_id, identity)).toMatchObject({ status: 200 });
     const other = await added({ ...auth, tls_client_auth_san_uri: `${name}2` });
-    expect(await ask(other.client_id, identity)).toEqual(REFUSED);
+    expect(await requestToken(other.client_id, identity)).toEqual(REFUSED);
     const forged = at('forged.crt');
     openssl(
       'req',
@@ -148,20 +148,25 @@ describe('mutual TLS at the authorization server', () => {
       '-out',
       forged,
     );
-    expect(await ask(client_id, { ...identity, cert: readFileSync(forged, 'utf8') })).toEqual(REFUSED);
-    expect(await ask(client_id)).toEqual(REFUSED);
+    expect(await requestToken(client_id, { ...identity, cert: readFileSync(forged, 'utf8') })).toEqual(
+      REFUSED,
+    );
+    expect(await requestToken(client_id)).toEqual(REFUSED);
   });
 
-  it('asks for the certificate of a client whose tokens are to be bound, whatever else it shows', async () => {
+  it('requires a certificate for certificate-bound tokens, even with a client secret', async () => {
     const { client_id, client_secret } = await added({ tls_client_certificate_bound_access_tokens: true });
     const secret = basicOf(client_id, client_secret);
-    expect(await ask(client_id, {}, secret)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
+    expect(await requestToken(client_id, {}, secret)).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_grant' },
+    });
     const mine = newIdentity('/CN=whoever');
-    const { body } = await ask(client_id, mine, secret);
+    const { body } = await requestToken(client_id, mine, secret);
     expect(claimsOf(body['access_token'])).toMatchObject({ cnf: { 'x5t#S256': thumbprintOf(mine) } });
   });
 
-  describe('behind a proxy that hands on certificates', () => {
+  describe('behind a proxy that forwards certificates', () => {
     let proxied: Booted;
     const good = () => newIdentity('/C=CH/O=Bank/CN=service', 'ca');
     beforeAll(async () => {
@@ -185,7 +190,7 @@ describe('mutual TLS at the authorization server', () => {
       tls_client_certificate_bound_access_tokens: true,
     };
 
-    it('knows a client by the subject of a certificate of a CA that is trusted for this', async () => {
+    it('authenticates a client by the subject of a certificate of a configured CA', async () => {
       const { client_id } = await added(auth, proxied);
       const mine = good();
       const { status, body } = await token(proxied, client_id, mine);
@@ -193,7 +198,7 @@ describe('mutual TLS at the authorization server', () => {
       expect(claimsOf(body.access_token)).toMatchObject({ cnf: { 'x5t#S256': thumbprintOf(mine) } });
     });
 
-    it('and by none that the proxy has let through without looking', async () => {
+    it('rejects certificates that the proxy has not verified', async () => {
       const { client_id } = await added(auth, proxied);
       for (const identity of [
         newIdentity('/C=CH/O=Bank/CN=service'),
@@ -202,7 +207,7 @@ describe('mutual TLS at the authorization server', () => {
         expect((await token(proxied, client_id, identity)).body.error).toBe('invalid_client');
     });
 
-    it('and by nothing that comes from elsewhere: anybody could write it', async () => {
+    it('ignores the Client-Cert header of an untrusted address', async () => {
       const mine = newIdentity('/CN=whoever');
       const { client_id } = await added({
         token_endpoint_auth_method: 'self_signed_tls_client_auth',
@@ -213,13 +218,13 @@ describe('mutual TLS at the authorization server', () => {
   });
 
   it.each([
-    ['a file that is not there', () => at('none.crt'), 'ENOENT'],
+    ['a missing file', () => at('none.crt'), 'ENOENT'],
     ['a file without a certificate', () => at('ca.key'), 'OAUTH_CLIENT_CA_FILE holds no certificate'],
-  ])('CAs in %s: the application does not start, and says why', async (_, file, reason) => {
+  ])('does not start if OAUTH_CLIENT_CA_FILE is %s', async (_, file, reason) => {
     await expect(boot({ env: { OAUTH_CLIENT_CA_FILE: file() } })).rejects.toThrow(reason);
   });
 
-  it('a name that reads as two is no name', async () => {
+  it('rejects ambiguous certificate names', async () => {
     const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
       'sign',
       'verify',

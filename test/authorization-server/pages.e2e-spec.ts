@@ -38,8 +38,8 @@ describe('the pages of the authorization server', () => {
     return { browser, page: next as Page };
   };
 
-  /** Somebody else than the demo's people. */
-  const someone = async (own: Partial<User> & { id: string }) => {
+  /** Creates an account with the demo password. */
+  const createAccount = async (own: Partial<User> & { id: string }) => {
     const user = {
       username: own.id,
       tenantId: 'acme',
@@ -64,8 +64,8 @@ describe('the pages of the authorization server', () => {
     return booted.db.manager.find(AuditEvent, { where: { event }, order: { seq: 'DESC' }, take: 5 });
   };
 
-  describe('sign people in', () => {
-    it('and send the code to the application', async () => {
+  describe('the sign-in page', () => {
+    it('redirects to the application with a code', async () => {
       const { callback } = await signIn(booted, request());
       expect(callback.origin + callback.pathname).toBe('http://localhost:4000/callback');
       expect(Object.fromEntries(callback.searchParams)).toMatchObject({
@@ -79,9 +79,9 @@ describe('the pages of the authorization server', () => {
       expect(event).toMatchObject({ userId: 'bob', method: 'password', details: { as: 'oauth' } });
     });
 
-    it('or not, in one form of words for all reasons', async () => {
-      await someone({ id: 'a-machine', kind: 'client' });
-      await someone({ id: 'disabled', disabledAt: new Date() });
+    it('responds alike to every failed sign-in', async () => {
+      await createAccount({ id: 'a-machine', kind: 'client' });
+      await createAccount({ id: 'disabled', disabledAt: new Date() });
       const { browser, page } = await atSignIn();
       const texts: string[] = [];
       for (const [username, password] of [
@@ -104,8 +104,8 @@ describe('the pages of the authorization server', () => {
       expect(JSON.stringify(failures)).not.toContain(DEMO_PASSWORD);
     });
 
-    it('no more often than a password may be guessed', async () => {
-      await someone({ id: 'guessed' });
+    it('limits failed sign-ins', async () => {
+      await createAccount({ id: 'guessed' });
       const { browser, page } = await atSignIn();
       const guess = async (password: string) =>
         (await browser.submit(page, { username: 'guessed', password })) as Page;
@@ -116,7 +116,7 @@ describe('the pages of the authorization server', () => {
       expect(refused.text).toContain('Wait a while');
     });
 
-    it('under a new session id, so that none can be planted', async () => {
+    it('creates a new session id at sign-in', async () => {
       const browser = new Browser(booted.origin);
       await browser.page('/oidc/device');
       const planted = browser.cookies.filter(({ name }) => name.startsWith('oauth-session'));
@@ -131,7 +131,7 @@ describe('the pages of the authorization server', () => {
       });
     });
 
-    it('as somebody else, where another is signed in', async () => {
+    it('lets another user sign in', async () => {
       const { browser, page } = await atConsent();
       expect(page.text).toContain('You are signed in as <strong>bob</strong>');
       const form = await browser.page(`${page.url.href}?as=other`);
@@ -143,7 +143,7 @@ describe('the pages of the authorization server', () => {
       expect(claimsOf((await tokensOf(callback))['id_token'])['sub']).toBe('alice');
     });
 
-    it('with one stylesheet, which browsers keep', async () => {
+    it('serves a cacheable stylesheet', async () => {
       const response = await fetch(`${booted.origin}/interaction/style.css`);
       expect(response.status).toBe(200);
       expect(response.headers.get('content-type')).toBe('text/css; charset=utf-8');
@@ -151,8 +151,8 @@ describe('the pages of the authorization server', () => {
     });
   });
 
-  describe('ask for consent', () => {
-    it('in plain words, to what was asked for', async () => {
+  describe('the consent page', () => {
+    it('lists the requested scopes in plain words', async () => {
       const { page } = await atConsent({ scope: 'openid offline_access documents:read', prompt: 'consent' });
       for (const words of [
         'Allow Demo web application?',
@@ -164,7 +164,7 @@ describe('the pages of the authorization server', () => {
       expect(page.text).not.toContain('audit log');
     });
 
-    it('to single claims as well', async () => {
+    it('lists requested claims', async () => {
       const claims = JSON.stringify({ id_token: { preferred_username: null } });
       const { browser, page } = await atConsent({ claims });
       expect(page.text).toContain('see your username');
@@ -172,7 +172,7 @@ describe('the pages of the authorization server', () => {
       expect(claimsOf(body['id_token'])['preferred_username']).toBe('bob');
     });
 
-    it('and tell the application where the person denies', async () => {
+    it('returns access_denied after Deny and Cancel', async () => {
       const { callback } = await signIn(booted, request(), 'bob', { press: 'Deny' });
       expect(callback.searchParams.get('error')).toBe('access_denied');
       expect(callback.searchParams.has('code')).toBe(false);
@@ -181,7 +181,7 @@ describe('the pages of the authorization server', () => {
       expect(cancelled.searchParams.get('error')).toBe('access_denied');
     });
 
-    it('and leave out what is not ticked, without asking again until the application wants it', async () => {
+    it('grants only the checked scopes, and asks again only with prompt=consent', async () => {
       const { callback, browser } = await signIn(booted, request(), 'bob', {
         scopes: [api('documents:read'), api('audit:read')],
       });
@@ -203,7 +203,7 @@ describe('the pages of the authorization server', () => {
       expect((await tokensOf(turned))['scope']).toBe('documents:write');
     });
 
-    it('only to what is new, and say what was allowed before', async () => {
+    it('asks only for new scopes, and lists the earlier ones', async () => {
       const { browser } = await signIn(booted, request({ scope: 'openid documents:read' }));
       expect(await browser.open(request({ scope: 'openid documents:read' }))).toBeInstanceOf(URL);
       const more = await browser.page(request({ scope: 'openid documents:read documents:delete' }));
@@ -218,8 +218,8 @@ describe('the pages of the authorization server', () => {
     });
   });
 
-  describe('connect devices', () => {
-    it('or not: whoever has not begun it says no, and the device learns it', async () => {
+  describe('the device pages', () => {
+    it('deny a device after No', async () => {
       const { body } = await oauth.post('/device/auth', { client_id: 'device', scope: 'openid' });
       const { user_code, device_code, verification_uri_complete } = body as Record<string, string>;
       const browser = new Browser(booted.origin);
@@ -236,7 +236,7 @@ describe('the pages of the authorization server', () => {
       expect([polled.status, polled.body.error]).toEqual([400, 'access_denied']);
     });
 
-    it('by a code that is there, and say what is wrong with any other', async () => {
+    it('explain what is wrong with a code', async () => {
       const browser = new Browser(booted.origin);
       for (const [user_code, says] of [
         ['BBBB-BBBB', 'There is no such code.'],
@@ -260,7 +260,7 @@ describe('the pages of the authorization server', () => {
       return [response.status, /<p class="code">(.*)<\/p>/.exec(text)?.[1]];
     };
 
-    it('OAUTH-31: an interaction of another browser, of another name, or that is over is not there', async () => {
+    it('respond 404 to interactions of other browsers and finished ones', async () => {
       const [mine, other] = [await atConsent(), await atConsent()];
       const allow = { ...fieldsOf(mine.page), action: 'allow' };
       const none = [404, 'interaction_not_found'];
@@ -268,7 +268,7 @@ describe('the pages of the authorization server', () => {
       expect(await codeOf(await post(other.browser, mine.page.url, allow))).toEqual(none);
       const tampered = new URL(mine.page.url.href.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')));
       expect(await codeOf(await post(mine.browser, tampered, allow))).toEqual(none);
-      // Even where the browser's cookies of one interaction are moved to the path of another.
+      // Cookies of another interaction are rejected even if their path is widened.
       const moved = other.browser.cookies.map((cookie) => [cookie.name, { ...cookie, path: '/' }] as const);
       other.browser.cookies = [...new Map(moved).values()];
       expect(await codeOf(await post(other.browser, mine.page.url, allow))).toEqual(none);
@@ -287,13 +287,13 @@ describe('the pages of the authorization server', () => {
       expect([scripted.status, ((await scripted.json()) as { code: string }).code]).toEqual(none);
     });
 
-    it('OAUTH-31: nobody consents by the form of the sign-in', async () => {
+    it('reject a consent sent by the sign-in form', async () => {
       const { browser, page } = await atSignIn();
       const response = await post(browser, page.url, { ...fieldsOf(page), action: 'allow' });
       expect(await codeOf(response)).toEqual([409, 'not_asked']);
     });
 
-    it('OAUTH-32: no form of another site, and none without the token of this very page', async () => {
+    it('reject cross-site forms and forms without the page’s token', async () => {
       const { browser, page } = await atConsent();
       const elsewhere = (await atConsent()).page;
       const besides = await browser.page(
@@ -329,14 +329,14 @@ describe('the pages of the authorization server', () => {
       expect((await post(browser, page.url, good)).status).toBe(303);
     });
 
-    it('OAUTH-32: another site cannot sign its visitors in as somebody else', async () => {
+    it('reject cross-site sign-ins', async () => {
       const { browser, page } = await atSignIn();
       const form = { ...fieldsOf(page), username: 'mallory', password: DEMO_PASSWORD, action: 'sign-in' };
       const response = await post(browser, page.url, form, { 'Sec-Fetch-Site': 'cross-site' });
       expect(await codeOf(response)).toEqual([403, 'invalid_form_token']);
     });
 
-    it('OAUTH-32: the forms for devices and for signing out have tokens of their own', async () => {
+    it('reject device and sign-out forms without their token', async () => {
       const { browser } = await signIn(booted, request());
       for (const path of ['/oidc/device', '/oidc/session/end/confirm']) {
         const response = await post(browser, new URL(path, booted.origin), { logout: 'yes', user_code: 'x' });
@@ -347,7 +347,7 @@ describe('the pages of the authorization server', () => {
       });
     });
 
-    it('OAUTH-33: no page may be framed, run a script, or send its forms elsewhere', async () => {
+    it('forbid frames, scripts and foreign form targets', async () => {
       const { browser, page: consent } = await atConsent();
       const pages = [
         (await atSignIn()).page,
@@ -372,7 +372,7 @@ describe('the pages of the authorization server', () => {
       }
     });
 
-    it('nothing that an application or a link says becomes markup', async () => {
+    it('escape text from applications and links', async () => {
       await booted.app.get(Clients, { strict: false }).upsert('hostile', {
         client_name: HOSTILE,
         client_uri: 'http://localhost:4000/?"><script>',
@@ -403,7 +403,7 @@ describe('the pages of the authorization server', () => {
       expect((consent as Page).text).toContain('&lt;script&gt;alert(1)');
     });
 
-    it('OAUTH-17: an answer is posted to the application by a form without a script, and to no window', async () => {
+    it('post form_post responses without a script, and reject web_message', async () => {
       const { browser } = await signIn(booted, request());
       const page = await browser.page(request({ response_mode: 'form_post' }));
       expect(page.form!.action).toBe('http://localhost:4000/callback');
@@ -417,7 +417,7 @@ describe('the pages of the authorization server', () => {
       expect(refused.searchParams.get('error')).toBe('unsupported_response_mode');
     });
 
-    it('a body that is no form is refused', async () => {
+    it('reject bodies that are not forms', async () => {
       const { browser, page } = await atConsent();
       const response = await fetch(page.url, {
         method: 'POST',

@@ -10,16 +10,16 @@ import { OauthClient } from '../../src/authorization-server/client.entity.js';
 import { boot, client, type Booted } from '../support/app.js';
 import { basicOf, claimsOf, headerOf, oauthAt } from './flows.js';
 
-const A_MINUTE = 60_000;
+const MINUTE_MS = 60_000;
 
 describe('the authorization server', () => {
   let booted: Booted;
   let oauth: ReturnType<typeof oauthAt>;
   let log = '';
-  const said: unknown[] = [];
+  const consoleOutput: unknown[] = [];
   beforeAll(async () => {
-    for (const way of ['info', 'warn', 'error', 'log'] as const)
-      jest.spyOn(console, way).mockImplementation((...words: unknown[]) => void said.push(words));
+    for (const method of ['info', 'warn', 'error', 'log'] as const)
+      jest.spyOn(console, method).mockImplementation((...words: unknown[]) => void consoleOutput.push(words));
     booted = await boot({ known: true, logTo: { write: (line) => void (log += line) } });
     oauth = oauthAt(booted.origin);
   });
@@ -34,8 +34,8 @@ describe('the authorization server', () => {
   const get = async (path: string, headers: Record<string, string> = {}) =>
     client(booted.origin).get(path, headers);
 
-  describe('says what it is', () => {
-    it('where OpenID Connect and RFC 8414 look for it', async () => {
+  describe('the metadata', () => {
+    it('are published at the paths of OpenID Connect and RFC 8414', async () => {
       for (const path of [
         '/oidc/.well-known/openid-configuration',
         '/.well-known/oauth-authorization-server/oidc',
@@ -54,7 +54,7 @@ describe('the authorization server', () => {
         });
     });
 
-    it('and of each endpoint that it names, one answers', async () => {
+    it('name only endpoints that exist', async () => {
       const { body } = await get('/oidc/.well-known/openid-configuration');
       const named = Object.entries(body as Record<string, string>).filter(([name]) =>
         /_endpoint$|^jwks_uri$/.test(name),
@@ -68,20 +68,20 @@ describe('the authorization server', () => {
       }
     });
 
-    it('but does not grant what it does not name', async () => {
+    it('do not list the implicit and password grants', async () => {
       const { grant_types_supported: grants } = (await get('/oidc/.well-known/openid-configuration')).body;
       for (const off of ['implicit', 'password']) expect(grants).not.toContain(off);
     });
 
-    it('with the public parts of its keys alone', async () => {
+    it('link to a key set without private parts', async () => {
       const { keys } = (await get('/oidc/jwks')).body as { keys: Record<string, unknown>[] };
       for (const key of keys)
         expect(Object.keys(key).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
     });
   });
 
-  describe('gives tokens', () => {
-    it('to a service in its own name, and says of each what it is worth', async () => {
+  describe('the token endpoint', () => {
+    it('issues client credentials tokens that can be introspected and revoked', async () => {
       const { status, body } = await machine();
       expect({ status, body }).toMatchObject({
         status: 200,
@@ -99,7 +99,7 @@ describe('the authorization server', () => {
       expect(await oauth.introspect(body.access_token)).toEqual({ active: false });
     });
 
-    it('opaque ones for another API, or for a client that wants them', async () => {
+    it('issues opaque tokens to clients configured for them', async () => {
       const { body } = await as('alice').post('/oauth/clients', {
         grant_types: ['client_credentials'],
         response_types: [],
@@ -120,7 +120,7 @@ describe('the authorization server', () => {
       });
     });
 
-    it('OAUTH-48: with an id_token that names the application, the request and the token', async () => {
+    it('issues an ID token with aud, nonce and a lifetime of five minutes', async () => {
       const { id_token } = await oauth.tokens();
       const keys = createRemoteJWKSet(new URL(`${oauth.issuer}/jwks`));
       const { payload } = await jwtVerify(id_token, keys, {
@@ -133,7 +133,7 @@ describe('the authorization server', () => {
       expect(payload.exp! - payload.iat!).toBe(300);
     });
 
-    it('that tell who signed in, where the application asks about that alone', async () => {
+    it('issues tokens for the userinfo endpoint only without scopes of an API', async () => {
       const code = await oauth.code({ scope: 'openid profile' });
       const { access_token } = (await oauth.redeem(code)).body;
       expect((await get('/oidc/me', { Authorization: `Bearer ${access_token}` })).body).toMatchObject({
@@ -144,16 +144,16 @@ describe('the authorization server', () => {
     });
   });
 
-  describe('signs', () => {
+  describe('key rotation', () => {
     const kidOf = async () => headerOf((await machine()).body.access_token)['kid'] as string;
-    /** Another second begins for the engine, in which it looks at the keys again. */
-    const look = () => Object.assign(booted.app.get(Engine), { lookedAt: 0 });
+    /** Expires the cached keys. */
+    const reloadKeys = () => Object.assign(booted.app.get(Engine), { lookedAt: 0 });
 
-    it('OAUTH-48: with the next key once it takes over, and what the last one signed is good (ported from server-rotate-keys)', async () => {
+    it('signs with the new key and accepts tokens of the previous one (ported from server-rotate-keys)', async () => {
       const before = (await machine()).body.access_token as string;
       await booted.db.manager.update(SigningKey, { generation: 1 }, { activeFrom: new Date(0) });
-      await booted.app.get(SigningKeys).rotate(Date.now() - 11 * A_MINUTE);
-      look();
+      await booted.app.get(SigningKeys).rotate(Date.now() - 11 * MINUTE_MS);
+      reloadKeys();
       const kid = await kidOf();
       expect(kid).not.toBe(headerOf(before)['kid']);
       const { keys } = (await get('/oidc/jwks')).body as { keys: { kid: string }[] };
@@ -161,10 +161,10 @@ describe('the authorization server', () => {
       expect(await oauth.introspect(before)).toMatchObject({ active: true });
     });
 
-    it('nothing more with a key that somebody has stolen, and nothing that it signed is good', async () => {
+    it('rejects all tokens of a compromised key', async () => {
       const before = (await machine()).body.access_token as string;
       await booted.app.get(SigningKeys).replaceCompromised();
-      look();
+      reloadKeys();
       expect(await kidOf()).not.toBe(headerOf(before)['kid']);
       expect(await oauth.introspect(before)).toEqual({ active: false });
       const { keys } = (await get('/oidc/jwks')).body as { keys: { kid: string }[] };
@@ -172,7 +172,7 @@ describe('the authorization server', () => {
     });
   });
 
-  describe('takes in clients', () => {
+  describe('client registration', () => {
     const REDIRECT = { redirect_uris: ['https://client.example/callback'] };
     const invited = async () => ({
       Authorization: `Bearer ${(await as('alice').post('/oauth/initial-access-tokens')).body.initial_access_token}`,
@@ -180,7 +180,7 @@ describe('the authorization server', () => {
     const register = async (metadata: object, headers?: Record<string, string>) =>
       client(booted.origin).post('/oidc/reg', metadata, headers ?? (await invited()));
 
-    it('that an administrator adds, lists and ends', async () => {
+    it('lets an administrator add, list and delete clients', async () => {
       const added = await as('alice').post('/oauth/clients', { client_name: 'Reports', ...REDIRECT });
       expect(added).toMatchObject({
         status: 201,
@@ -202,7 +202,7 @@ describe('the authorization server', () => {
       expect(events.map(({ event }) => event)).toEqual(['authn_token_created', 'authn_token_revoked']);
     });
 
-    it('that register themselves, once for each token that an administrator gives out', async () => {
+    it('lets a client register itself once per initial access token', async () => {
       const headers = await invited();
       const { status, body } = await register({ client_name: 'App', ...REDIRECT }, headers);
       expect({ status, body }).toMatchObject({ status: 201, body: { client_name: 'App', ...REDIRECT } });
@@ -236,22 +236,22 @@ describe('the authorization server', () => {
         ['a fragment', { redirect_uris: ['https://client.example/callback#x'] }, 'invalid_redirect_uri'],
         ['a wildcard', { redirect_uris: ['https://*.example/callback'] }, 'invalid_redirect_uri'],
         [
-          'a user in the address',
+          'a user in the URL',
           { redirect_uris: ['https://bank.example@evil.example/'] },
           'invalid_redirect_uri',
         ],
         [
-          'localhost, for a client of the web',
+          'localhost, for a web client',
           { redirect_uris: ['https://localhost/callback'] },
           'invalid_redirect_uri',
         ],
         [
-          'another host in clear text, for an app',
+          'http to another host, for a native client',
           { application_type: 'native', redirect_uris: ['http://evil.example/'] },
           'invalid_redirect_uri',
         ],
         [
-          'a scheme of nobody in particular, for an app',
+          'a scheme without a dot, for a native client',
           { application_type: 'native', redirect_uris: ['myapp:/callback'] },
           'invalid_redirect_uri',
         ],
@@ -270,7 +270,11 @@ describe('the authorization server', () => {
           { ...REDIRECT, jwks_uri: 'https://a.localhost/jwks' },
           'invalid_client_metadata',
         ],
-        ['a logo inside', { ...REDIRECT, logo_uri: 'https://10.0.0.1/logo' }, 'invalid_client_metadata'],
+        [
+          'a logo at a private address',
+          { ...REDIRECT, logo_uri: 'https://10.0.0.1/logo' },
+          'invalid_client_metadata',
+        ],
         [
           'a logo over plain HTTP',
           { ...REDIRECT, logo_uri: 'http://client.example/logo' },
@@ -278,26 +282,23 @@ describe('the authorization server', () => {
         ],
         ['a software statement', { ...REDIRECT, software_statement: 'e30.e30.x' }, 'invalid_client_metadata'],
         [
-          'the grant of services',
+          'the client credentials grant',
           { ...REDIRECT, grant_types: ['client_credentials'] },
           'invalid_client_metadata',
         ],
         ['a resource server', { ...REDIRECT, audiences: ['https://api.example'] }, 'invalid_client_metadata'],
-        ['scopes that there are not', { ...REDIRECT, resource_scopes: 'root' }, 'invalid_client_metadata'],
+        ['unknown scopes', { ...REDIRECT, resource_scopes: 'root' }, 'invalid_client_metadata'],
         ['implicit', { ...REDIRECT, response_types: ['token'] }, 'invalid_client_metadata'],
-        ['no address', {}, 'invalid_redirect_uri'],
-      ])(
-        'OAUTH-29: %s: refused, and the token that was given out is still good',
-        async (_, metadata, error) => {
-          const headers = await invited();
-          const { status, body } = await register(metadata, headers);
-          expect(status).toBe(400);
-          expect(['invalid_client_metadata', error]).toContain(body.error);
-          expect((await register(REDIRECT, headers)).status).toBe(201);
-        },
-      );
+        ['no redirect URI', {}, 'invalid_redirect_uri'],
+      ])('rejects %s, without using up the initial access token', async (_, metadata, error) => {
+        const headers = await invited();
+        const { status, body } = await register(metadata, headers);
+        expect(status).toBe(400);
+        expect(['invalid_client_metadata', error]).toContain(body.error);
+        expect((await register(REDIRECT, headers)).status).toBe(201);
+      });
 
-      it('OAUTH-29: without a token, with one that was made up, or used by twenty at once', async () => {
+      it('rejects missing, invented and concurrently used initial access tokens', async () => {
         expect((await register(REDIRECT, {})).status).toBe(401);
         expect((await register(REDIRECT, { Authorization: 'Bearer made-up' })).status).toBe(401);
         const headers = await invited();
@@ -305,7 +306,7 @@ describe('the authorization server', () => {
         expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
       });
 
-      it('OAUTH-21: a secret that it has chosen itself is not taken', async () => {
+      it('ignores a secret chosen by the client', async () => {
         const { body } = await register({
           ...REDIRECT,
           token_endpoint_auth_method: 'client_secret_jwt',
@@ -314,7 +315,7 @@ describe('the authorization server', () => {
         expect(body.client_secret).toMatch(/^[\w-]{43}$/);
       });
 
-      it("OAUTH-30: another client's registration token opens nothing, and is good no more", async () => {
+      it("rejects another client's registration access token, and revokes it", async () => {
         const [first, second] = [await register(REDIRECT), await register(REDIRECT)];
         const at = new URL(first.body.registration_client_uri).pathname;
         const others = { Authorization: `Bearer ${second.body.registration_access_token}` };
@@ -331,7 +332,7 @@ describe('the authorization server', () => {
         expect(await booted.db.manager.existsBy(OauthClient, { id: first.body.client_id })).toBe(true);
       });
 
-      it('a change has to satisfy what the registration had to', async () => {
+      it('applies the same rules to changes', async () => {
         const { body } = await register(REDIRECT);
         const changed = await client(booted.origin).send(
           'PUT',
@@ -344,7 +345,7 @@ describe('the authorization server', () => {
         expect(changed).toMatchObject({ status: 400, body: { error: 'invalid_client_metadata' } });
       });
 
-      it('nobody but an administrator, and with nothing that is limited', async () => {
+      it('denies registration routes to other roles and limited credentials', async () => {
         for (const username of ['bob', 'carol', 'dave'])
           for (const path of ['/oauth/clients', '/oauth/initial-access-tokens'])
             expect((await as(username).post(path, REDIRECT)).status).toBe(403);
@@ -353,7 +354,7 @@ describe('the authorization server', () => {
         expect((await limited.post('/oauth/clients', REDIRECT)).status).toBe(403);
       });
 
-      it('a service is a machine of the tenant, and no person', async () => {
+      it('requires a machine account of the tenant for client credentials', async () => {
         const service = { grant_types: ['client_credentials'], response_types: [], redirect_uris: [] };
         for (const account of ['bob', 'globex-machine', 'nobody', undefined])
           expect(await as('alice').post('/oauth/clients', { ...service, account })).toMatchObject({
@@ -365,15 +366,15 @@ describe('the authorization server', () => {
         ).toBe(422);
       });
 
-      it('nobody chooses an id or a secret', async () => {
+      it('rejects a chosen client id or secret', async () => {
         for (const chosen of [{ client_id: 'bob' }, { client_secret: 'password' }])
           expect((await as('alice').post('/oauth/clients', { ...REDIRECT, ...chosen })).status).toBe(422);
       });
     });
   });
 
-  describe('tells the application what it refuses', () => {
-    it('in the log and the audit log, and counts it as a wrong credential', async () => {
+  describe('error handling', () => {
+    it('logs and audits rejected clients', async () => {
       log = '';
       await oauth.post('/token', { grant_type: 'client_credentials' }, basicOf('machine', 'wrong'));
       expect(log).toMatch(/"event":"refused".*invalid secret provided, client machine/);
@@ -388,10 +389,10 @@ describe('the authorization server', () => {
       });
     });
 
-    it('what goes wrong inside is logged with the request, and not told', async () => {
+    it('logs internal errors with the request id, and does not disclose them', async () => {
       log = '';
       const find = booted.db.manager.findOneBy.bind(booted.db.manager);
-      booted.db.manager.findOneBy = () => Promise.reject(new Error('the disk is on fire'));
+      booted.db.manager.findOneBy = () => Promise.reject(new Error('the disk is full'));
       const { status, body, headers } = await oauth.post(
         '/token',
         { grant_type: 'client_credentials' },
@@ -399,12 +400,12 @@ describe('the authorization server', () => {
       );
       booted.db.manager.findOneBy = find;
       expect({ status, body }).toMatchObject({ status: 500, body: { error: 'server_error' } });
-      expect(JSON.stringify(body)).not.toContain('fire');
-      const line = log.split('\n').find((each) => each.includes('the disk is on fire'));
+      expect(JSON.stringify(body)).not.toContain('the disk is full');
+      const line = log.split('\n').find((each) => each.includes('the disk is full'));
       expect(line).toContain(headers.get('x-request-id')!);
     });
 
-    it('an address that guesses is locked out', async () => {
+    it('blocks an address after too many wrong secrets', async () => {
       const few = await boot({ known: true, env: { RATE_LIMIT_BAD_CREDENTIALS: '5' } });
       const other = oauthAt(few.origin);
       const statuses = [];
@@ -418,7 +419,7 @@ describe('the authorization server', () => {
     });
   });
 
-  it('OPAQUE-09: a copy of the database holds nothing to come in with', async () => {
+  it('stores no usable secret in the database', async () => {
     const code = await oauth.code({ scope: 'openid offline_access documents:read', prompt: 'consent' });
     const { access_token, refresh_token, id_token } = (await oauth.redeem(code)).body;
     const opaque = (await machine({ resource: `${booted.origin}/archive` })).body.access_token;
@@ -457,7 +458,7 @@ describe('the authorization server', () => {
     expect(claimsOf(id_token)['sub']).toBe('bob');
   });
 
-  it('writes nothing to the console: the engine has no default left to complain of', async () => {
+  it('writes nothing to the console', async () => {
     const spa = { client_id: 'spa', redirect_uri: 'http://localhost:5173/callback' };
     const browser = { Origin: 'http://localhost:5173' };
     const code = await oauth.code({
@@ -474,9 +475,9 @@ describe('the authorization server', () => {
     expect(elsewhere.headers.get('access-control-allow-origin')).toBeNull();
     const withSecret = { ...basicOf('web'), Origin: 'http://localhost:4000' };
     expect((await oauth.redeem(code, {}, withSecret)).headers.get('access-control-allow-origin')).toBeNull();
-    await oauth.ask({ client_id: 'nobody' });
+    await oauth.authorize({ client_id: 'nobody' });
     await get('/oidc/session/end');
     await get('/oidc/nothing/here');
-    expect(said).toEqual([]);
+    expect(consoleOutput).toEqual([]);
   });
 });

@@ -12,7 +12,7 @@ import { Browser, signIn, type Page } from './browser.js';
 import { claimsOf, oauthAt } from './flows.js';
 import { requestContext } from '../../src/http/request-context.js';
 
-describe('signing in at the authorization server', () => {
+describe('the sign-in at the authorization server', () => {
   let booted: Booted;
   let oauth: ReturnType<typeof oauthAt>;
   beforeAll(async () => {
@@ -30,19 +30,19 @@ describe('signing in at the authorization server', () => {
     there instanceof URL ? there.searchParams.get('error') : there.text;
   const isSignIn = (there: Page | URL) => !(there instanceof URL) && there.text.includes('>Sign in</h1>');
 
-  describe('happens', () => {
-    it('once, where the session is still there', async () => {
+  describe('is required', () => {
+    it('once per session', async () => {
       const { browser } = await signIn(booted, request());
       expect((await browser.open(request())) as URL).toMatchObject({
         search: expect.stringContaining('code='),
       });
     });
 
-    it('again, where the application asks for it or for a fresh one', async () => {
+    it('again with prompt=login and after max_age', async () => {
       const { browser, callback } = await signIn(booted, request());
       const first = claimsOf(await idTokenOf(callback));
       for (const more of [{ prompt: 'login' }, { max_age: '0' }] as Record<string, string>[]) {
-        // RFC 9470: a session of this very second is not past a max_age of 0.
+        // A session of the current second still satisfies max_age=0.
         if ('max_age' in more) await yesterday(browser);
         const page = (await browser.open(request(more))) as Page;
         expect(isSignIn(page)).toBe(true);
@@ -55,7 +55,7 @@ describe('signing in at the authorization server', () => {
       expect(errorAt(await browser.open(request({ max_age: '99999999' })))).toBe(null);
     });
 
-    it('for whom the application means', async () => {
+    it('for the user of id_token_hint or login_hint', async () => {
       const { browser, callback } = await signIn(booted, request());
       const id_token_hint = await idTokenOf(callback);
       expect(errorAt(await browser.open(request({ id_token_hint, prompt: 'none' })))).toBe(null);
@@ -68,7 +68,7 @@ describe('signing in at the authorization server', () => {
       expect(page.form!.fields).toContainEqual(['username', 'alice']);
     });
 
-    it('not at all with prompt=none: it says what is missing', async () => {
+    it('as an error with prompt=none', async () => {
       const nobody = new Browser(booted.origin);
       expect(errorAt(await nobody.open(request({ prompt: 'none' })))).toBe('login_required');
       const { browser } = await signIn(booted, request());
@@ -77,8 +77,8 @@ describe('signing in at the authorization server', () => {
     });
   });
 
-  describe('is told to the application', () => {
-    it('as a password, at that time', async () => {
+  describe('is reported to the application', () => {
+    it('with acr and auth_time', async () => {
       const before = Math.floor(Date.now() / 1000);
       const { callback } = await signIn(booted, request({ acr_values: 'urn:unknown pwd', max_age: '600' }));
       const claims = claimsOf(await idTokenOf(callback));
@@ -86,7 +86,7 @@ describe('signing in at the authorization server', () => {
       expect(Number(claims['auth_time'])).toBeGreaterThanOrEqual(before);
     });
 
-    it('or that it cannot be what was asked for (RFC 9470)', async () => {
+    it('as unmet_authentication_requirements if the requested acr is impossible (RFC 9470)', async () => {
       const browser = new Browser(booted.origin);
       const essential = (acr: object) => JSON.stringify({ id_token: { acr: { essential: true, ...acr } } });
       for (const more of [
@@ -105,10 +105,10 @@ describe('signing in at the authorization server', () => {
     });
   });
 
-  describe('is over', () => {
+  describe('ends', () => {
     const everywhere = () => booted.db.transaction((manager) => endAllSignIns(manager, 'bob'));
 
-    /** A browser that has sent the password, and where it is to go on. */
+    /** A browser that has submitted the password, and the redirect that it received. */
     const posted = async () => {
       const browser = new Browser(booted.origin);
       const page = await browser.page(request());
@@ -118,13 +118,13 @@ describe('signing in at the authorization server', () => {
       return { browser, location: response.headers.get('location')! };
     };
 
-    it('with "log out everywhere"', async () => {
+    it('when all sign-ins are ended', async () => {
       const { browser } = await signIn(booted, request());
       await everywhere();
       expect(errorAt(await browser.open(request({ prompt: 'none' })))).toBe('login_required');
     });
 
-    it('before it begins, where that comes between the password and the session', async () => {
+    it('before it begins, if all sign-ins are ended between password and session', async () => {
       const { browser, location } = await posted();
       await everywhere();
       const resumed = (await browser.open(location)) as Page;
@@ -132,7 +132,7 @@ describe('signing in at the authorization server', () => {
       expect(errorAt(await browser.open(request({ prompt: 'none' })))).toBe('login_required');
     });
 
-    it('before it begins, where that comes as soon as the password has been looked at', async () => {
+    it('before it begins, if all sign-ins are ended right after the password check', async () => {
       const passwords = booted.app.get(PasswordsService, { strict: false });
       const verify = passwords.verify.bind(passwords);
       const watched = jest.spyOn(passwords, 'verify').mockImplementationOnce(async (...asked) => {
@@ -144,7 +144,7 @@ describe('signing in at the authorization server', () => {
       expect(((await browser.open(location)) as Page).status).toBe(400);
     });
 
-    it('before it begins, where that comes while a request is under way', async () => {
+    it('before it begins, if all sign-ins are ended during a request', async () => {
       const sessions = booted.app.get(Storage, { strict: false }).of('Session');
       const epoch = { accountId: 'bob', uid: randomUUID() };
       await sessions.upsert('before', { ...epoch, kind: 'Session' }, 60);
@@ -157,7 +157,7 @@ describe('signing in at the authorization server', () => {
       expect(await sessions.find('after')).toBeUndefined();
     });
 
-    it('for a device as well', async () => {
+    it('for devices too', async () => {
       const asked = await oauth.post('/device/auth', { client_id: 'device', scope: 'openid documents:read' });
       const { user_code, device_code } = asked.body as Record<string, string>;
       const poll = () =>
@@ -182,8 +182,8 @@ describe('signing in at the authorization server', () => {
     });
   });
 
-  describe('is kept in cookies', () => {
-    it('that no script reads and no other site sends', async () => {
+  describe('is stored in cookies', () => {
+    it('with HttpOnly and SameSite', async () => {
       const response = await fetch(request(), { redirect: 'manual' });
       const set = response.headers.getSetCookie();
       expect(set.map((line) => line.split('=')[0])).toEqual([
@@ -195,7 +195,7 @@ describe('signing in at the authorization server', () => {
       for (const line of set) expect(line).toMatch(/; samesite=lax; httponly$/i);
     });
 
-    it('whose names hold them to HTTPS and to this host, in production', async () => {
+    it('with the prefixes __Secure- and __Host- in production', async () => {
       const known = 'https://auth.example';
       const secure = await boot({ env: { PUBLIC_URL: known } });
       try {
@@ -214,7 +214,7 @@ describe('signing in at the authorization server', () => {
       }
     });
 
-    it('and are signed by the secret, or still by the one before', () => {
+    it('signed by the current or the previous APP_SECRET', () => {
       const [old, now] = ['o'.repeat(40), 'n'.repeat(40)];
       const keysOf = (env: Record<string, string>) => cookies(Settings.from(env))!.keys as string[];
       const [was] = keysOf({ APP_SECRET: old });
@@ -225,7 +225,7 @@ describe('signing in at the authorization server', () => {
     });
   });
 
-  /** Turns the clock of the session back, by writing it anew. */
+  /** Sets the session's sign-in time to one day ago. */
   async function yesterday(browser: Browser): Promise<void> {
     const id = browser.cookies.find(({ name }) => name === 'oauth-session-dev')!.value;
     const sessions = booted.app.get(Storage, { strict: false }).of('Session');

@@ -16,7 +16,7 @@ import { CHALLENGE, WEB_CALLBACK, oauthAt } from './flows.js';
 
 const SCOPE = 'openid offline_access';
 
-/** A code of bob's for `web`, as the pages would have got it, and the consent that it stands on. */
+/** Creates a consent of bob for `web` and an authorization code of it, without the pages. */
 async function makeCode(provider: Provider): Promise<{ code: string; grantId: string }> {
   const client = (await provider.Client.find('web'))!;
   const grant = new provider.Grant({ accountId: 'bob', clientId: 'web' });
@@ -47,7 +47,7 @@ describe('the storage of the authorization server', () => {
 
   const records = (kind: string) => booted.app.get(Storage).of(kind);
 
-  it('does not bring back what was used, or has ended, however late it is written', async () => {
+  it('does not restore used or ended records by a late write', async () => {
     const [used, ended] = [records('RefreshToken'), records('Session')];
     await used.upsert('used', { jti: 'used', scope: 'a' }, 60);
     await used.consume('used');
@@ -61,7 +61,7 @@ describe('the storage of the authorization server', () => {
     expect(await ended.findByUid('u')).toMatchObject({ jti: 'another' });
   });
 
-  it('keeps no access token for a consent that has ended while it was made: it is dead when it arrives', async () => {
+  it('stores no access token for a consent that has ended meanwhile', async () => {
     const { code, grantId } = await makeCode(provider);
     const redeemed = await oauth.redeem(code);
     expect(await oauth.introspect(redeemed.body.access_token, 'web')).toMatchObject({ active: true });
@@ -73,7 +73,7 @@ describe('the storage of the authorization server', () => {
     expect(await oauth.introspect('late', 'web')).toEqual({ active: false });
   });
 
-  it('ends a consent with its codes and tokens in one transaction, or not at all', async () => {
+  it('ends a consent with its codes and tokens in one transaction', async () => {
     const { code, grantId } = await makeCode(provider);
     const failing = booted.db.transaction(async (manager) => {
       await endConsent(manager, grantId);
@@ -87,7 +87,7 @@ describe('the storage of the authorization server', () => {
     expect(await oauth.introspect(body.access_token, 'web')).toEqual({ active: false });
   });
 
-  it('reads what was sealed before APP_SECRET changed, and knows nothing of what was sealed before that', async () => {
+  it('reads records encrypted with the previous APP_SECRET only while it is configured', async () => {
     const [old, next] = ['o'.repeat(32), 'n'.repeat(32)];
     const under = (env: Record<string, string>) =>
       new Records('RefreshToken', booted.db, new SecretBox(Settings.from(env), 'oauth records'));
@@ -98,7 +98,7 @@ describe('the storage of the authorization server', () => {
     expect(await under({ APP_SECRET: next }).find('sealed')).toBeUndefined();
   });
 
-  it('goes with the account, and forgets what has run out', async () => {
+  it('deletes expired records', async () => {
     const { manager } = booted.db;
     await records('Interaction').upsert('old', { jti: 'old' }, -1);
     await records('RegistrationAccessToken').upsert('over', { jti: 'over' }, undefined);
@@ -119,7 +119,7 @@ describe('the storage of the authorization server', () => {
     }, 60_000);
     afterAll(() => processes.stop());
 
-    it('OAUTH-10: of 20 parallel redemptions of a code exactly one succeeds, and what it got is dead', async () => {
+    it('accepts exactly one of 20 concurrent redemptions of a code, and revokes its tokens', async () => {
       let won = '';
       const grants: string[] = [];
       const unfair = await race({
@@ -141,7 +141,7 @@ describe('the storage of the authorization server', () => {
         expect(await processes.db.manager.countBy(AccessToken, { grantId })).toBe(0);
     }, 300_000);
 
-    it('REFRESH-02: of 20 parallel refreshes exactly one succeeds, and the family ends: it does not fork', async () => {
+    it('accepts exactly one of 20 concurrent refreshes, and revokes the token family', async () => {
       const grants: string[] = [];
       const unfair = await race({
         origins: processes.origins,

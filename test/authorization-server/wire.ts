@@ -8,7 +8,7 @@ export const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 export const CIBA = 'urn:openid:params:grant-type:ciba';
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
-/** Posts a form below the issuer, as this confidential client of the demo where one is named. */
+/** Posts a form to a path below the issuer, authenticated as a confidential demo client if one is given. */
 export const poster =
   ({ origin }: Pick<Booted, 'origin'>) =>
   (path: string, form: Readonly<Record<string, string>>, as?: string): Promise<Answer> =>

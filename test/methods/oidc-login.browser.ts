@@ -1,8 +1,8 @@
-/** As much of a browser as signing in takes: it keeps cookies, and goes where it is sent. */
+/** A minimal browser that stores cookies and follows redirects. */
 export class Browser {
   private readonly cookies = new Map<string, Map<string, string>>();
 
-  /** The cookies of an origin, as they are sent. */
+  /** The Cookie header for an origin. */
   cookieOf(url: string | URL): string {
     const own = this.cookies.get(new URL(url).origin) ?? new Map<string, string>();
     return [...own].map(([name, value]) => `${name}=${value}`).join('; ');
@@ -23,16 +23,16 @@ export class Browser {
     return response;
   }
 
-  /** Follows redirects up to the first address that is `there`, which it does not ask for. */
-  async followTo(start: string | URL, there: (url: URL) => boolean): Promise<URL> {
+  /** Follows redirects to the first URL for which `isTarget` is true. Does not request that URL. */
+  async followTo(start: string | URL, isTarget: (url: URL) => boolean): Promise<URL> {
     let url = new URL(start);
     for (let i = 0; i < 20; i++) {
-      if (there(url)) return url;
+      if (isTarget(url)) return url;
       const response = await this.get(url);
       const location = response.headers.get('location');
       if (!location) throw new Error(`${url.pathname}: ${response.status} ${await response.text()}`);
       url = new URL(location, url);
     }
-    throw new Error('Sent around in circles.');
+    throw new Error('Too many redirects.');
   }
 }

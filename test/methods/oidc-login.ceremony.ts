@@ -4,17 +4,17 @@ import { signInUrl } from '../../src/methods/oidc-login/oidc-login.client.js';
 import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import type { Ceremony } from '../support/contracts.js';
 import { Browser } from './oidc-login.browser.js';
-import { configured } from './oidc-login.configured.js';
-import { startProvider, throughTheProvider } from './oidc-login.provider.js';
+import { providerConfig } from './oidc-login.fake-provider.js';
+import { startProvider, signInAtProvider } from './oidc-login.provider.js';
 
-/** Somebody signs in at a provider of its own, whom the user's account knows. */
+/** Signs a user in at a new provider whose identity is linked with the account. */
 export const ceremony: Ceremony = async ({ app, db, origin }, userId, issuer) => {
   const id = `p${randomUUID().slice(0, 8)}`;
   const providers = app.get(OidcProviders, { strict: false });
-  const provider = await startProvider((own) => providers.redirectUri(configured(own, { id })));
-  provider.person = userId;
+  const provider = await startProvider((own) => providers.redirectUri(providerConfig(own, { id })));
+  provider.user = userId;
   try {
-    providers.add(configured(provider.issuer, { id }));
+    providers.add(providerConfig(provider.issuer, { id }));
     await db.manager.insert(OidcIdentity, {
       id: randomUUID(),
       userId,
@@ -26,8 +26,8 @@ export const ceremony: Ceremony = async ({ app, db, origin }, userId, issuer) =>
     });
     const browser = new Browser();
     const started = await browser.get(signInUrl(origin, { provider: id, as: issuer }));
-    const back = await throughTheProvider(started.headers.get('location')!);
-    // The callback is under the public URL, which need not be where this server listens.
+    const back = await signInAtProvider(started.headers.get('location')!);
+    // The callback URL has the public origin; this server may listen elsewhere.
     return await browser.get(new URL(back.pathname + back.search, origin));
   } finally {
     await provider.close();

@@ -1,24 +1,24 @@
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHmac } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { newKey, type Forge } from './oidc-login.forge.js';
+import { newKey, type FakeProvider } from './oidc-login.fake-provider.js';
 import {
-  REFUSED,
-  begin,
-  change,
-  linked,
+  INVALID_IDENTITY,
+  startSignIn,
+  reconfigure,
+  linkIdentity,
   op,
   other,
-  principalOfSlip,
+  issuedPrincipal,
   signIn,
-  start,
-  unchanged,
+  setUp,
+  expectNoChange,
 } from './oidc-login.harness.js';
 
-start();
+setUp();
 
 describe('ported from the OpenID conformance suite (relying party, basic)', () => {
-  /** Only the header and the claims of a token are as they were. */
+  /** Keeps header and claims, and replaces the signature. */
   const withSignature = (signature: string) => (idToken: string) =>
     `${idToken.split('.').slice(0, 2).join('.')}.${signature}`;
   const reversed = (idToken: string) => {
@@ -33,9 +33,9 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
     return `${text}.${signature(text)}`;
   };
   const seconds = () => Math.floor(Date.now() / 1000);
-  let keys: Forge['keys'];
-  let rs256: Forge['keys'];
-  let others: Forge['keys'];
+  let keys: FakeProvider['keys'];
+  let rs256: FakeProvider['keys'];
+  let others: FakeProvider['keys'];
   beforeAll(async () => {
     keys = op.keys;
     others = [await newKey('other')];
@@ -46,26 +46,29 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
   });
 
   it.each<[string, () => void]>([
-    ['oidcc-client-test-invalid-iss', () => (op.lies.claims = { iss: 'https://evil.example' })],
-    ['oidcc-client-test-missing-sub', () => (op.lies.claims = { sub: undefined })],
-    ['oidcc-client-test-invalid-aud', () => (op.lies.claims = { aud: 'another' })],
-    ['oidcc-client-test-missing-aud', () => (op.lies.claims = { aud: undefined })],
-    ['oidcc-client-test-missing-iat', () => (op.lies.claims = { iat: undefined })],
-    ['oidcc-client-test-nonce-invalid', () => (op.lies.claims = { nonce: 'another' })],
-    ['oidcc-client-test-idtoken-sig-none', () => (op.lies.alter = withHeader({ alg: 'none' }, () => ''))],
-    ['oidcc-client-test-invalid-sig-es256', () => (op.lies.alter = reversed)],
+    ['oidcc-client-test-invalid-iss', () => (op.overrides.claims = { iss: 'https://evil.example' })],
+    ['oidcc-client-test-missing-sub', () => (op.overrides.claims = { sub: undefined })],
+    ['oidcc-client-test-invalid-aud', () => (op.overrides.claims = { aud: 'another' })],
+    ['oidcc-client-test-missing-aud', () => (op.overrides.claims = { aud: undefined })],
+    ['oidcc-client-test-missing-iat', () => (op.overrides.claims = { iat: undefined })],
+    ['oidcc-client-test-nonce-invalid', () => (op.overrides.claims = { nonce: 'another' })],
+    [
+      'oidcc-client-test-idtoken-sig-none',
+      () => (op.overrides.transformIdToken = withHeader({ alg: 'none' }, () => '')),
+    ],
+    ['oidcc-client-test-invalid-sig-es256', () => (op.overrides.transformIdToken = reversed)],
     [
       'oidcc-client-test-invalid-sig-rs256',
       () => {
         op.keys = rs256;
-        op.lies.alter = reversed;
+        op.overrides.transformIdToken = reversed;
       },
     ],
     [
       'oidcc-client-test-invalid-sig-hs256',
       () => {
-        op.lies.metadata = { id_token_signing_alg_values_supported: ['ES256', 'HS256'] };
-        op.lies.alter = withHeader({ alg: 'HS256' }, (text) =>
+        op.overrides.metadata = { id_token_signing_alg_values_supported: ['ES256', 'HS256'] };
+        op.overrides.transformIdToken = withHeader({ alg: 'HS256' }, (text) =>
           createHmac('sha256', 'secret').update(text).digest('base64url'),
         );
       },
@@ -74,65 +77,68 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
       'oidcc-client-test-kid-absent-multiple-jwks',
       () => {
         op.keys = [...keys, ...others];
-        op.lies.header = { kid: undefined };
+        op.overrides.header = { kid: undefined };
       },
     ],
-  ])('ported from %s: nobody is signed in', async (_, lie) => {
-    await linked('bob');
-    lie();
-    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
+  ])('rejects the ID token (ported from %s)', async (_, override) => {
+    await linkIdentity('bob');
+    override();
+    await expectNoChange(async () => expect(await signIn()).toMatchObject(INVALID_IDENTITY));
   });
 
   it.each<[string, () => void]>([
     ['oidcc-client-test', () => {}],
     ['oidcc-client-test-idtoken-sig-rs256', () => (op.keys = rs256)],
-    ['oidcc-client-test-kid-absent-single-jwks', () => (op.lies.header = { kid: undefined })],
-  ])('ported from %s: the right person is signed in', async (_, be) => {
-    await linked('bob');
-    be();
-    expect(principalOfSlip(await signIn()).id).toBe('bob');
+    ['oidcc-client-test-kid-absent-single-jwks', () => (op.overrides.header = { kid: undefined })],
+  ])('accepts the ID token (ported from %s)', async (_, override) => {
+    await linkIdentity('bob');
+    override();
+    expect(issuedPrincipal(await signIn()).id).toBe('bob');
   });
 
-  it('ported from oidcc-client-test-userinfo-invalid-sub: userinfo is not asked, so it can say what it likes', async () => {
-    await linked('bob');
-    const instead = (_: unknown, response: ServerResponse) =>
+  it('does not call the userinfo endpoint (ported from oidcc-client-test-userinfo-invalid-sub)', async () => {
+    await linkIdentity('bob');
+    const handler = (_: unknown, response: ServerResponse) =>
       response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"sub":"carol"}');
-    op.lies.instead = { '/userinfo': instead };
-    expect(principalOfSlip(await signIn()).id).toBe('bob');
-    expect(op.asked['/userinfo']).toBeUndefined();
+    op.overrides.handlers = { '/userinfo': handler };
+    expect(issuedPrincipal(await signIn()).id).toBe('bob');
+    expect(op.requestCounts['/userinfo']).toBeUndefined();
   });
 
-  it('ported from oidcc-client-test-discovery-issuer-mismatch: nobody is sent there', async () => {
+  it('rejects metadata of another issuer (ported from oidcc-client-test-discovery-issuer-mismatch)', async () => {
     for (const issuer of [other.issuer, `${op.issuer}/x`, undefined, 7]) {
-      op.lies.metadata = { issuer };
-      change('op', {});
-      const { answer } = await begin();
+      op.overrides.metadata = { issuer };
+      reconfigure('op', {});
+      const { answer } = await startSignIn();
       expect([issuer, answer.status, answer.body.code]).toEqual([issuer, 502, 'provider_error']);
     }
   });
 
   it.each<[string, () => void]>([
-    ['no exp', () => (op.lies.claims = { exp: undefined })],
-    ['an exp that is over', () => (op.lies.claims = { exp: seconds() - 60 })],
-    ['an nbf that lies ahead', () => (op.lies.claims = { nbf: seconds() + 60 })],
-    ['another azp', () => (op.lies.claims = { azp: 'another' })],
-    ['several audiences, and no azp', () => (op.lies.claims = { aud: ['atlas', 'another'] })],
-    ['an audience that is an object', () => (op.lies.claims = { aud: { atlas: true } })],
-    ['a critical header', () => (op.lies.header = { crit: ['b64'], b64: true })],
-    ['no signature', () => (op.lies.alter = withSignature(''))],
-    ['a signature that is no base64', () => (op.lies.alter = withSignature('*'))],
-    ['four parts', () => (op.lies.alter = (idToken) => `${idToken}.x`)],
-    ['no JSON', () => (op.lies.alter = () => 'e30.e30.x'.replaceAll('e30', 'eyJ'))],
-    ['an encrypted token', () => (op.lies.alter = () => 'a.b.c.d.e')],
-    ['no ID token at all', () => (op.lies.tokens = { id_token: undefined })],
-    ['an ID token that is no text', () => (op.lies.tokens = { id_token: { sub: 'x' } })],
+    ['no exp', () => (op.overrides.claims = { exp: undefined })],
+    ['an exp in the past', () => (op.overrides.claims = { exp: seconds() - 60 })],
+    ['an nbf in the future', () => (op.overrides.claims = { nbf: seconds() + 60 })],
+    ['another azp', () => (op.overrides.claims = { azp: 'another' })],
+    ['several audiences, and no azp', () => (op.overrides.claims = { aud: ['atlas', 'another'] })],
+    ['an object as audience', () => (op.overrides.claims = { aud: { atlas: true } })],
+    ['a critical header', () => (op.overrides.header = { crit: ['b64'], b64: true })],
+    ['no signature', () => (op.overrides.transformIdToken = withSignature(''))],
+    ['a malformed signature', () => (op.overrides.transformIdToken = withSignature('*'))],
+    ['four parts', () => (op.overrides.transformIdToken = (idToken) => `${idToken}.x`)],
+    ['malformed JSON', () => (op.overrides.transformIdToken = () => 'e30.e30.x'.replaceAll('e30', 'eyJ'))],
+    ['five parts, like an encrypted token', () => (op.overrides.transformIdToken = () => 'a.b.c.d.e')],
+    ['no content: it is missing', () => (op.overrides.tokens = { id_token: undefined })],
+    ['the type object', () => (op.overrides.tokens = { id_token: { sub: 'x' } })],
     [
-      'the key that it brings itself',
-      () => (op.lies.alter = withHeader({ alg: 'ES256', jwk: others[0]!.jwk }, () => 'x'.repeat(86))),
+      'its own key in the header',
+      () =>
+        (op.overrides.transformIdToken = withHeader({ alg: 'ES256', jwk: others[0]!.jwk }, () =>
+          'x'.repeat(86),
+        )),
     ],
-  ])('besides: an ID token with %s signs nobody in', async (_, lie) => {
-    await linked('bob');
-    lie();
-    await unchanged(async () => expect(await signIn()).toMatchObject(REFUSED));
+  ])('rejects an ID token with %s', async (_, override) => {
+    await linkIdentity('bob');
+    override();
+    await expectNoChange(async () => expect(await signIn()).toMatchObject(INVALID_IDENTITY));
   });
 });

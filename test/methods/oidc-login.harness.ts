@@ -16,42 +16,41 @@ import { User } from '../../src/users/user.entity.js';
 import { boot, testMethod, type Booted } from '../support/app.js';
 import { SlipIssuer, slip } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';
-import { configured } from './oidc-login.configured.js';
-import { Forge } from './oidc-login.forge.js';
+import { FakeProvider, providerConfig } from './oidc-login.fake-provider.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
-    crumb: true;
+    ambient: true;
   }
 }
 
-/** An issuer whose answer the browser keeps, as it keeps a session's cookie. */
+/** An issuer whose strategy is ambient, like the session method's. */
 @Injectable()
-class CrumbIssuer extends SlipIssuer {}
+class AmbientIssuer extends SlipIssuer {}
 
 @Injectable()
-class CrumbStrategy extends PassportStrategy(Strategy, 'crumb') implements AuthStrategy {
-  readonly challenge = new Challenge('Crumb');
+class AmbientStrategy extends PassportStrategy(Strategy, 'ambient') implements AuthStrategy {
+  readonly challenge = new Challenge('Ambient');
   readonly ambient = true;
   claims = () => false;
 
   validate(): Principal {
-    throw new BadCredential('invalid_crumb', 'nobody is asked');
+    throw new BadCredential('invalid_ambient', 'never valid');
   }
 }
 
-@Module({ providers: [CrumbStrategy, CrumbIssuer] })
-class CrumbModule {}
+@Module({ providers: [AmbientStrategy, AmbientIssuer] })
+class AmbientModule {}
 
-const crumb: AuthMethod = {
-  name: 'crumb',
-  module: CrumbModule,
-  strategy: CrumbStrategy,
-  issuer: CrumbIssuer,
+const ambient: AuthMethod = {
+  name: 'ambient',
+  module: AmbientModule,
+  strategy: AmbientStrategy,
+  issuer: AmbientIssuer,
 };
 
-/** What can be asserted on an answer. */
-export async function seen(response: Response) {
+/** Reads a response for assertions. */
+export async function readResponse(response: Response) {
   const text = await response.text();
   const json = /json/.test(response.headers.get('content-type') ?? '');
   return {
@@ -62,18 +61,18 @@ export async function seen(response: Response) {
   };
 }
 
-/** The application, and two providers: `op` at `op` and (making accounts) at `open`, and `other`. */
+/** The application and two providers: `op`, configured as `op` and (creating accounts) as `open`, and `other`. */
 export let booted: Booted;
-export let op: Forge;
-export let other: Forge;
+export let op: FakeProvider;
+export let other: FakeProvider;
 export let issuer: SlipIssuer;
 export let providers: OidcProviders;
 
-/** Starts them for the tests of a file. */
-export function start(): void {
+/** Starts them before the tests of a file. */
+export function setUp(): void {
   beforeAll(async () => {
-    [op, other] = [await Forge.start(), await Forge.start()];
-    booted = await boot({ methods: [oidcLogin, slip, crumb, testMethod] });
+    [op, other] = [await FakeProvider.start(), await FakeProvider.start()];
+    booted = await boot({ methods: [oidcLogin, slip, ambient, testMethod] });
     issuer = booted.app.get(SlipIssuer, { strict: false });
     providers = booted.app.get(OidcProviders, { strict: false });
   });
@@ -82,18 +81,18 @@ export function start(): void {
     await Promise.all([op.close(), other.close()]);
   });
   beforeEach(() => {
-    for (const forge of [op, other]) forge.reset();
-    // What was discovered is forgotten, too.
-    providers.add(configured(op.issuer, { id: 'op' }));
-    providers.add(configured(op.issuer, { id: 'open', create: { roles: ['viewer'] } }));
-    providers.add(configured(other.issuer, { id: 'other', create: { roles: ['viewer'] } }));
+    for (const fakeProvider of [op, other]) fakeProvider.reset();
+    // Adding a provider again also discards its cached metadata.
+    providers.add(providerConfig(op.issuer, { id: 'op' }));
+    providers.add(providerConfig(op.issuer, { id: 'open', create: { roles: ['viewer'] } }));
+    providers.add(providerConfig(other.issuer, { id: 'other', create: { roles: ['viewer'] } }));
   });
   afterEach(() => {
     jest.restoreAllMocks();
   });
 }
 
-export const change = (id: string, more: Partial<OidcProvider>) =>
+export const reconfigure = (id: string, more: Partial<OidcProvider>) =>
   providers.add({ ...providers.find(id), ...more });
 export const users = () => booted.db.manager.countBy(User, {});
 export const identities = (where: Partial<Record<'id' | 'subject', string>> = {}) =>
@@ -101,8 +100,8 @@ export const identities = (where: Partial<Record<'id' | 'subject', string>> = {}
 export const events = (where: Partial<AuditEvent>) =>
   booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
 
-/** Links somebody of the provider with an account of the demo. */
-export async function linked(userId: string, more: Partial<OidcIdentity> = {}): Promise<OidcIdentity> {
+/** Links a new user of the provider with a demo account. */
+export async function linkIdentity(userId: string, more: Partial<OidcIdentity> = {}): Promise<OidcIdentity> {
   const identity: OidcIdentity = {
     id: randomUUID(),
     userId,
@@ -114,43 +113,49 @@ export async function linked(userId: string, more: Partial<OidcIdentity> = {}): 
     ...more,
   };
   await booted.db.manager.insert(OidcIdentity, identity);
-  op.lies.sub = identity.subject;
+  op.overrides.sub = identity.subject;
   return identity;
 }
 
-/** A browser that has begun to sign in, and where it was sent to. */
-export async function begin(provider = 'op', wanted: Partial<SignInOptions> = {}, origin = booted.origin) {
+/** Starts a sign-in in a new browser. `location` is the authorization URL. */
+export async function startSignIn(
+  provider = 'op',
+  wanted: Partial<SignInOptions> = {},
+  origin = booted.origin,
+) {
   const browser = new Browser();
-  const answer = await seen(await browser.get(signInUrl(origin, { provider, as: 'slip', ...wanted })));
+  const answer = await readResponse(
+    await browser.get(signInUrl(origin, { provider, as: 'slip', ...wanted })),
+  );
   const sent = answer.headers.get('location');
   return { browser, answer, location: new URL(sent ?? 'about:blank') };
 }
 
-/** The browser comes back, to where this server listens. */
-export const comeBack = async (browser: Browser, back: URL, headers = {}) =>
-  seen(await browser.get(new URL(back.pathname + back.search, booted.origin), { headers }));
+/** Sends the callback to the address on which this server listens. */
+export const sendCallback = async (browser: Browser, back: URL, headers = {}) =>
+  readResponse(await browser.get(new URL(back.pathname + back.search, booted.origin), { headers }));
 
-/** The whole way. @param spoil changes where the browser is sent back to */
+/** A complete sign-in. @param spoil changes the callback URL */
 export async function signIn(
   provider = 'op',
   spoil: (back: URL) => void = () => {},
   wanted: Partial<SignInOptions> = {},
 ) {
-  const { browser, location } = await begin(provider, wanted);
+  const { browser, location } = await startSignIn(provider, wanted);
   const back = (provider === 'other' ? other : op).authorize(location);
   spoil(back);
-  return comeBack(browser, back);
+  return sendCallback(browser, back);
 }
 
-export const principalOfSlip = (answer: { body: { slip: string } }) =>
+export const issuedPrincipal = (answer: { body: { slip: string } }) =>
   issuer.slips.get(answer.body.slip)!.principal;
 
-/** That nothing has happened: nobody is signed in, and there is nobody new. */
-export async function unchanged(work: () => Promise<void>): Promise<void> {
+/** Expects that no credential is issued, and no account or identity created. */
+export async function expectNoChange(work: () => Promise<void>): Promise<void> {
   const before = [issuer.slips.size, await users(), (await identities()).length];
   await work();
   expect([issuer.slips.size, await users(), (await identities()).length]).toEqual(before);
 }
 
-export const REFUSED = { status: 401, body: { code: 'invalid_identity' } };
-export const OVER = { status: 400, body: { code: 'invalid_state' } };
+export const INVALID_IDENTITY = { status: 401, body: { code: 'invalid_identity' } };
+export const INVALID_STATE = { status: 400, body: { code: 'invalid_state' } };

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { Provider, type Adapter, type AdapterPayload, type ClientMetadata } from 'oidc-provider';
 import { Browser } from './oidc-login.browser.js';
 
-/** Keeps what the provider keeps, as long as the test runs. */
+/** An in-memory storage of `oidc-provider`. */
 class InMemory implements Adapter {
   constructor(private readonly rows = new Map<string, AdapterPayload>()) {}
 
@@ -21,15 +21,15 @@ class InMemory implements Adapter {
   };
 }
 
-/** A provider that is not ours: `oidc-provider`, on a port of its own. */
+/** An independent provider: `oidc-provider` on its own port. */
 export interface TestProvider {
   readonly issuer: string;
-  /** Who is signed in there: whoever it is says yes to everything. */
-  person: string;
+  /** The user who signs in and consents to everything. */
+  user: string;
   close(): Promise<void>;
 }
 
-/** @param client as it is registered there, besides its id, `atlas` */
+/** @param client metadata of the registered client `atlas` */
 export async function startProvider(
   redirectUri: (issuer: string) => string,
   client: Partial<ClientMetadata> = {},
@@ -51,7 +51,7 @@ export async function startProvider(
     if (!stores.has(kind)) stores.set(kind, new InMemory());
     return stores.get(kind)!;
   };
-  const engine = new Provider(issuer, {
+  const oidcProvider = new Provider(issuer, {
     adapter: storeOf,
     cookies: { keys: [randomBytes(16).toString('hex')] },
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'one', alg: 'RS256' }] },
@@ -64,25 +64,25 @@ export async function startProvider(
   });
   const provider: TestProvider = {
     issuer,
-    person: 'bob',
+    user: 'bob',
     close: async () => {
       server.closeAllConnections();
       await new Promise((closed) => server.close(closed));
     },
   };
 
-  const answer = engine.callback();
+  const answer = oidcProvider.callback();
   const interact = async (request: IncomingMessage, response: ServerResponse) => {
-    const { prompt, params } = await engine.interactionDetails(request, response);
-    const { person: accountId } = provider;
+    const { prompt, params } = await oidcProvider.interactionDetails(request, response);
+    const { user: accountId } = provider;
     if (prompt.name === 'login') {
-      await engine.interactionFinished(request, response, { login: { accountId } });
+      await oidcProvider.interactionFinished(request, response, { login: { accountId } });
       return;
     }
-    const grant = new engine.Grant({ accountId, clientId: String(params['client_id']) });
+    const grant = new oidcProvider.Grant({ accountId, clientId: String(params['client_id']) });
     grant.addOIDCScope('openid');
     const consent = { grantId: await grant.save() };
-    await engine.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true });
+    await oidcProvider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true });
   };
   server.on('request', (request, response) => {
     if (request.url?.startsWith('/interaction/')) void interact(request, response);
@@ -91,7 +91,7 @@ export async function startProvider(
   return provider;
 }
 
-/** Goes through the provider's pages up to where it sends the browser back: that address is not asked for. */
-export async function throughTheProvider(start: string | URL): Promise<URL> {
+/** Signs in on the provider's pages. @returns the callback URL, which is not requested */
+export async function signInAtProvider(start: string | URL): Promise<URL> {
   return new Browser().followTo(start, (url) => url.pathname.endsWith('/callback'));
 }

@@ -46,11 +46,11 @@ function faultsOf(providers: unknown, env?: Record<string, string>): readonly st
 }
 
 describe('the configuration of providers', () => {
-  it('is empty where nothing is set', () => {
+  it('is empty by default', () => {
     expect(oidcProviders(Settings.from({ NODE_ENV: 'test' }))).toEqual([]);
   });
 
-  it('takes what the provider needs, and fills in the rest', () => {
+  it('applies defaults', () => {
     expect(read([GOOGLE])).toEqual([
       {
         ...GOOGLE,
@@ -63,7 +63,7 @@ describe('the configuration of providers', () => {
     ]);
   });
 
-  it('finds a secret in a variable of its own', () => {
+  it('reads a secret from a separate variable', () => {
     const { clientSecret: _, ...rest } = GOOGLE;
     const [provider] = read([{ ...rest, id: 'my-google' }], { OIDC_SECRET_MY_GOOGLE: 'from there' });
     expect(provider!.clientSecret).toBe('from there');
@@ -74,17 +74,17 @@ describe('the configuration of providers', () => {
   const publicJwk = { ...jwk.publicKey.export({ format: 'jwk' }), alg: 'ES256' };
   const ENTRA = { ...GOOGLE, id: 'entra', issuer: 'https://login.microsoftonline.com/common/v2.0' };
 
-  it('takes a private key in place of a secret, and an Entra organisation by its id', () => {
+  it('accepts a private key as secret, and an Entra organisation by its id', () => {
     const withKey = { ...GOOGLE, clientAuth: 'private_key_jwt', clientSecret: JSON.stringify(privateJwk) };
     expect(faultsOf([withKey, { ...ENTRA, claims: { tid: 'ours' } }])).toEqual([]);
   });
 
   it.each<[string, unknown, string]>([
-    ['no JSON', '[', 'OIDC_PROVIDERS must be JSON.'],
-    ['no list', {}, 'OIDC_PROVIDERS must be a list.'],
+    ['invalid JSON', '[', 'OIDC_PROVIDERS must be JSON.'],
+    ['no JSON array', {}, 'OIDC_PROVIDERS must be a list.'],
     ['no id', [{ ...GOOGLE, id: undefined }], 'OIDC_PROVIDERS.0.id must be given.'],
     [
-      'an id that is no word',
+      'a malformed id',
       [{ ...GOOGLE, id: '../x' }],
       'OIDC_PROVIDERS.0.id must have 1 to 24 lower-case letters, digits and hyphens, and begin with a letter.',
     ],
@@ -100,13 +100,13 @@ describe('the configuration of providers', () => {
       'OIDC_PROVIDERS.0.issuer must be a URL without query and fragment.',
     ],
     [
-      'an issuer that is a file',
+      'a file URL as issuer',
       [{ ...GOOGLE, issuer: 'file:///etc/passwd' }],
       'OIDC_PROVIDERS.0.issuer must be a URL without query and fragment.',
     ],
     ['no openid', [{ ...GOOGLE, scopes: ['email'] }], 'OIDC_PROVIDERS.0.scopes must contain openid.'],
     [
-      'a role that there is not',
+      'an unknown role',
       [{ ...GOOGLE, create: { roles: ['root'] } }],
       'OIDC_PROVIDERS.0.create.roles.0 must be one of admin, editor, viewer, auditor.',
     ],
@@ -121,29 +121,29 @@ describe('the configuration of providers', () => {
       'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON with alg.',
     ],
     [
-      'a password for a key',
+      'a secret instead of a key',
       [{ ...GOOGLE, clientAuth: 'private_key_jwt' }],
       'The provider google of OIDC_PROVIDERS needs a private key: a JWK in JSON with alg.',
     ],
     [
-      'an id twice',
+      'a duplicate id',
       [GOOGLE, GOOGLE],
       'The provider google of OIDC_PROVIDERS has the same id as another provider.',
     ],
     [
-      'all of Entra',
+      'the issuer of all Entra organisations',
       [ENTRA],
       'The provider entra of OIDC_PROVIDERS accepts every organisation. Set claims.tid, or use the issuer of one organisation.',
     ],
-  ])('%s stops the start with a sentence', (_, providers, sentence) => {
+  ])('rejects %s', (_, providers, sentence) => {
     expect(faultsOf(providers)).toEqual([sentence]);
   });
 
-  it('a field that nobody knows stops the start: it may be a rule that was mistyped', () => {
+  it('rejects unknown fields, which could be misspelt', () => {
     expect(faultsOf([{ ...GOOGLE, claim: { hd: 'acme.test' } }])[0]).toMatch(/^OIDC_PROVIDERS\.0 .*"claim"/);
   });
 
-  it('plain HTTP is for development', () => {
+  it('rejects http issuers in production', () => {
     const local = [{ ...GOOGLE, issuer: 'http://localhost:4444' }];
     expect(faultsOf(local)).toEqual([]);
     expect(faultsOf(local, PRODUCTION)).toEqual([
@@ -153,15 +153,15 @@ describe('the configuration of providers', () => {
   });
 });
 
-describe('a path of this origin', () => {
+describe('isLocalPath', () => {
   const ORIGIN = 'https://api.atlas.test';
-  /** Texts of what a path is made of, and of what it could be taken for. */
+  /** Texts of characters that have a meaning in URLs. */
   const texts = fc.string({
     unit: fc.constantFrom(...'/\\.:@?#%25evil\t\n\r \u0000\u00e9;&=['),
     maxLength: 20,
   });
 
-  it('leads nowhere else, whatever it is made of', () => {
+  it('accepts no text that leads to another origin', () => {
     fc.assert(
       fc.property(
         fc.oneof(texts, fc.string(), fc.webUrl()),
@@ -177,7 +177,7 @@ describe('a path of this origin', () => {
     );
   });
 
-  it('may be any that a page has', () => {
+  it('accepts every path with a query', () => {
     fc.assert(
       fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
         const text = `/${path.replace(/^\/+/, '')}?${query}`;
@@ -188,10 +188,10 @@ describe('a path of this origin', () => {
   });
 });
 
-describe('the cookie of a way to a provider', () => {
+describe('the state cookie', () => {
   const cookie = new StateCookie('https://api.atlas.test', 'google');
 
-  it('is found wherever it stands, and by its own name only', () => {
+  it('is found at any position, and only by its exact name', () => {
     expect(cookie.read('a=b; __Host-oidc-google=x; c=d')).toEqual(['x']);
     expect(cookie.read('__Host-oidc-google=x;__Host-oidc-google=y')).toEqual(['x', 'y']);
     for (const field of [
@@ -204,7 +204,7 @@ describe('the cookie of a way to a provider', () => {
       expect(cookie.read(field)).toEqual([]);
   });
 
-  it('no field makes it fail', () => {
+  it('never throws for any Cookie header', () => {
     fc.assert(
       fc.property(fc.string(), (field) => {
         expect(Array.isArray(cookie.read(field))).toBe(true);
@@ -213,7 +213,7 @@ describe('the cookie of a way to a provider', () => {
     );
   });
 
-  it('is made anew for each sign-in, of 256 bits three times', () => {
+  it('contains three new random values of 256 bits for each sign-in', () => {
     const all = Array.from({ length: 100 }, () =>
       newAuthorization({ as: 'slip', purpose: { kind: 'sign-in' } }),
     );
@@ -223,8 +223,8 @@ describe('the cookie of a way to a provider', () => {
   });
 });
 
-describe('what a provider says of the sign-in there', () => {
-  it('is a moment that has been', () => {
+describe('the claims about the sign-in', () => {
+  it('auth_time is never in the future', () => {
     const now = 1_800_000_000_000;
     expect(dateOfAuthTime(undefined, now).getTime()).toBe(now);
     expect(dateOfAuthTime(1_799_999_000, now).getTime()).toBe(1_799_999_000_000);
@@ -232,7 +232,7 @@ describe('what a provider says of the sign-in there', () => {
       expect(dateOfAuthTime(ahead, now).getTime()).toBe(now);
   });
 
-  it('is a few words, or nothing', () => {
+  it('amr is a list of short values, or ignored', () => {
     expect(parseAmr(['pwd', 'otp'])).toEqual(['pwd', 'otp']);
     for (const amr of [
       undefined,

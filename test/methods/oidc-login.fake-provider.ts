@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import type { OidcProvider } from '../../src/methods/oidc-login/oidc-login.config.js';
 
 interface Key {
   readonly alg: string;
@@ -16,23 +17,23 @@ export async function newKey(kid: string | undefined, alg = 'ES256'): Promise<Ke
   return { alg, privateKey, jwk: { ...(await exportJWK(publicKey)), ...(kid && { kid }) } };
 }
 
-/** What a provider that lies can lie about. Each is the truth until a test changes it. */
-const honest = {
-  /** Who has signed in. */
+/** The overrides by which a test makes the provider misbehave, with their defaults. */
+const defaults = {
+  /** The user who signs in. */
   sub: 'somebody',
-  /** Changes to the ID token's claims; undefined takes one out. */
+  /** Overrides claims of the ID token; undefined omits one. */
   claims: {} as Record<string, unknown>,
-  /** Changes to its header. */
+  /** Overrides headers of the ID token. */
   header: {} as Record<string, unknown>,
-  /** What becomes of the finished token. */
-  alter: (idToken: string) => idToken,
-  /** Changes to what discovery says. */
+  /** Changes the signed ID token. */
+  transformIdToken: (idToken: string) => idToken,
+  /** Overrides the metadata. */
   metadata: {} as Record<string, unknown>,
-  /** Changes to the token endpoint's answer. */
+  /** Overrides the token response. */
   tokens: {} as Record<string, unknown>,
   checksPkce: true,
-  /** Answers in place of the endpoint at this path. */
-  instead: {} as Record<string, (request: IncomingMessage, response: ServerResponse) => void>,
+  /** Replaces the endpoint at a path. */
+  handlers: {} as Record<string, (request: IncomingMessage, response: ServerResponse) => void>,
 };
 
 interface Grant {
@@ -40,33 +41,33 @@ interface Grant {
   readonly sub: string;
 }
 
-/** A provider that does what the specification says, in as few lines as it takes, until it is told to lie. */
-export class Forge {
-  readonly server = createServer((request, response) => void this.answer(request, response));
+/** A minimal OpenID provider that follows the specification, except for its overrides. */
+export class FakeProvider {
+  readonly server = createServer((request, response) => void this.respond(request, response));
   issuer = '';
-  lies = truth();
-  /** The first one signs. */
+  overrides = noOverrides();
+  /** The first key signs. */
   keys: Key[] = [];
-  /** How often each path was asked for. */
-  asked: Record<string, number> = {};
-  /** The bodies that came to the token endpoint. */
-  exchanged: URLSearchParams[] = [];
+  /** The number of requests per path. */
+  requestCounts: Record<string, number> = {};
+  /** The bodies of the token requests. */
+  tokenRequests: URLSearchParams[] = [];
   private readonly grants = new Map<string, Grant>();
 
-  static async start(): Promise<Forge> {
-    const forge = new Forge();
-    forge.server.listen(0, 'localhost');
-    await once(forge.server, 'listening');
-    forge.issuer = `http://localhost:${(forge.server.address() as AddressInfo).port}`;
-    forge.keys = [await newKey('first')];
-    return forge;
+  static async start(): Promise<FakeProvider> {
+    const fakeProvider = new FakeProvider();
+    fakeProvider.server.listen(0, 'localhost');
+    await once(fakeProvider.server, 'listening');
+    fakeProvider.issuer = `http://localhost:${(fakeProvider.server.address() as AddressInfo).port}`;
+    fakeProvider.keys = [await newKey('first')];
+    return fakeProvider;
   }
 
-  /** Tells the truth again, and forgets what it was asked. */
+  /** Removes all overrides and recorded requests. */
   reset(): void {
-    this.lies = truth();
-    this.asked = {};
-    this.exchanged = [];
+    this.overrides = noOverrides();
+    this.requestCounts = {};
+    this.tokenRequests = [];
   }
 
   async close(): Promise<void> {
@@ -74,37 +75,37 @@ export class Forge {
     await new Promise((closed) => this.server.close(closed));
   }
 
-  /** Somebody signs in there, for the request in an authorization URL. @returns where the browser is sent back to */
+  /** Signs the user in for an authorization request. @returns the callback URL */
   authorize(location: string | URL): URL {
     const { searchParams: query } = new URL(location);
     const code = randomBytes(16).toString('base64url');
-    this.grants.set(code, { query, sub: this.lies.sub });
+    this.grants.set(code, { query, sub: this.overrides.sub });
     const back = new URL(query.get('redirect_uri')!);
     back.search = String(new URLSearchParams({ code, state: query.get('state')!, iss: this.issuer }));
     return back;
   }
 
-  /** Any ID token, signed by the current key. */
+  /** Signs a JWT with the current key. */
   async idToken(claims: JWTPayload, header: Record<string, unknown> = {}): Promise<string> {
     const [{ alg, privateKey, jwk }] = this.keys as [Key];
     const protectedHeader = { alg, ...(jwk.kid && { kid: jwk.kid }), ...header };
     return new SignJWT(claims).setProtectedHeader(protectedHeader).sign(privateKey);
   }
 
-  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  private async respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path = ''] = (request.url ?? '').split('?');
-    this.asked[path] = (this.asked[path] ?? 0) + 1;
-    const instead = this.lies.instead[path];
-    if (instead) {
-      instead(request, response);
+    this.requestCounts[path] = (this.requestCounts[path] ?? 0) + 1;
+    const handler = this.overrides.handlers[path];
+    if (handler) {
+      handler(request, response);
       return;
     }
-    const answers: Record<string, () => object | Promise<object>> = {
+    const endpoints: Record<string, () => object | Promise<object>> = {
       '/.well-known/openid-configuration': () => this.metadata(),
       '/jwks': () => ({ keys: this.keys.map(({ jwk }) => jwk) }),
-      '/token': async () => this.exchange(new URLSearchParams(await text(request))),
+      '/token': async () => this.redeem(new URLSearchParams(await text(request))),
     };
-    const body = await answers[path]?.();
+    const body = await endpoints[path]?.();
     const status = !body ? 404 : 'error' in body ? 400 : 200;
     response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body ?? {}));
   }
@@ -118,19 +119,19 @@ export class Forge {
       jwks_uri: `${this.issuer}/jwks`,
       id_token_signing_alg_values_supported: ['ES256', 'RS256'],
       authorization_response_iss_parameter_supported: true,
-      ...this.lies.metadata,
+      ...this.overrides.metadata,
     };
   }
 
-  private async exchange(body: URLSearchParams): Promise<object> {
-    this.exchanged.push(body);
+  private async redeem(body: URLSearchParams): Promise<object> {
+    this.tokenRequests.push(body);
     const code = body.get('code') ?? '';
     const grant = this.grants.get(code);
     this.grants.delete(code);
     const challenge = createHash('sha256')
       .update(body.get('code_verifier') ?? '')
       .digest('base64url');
-    const proved = challenge === grant?.query.get('code_challenge') || !this.lies.checksPkce;
+    const proved = challenge === grant?.query.get('code_challenge') || !this.overrides.checksPkce;
     if (!grant || !proved || body.get('redirect_uri') !== grant.query.get('redirect_uri'))
       return { error: 'invalid_grant', error_description: '<script>alert(1)</script>' };
     const now = Math.floor(Date.now() / 1000);
@@ -141,14 +142,31 @@ export class Forge {
       nonce: grant.query.get('nonce'),
       iat: now,
       exp: now + 300,
-      ...this.lies.claims,
+      ...this.overrides.claims,
     };
     const kept = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
-    const idToken = this.lies.alter(await this.idToken(kept, this.lies.header));
-    return { access_token: 'opaque', token_type: 'Bearer', id_token: idToken, ...this.lies.tokens };
+    const idToken = this.overrides.transformIdToken(await this.idToken(kept, this.overrides.header));
+    return { access_token: 'opaque', token_type: 'Bearer', id_token: idToken, ...this.overrides.tokens };
   }
 }
 
-function truth(): typeof honest {
-  return { ...honest, claims: {}, header: {}, metadata: {}, tokens: {}, instead: {} };
+function noOverrides(): typeof defaults {
+  return { ...defaults, claims: {}, header: {}, metadata: {}, tokens: {}, handlers: {} };
 }
+
+/** A provider's configuration with defaults. */
+export const providerConfig = (
+  issuer: string,
+  more: Partial<OidcProvider> & Pick<OidcProvider, 'id'>,
+): OidcProvider => ({
+  name: more.id,
+  issuer,
+  clientId: 'atlas',
+  clientAuth: 'client_secret_basic',
+  clientSecret: 'secret',
+  scopes: ['openid'],
+  tenant: 'acme',
+  claims: {},
+  trustAmr: false,
+  ...more,
+});
