@@ -43,6 +43,6 @@ export async function createApp(
     events.rejected(ip, error, undefined);
   });
   app.useGlobalPipes(new InputPipe());
-  app.get(OpenApiService).describe(app);
+  app.get(OpenApiService).setApplication(app);
   return app;
 }

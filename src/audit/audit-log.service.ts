@@ -91,7 +91,7 @@ export class AuditLog implements AuditPort, BeforeApplicationShutdown {
 export function pendingEvent({ event, actor, method, target, details = {} }: AuditEntry): PendingEvent {
   const context = requestContext.getStore();
   const proof = actor?.proofs?.[0];
-  const ip = context?.seen().ip ?? '';
+  const ip = context?.details().ip ?? '';
   return {
     at: new Date(),
     event,

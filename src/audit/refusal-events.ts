@@ -26,7 +26,7 @@ export class RefusalAudit implements RejectionListener {
     const event = error instanceof HttpException ? EVENT_BY_STATUS[error.getStatus()] : undefined;
     if (!event || this.log.isRecorded(error as HttpException)) return;
     const refusal = error instanceof Unauthenticated ? error.refusal : undefined;
-    const { route } = requestContext.getStore()?.seen() ?? {};
+    const { route } = requestContext.getStore()?.details() ?? {};
     const { code } = problemOf(error, undefined);
     this.log.recordInBackground({
       event,

@@ -7,25 +7,24 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { parse } from 'node:querystring';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
-import { requestBody } from './bodies.js';
-import { requestContextOf } from './request-listener.js';
 import { writeProblem } from './problem.js';
-import { ApiServer } from './server.js';
+import type { RequestContext } from './request-context.js';
+import { HttpServer } from './server.js';
 
-/** Nest's adapter for the framework that is asked for. Both stand on {@link ApiServer} and read requests alike. */
+/** The Nest adapter selected by `HTTP_ADAPTER`. Both run on {@link HttpServer}, so that requests are read alike. */
 export const adapterFor = (settings: Settings, log: Logger): AbstractHttpAdapter =>
   settings.httpAdapter === 'express' ? expressAdapter(settings, log) : fastifyAdapter(settings, log);
 
 function fastifyAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
-  let server: ApiServer | undefined;
+  let server: HttpServer | undefined;
   const adapter = new FastifyAdapter({
     serverFactory: (handler: RequestListener) =>
-      (server = new ApiServer(handler, log, (address) => settings.trusts(address))),
-    clientErrorHandler: (error, socket) => server?.refuse(error, socket),
-    // The gate lets no such request through; should Fastify find one more, it is answered in our words.
+      (server = new HttpServer(handler, log, (address) => settings.trusts(address))),
+    clientErrorHandler: (error, socket) => server?.rejectUnparsable(error, socket),
+    // The request listener rejects these requests first. This keeps the format if Fastify rejects another one.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
       reply.hijack();
-      writeProblem(reply.raw, error, requestContextOf(request.raw)?.requestId);
+      writeProblem(reply.raw, error, request.raw.requestContext?.requestId);
       reply.raw.end();
     },
     trustProxy: settings.trustProxy.length ? [...settings.trustProxy] : false,
@@ -41,13 +40,13 @@ function fastifyAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
   const fastify = adapter.getInstance();
   fastify.decorateRequest('rawBody', undefined);
   fastify.addHook('onRequest', (request, _reply, done) => {
-    const body = requestBody(request.raw);
+    const body = request.raw.requestBody;
     Object.assign(request, { body: body?.value, rawBody: body?.raw });
-    see(request.raw, () => ({ route: request.routeOptions.url, ip: request.ip }));
+    setDetails(request.raw, () => ({ route: request.routeOptions.url, ip: request.ip }));
     done();
   });
   fastify.removeAllContentTypeParsers();
-  fastify.addContentTypeParser('*', (request, _payload, done) => done(null, requestBody(request.raw)?.value));
+  fastify.addContentTypeParser('*', (request, _payload, done) => done(null, request.raw.requestBody?.value));
   return adapter;
 }
 
@@ -60,31 +59,33 @@ function expressAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
   app.set('query parser', parse);
   app.set('trust proxy', [...settings.trustProxy]);
   app.use((request, _response, next) => {
-    const body = requestBody(request);
+    const body = request.requestBody;
     Object.assign(request, { body: body?.value, rawBody: body?.raw });
-    see(request, () => ({ route: (request.route as { path?: string } | undefined)?.path, ip: request.ip }));
+    setDetails(request, () => ({
+      route: (request.route as { path?: string } | undefined)?.path,
+      ip: request.ip,
+    }));
     next();
   });
-  return new ExpressOnApiServer(app, log, (address) => settings.trusts(address));
+  return new ExpressOnHttpServer(app, log, (address) => settings.trusts(address));
 }
 
-class ExpressOnApiServer extends ExpressAdapter {
+class ExpressOnHttpServer extends ExpressAdapter {
   constructor(
     instance: RequestListener,
     private readonly log: Logger,
-    private readonly trusts: (address: string | undefined) => boolean,
+    private readonly isTrustedProxy: (address: string | undefined) => boolean,
   ) {
     super(instance);
   }
 
   override initHttpServer(): void {
-    const server = new ApiServer(this.getInstance(), this.log, this.trusts);
-    server.on('clientError', (error, socket) => server.refuse(error, socket as never));
+    const server = new HttpServer(this.getInstance(), this.log, this.isTrustedProxy);
+    server.on('clientError', (error, socket) => server.rejectUnparsable(error, socket as never));
     this.httpServer = server as never;
   }
 }
 
-function see(request: IncomingMessage, seen: () => { route: string | undefined; ip: string | undefined }) {
-  const context = requestContextOf(request);
-  if (context) context.seen = seen;
+function setDetails(request: IncomingMessage, details: RequestContext['details']): void {
+  if (request.requestContext) request.requestContext.details = details;
 }

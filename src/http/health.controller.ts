@@ -2,7 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { HealthCheckService, TypeOrmHealthIndicator } from '@nestjs/terminus';
 import { Public } from '../authentication/plan.js';
 
-/** For the orchestrator that starts and stops processes. Says whether, and never why. */
+/** Health checks for an orchestrator. The responses never contain a reason. */
 @Controller('health')
 @Public()
 export class HealthController {
@@ -11,19 +11,19 @@ export class HealthController {
     private readonly database: TypeOrmHealthIndicator,
   ) {}
 
-  /** The process answers. Restart it where it does not. */
+  /** Liveness: restart the process if this fails. */
   @Get('live')
   live() {
     return { status: 'ok' };
   }
 
   /**
-   * The process can work: its database answers. Send it no requests where it does not.
+   * Readiness: the database responds. Send the process no requests if this fails.
    * @throws ServiceUnavailableException `service_unavailable`
    */
   @Get('ready')
   async ready() {
-    // What terminus throws says which check failed and why; the problem filter leaves that out.
+    // The exception of terminus names the failed check and the reason. The problem filter omits both.
     await this.health.check([() => this.database.pingCheck('database', { timeout: 1_000 })]);
     return { status: 'ok' };
   }

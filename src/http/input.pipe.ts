@@ -10,15 +10,14 @@ import type { FieldError } from './problem.js';
 
 type Issue = Parameters<StandardSchemaValidationPipe['exceptionFactory']>[0][number];
 
-/** However many fields are wrong, an answer names no more than these. */
-const MAX_ERRORS = 50;
+const MAX_REPORTED_ERRORS = 50;
 
 /**
- * Holds what comes in against the schema of its parameter: `@Body({ schema })`, `@Query({ schema })`,
- * `@Param({ schema })`.
+ * Validates input with the schema of its parameter: `@Body({ schema })`, `@Query({ schema })`, `@Param({ schema })`.
  *
- * @throws UnprocessableEntityException `invalid_body`, BadRequestException `invalid_query`, each naming the fields;
- *   NotFoundException for a path parameter that cannot name anything
+ * @throws UnprocessableEntityException `invalid_body` naming the fields
+ * @throws BadRequestException `invalid_query` naming the fields
+ * @throws NotFoundException for an invalid path parameter
  */
 @Injectable()
 export class InputPipe extends StandardSchemaValidationPipe {
@@ -26,11 +25,11 @@ export class InputPipe extends StandardSchemaValidationPipe {
     const { schema, type } = metadata;
     if (!schema || !this.toValidate(metadata)) return value;
     const result = await this.validate<T>(value, schema, this.validateOptions);
-    const errors = result.issues ? result.issues.flatMap(fieldErrors) : unstorable(value);
+    const errors = result.issues ? result.issues.flatMap(fieldErrors) : unstorableText(value);
     if (!result.issues && !errors.length) return result.value;
     if (type === 'param') throw new NotFoundException();
     const named = (whole: string) =>
-      errors.slice(0, MAX_ERRORS).map((error) => ({ ...error, field: error.field || whole }));
+      errors.slice(0, MAX_REPORTED_ERRORS).map((error) => ({ ...error, field: error.field || whole }));
     if (type === 'query')
       throw new BadRequestException({
         code: 'invalid_query',
@@ -45,7 +44,7 @@ export class InputPipe extends StandardSchemaValidationPipe {
   }
 }
 
-/** zod puts all unknown keys into one issue; here each gets its own entry. */
+/** zod reports all unknown keys as one issue. Each becomes an error of its own. */
 function fieldErrors(issue: Issue): FieldError[] {
   const path = (issue.path ?? []).map((segment) =>
     String(typeof segment === 'object' ? segment.key : segment),
@@ -55,19 +54,16 @@ function fieldErrors(issue: Issue): FieldError[] {
   return keys.map((key) => ({ field: [...path, key].join('.'), message: 'Unknown field.' }));
 }
 
-/**
- * Text that the databases cannot keep as it came: NUL, which PostgreSQL refuses, and half of a surrogate pair, which
- * has no UTF-8.
- */
-function unstorable(value: unknown, path: readonly string[] = []): FieldError[] {
+/** Finds text that a database cannot store unchanged: PostgreSQL rejects NUL, and an unpaired surrogate has no UTF-8. */
+function unstorableText(value: unknown, path: readonly string[] = []): FieldError[] {
   if (typeof value === 'string')
-    return wrong(value)
+    return isUnstorable(value)
       ? [{ field: path.join('.'), message: 'Must not contain NUL or an unpaired surrogate.' }]
       : [];
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, each]) =>
-    unstorable(wrong(key) ? key : each, [...path, wrong(key) ? '?' : key]),
+    unstorableText(isUnstorable(key) ? key : each, [...path, isUnstorable(key) ? '?' : key]),
   );
 }
 
-const wrong = (text: string) => /\0|\p{Surrogate}/u.test(text);
+const isUnstorable = (text: string) => /\0|\p{Surrogate}/u.test(text);

@@ -3,33 +3,39 @@ import { pino, type DestinationStream, type Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
 import { requestId } from './request-context.js';
 
-/** Nest's own account of how it wires itself: useful to whoever looks for it. */
-const CHATTER = ['InstanceLoader', 'NestFactory', 'NestApplication', 'RouterExplorer', 'RoutesResolver'];
+/** Nest logs its start-up under these names. Their lines are written at level debug. */
+const NEST_STARTUP_CONTEXTS = [
+  'InstanceLoader',
+  'NestFactory',
+  'NestApplication',
+  'RouterExplorer',
+  'RoutesResolver',
+];
 
 /**
- * JSON lines. Silent in tests, unless the test brings a destination, which then gets every level.
- * @param destination instead of standard output
+ * Logs JSON lines. Silent in tests, unless a test passes a destination, which receives every level.
+ * @param destination replaces standard output
  */
 export function createLogger(settings: Settings, destination?: DestinationStream): Logger {
-  const quiet = settings.environment === 'test' ? 'silent' : 'info';
-  // In pieces of 4 KiB, or after a second: a write for every line costs a tenth of all that a request takes.
+  const level = settings.environment === 'test' ? 'silent' : 'info';
+  // Writes 4 KiB at once, or after a second: a write per line takes a tenth of the time of a request.
   const sink =
     destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 1000 });
   return pino(
     {
-      level: destination ? 'trace' : quiet,
+      level: destination ? 'trace' : level,
       base: undefined,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       mixin: () => (requestId() ? { requestId: requestId() } : {}),
-      redact: { paths: SECRETS, censor: '[redacted]' },
+      redact: { paths: REDACTED_FIELDS, censor: '[redacted]' },
     },
     { write: (line) => sink.write(oneLine(line)) },
   );
 }
 
-/** No caller of the log writes such a field. Should one be added by mistake, its value stays out. */
-const SECRETS = [
+/** A safety net: no code logs these fields. */
+const REDACTED_FIELDS = [
   'authorization',
   'cookie',
   'password',
@@ -41,13 +47,13 @@ const SECRETS = [
   'parameters',
 ].flatMap((name) => [name, `*.${name}`]);
 
-/** JSON leaves a few line breaks and control characters as they are, and a terminal or a log viewer obeys them. */
+/** Escapes the line breaks and control characters that JSON leaves as they are: terminals and log viewers act on them. */
 const oneLine = (line: string) =>
   line.replace(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     character.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   );
 
-/** Lets Nest and all that logs through it write those lines. */
+/** Nest's logger, writing to pino. */
 export class NestLogger implements LoggerService {
   constructor(private readonly pino: Logger) {}
 
@@ -58,12 +64,12 @@ export class NestLogger implements LoggerService {
   debug = (message: unknown, ...rest: unknown[]) => this.write('debug', message, rest);
   verbose = (message: unknown, ...rest: unknown[]) => this.write('trace', message, rest);
 
-  /** Nest puts the context last, and before it an error's stack. */
-  private write(level: keyof typeof LEVELS, message: unknown, rest: unknown[]): void {
+  /** Nest passes the context last, and before it the stack of an error. */
+  private write(level: Level, message: unknown, rest: unknown[]): void {
     const context = rest.at(-1);
     const stack = rest.length > 1 ? rest[0] : undefined;
-    const chatter = level === 'info' && CHATTER.includes(String(context));
-    this.pino[chatter ? 'debug' : level](
+    const isStartup = level === 'info' && NEST_STARTUP_CONTEXTS.includes(String(context));
+    this.pino[isStartup ? 'debug' : level](
       {
         context,
         ...(typeof stack === 'string' && { stack }),
@@ -76,4 +82,4 @@ export class NestLogger implements LoggerService {
   }
 }
 
-const LEVELS = { info: 0, warn: 0, error: 0, fatal: 0, debug: 0, trace: 0 };
+type Level = 'info' | 'warn' | 'error' | 'fatal' | 'debug' | 'trace';

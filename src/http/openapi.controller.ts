@@ -32,7 +32,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-/** Long words and wide tables scroll in their own box, so that a phone shows the rest at its own width. */
+/** Long words and wide tables scroll in their own box, so that the page fits a phone. */
 const STYLE = `body { margin: 0; overflow: hidden auto; overflow-wrap: anywhere; }
 .swagger-ui .wrapper { box-sizing: border-box; padding: 0 12px; }
 .swagger-ui table, .swagger-ui pre { display: block; max-width: 100%; overflow-x: auto; }
@@ -46,7 +46,7 @@ const STYLE = `body { margin: 0; overflow: hidden auto; overflow-wrap: anywhere;
 const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', deepLinking: true, validatorUrl: null });
 `;
 
-/** Swagger UI's own files, each by its name: no path of the caller's ever reaches the file system. */
+/** The files of Swagger UI. Only these names reach the file system. */
 const FILES: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
@@ -55,14 +55,19 @@ const FILES: Readonly<Record<string, string>> = {
 
 const resolve = createRequire(import.meta.url).resolve;
 
-/** The page may run this origin's scripts and styles, and ask this origin; Swagger UI sets styles of its own. */
+/** Allows scripts, styles and requests of this origin only. Swagger UI sets inline styles. */
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** `GET /openapi.json`, and a page to read it. */
+/**
+ * `GET /openapi.json` and Swagger UI at `GET /openapi`.
+ *
+ * Written here because the routes of `SwaggerModule.setup` bypass guards and need inline scripts
+ * (test/http/openapi.e2e-spec.ts).
+ */
 @Injectable()
-abstract class OpenApiRoutes {
+abstract class OpenApiController {
   constructor(private readonly openapi: OpenApiService) {}
 
   @Get('openapi.json')
@@ -105,13 +110,13 @@ abstract class OpenApiRoutes {
 @Controller()
 @ApiTags('OpenApi')
 @Public()
-class OpenApiForAll extends OpenApiRoutes {}
+class PublicOpenApiController extends OpenApiController {}
 
 @Controller()
 @ApiTags('OpenApi')
 @SelfService()
-class OpenApiForCallers extends OpenApiRoutes {}
+class ProtectedOpenApiController extends OpenApiController {}
 
-/** Open outside production. In production whoever reads it signs in first, by any method: a map helps an attacker. */
+/** Public in development. In production it requires any credential, because the document helps an attacker. */
 export const openApiController = (production: boolean): Type =>
-  production ? OpenApiForCallers : OpenApiForAll;
+  production ? ProtectedOpenApiController : PublicOpenApiController;

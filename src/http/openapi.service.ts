@@ -42,10 +42,10 @@ const problem = (description: string) => ({
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
 });
 
-/** The OpenAPI document, made once at start from the routes as they are. */
+/** Builds the OpenAPI document once at start from the application's routes. */
 @Injectable()
 export class OpenApiService implements OnApplicationBootstrap {
-  /** What is served, as JSON. */
+  /** The document as JSON text. */
   json = '';
   private app: INestApplication | undefined;
 
@@ -56,7 +56,7 @@ export class OpenApiService implements OnApplicationBootstrap {
     private readonly settings: Settings,
   ) {}
 
-  describe(app: INestApplication): void {
+  setApplication(app: INestApplication): void {
     this.app = app;
   }
 
@@ -85,16 +85,16 @@ export class OpenApiService implements OnApplicationBootstrap {
     const plans = this.plans();
     for (const path of Object.values(document.paths))
       for (const operation of Object.values(path) as Operation[])
-        this.complete(operation, plans.get(operation.operationId ?? ''));
+        this.addSecurityAndErrors(operation, plans.get(operation.operationId ?? ''));
     return document;
   }
 
-  /** Who may call, from the same plan that the guard uses, and what else may be answered. */
-  private complete(operation: Operation, plan: Plan | typeof PUBLIC | undefined): void {
-    const ways = plan === PUBLIC ? [] : this.authenticator.alternativesOf(plan);
-    operation.security = ways.map((way) => Object.fromEntries(way.map((name) => [name, []])));
+  /** Adds the security requirements, from the same plan that the guard uses, and the error responses. */
+  private addSecurityAndErrors(operation: Operation, plan: Plan | typeof PUBLIC | undefined): void {
+    const alternatives = plan === PUBLIC ? [] : this.authenticator.alternativesOf(plan);
+    operation.security = alternatives.map((names) => Object.fromEntries(names.map((name) => [name, []])));
     Object.assign(operation.responses, {
-      ...(ways.length && {
+      ...(alternatives.length && {
         401: {
           ...problem('The credential is missing or invalid.'),
           headers: { 'WWW-Authenticate': { schema: { type: 'string' } } },
@@ -105,7 +105,7 @@ export class OpenApiService implements OnApplicationBootstrap {
     });
   }
 
-  /** Every handler's plan, by operation id. */
+  /** The plan of each handler, by operation id. */
   private plans(): Map<string, Plan | typeof PUBLIC | undefined> {
     const scanner = new MetadataScanner();
     return new Map(

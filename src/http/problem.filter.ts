@@ -5,9 +5,9 @@ import { rawResponse, type AdapterResponse } from '../authentication/request.js'
 import type { Authenticator } from '../authentication/authenticator.js';
 import type { RejectionListener } from '../authentication/ports.js';
 import { requestContext } from './request-context.js';
-import { PROBLEM_TYPE, headersOf, problemOf } from './problem.js';
+import { PROBLEM_MEDIA_TYPE, problemHeaders, problemOf } from './problem.js';
 
-/** Answers everything that is thrown as `application/problem+json` (RFC 9457), the same on both adapters. */
+/** Responds to every exception with `application/problem+json` (RFC 9457) on both adapters. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('Problem');
@@ -24,22 +24,26 @@ export class ProblemFilter implements ExceptionFilter {
     const raw = rawResponse(response);
     const request = requestContext.getStore();
     const caller = findCaller(context);
-    for (const listener of this.listeners) listener.rejected(request?.seen().ip ?? '', thrown, caller);
+    for (const listener of this.listeners) listener.rejected(request?.details().ip ?? '', thrown, caller);
     const error = this.authenticator.withRequirement(thrown, caller);
     const problem = problemOf(error, request?.requestId);
     if (problem.status >= 500) this.logger.error(causeOf(error));
     if (raw.headersSent) {
-      // The answer has begun and cannot be taken back: cut it, so that nobody takes the part for the whole.
+      // Part of the response is sent. Abort the connection, so that the client does not take it for complete.
       if (!raw.writableEnded) raw.destroy();
       return;
     }
-    const headers = { 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store', ...headersOf(error) };
+    const headers = {
+      'Content-Type': PROBLEM_MEDIA_TYPE,
+      'Cache-Control': 'no-store',
+      ...problemHeaders(error),
+    };
     for (const [name, value] of Object.entries(headers)) http.setHeader(response, name, value);
     http.reply(response, problem, problem.status);
   }
 }
 
-/** Type, message and stack, and no other property: a database's error carries the query's parameters. */
+/** Logs type, message and stack only: a database error also carries the parameters of the query. */
 function causeOf(error: unknown) {
   if (!(error instanceof Error)) return { event: 'failure', type: typeof error };
   return { event: 'failure', type: error.name, error: error.message, stack: error.stack };

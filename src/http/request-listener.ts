@@ -7,91 +7,82 @@ import {
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import { MAX_BODY_BYTES, hasBody, readBody } from './body.js';
-import { setRequestBody } from './bodies.js';
-import { SECURITY_HEADERS } from './security-headers.js';
 import { writeProblem } from './problem.js';
+import { MAX_BODY_BYTES, hasBody, readBody } from './request-body.js';
 import { requestContext, type RequestContext } from './request-context.js';
-
-const contexts = new WeakMap<IncomingMessage, RequestContext>();
-
-/** For the adapter, which learns the route and the address after the gate. */
-export const requestContextOf = (request: IncomingMessage): RequestContext | undefined =>
-  contexts.get(request);
+import { SECURITY_HEADERS } from './security-headers.js';
 
 /**
- * Stands before both adapters, so that what it does is the same on both: the request's id and its log line, the
- * security headers, the form of the request target, and the body.
+ * Runs before either adapter: request id, log line, security headers, validation of the request target, body.
+ *
+ * Written here because Fastify and Express differ in all of these, and code before routing is the only place that both
+ * share (test/http/http.e2e-spec.ts and test/http/framing.e2e-spec.ts run on both).
  *
  * @param handler the adapter's own listener
- * @param closing whether the server has stopped to take new work
- * @param trusts whether a peer with this address is a proxy whose word on the caller is taken
- * @param refused learns of what is answered here, where the adapter and its filter never see the request
+ * @param isClosing whether the server has stopped accepting requests
+ * @param isTrustedProxy whether headers set by a peer with this address are trusted
+ * @param onRejected is called for requests rejected here, which no exception filter sees
  */
 export function requestListener(
   handler: RequestListener,
   log: Logger,
-  closing: () => boolean,
-  trusts: (address: string | undefined) => boolean,
-  refused: (error: unknown) => void,
+  isClosing: () => boolean,
+  isTrustedProxy: (address: string | undefined) => boolean,
+  onRejected: (error: unknown) => void,
 ): RequestListener {
   return (request, response) => {
     const context: RequestContext = {
       requestId: randomUUID(),
-      seen: () => ({ route: undefined, ip: request.socket.remoteAddress }),
+      details: () => ({ route: undefined, ip: request.socket.remoteAddress }),
     };
-    contexts.set(request, context);
+    request.requestContext = context;
     response.setHeader('X-Request-Id', context.requestId);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-    logAtEnd(request, response, context, log);
-    dropProxysWord(request, trusts);
+    logWhenClosed(request, response, context, log);
+    if (!isTrustedProxy(request.socket.remoteAddress)) dropForwardedCertificate(request);
 
-    const enter = () => requestContext.run(context, () => handler(request, response));
-    const refuse = (error: unknown) => {
-      requestContext.run(context, () => refused(error));
-      refuseWith(request, response, error, context);
+    const handle = () => requestContext.run(context, () => handler(request, response));
+    const reject = (error: unknown) => {
+      requestContext.run(context, () => onRejected(error));
+      sendRejection(request, response, error, context);
     };
-    const flaw = closing() ? new ServiceUnavailableException() : flawOf(request);
-    if (flaw) refuse(flaw);
-    else if (!hasBody(request)) enter();
-    else
-      readBody(request)
-        .then((body) => body && setRequestBody(request, body))
-        .then(enter, refuse);
+    const error = isClosing() ? new ServiceUnavailableException() : errorIn(request);
+    if (error) return reject(error);
+    if (!hasBody(request)) return handle();
+    readBody(request)
+      .then((body) => {
+        if (body) request.requestBody = body;
+      })
+      .then(handle, reject);
   };
 }
 
-/** Drops what only a proxy may say: the certificate that the caller has shown it (RFC 9440, section 2.4). */
-function dropProxysWord(
-  { headers, headersDistinct, socket }: IncomingMessage,
-  trusts: (address: string | undefined) => boolean,
-): void {
+/** Only a trusted proxy may forward a client certificate (RFC 9440 section 2.4). */
+function dropForwardedCertificate({ headers, headersDistinct }: IncomingMessage): void {
   for (const name of ['client-cert', 'client-cert-chain'])
-    if (headers[name] !== undefined && !trusts(socket.remoteAddress)) {
+    if (headers[name] !== undefined) {
       delete headers[name];
       delete headersDistinct[name];
     }
 }
 
-/** A path and a query of RFC 3986's characters; a query may hold the few more that browsers leave as they are. */
+/** A path and query in the characters of RFC 3986. The query may contain the others that browsers send unencoded. */
 const TARGET = /^\/[\w\-.~!$&'()*+,;=:@%/]*(?:\?[\w\-.~!$&'()*+,;=:@%/?[\]{}|^`\\]*)?$/;
 /**
- * An encoded slash, backslash or NUL is one segment to the router and something else to what comes after. An encoded
- * letter, digit or dot is a second spelling of a path (RFC 3986, section 6.2.2.2), which only one of the routers knows.
+ * Encodings that routers and handlers read differently: slash, backslash, NUL, and unreserved characters, which should
+ * not be encoded at all (RFC 3986 section 6.2.2.2).
  */
-const AMBIGUOUS = /%(?:00|2f|5c|2d|2e|5f|7e|3\d|[46][1-9a-f]|[57][\da])/i;
+const AMBIGUOUS_ENCODING = /%(?:00|2f|5c|2d|2e|5f|7e|3\d|[46][1-9a-f]|[57][\da])/i;
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(?:;.*)?$/;
 
-/** What the two adapters would read differently, or not as it was meant, they never get to see. */
-function flawOf(request: IncomingMessage): HttpException | undefined {
+/** Rejects requests that the two adapters would read differently. */
+function errorIn(request: IncomingMessage): HttpException | undefined {
   if (request.httpVersionMajor !== 1) return new BadRequestException();
   const hosts = request.headersDistinct['host'] ?? [];
-  if (hosts.length > 1) return bad('duplicate_header', 'The Host header is repeated.');
-  if (!hosts[0]) return bad('host_required', 'The Host header is missing.');
-  const target = request.url ?? '';
-  const [path = ''] = target.split('?');
-  if (!TARGET.test(target) || AMBIGUOUS.test(path) || /%00/.test(target) || !decodes(target))
-    return bad('invalid_target', 'The request target must be a well-formed path and query.');
+  if (hosts.length > 1) return badRequest('duplicate_header', 'The Host header is repeated.');
+  if (!hosts[0]) return badRequest('host_required', 'The Host header is missing.');
+  if (!isUnambiguousTarget(request.url ?? ''))
+    return badRequest('invalid_target', 'The request target must be a well-formed path and query.');
   const type = request.headers['content-type'];
   if (type !== undefined && !MEDIA_TYPE.test(type)) return new UnsupportedMediaTypeException();
   const expectation = request.headers.expect;
@@ -100,9 +91,11 @@ function flawOf(request: IncomingMessage): HttpException | undefined {
   return undefined;
 }
 
-const bad = (code: string, detail: string) => new BadRequestException({ code, detail });
+const badRequest = (code: string, detail: string) => new BadRequestException({ code, detail });
 
-function decodes(target: string): boolean {
+function isUnambiguousTarget(target: string): boolean {
+  const [path = ''] = target.split('?');
+  if (!TARGET.test(target) || AMBIGUOUS_ENCODING.test(path) || /%00/.test(target)) return false;
   try {
     decodeURIComponent(target);
     return true;
@@ -111,8 +104,10 @@ function decodes(target: string): boolean {
   }
 }
 
-/** Answers, and closes the connection where the rest of the body is not wanted. */
-function refuseWith(
+const DRAIN_TIMEOUT_MS = 1_000;
+
+/** Sends the problem. If the client is still sending a body, closes the connection after it. */
+function sendRejection(
   request: IncomingMessage,
   response: ServerResponse,
   error: unknown,
@@ -126,17 +121,16 @@ function refuseWith(
   }
   response.setHeader('Connection', 'close');
   writeProblem(response, error, requestId);
-  // Closing at once, with bytes unread, would reset the connection and could take the answer along. So some more
-  // is read and dropped, but neither much nor for long.
+  // Closing with unread bytes resets the connection, and the client may lose the response. So read and drop a little more.
   let dropped = 0;
   const end = () => response.end();
-  const deadline = setTimeout(end, 1_000).unref();
+  const deadline = setTimeout(end, DRAIN_TIMEOUT_MS).unref();
   request.on('data', (chunk: Buffer) => (dropped += chunk.length) > 4 * MAX_BODY_BYTES && end());
   request.once('end', end).once('close', () => clearTimeout(deadline));
 }
 
-/** One line per request. The route's pattern stands for the path and the query, where a secret may be. */
-function logAtEnd(
+/** Writes one line per request, with the route's pattern: the path and the query may contain secrets. */
+function logWhenClosed(
   request: IncomingMessage,
   response: ServerResponse,
   context: RequestContext,
@@ -148,7 +142,7 @@ function logAtEnd(
       {
         requestId: context.requestId,
         method: request.method,
-        ...context.seen(),
+        ...context.details(),
         status: response.headersSent ? response.statusCode : undefined,
         ms: Math.round((performance.now() - started) * 10) / 10,
         ...(!response.writableFinished && { aborted: true }),

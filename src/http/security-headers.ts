@@ -1,10 +1,10 @@
 import helmet from 'helmet';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** What stands on every answer, also on those that Node's own parser makes us give. */
+/** The headers of every response, including those to requests that Node's parser rejects. */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = collect();
 
-/** Helmet's headers, written down once: they do not depend on the request. */
+/** Collects helmet's headers once: they are the same for every request. */
 function collect(): Record<string, string> {
   const headers: Record<string, string> = { 'Cache-Control': 'no-store' };
   const response = {

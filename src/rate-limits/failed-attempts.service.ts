@@ -5,7 +5,7 @@ import { Unauthenticated } from '../authentication/challenge.js';
 import type { RejectionListener } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
-import { networkOfAddress, TooManyRequests } from './rate-limits.service.js';
+import { cachedNetworkOf, TooManyRequests } from './rate-limits.service.js';
 
 const MINUTE_SECONDS = 60;
 const FLUSH_AFTER_MS = 1_000;
@@ -61,7 +61,7 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
   /** Counts what a request was refused with, where that is a credential which was sent and is wrong. */
   rejected(ip: string, error: unknown): void {
     if (!(error instanceof Unauthenticated && error.refusal)) return;
-    const address = networkOfAddress(ip);
+    const address = cachedNetworkOf(ip);
     let tally = this.tallies.get(address);
     if (!tally || tally.until <= Date.now()) {
       tally = { known: 0, sending: 0, unsent: 0, until: Date.now() + MINUTE_SECONDS * 1000 };
@@ -73,7 +73,7 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
   }
 
   /** @throws TooManyRequests where the address has sent too many wrong credentials */
-  refuseIfFull(address: string): void {
+  rejectIfOverLimit(address: string): void {
     const tally = this.tallies.get(address);
     if (!tally || tally.known + tally.sending + tally.unsent <= this.limit) return;
     const left = tally.until - Date.now();

@@ -5,7 +5,7 @@ import { authRequestOf, findCaller } from '../authentication/caller.js';
 import type { Principal } from '../authentication/principal.js';
 import { HealthController } from '../http/health.controller.js';
 import { FailedAttempts } from './failed-attempts.service.js';
-import { networkOfAddress, RateLimitsService } from './rate-limits.service.js';
+import { cachedNetworkOf, RateLimitsService } from './rate-limits.service.js';
 
 /** The first global guard: how much one address may ask, before anything is looked up for it. */
 @Injectable()
@@ -20,8 +20,8 @@ export class AddressLimitGuard implements CanActivate {
     // An orchestrator that is refused would restart a process for being busy.
     if (context.getClass() === HealthController) return true;
     const { ip, method } = authRequestOf(context);
-    const address = networkOfAddress(ip);
-    if (!(method === 'GET' && this.isPublic(context))) this.failures.refuseIfFull(address);
+    const address = cachedNetworkOf(ip);
+    if (!(method === 'GET' && this.isPublic(context))) this.failures.rejectIfOverLimit(address);
     await this.limits.count('address', address);
     return true;
   }

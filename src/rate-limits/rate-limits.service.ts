@@ -34,7 +34,7 @@ export class TooManyRequests extends HttpException {
 const networks = new LRUCache<string, string>({ max: 10_000 });
 
 /** {@link networkOf}, remembered: most requests come from an address that was here before. */
-export function networkOfAddress(ip: string): string {
+export function cachedNetworkOf(ip: string): string {
   let network = networks.get(ip);
   if (network === undefined) networks.set(ip, (network = networkOf(ip)));
   return network;

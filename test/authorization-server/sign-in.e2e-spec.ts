@@ -148,7 +148,7 @@ describe('the sign-in at the authorization server', () => {
       const sessions = booted.app.get(Storage, { strict: false }).of('Session');
       const epoch = { accountId: 'bob', uid: randomUUID() };
       await sessions.upsert('before', { ...epoch, kind: 'Session' }, 60);
-      const context = { requestId: randomUUID(), seen: () => ({ route: undefined, ip: undefined }) };
+      const context = { requestId: randomUUID(), details: () => ({ route: undefined, ip: undefined }) };
       await requestContext.run(context, async () => {
         expect(await sessions.find('before')).toBeDefined();
         await everywhere();

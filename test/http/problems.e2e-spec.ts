@@ -38,7 +38,7 @@ class Routes {
   @Get('broken') broken() {
     throw Object.assign(new Error('SELECT secret FROM users'), { parameters: ['hunter2'], statusCode: 200 });
   }
-  @Get('temporarily_unavailable') busy() {
+  @Get('busy') busy() {
     throw Object.assign(
       new ServiceUnavailableException({ code: 'temporarily_unavailable', detail: 'Come again.' }),
       {
