@@ -14,7 +14,7 @@ import { SECURITY_HEADERS } from './security-headers.js';
 import { requestContext } from './request-context.js';
 import { PROBLEM_MEDIA_TYPE, problemOf, type Problem } from './problem.js';
 
-/** How long requests in progress may take after the server closes. */
+/** The time that requests in progress have to finish after the server closes. */
 const SHUTDOWN_GRACE_MS = 10_000;
 
 /**

@@ -5,41 +5,40 @@ import { Unauthenticated } from '../authentication/challenge.js';
 import type { RejectionListener } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
-import { cachedNetworkOf, TooManyRequests } from './rate-limits.service.js';
+import { TooManyRequests, cachedNetworkOf } from './rate-limits.service.js';
 
-const MINUTE_SECONDS = 60;
-const FLUSH_AFTER_MS = 1_000;
-/** How many addresses are written at once; what is left waits for the next time. */
-const BATCH = 500;
-const REMEMBERED = 10_000;
+const WINDOW_SECONDS = 60;
+const FLUSH_DELAY_MS = 1_000;
+/** Addresses stored at once. The others wait for the next flush. */
+const MAX_ADDRESSES_PER_FLUSH = 500;
+const MAX_TRACKED_ADDRESSES = 10_000;
 
-/** The wrong credentials from one address, in the minute that ends at `until`. */
-interface Tally {
-  /** What the database knew, of all processes, when it was last told. */
-  known: number;
-  /** What it is being told. */
-  sending: number;
-  /** What it was not told yet. */
-  unsent: number;
+/** The wrong credentials from one address in the current window. */
+interface AttemptCount {
+  /** The count of all processes, as of the last flush. */
+  stored: number;
+  /** The part that is being stored. */
+  storing: number;
+  /** The part that is not stored yet. */
+  unsaved: number;
+  /** The end of the window, in milliseconds since 1970. */
   until: number;
 }
 
 /**
- * Counts wrong credentials for each address, whatever the method: guessing keys and tokens ends here. A request with
- * a good credential costs no more than a look into memory.
- *
- * A failure counts here at once, and in the database within a second, many at a time. The database answers with what
- * all processes have counted, so an attacker gains nothing from there being several, but for the first second of each.
+ * Counts wrong credentials per address for every method, and so limits guessing. A valid credential costs one look-up in
+ * memory. Counts are stored within a second, in batches, and each flush reads the counts of the other processes: extra
+ * processes allow at most one extra second of requests each.
  */
 @Injectable()
 export class FailedAttempts implements RejectionListener, OnModuleDestroy {
   private readonly logger = new Logger(FailedAttempts.name);
   private readonly counter: Counter;
   private readonly limit: number;
-  private readonly unsent = new Set<string>();
-  private readonly tallies = new LRUCache<string, Tally>({
-    max: REMEMBERED,
-    dispose: (_, address) => void this.unsent.delete(address),
+  private readonly unsavedAddresses = new Set<string>();
+  private readonly counts = new LRUCache<string, AttemptCount>({
+    max: MAX_TRACKED_ADDRESSES,
+    dispose: (_, address) => void this.unsavedAddresses.delete(address),
   });
   private timer: NodeJS.Timeout | undefined;
   private flushing = Promise.resolve();
@@ -50,7 +49,7 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
     { rateLimits }: Settings,
   ) {
     this.limit = rateLimits.badCredentials;
-    this.counter = createCounter(dataSource, 'credentials', this.limit, MINUTE_SECONDS);
+    this.counter = createCounter(dataSource, 'credentials', this.limit, WINDOW_SECONDS);
   }
 
   async onModuleDestroy(): Promise<void> {
@@ -58,69 +57,69 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
     await this.flush();
   }
 
-  /** Counts what a request was refused with, where that is a credential which was sent and is wrong. */
+  /** Counts the request if it carried a wrong credential. */
   rejected(ip: string, error: unknown): void {
     if (!(error instanceof Unauthenticated && error.refusal)) return;
     const address = cachedNetworkOf(ip);
-    let tally = this.tallies.get(address);
-    if (!tally || tally.until <= Date.now()) {
-      tally = { known: 0, sending: 0, unsent: 0, until: Date.now() + MINUTE_SECONDS * 1000 };
-      this.tallies.set(address, tally);
+    let count = this.counts.get(address);
+    if (!count || count.until <= Date.now()) {
+      count = { stored: 0, storing: 0, unsaved: 0, until: Date.now() + WINDOW_SECONDS * 1000 };
+      this.counts.set(address, count);
     }
-    tally.unsent++;
-    this.unsent.add(address);
+    count.unsaved++;
+    this.unsavedAddresses.add(address);
     this.flushSoon();
   }
 
-  /** @throws TooManyRequests where the address has sent too many wrong credentials */
+  /** @throws TooManyRequests if the address has sent too many wrong credentials */
   rejectIfOverLimit(address: string): void {
-    const tally = this.tallies.get(address);
-    if (!tally || tally.known + tally.sending + tally.unsent <= this.limit) return;
-    const left = tally.until - Date.now();
-    if (left > 0) throw new TooManyRequests('bad credentials', left);
+    const count = this.counts.get(address);
+    if (!count || count.stored + count.storing + count.unsaved <= this.limit) return;
+    const remainingMs = count.until - Date.now();
+    if (remainingMs > 0) throw new TooManyRequests('bad credentials', remainingMs);
   }
 
-  /** Tells the database, and learns what it knows. Where it does not answer, tries again later. */
+  /** Stores the counts and reads those of all processes. Tries again later if the database does not respond. */
   flush(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.flushing = this.flushing.then(() => this.send());
+    this.flushing = this.flushing.then(() => this.storeCounts());
     return this.flushing;
   }
 
   private flushSoon(): void {
     if (this.timer || this.closed) return;
-    this.timer = setTimeout(() => void this.flush(), FLUSH_AFTER_MS).unref();
+    this.timer = setTimeout(() => void this.flush(), FLUSH_DELAY_MS).unref();
   }
 
-  private async send(): Promise<void> {
-    const batch = [...this.unsent].slice(0, BATCH).map((address) => {
-      this.unsent.delete(address);
-      const tally = this.tallies.peek(address)!;
-      tally.sending = tally.unsent;
-      tally.unsent = 0;
-      return { address, tally };
+  private async storeCounts(): Promise<void> {
+    const batch = [...this.unsavedAddresses].slice(0, MAX_ADDRESSES_PER_FLUSH).map((address) => {
+      this.unsavedAddresses.delete(address);
+      const count = this.counts.peek(address)!;
+      count.storing = count.unsaved;
+      count.unsaved = 0;
+      return { address, count };
     });
     if (!batch.length) return;
     try {
       const totals = await withCounterConnection(this.dataSource, async () => {
-        const found = [];
-        for (const { address, tally } of batch)
-          found.push(await this.counter.penalty(address, tally.sending));
-        return found;
+        const stored = [];
+        for (const { address, count } of batch)
+          stored.push(await this.counter.penalty(address, count.storing));
+        return stored;
       });
-      batch.forEach(({ tally }, i) => {
+      batch.forEach(({ count }, i) => {
         const { consumedPoints, msBeforeNext } = totals[i]!;
-        Object.assign(tally, { known: consumedPoints, sending: 0, until: Date.now() + msBeforeNext });
+        Object.assign(count, { stored: consumedPoints, storing: 0, until: Date.now() + msBeforeNext });
       });
     } catch (error) {
-      this.logger.warn({ event: 'failures not counted', type: (error as Error).name });
-      for (const { address, tally } of batch) {
-        tally.unsent += tally.sending;
-        tally.sending = 0;
-        if (this.tallies.peek(address) === tally) this.unsent.add(address);
+      this.logger.warn({ event: 'failed attempts not stored', type: (error as Error).name });
+      for (const { address, count } of batch) {
+        count.unsaved += count.storing;
+        count.storing = 0;
+        if (this.counts.peek(address) === count) this.unsavedAddresses.add(address);
       }
     }
-    if (this.unsent.size) this.flushSoon();
+    if (this.unsavedAddresses.size) this.flushSoon();
   }
 }

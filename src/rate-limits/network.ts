@@ -1,13 +1,13 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
 /**
- * The address as failures are counted by: an IPv4 address, or the /64 that one IPv6 customer owns at the least, for
- * whom a fresh address for every guess is free. IPv4 written as IPv6 (`::ffff:192.0.2.1`) is IPv4.
+ * The key by which attempts from an address are counted: an IPv4 address, or the /64 network of an IPv6 address, because
+ * one customer owns at least a /64. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as IPv4.
  */
 export function networkOf(ip: string): string {
   const address = ip.replace(/%.*$/, '');
   if (isIPv4(address) || !isIPv6(address)) return address;
-  // The URL parser writes every IPv6 address in one way: lower case, no dotted end.
+  // The URL parser normalizes IPv6 addresses: lower case, no dotted end (RFC 5952).
   const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
   const left = head.split(':').filter(Boolean);
   const right = (tail ?? '').split(':').filter(Boolean);

@@ -7,32 +7,32 @@ import { HealthController } from '../http/health.controller.js';
 import { FailedAttempts } from './failed-attempts.service.js';
 import { cachedNetworkOf, RateLimitsService } from './rate-limits.service.js';
 
-/** The first global guard: how much one address may ask, before anything is looked up for it. */
+/** The first global guard: limits the requests of one address before anything is looked up. */
 @Injectable()
 export class AddressLimitGuard implements CanActivate {
   constructor(
     private readonly limits: RateLimitsService,
-    private readonly failures: FailedAttempts,
+    private readonly failedAttempts: FailedAttempts,
     private readonly authenticator: Authenticator,
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    // An orchestrator that is refused would restart a process for being busy.
+    // An orchestrator would restart a process whose health check is rejected.
     if (context.getClass() === HealthController) return true;
     const { ip, method } = authRequestOf(context);
     const address = cachedNetworkOf(ip);
-    if (!(method === 'GET' && this.isPublic(context))) this.failures.rejectIfOverLimit(address);
-    await this.limits.count('address', address);
+    if (!(method === 'GET' && this.isPublic(context))) this.failedAttempts.rejectIfOverLimit(address);
+    await this.limits.consume('address', address);
     return true;
   }
 
-  /** Where no credential is looked at, wrong ones do not matter. A public POST is a ceremony, where they do. */
+  /** A public GET checks no credential. A public POST may be a login. */
   private isPublic(context: ExecutionContext): boolean {
     return this.authenticator.planOf(context.getClass(), context.getHandler()) === PUBLIC;
   }
 }
 
-/** Behind the guard that knows who is calling: how much one credential may ask, from however many addresses. */
+/** Runs after authentication: limits the requests of one credential from all addresses together. */
 @Injectable()
 export class CredentialLimitGuard implements CanActivate {
   constructor(private readonly limits: RateLimitsService) {}
@@ -40,7 +40,7 @@ export class CredentialLimitGuard implements CanActivate {
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const caller = findCaller(context);
     if (caller)
-      for (const proof of caller.proofs) await this.limits.count('credential', keyOf(proof, caller));
+      for (const proof of caller.proofs) await this.limits.consume('credential', keyOf(proof, caller));
     return true;
   }
 }

@@ -14,11 +14,11 @@ import { networkOf } from './network.js';
 
 const MINUTE_SECONDS = 60;
 
-/** 429: more requests, or more wrong credentials, than a minute may have. */
+/** 429: too many requests or wrong credentials within a minute. */
 export class TooManyRequests extends HttpException {
   readonly headers: Readonly<Record<string, string>>;
 
-  /** @param limit which of them is reached: for the log, never for the caller */
+  /** @param limit the limit that was reached, for the log only */
   constructor(
     readonly limit: 'address' | 'credential' | 'bad credentials',
     milliseconds: number,
@@ -33,7 +33,7 @@ export class TooManyRequests extends HttpException {
 
 const networks = new LRUCache<string, string>({ max: 10_000 });
 
-/** {@link networkOf}, remembered: most requests come from an address that was here before. */
+/** {@link networkOf} with a cache, because most requests come from a known address. */
 export function cachedNetworkOf(ip: string): string {
   let network = networks.get(ip);
   if (network === undefined) networks.set(ip, (network = networkOf(ip)));
@@ -41,8 +41,8 @@ export function cachedNetworkOf(ip: string): string {
 }
 
 /**
- * Counts all requests: in the memory of this process or, where `REDIS_URL` is set, in Redis for all processes
- * together. Where Redis does not answer, requests do not wait for it: each process counts for itself meanwhile.
+ * Counts requests in this process or, if `REDIS_URL` is set, in Redis for all processes together. While Redis does not
+ * respond, each process counts for itself.
  */
 @Injectable()
 export class RateLimitsService implements OnModuleInit, OnApplicationShutdown {
@@ -57,7 +57,7 @@ export class RateLimitsService implements OnModuleInit, OnApplicationShutdown {
     };
   }
 
-  /** The first requests are counted in Redis too; where there is none, they are answered all the same. */
+  /** Connects before the first request. The application also starts without Redis. */
   async onModuleInit(): Promise<void> {
     await this.redis?.connect().catch(() => {});
   }
@@ -66,8 +66,8 @@ export class RateLimitsService implements OnModuleInit, OnApplicationShutdown {
     this.redis?.disconnect();
   }
 
-  /** @throws TooManyRequests where this request is one too many */
-  async count(limit: 'address' | 'credential', key: string): Promise<void> {
+  /** @throws TooManyRequests if this request exceeds the limit */
+  async consume(limit: 'address' | 'credential', key: string): Promise<void> {
     try {
       await this.limiters[limit].consume(key);
     } catch (refused) {
@@ -83,7 +83,7 @@ export class RateLimitsService implements OnModuleInit, OnApplicationShutdown {
       ...options,
       storeClient: this.redis,
       insuranceLimiter: memory,
-      // Who is over the limit is refused without another question to Redis.
+      // A client over the limit is rejected without asking Redis again.
       inMemoryBlockOnConsumed: points,
     });
   }

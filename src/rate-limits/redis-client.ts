@@ -2,8 +2,8 @@ import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
 
 /**
- * A client that never makes a request wait for a Redis which is down: a command fails at once where there is no
- * connection, and the connection is given up where an answer takes longer than a second.
+ * A client that never delays a request: a command fails at once without a connection, and the connection is closed if a
+ * response takes longer than a second.
  */
 export function redisClient(url: string): Redis {
   const logger = new Logger('Redis');
@@ -17,13 +17,13 @@ export function redisClient(url: string): Redis {
     disableClientInfo: true,
   });
   let down = false;
-  // One line for each failure, not one for each attempt to connect again; an 'error' that nobody hears ends the process.
+  // One line per outage, not per attempt to reconnect. An 'error' event without a listener would end the process.
   const isDown = (error?: Error) => {
     if (!down) logger.error({ event: 'redis is down', error: error?.message });
     down = true;
   };
   client.on('error', isDown);
-  // An orderly end is no error.
+  // An orderly shutdown of Redis emits no 'error'.
   client.on('reconnecting', () => isDown());
   client.on('ready', () => {
     if (down) logger.log({ event: 'redis is back' });
