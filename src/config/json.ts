@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A setting that is written in JSON: `json.pipe(z.array(…))`. */
+/** A setting in JSON: `jsonSetting.pipe(z.array(…))`. */
 export const jsonSetting = z.string().transform((value, context): unknown => {
   try {
     return JSON.parse(value);

@@ -1,7 +1,8 @@
+import { closestMatch } from 'leven';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 
-/** The secret of a demo, published in this file: production refuses it. */
+/** The secret of the demo. It is public, so production rejects it. */
 export const DEMO_SECRET = 'demo-secret-published-in-the-source-of-auth-atlas';
 
 const flag = z.enum(['true', 'false'], 'must be true or false').transform((text) => text === 'true');
@@ -13,7 +14,7 @@ const port = z
 const origin = z.string().refine(isOrigin, 'must be an origin, as https://api.example.com');
 const perMinute = z
   .string()
-  .regex(/^[1-9]\d{0,8}$/, 'must be how often a minute, as 600')
+  .regex(/^[1-9]\d{0,8}$/, 'must be a number of requests per minute, as 600')
   .transform(Number);
 const redis = z.url({
   protocol: /^rediss?$/,
@@ -26,7 +27,7 @@ function isOrigin(text: string): boolean {
   return /^https?:$/.test(url?.protocol ?? '') && url?.origin === text.replace(/\/$/, '');
 }
 
-/** `10.0.0.1` or `10.0.0.0/8`, an IPv4 or IPv6 address with an optional prefix length; `isIP` knows no octal or short forms. */
+/** An IPv4 or IPv6 address with an optional prefix length, such as `10.0.0.1` or `10.0.0.0/8`. Octal and short forms are invalid. */
 export function isAddressRange(text: string): boolean {
   const [address = '', prefix, ...rest] = text.split('/');
   const family = isIP(address);
@@ -36,7 +37,7 @@ export function isAddressRange(text: string): boolean {
   );
 }
 
-/** No range of somebody's proxies is this wide. One over the IPv4-mapped addresses holds all of IPv4. */
+/** Ranges that contain addresses of strangers. An IPv6 range over the IPv4-mapped addresses contains all of IPv4. */
 function isTooWide(range: string): boolean {
   const [address = '', prefix] = range.split('/');
   if (prefix === undefined || !isAddressRange(range)) return false;
@@ -53,7 +54,7 @@ const trusted = z
     (list) => list.every(isAddressRange),
     'must list the addresses or ranges of your proxies, as 10.0.0.0/8',
   )
-  .refine((list) => !list.some(isTooWide), 'may not trust ranges so wide that anybody is in them');
+  .refine((list) => !list.some(isTooWide), 'must not contain public address ranges');
 
 const server = z.object({
   NODE_ENV: z
@@ -87,7 +88,7 @@ const secrets = z.object({
   APP_SECRET_PREVIOUS: z.string().min(32, 'must have at least 32 characters').optional(),
 });
 
-/** What must hold of production besides the form of each setting. */
+/** The additional rules of production. */
 const production = z.object({
   APP_SECRET: z
     .string('is required in production')
@@ -100,39 +101,39 @@ const production = z.object({
 
 const schema = z.object({ ...server.shape, ...data.shape, ...limits.shape, ...secrets.shape });
 
-/** Bad configuration: one sentence per fault. */
+/** Invalid configuration: one sentence per error. */
 export class InvalidSettings extends Error {
-  constructor(readonly faults: readonly string[]) {
-    super(`The configuration is not usable:\n${faults.map((fault) => `- ${fault}`).join('\n')}`);
+  constructor(readonly errors: readonly string[]) {
+    super(`The configuration is invalid:\n${errors.map((error) => `- ${error}`).join('\n')}`);
   }
 }
 
-/** What the environment sets, checked once at start. A provider's token as well. */
+/** The settings from the environment, validated at start. Inject it by its class. */
 export class Settings {
   private readonly proxies = new BlockList();
 
   private constructor(
-    private readonly set: Readonly<Record<string, string | undefined>>,
+    private readonly variables: Readonly<Record<string, string | undefined>>,
     readonly environment: 'development' | 'production' | 'test',
     readonly port: number,
     readonly host: string,
-    /** The origin that callers use, without a trailing slash. */
+    /** The origin that clients use, without a trailing slash. */
     readonly publicUrl: string,
     readonly httpAdapter: 'fastify' | 'express',
-    /** The addresses and ranges whose `X-Forwarded-For` is believed. */
+    /** The addresses and ranges of trusted proxies. */
     readonly trustProxy: readonly string[],
-    /** Where the embedded database lies: a folder, or `:memory:`. */
+    /** The folder of the embedded database, or `:memory:`. */
     readonly dataDir: string,
     readonly databaseUrl: string | undefined,
-    /** Whether the demo's accounts and documents are made. */
+    /** Whether demo accounts and documents are created. */
     readonly demo: boolean,
-    /** The key of all keys: cookies, cursors, secrets at rest derive theirs from it. */
+    /** The root secret: the keys of cookies, cursors and stored secrets are derived from it. */
     readonly appSecret: string,
-    /** The one before a rotation: what it sealed can still be read, and nothing new is made with it. */
+    /** The root secret before a rotation: still decrypts, no longer encrypts. */
     readonly previousAppSecret: string | undefined,
-    /** Where processes count requests together. */
+    /** The Redis in which all processes count requests. */
     readonly redisUrl: string | undefined,
-    /** How often a minute. */
+    /** Requests per minute. */
     readonly rateLimits: {
       readonly perAddress: number;
       readonly perCredential: number;
@@ -151,7 +152,7 @@ export class Settings {
     return this.environment === 'production';
   }
 
-  /** Whether what a peer with this address says of the caller behind it is believed. */
+  /** Whether this address is a trusted proxy, so that its forwarded headers count. */
   trusts(address: string | undefined): boolean {
     return isIP(address ?? '') !== 0 && this.proxies.check(address!, isIP(address!) === 4 ? 'ipv4' : 'ipv6');
   }
@@ -166,34 +167,33 @@ export class Settings {
   }
 
   /**
-   * Whether a request that names this authority in its Host is meant for this server. In production only the host of
-   * `PUBLIC_URL` is; elsewhere every name is.
+   * Whether the server accepts this `Host`: in production only the host of `PUBLIC_URL`, otherwise any.
    */
   answersTo(authority: string): boolean {
     return !this.production || hostOf(`http://${authority}`) === hostOf(this.publicUrl);
   }
 
   /**
-   * The settings of one folder, which no other needs to know.
-   * @throws BadSettings with a sentence for each fault
+   * The settings of one folder.
+   * @throws InvalidSettings with a sentence per error
    */
-  section<T extends z.ZodType>(of: T): z.output<T> {
-    const parsed = of.safeParse(this.set);
-    if (!parsed.success) throw new InvalidSettings(faultsOf(of, this.set));
+  section<T extends z.ZodType>(rules: T): z.output<T> {
+    const parsed = rules.safeParse(this.variables);
+    if (!parsed.success) throw new InvalidSettings(errorsOf(rules, this.variables));
     return parsed.data;
   }
 
-  /** @throws BadSettings with a sentence for each fault */
+  /** @throws InvalidSettings with a sentence per error */
   static from(environment: Readonly<Record<string, string | undefined>>): Settings {
-    // A variable that is set to nothing is a variable that is not set, as in every shell's ${NAME:-default}.
-    const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
-    const faults = [...misspelt(Object.keys(set)), ...faultsOf(schema, set)];
-    if (set['NODE_ENV'] === 'production') faults.push(...faultsOf(production, set));
-    const parsed = schema.safeParse(set);
-    if (faults.length || !parsed.success) throw new InvalidSettings([...new Set(faults)]);
+    // An empty variable counts as unset, as in the shell's ${NAME:-default}.
+    const variables = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
+    const errors = [...misspelledNames(Object.keys(variables)), ...errorsOf(schema, variables)];
+    if (variables['NODE_ENV'] === 'production') errors.push(...errorsOf(production, variables));
+    const parsed = schema.safeParse(variables);
+    if (errors.length || !parsed.success) throw new InvalidSettings([...new Set(errors)]);
     const env = parsed.data;
     return new Settings(
-      set,
+      variables,
       env.NODE_ENV,
       env.PORT,
       env.HOST,
@@ -220,28 +220,21 @@ const loopbackOrigins = (port: number) =>
 
 const hostOf = (url: string) => (URL.canParse(url) ? new URL(url).hostname : undefined);
 
-const faultsOf = (against: z.ZodType, set: Record<string, string | undefined>) =>
-  (against.safeParse(set).error?.issues ?? []).map((issue) => `${issue.path.join('.')} ${issue.message}.`);
+const errorsOf = (rules: z.ZodType, variables: Record<string, string | undefined>) =>
+  (rules.safeParse(variables).error?.issues ?? []).map(
+    (issue) => `${issue.path.join('.')} ${issue.message}.`,
+  );
 
-/** Names that are almost one of ours: a typing error that would otherwise be ignored in silence. */
-function misspelt(names: readonly string[]): string[] {
-  const known = Object.keys(schema.shape);
+const MIN_LENGTH_FOR_SUGGESTION = 6;
+
+/** Names that differ from a setting in one or two letters. They would otherwise be ignored without notice. */
+function misspelledNames(names: readonly string[]): string[] {
+  const settings = Object.keys(schema.shape);
+  const long = settings.filter((name) => name.length >= MIN_LENGTH_FOR_SUGGESTION);
   return names
-    .filter((name) => !known.includes(name) && name.length > 5)
+    .filter((name) => !settings.includes(name) && name.length >= MIN_LENGTH_FOR_SUGGESTION)
     .flatMap((name) => {
-      const meant = known.find((each) => each.length > 5 && distance(name, each) <= 2);
-      return meant ? [`${name} is not a setting; ${meant} is.`] : [];
+      const setting = closestMatch(name, long, { maxDistance: 2 });
+      return setting ? [`${name} is not a setting; ${setting} is.`] : [];
     });
-}
-
-/** Levenshtein's distance: how many letters to add, drop or change. */
-function distance(a: string, b: string): number {
-  let row = [...Array(b.length + 1).keys()];
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j++)
-      next.push(Math.min(next[j]! + 1, row[j + 1]! + 1, row[j]! + Number(letter !== b[j])));
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -60,7 +60,7 @@ describe('the command line', () => {
   it('a setting that is unfit is a sentence, and ends with 1', async () => {
     const { code, out, errors } = await run('audit', ['verify'], { APP_SECRET: 'short' });
     expect([code, out]).toEqual([1, '']);
-    expect(errors).toMatch(/^The configuration is not usable:\n- APP_SECRET must have at least 32 [^\n]*\n$/);
+    expect(errors).toMatch(/^The configuration is invalid:\n- APP_SECRET must have at least 32 [^\n]*\n$/);
   });
 
   it('audit verify says how many events there are and what the head is, which is the next anchor', async () => {

@@ -9,7 +9,7 @@ function faultsOf(environment: Record<string, string>): readonly string[] {
     Settings.from(environment);
     return [];
   } catch (error) {
-    if (error instanceof InvalidSettings) return error.faults;
+    if (error instanceof InvalidSettings) return error.errors;
     throw error;
   }
 }
@@ -140,11 +140,11 @@ describe('settings', () => {
     [{ DATABASE_URL: 'mysql://u:hunter2@db' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
     [{ DATABASE_URL: 'hunter2' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
     [{ REDIS_URL: 'http://cache' }, ['REDIS_URL must be a URL that begins with redis:// or rediss://.']],
-    [{ RATE_LIMIT_PER_ADDRESS: '0' }, ['RATE_LIMIT_PER_ADDRESS must be how often a minute, as 600.']],
-    [{ RATE_LIMIT_PER_CREDENTIAL: '1e3' }, ['RATE_LIMIT_PER_CREDENTIAL must be how often a minute, as 600.']],
+    [{ RATE_LIMIT_PER_ADDRESS: '0' }, ['RATE_LIMIT_PER_ADDRESS must be a number of requests per minute, as 600.']],
+    [{ RATE_LIMIT_PER_CREDENTIAL: '1e3' }, ['RATE_LIMIT_PER_CREDENTIAL must be a number of requests per minute, as 600.']],
     [
       { RATE_LIMIT_BAD_CREDENTIALS: '-1' },
-      ['RATE_LIMIT_BAD_CREDENTIALS must be how often a minute, as 600.'],
+      ['RATE_LIMIT_BAD_CREDENTIALS must be a number of requests per minute, as 600.'],
     ],
     [{ APP_SECRET: 'hunter2' }, [expect.stringMatching(/^APP_SECRET must have at least 32 characters/)]],
     [{ APP_SECRETS: 'x' }, ['APP_SECRETS is not a setting; APP_SECRET is.']],
@@ -203,7 +203,7 @@ describe('settings', () => {
       ])
         expect([list, faultsOf({ TRUST_PROXY: list })]).toEqual([
           list,
-          ['TRUST_PROXY may not trust ranges so wide that anybody is in them.'],
+          ['TRUST_PROXY must not contain public address ranges.'],
         ]);
     });
 

@@ -104,9 +104,9 @@ describe('the process', () => {
       expect(await started.exit).toBe(1);
       expect(started.out).toBe('');
       expect(started.errors.split('\n')).toEqual([
-        'The configuration is not usable:',
+        'The configuration is invalid:',
         '- DATABASE_URI is not a setting; DATABASE_URL is.',
-        '- TRUST_PROXY may not trust ranges so wide that anybody is in them.',
+        '- TRUST_PROXY must not contain public address ranges.',
         '- APP_SECRET is required in production.',
         '- PUBLIC_URL must begin with https: in production.',
         '',

@@ -39,7 +39,7 @@ function faultsOf(providers: unknown, env?: Record<string, string>): readonly st
   try {
     read(providers, env);
   } catch (error) {
-    if (error instanceof InvalidSettings) return error.faults;
+    if (error instanceof InvalidSettings) return error.errors;
     throw error;
   }
   return [];
