@@ -28,7 +28,7 @@ import { UsersModule, usersSchema } from './users/users.module.js';
 
 export const INSTALLED_METHODS: readonly AuthMethod[] = Object.values(installed);
 
-/** Every table of the application with these methods. */
+/** All entities and migrations of the application with these methods. */
 export function schemaOf(methods: readonly AuthMethod[]): Schema {
   const own = [
     databaseSchema,
@@ -49,7 +49,7 @@ export function schemaOf(methods: readonly AuthMethod[]): Schema {
   };
 }
 
-/** The only file that knows everything. */
+/** The only file that imports everything. */
 @Module({})
 export class AppModule {
   static forRoot(
@@ -79,7 +79,7 @@ export class AppModule {
         DocumentsModule,
         AuthorizationServerModule,
       ],
-      // In this order, in one module: who is calling, then whether they may; each after what is counted of it.
+      // Global guards run in this order only if one module provides them all.
       providers: [
         { provide: APP_GUARD, useExisting: AddressLimitGuard },
         { provide: APP_GUARD, useExisting: MediaTypeGuard },

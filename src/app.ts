@@ -15,9 +15,9 @@ import { FailedAttempts } from './rate-limits/failed-attempts.service.js';
 import { RefusalAudit } from './audit/refusal-events.js';
 
 /**
- * The whole application, not yet listening. Tests use it too.
- * @param controllers are added to the application's own
- * @param logTo takes the log's lines instead of standard output
+ * Creates the application without listening. Tests use it too.
+ * @param controllers additional controllers
+ * @param logTo receives the log lines instead of standard output
  */
 export async function createApp(
   settings: Settings,
@@ -29,18 +29,18 @@ export async function createApp(
   const app = await NestFactory.create(
     AppModule.forRoot(settings, methods, controllers),
     adapterFor(settings, log),
-    // Bodies are read at the gate.
+    // The request listener reads bodies (http/request-body.ts).
     { abortOnError: false, bodyParser: false, logger: new NestLogger(log) },
   );
-  const failures = app.get(FailedAttempts);
-  const events = app.get(RefusalAudit);
+  const failedAttempts = app.get(FailedAttempts);
+  const audit = app.get(RefusalAudit);
   app.useGlobalFilters(
-    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [failures, events]),
+    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [failedAttempts, audit]),
   );
-  // What is answered where the filter never sees it: at the gate, or by an engine that answers by itself.
+  // Requests rejected outside Nest's handlers, which the filter does not see: before routing, or by oidc-provider.
   app.getHttpServer().on('refused', (error: unknown, ip = '') => {
-    if (ip) failures.rejected(ip, error);
-    events.rejected(ip, error, undefined);
+    if (ip) failedAttempts.rejected(ip, error);
+    audit.rejected(ip, error, undefined);
   });
   app.useGlobalPipes(new InputPipe());
   app.get(OpenApiService).setApplication(app);

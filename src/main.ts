@@ -20,7 +20,7 @@ async function start(): Promise<void> {
   else new Logger('Start').log({ event: 'listening', host: settings.host, port });
 }
 
-/** Requests under way finish, then the database closes. A second signal ends the process at once. */
+/** Finishes requests in progress, then closes the database. A second signal ends the process at once. */
 async function stop(app: INestApplication): Promise<void> {
   await app.close();
   process.exit(0);

@@ -4,23 +4,20 @@ import { Settings } from '../config/settings.js';
 import { startupErrorText } from '../config/startup-error.js';
 import { dataSourceOptions, openDataSource } from '../database/data-source.js';
 
-/** @returns what there is to say, and whether all is well */
+/** @returns the message to print, and whether the command succeeded */
 export type Command = (
   dataSource: DataSource,
   settings: Settings,
-) => Promise<[sentence: string, well?: boolean]>;
+) => Promise<[message: string, success?: boolean]>;
 
 /**
- * Runs a command on the application's database, in a process of its own. It exits with 0; with 1 where it failed or
- * all is not well; with 2 where it was not understood.
+ * Runs a command on the application's database in a process of its own. The exit code is 0 on success, 1 on failure and 2
+ * for invalid arguments.
  *
- * @param understand finds the command in what was typed behind `--`
+ * @param parse finds the command in the arguments, or returns undefined if they are invalid
  */
-export function runCommand(
-  usage: string,
-  understand: (words: readonly string[]) => Command | undefined,
-): void {
-  const command = understand(process.argv.slice(2));
+export function runCommand(usage: string, parse: (args: readonly string[]) => Command | undefined): void {
+  const command = parse(process.argv.slice(2));
   if (!command) {
     process.stderr.write(`${usage}\n`);
     process.exitCode = 2;
@@ -36,9 +33,9 @@ async function run(command: Command): Promise<void> {
   const settings = Settings.from(process.env);
   const dataSource = await openDataSource(dataSourceOptions(settings, schemaOf(INSTALLED_METHODS)));
   try {
-    const [sentence, well = true] = await command(dataSource, settings);
-    (well ? process.stdout : process.stderr).write(`${sentence}\n`);
-    process.exitCode = well ? 0 : 1;
+    const [message, success = true] = await command(dataSource, settings);
+    (success ? process.stdout : process.stderr).write(`${message}\n`);
+    process.exitCode = success ? 0 : 1;
   } finally {
     await dataSource.destroy();
   }

@@ -3,26 +3,29 @@ import { AuditLog } from '../audit/audit-log.service.js';
 import { runCommand, type Command } from './command.js';
 import { SigningKeys } from '../crypto/signing-keys.service.js';
 
-const USAGE = `npm run keys -- rotate                 publishes the next signing key, which takes over in ten minutes
-npm run keys -- replace-compromised    a new key takes over now; nothing that another has signed is good any more`;
+const USAGE = `npm run keys -- rotate                 publishes the next signing key; it signs after ten minutes
+npm run keys -- replace-compromised    a new key signs at once; signatures of all others become invalid`;
 
-const COMMANDS: Readonly<Record<string, (keys: SigningKeys, also: Also) => Promise<string>>> = {
-  rotate: async (keys, also) => {
-    const from = await keys.rotate(Date.now(), also);
+const COMMANDS: Readonly<
+  Record<string, (keys: SigningKeys, inTransaction: InTransaction) => Promise<string>>
+> = {
+  rotate: async (keys, inTransaction) => {
+    const from = await keys.rotate(Date.now(), inTransaction);
     return from
-      ? `The next key is published, and signs from ${from.toISOString()} on.`
-      : 'A next key is published already, and has not taken over yet.';
+      ? `The next key is published. It signs from ${from.toISOString()}.`
+      : 'A next key is already published and does not sign yet.';
   },
-  'replace-compromised': async (keys, also) => {
-    await keys.replaceCompromised(also);
-    return 'A new key signs, and nothing that another has signed is good any more.';
+  'replace-compromised': async (keys, inTransaction) => {
+    await keys.replaceCompromised(inTransaction);
+    return 'A new key signs. Signatures of all other keys are now invalid.';
   },
 };
 
-type Also = (manager: EntityManager) => Promise<void>;
+/** Runs in the transaction of the key change. */
+type InTransaction = (manager: EntityManager) => Promise<void>;
 
 const commandOf =
-  (name: string, work: (keys: SigningKeys, also: Also) => Promise<string>): Command =>
+  (name: string, work: (keys: SigningKeys, inTransaction: InTransaction) => Promise<string>): Command =>
   async (dataSource, settings) => {
     const keys = new SigningKeys(dataSource, settings);
     const log = new AuditLog(dataSource, settings);

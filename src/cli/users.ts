@@ -8,57 +8,62 @@ import { setPassword } from '../passwords/set-password.js';
 import { changeRoles, disableAccount } from '../users/change-account.js';
 import { ROLES } from '../permissions.js';
 
-const USAGE = `npm run users -- add <tenant> <username> <role>…    makes an account; the password comes on standard input
-npm run users -- password <username>                a new password, from standard input; ends all sign-ins
-npm run users -- roles <username> <role>…           these roles and no others
-npm run users -- disable <username>                 ends all sign-ins, and lets nothing of the account in
+const USAGE = `npm run users -- add <tenant> <username> <role>…    creates an account; reads the password from standard input
+npm run users -- password <username>                sets a password from standard input; ends all sign-ins
+npm run users -- roles <username> <role>…           replaces the account's roles
+npm run users -- disable <username>                 ends all sign-ins and rejects the account's credentials
 npm run users -- enable <username>
 roles: ${ROLES.join(', ')}`;
 
 const isRole = (word: string): word is Role => (ROLES as readonly string[]).includes(word);
 
-/** The line's end is the keyboard's, and no part of the password. */
-const typed = async () => (await text(process.stdin)).replace(/\r?\n$/, '');
+/** The final line break is not part of the password. */
+const readPassword = async () => (await text(process.stdin)).replace(/\r?\n$/, '');
 
-/** A command that writes down what it did. @param work gives the sentence to say of it */
-const logged =
+/** Gives `work` an audit log. @param work returns the message to print */
+const withAuditLog =
   (work: (dataSource: DataSource, log: AuditLog) => Promise<string>): Command =>
   async (dataSource, settings) => [await work(dataSource, new AuditLog(dataSource, settings))];
 
-const COMMANDS: Readonly<Record<string, (...words: string[]) => Command | undefined>> = {
+const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefined>> = {
   add: (tenant, username, ...roles) => {
     if (!tenant || !username || !roles.length || !roles.every(isRole)) return undefined;
-    return logged(async (dataSource, log) => {
-      const id = await addAccount(dataSource, log, { tenant, username, roles, password: await typed() });
-      return `The account ${id} is made.`;
+    return withAuditLog(async (dataSource, log) => {
+      const id = await addAccount(dataSource, log, {
+        tenant,
+        username,
+        roles,
+        password: await readPassword(),
+      });
+      return `Account ${id} created.`;
     });
   },
   password: (username, ...more) => {
     if (!username || more.length) return undefined;
-    return logged(async (dataSource, log) => {
-      await setPassword(dataSource, log, username, await typed());
-      return 'The password is set, and all sign-ins are ended.';
+    return withAuditLog(async (dataSource, log) => {
+      await setPassword(dataSource, log, username, await readPassword());
+      return 'Password set. All sign-ins of the account are ended.';
     });
   },
   roles: (username, ...roles) => {
     if (!username || !roles.length || !roles.every(isRole)) return undefined;
-    return logged(async (dataSource, log) => {
+    return withAuditLog(async (dataSource, log) => {
       await changeRoles(dataSource, log, username, roles);
-      return 'The roles are changed.';
+      return 'Roles changed.';
     });
   },
-  disable: (...words) => disabling(words, true),
-  enable: (...words) => disabling(words, false),
+  disable: (...args) => setDisabled(args, true),
+  enable: (...args) => setDisabled(args, false),
 };
 
-function disabling([username, ...more]: string[], disabled: boolean): Command | undefined {
+function setDisabled([username, ...more]: string[], disabled: boolean): Command | undefined {
   if (!username || more.length) return undefined;
-  return logged(async (dataSource, log) => {
+  return withAuditLog(async (dataSource, log) => {
     await disableAccount(dataSource, log, username, disabled);
-    return `The account is ${disabled ? 'disabled' : 'enabled'}.`;
+    return `Account ${disabled ? 'disabled' : 'enabled'}.`;
   });
 }
 
-runCommand(USAGE, ([command = '', ...words]) =>
-  Object.hasOwn(COMMANDS, command) ? COMMANDS[command]!(...words) : undefined,
+runCommand(USAGE, ([command = '', ...args]) =>
+  Object.hasOwn(COMMANDS, command) ? COMMANDS[command]!(...args) : undefined,
 );

@@ -3,13 +3,13 @@ import { Authenticate, Caller, SelfService, allOf, anyOf } from '../authenticati
 import type { AuthMethod } from '../authentication/method.js';
 import type { MethodName, Principal } from '../authentication/principal.js';
 
-/** By name only: any of them may be removed, and then the routes that need it are not there. */
+/** Named without an import, because each of these methods can be removed. Its routes are then missing. */
 const [MTLS, JWT, HMAC] = ['mtls', 'jwt', 'hmac'] as MethodName[] as [MethodName, MethodName, MethodName];
 
 @Controller('demo')
 @SelfService()
-class AllOf {
-  /** A token that is of no use without the certificate, and a certificate that is of none without the token. */
+class AllOfController {
+  /** Requires a client certificate and a JWT of the same account. */
   @Get('all-of')
   @Authenticate(allOf(MTLS, JWT))
   show(@Caller() caller: Principal): Principal {
@@ -19,8 +19,8 @@ class AllOf {
 
 @Controller('demo')
 @SelfService()
-class AnyOf {
-  /** A signature alone, or both of the others. */
+class AnyOfController {
+  /** Accepts an HMAC signature, or a client certificate with a JWT. */
   @Get('any-of')
   @Authenticate(anyOf(HMAC, allOf(MTLS, JWT)))
   show(@Caller() caller: Principal): Principal {
@@ -28,13 +28,13 @@ class AnyOf {
   }
 }
 
-const NEEDED: readonly [Type, readonly MethodName[]][] = [
-  [AllOf, [MTLS, JWT]],
-  [AnyOf, [HMAC, MTLS, JWT]],
+const REQUIRED_METHODS: readonly [Type, readonly MethodName[]][] = [
+  [AllOfController, [MTLS, JWT]],
+  [AnyOfController, [HMAC, MTLS, JWT]],
 ];
 
-/** The routes that ask for several methods, as far as those are installed. */
+/** The controllers whose methods are all installed. */
 export const combinedControllers = (methods: readonly AuthMethod[]): Type[] =>
-  NEEDED.filter(([, names]) => names.every((name) => methods.some((method) => method.name === name))).map(
-    ([controller]) => controller,
-  );
+  REQUIRED_METHODS.filter(([, names]) =>
+    names.every((name) => methods.some((method) => method.name === name)),
+  ).map(([controller]) => controller);

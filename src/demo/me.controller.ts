@@ -11,14 +11,14 @@ export class MeController {
     private readonly authenticator: Authenticator,
   ) {}
 
-  /** Who is calling, as every other route sees it. */
+  /** The caller's principal, as every route sees it. */
   @Get('me')
   @SelfService()
   me(@Caller() caller: Principal): Principal {
     return caller;
   }
 
-  /** How a caller can say who it is, on this installation. */
+  /** The installed methods. */
   @Get('methods')
   @Public()
   methods() {

@@ -33,7 +33,7 @@ export async function disableAccount(
 }
 
 /**
- * Gives an account these roles and no others, from the next request on.
+ * Replaces the account's roles, from the next request on.
  * @throws Error with a sentence, where there is no such account
  */
 export async function changeRoles(

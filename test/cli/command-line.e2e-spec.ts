@@ -57,63 +57,67 @@ describe('the command line', () => {
     }
   });
 
-  it('a setting that is unfit is a sentence, and ends with 1', async () => {
+  it('exits with 1 and one sentence if a setting is invalid', async () => {
     const { code, out, errors } = await run('audit', ['verify'], { APP_SECRET: 'short' });
     expect([code, out]).toEqual([1, '']);
     expect(errors).toMatch(/^The configuration is invalid:\n- APP_SECRET must have at least 32 [^\n]*\n$/);
   });
 
-  it('audit verify says how many events there are and what the head is, which is the next anchor', async () => {
+  it('audit verify prints the number of events and the head, which a later call accepts as anchor', async () => {
     for (const event of ['sensitive_create', 'sensitive_delete'] as const) await append(event);
     const { hash } = await lastEvent();
     const first = await audit('verify');
-    expect(first).toEqual({ code: 0, out: `2 events, unbroken. Head: 2:${hash}\n`, errors: '' });
+    expect(first).toEqual({ code: 0, out: `2 events verified. Head: 2:${hash}\n`, errors: '' });
     await append('sensitive_read');
     expect((await audit('verify', `2:${hash}`)).code).toBe(0);
     expect(await audit('verify', `9:${hash}`)).toEqual({
       code: 1,
       out: '',
-      errors: 'The chain breaks at event 4: it is missing: the anchor lies beyond the head.\n',
+      errors: 'The chain is broken at event 4: it is missing: the anchor lies beyond the head.\n',
     });
   });
 
-  it('audit verify names the first broken link, and ends with 1', async () => {
+  it('audit verify names the first broken event and exits with 1', async () => {
     await db.manager.update(AuditEvent, { seq: 2 }, { event: 'sensitive_read' });
     expect(await audit('verify')).toEqual({
       code: 1,
       out: '',
-      errors: 'The chain breaks at event 2: it was altered.\n',
+      errors: 'The chain is broken at event 2: it was altered.\n',
     });
     await db.manager.update(AuditEvent, { seq: 2 }, { event: 'sensitive_delete' });
   });
 
-  it('audit purge says up to where, and what is left verifies', async () => {
-    expect(await audit('purge', '2020-01-31')).toEqual({ code: 0, out: 'nothing so old\n', errors: '' });
+  it('audit purge prints the last deleted event, and the rest verifies', async () => {
+    expect(await audit('purge', '2020-01-31')).toEqual({
+      code: 0,
+      out: 'No events before that day.\n',
+      errors: '',
+    });
     const { seq, hash } = await lastEvent();
     expect(await audit('purge', '2999-12-31')).toEqual({
       code: 0,
-      out: `purged up to ${seq}:${hash}\n`,
+      out: `Purged up to event ${seq}:${hash}\n`,
       errors: '',
     });
-    expect((await audit('verify')).out).toMatch(/^1 events, unbroken\. Head: 4:/);
+    expect((await audit('verify')).out).toMatch(/^1 events verified\. Head: 4:/);
   });
 
-  it('keys rotate publishes the next key, once, and replace-compromised ends all others; each has its event', async () => {
+  it('keys rotate publishes one next key, replace-compromised invalidates all others, and both are audited', async () => {
     const rotated = await keys('rotate');
     expect([rotated.code, rotated.errors]).toEqual([0, '']);
-    expect(rotated.out).toMatch(/^The next key is published, and signs from \d{4}-\S+Z on\.\n$/);
+    expect(rotated.out).toMatch(/^The next key is published. It signs from \d{4}-\S+Z\.\n$/);
     expect(await lastEvent()).toMatchObject({
       event: 'sensitive_update',
       target: 'signing-keys',
       details: { command: 'rotate' },
     });
     const { seq } = await lastEvent();
-    expect((await keys('rotate')).out).toBe('A next key is published already, and has not taken over yet.\n');
+    expect((await keys('rotate')).out).toBe('A next key is already published and does not sign yet.\n');
     expect((await lastEvent()).seq).toBe(seq);
 
     expect(await keys('replace-compromised')).toEqual({
       code: 0,
-      out: 'A new key signs, and nothing that another has signed is good any more.\n',
+      out: 'A new key signs. Signatures of all other keys are now invalid.\n',
       errors: '',
     });
     expect((await lastEvent()).details).toEqual({ command: 'replace-compromised' });
@@ -122,7 +126,7 @@ describe('the command line', () => {
     expect((await audit('verify')).code).toBe(0);
   });
 
-  it('users says what it did, or in a sentence why not', async () => {
+  it('users prints what it changed, or one sentence that says why it failed', async () => {
     await db.manager.insert(Tenant, { id: 'acme', name: 'acme' });
     await db.manager.insert(User, {
       ...{ id: 'erin', tenantId: 'acme', username: 'erin', kind: 'user' },
@@ -135,14 +139,14 @@ describe('the command line', () => {
       users('disable', 'nobody'),
       users('password', 'erin'),
     ]);
-    expect(disabled).toEqual({ code: 0, out: 'The account is disabled.\n', errors: '' });
-    expect(roles).toEqual({ code: 0, out: 'The roles are changed.\n', errors: '' });
+    expect(disabled).toEqual({ code: 0, out: 'Account disabled.\n', errors: '' });
+    expect(roles).toEqual({ code: 0, out: 'Roles changed.\n', errors: '' });
     expect(await account()).toMatchObject({
       disabledAt: expect.any(Date),
       roles: ['editor', 'auditor'],
     });
     expect([nobody.code, nobody.out]).toEqual([1, '']);
-    expect(nobody.errors).toMatch(/There is no account of that username\.\n$/);
+    expect(nobody.errors).toMatch(/No account has this username\.\n$/);
     expect([weak.code, weak.out]).toEqual([1, '']);
     expect(weak.errors).toMatch(/The password is too weak\./);
     expect((await users('enable', 'erin')).out).toBe('The account is enabled.\n');
