@@ -140,8 +140,14 @@ describe('settings', () => {
     [{ DATABASE_URL: 'mysql://u:hunter2@db' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
     [{ DATABASE_URL: 'hunter2' }, ['DATABASE_URL must be a URL that begins with postgres://.']],
     [{ REDIS_URL: 'http://cache' }, ['REDIS_URL must be a URL that begins with redis:// or rediss://.']],
-    [{ RATE_LIMIT_PER_ADDRESS: '0' }, ['RATE_LIMIT_PER_ADDRESS must be a number of requests per minute, as 600.']],
-    [{ RATE_LIMIT_PER_CREDENTIAL: '1e3' }, ['RATE_LIMIT_PER_CREDENTIAL must be a number of requests per minute, as 600.']],
+    [
+      { RATE_LIMIT_PER_ADDRESS: '0' },
+      ['RATE_LIMIT_PER_ADDRESS must be a number of requests per minute, as 600.'],
+    ],
+    [
+      { RATE_LIMIT_PER_CREDENTIAL: '1e3' },
+      ['RATE_LIMIT_PER_CREDENTIAL must be a number of requests per minute, as 600.'],
+    ],
     [
       { RATE_LIMIT_BAD_CREDENTIALS: '-1' },
       ['RATE_LIMIT_BAD_CREDENTIALS must be a number of requests per minute, as 600.'],
