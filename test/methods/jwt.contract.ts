@@ -2,7 +2,7 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import { withJwt } from '../../src/methods/jwt/jwt.client.js';
 import { TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtGuard } from '../../src/methods/jwt/jwt.guard.js';
-import { JwtIssuer } from '../../src/methods/jwt/jwt.service.js';
+import { JwtService } from '../../src/methods/jwt/jwt.service.js';
 import { User } from '../../src/users/user.entity.js';
 import type { Contract, Running } from '../method.contract.js';
 
@@ -21,7 +21,7 @@ const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 async function signIn({ app, db }: Running, userId: string) {
   const user = await db.manager.findOneByOrFail(User, { id: userId });
   const proof = { method: 'jwt', at: new Date(), amr: ['pwd'], bound: false } as const;
-  return app.get(JwtIssuer).issue({ ...user, proofs: [proof] }, { headers: {} } as AuthRequest, user.epoch);
+  return app.get(JwtService).issue({ ...user, proofs: [proof] }, { headers: {} } as AuthRequest, user.epoch);
 }
 
 export const contract: Contract = {

@@ -5,8 +5,7 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
-import { JwtIssuer } from '../../src/methods/jwt/jwt.service.js';
-import { JwtSweep } from '../../src/methods/jwt/jwt.cleanup.js';
+import { JwtService } from '../../src/methods/jwt/jwt.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
@@ -36,7 +35,7 @@ async function signIn({ app, db }: Pick<Booted, 'app' | 'db'>, userId = 'bob', s
   const proof = { method: 'jwt', at: new Date(), amr: ['pwd'], bound: false } as const;
   const principal = { ...user, proofs: [proof] as const, ...(scopes && { scopes }) };
   const request = { headers: { 'user-agent': 'a test' } } as AuthRequest;
-  const tokens = await app.get(JwtIssuer).issue(principal, request, user.epoch);
+  const tokens = await app.get(JwtService).issue(principal, request, user.epoch);
   const [header, claims] = tokens.access_token.split('.').map((part, i) => (i < 2 ? decode(part) : {}));
   return { ...tokens, header: header!, claims: claims!, family: claims!['sid'] as string };
 }
@@ -278,7 +277,7 @@ describe('jwt', () => {
         await over({ expiresAt: ago(day + MINUTE) }),
         await over({ revokedAt: ago(day + MINUTE) }),
       ];
-      await booted.app.get(JwtSweep).cleanUp();
+      await booted.app.get(JwtService).cleanUp();
       const { manager } = booted.db;
       for (const id of kept) expect(await manager.countBy(RefreshToken, { familyId: id })).toBe(2);
       for (const id of gone) {

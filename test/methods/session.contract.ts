@@ -4,7 +4,7 @@ import { withSession } from '../../src/methods/session/session.client.js';
 import { SessionCsrf } from '../../src/methods/session/session.csrf.js';
 import { Session } from '../../src/methods/session/session.entity.js';
 import { SessionGuard } from '../../src/methods/session/session.guard.js';
-import { ABSOLUTE_MS, mintSession } from '../../src/methods/session/session.js';
+import { ABSOLUTE_TIMEOUT_MS, mintSession } from '../../src/methods/session/session.js';
 import { User } from '../../src/users/user.entity.js';
 import type { Contract } from '../method.contract.js';
 
@@ -48,7 +48,7 @@ export const contract: Contract = {
       authAt: now,
       createdAt: now,
       lastSeenAt: now,
-      expiresAt: new Date(now.getTime() + ABSOLUTE_MS),
+      expiresAt: new Date(now.getTime() + ABSOLUTE_TIMEOUT_MS),
       revokedAt: null,
       userAgent: null,
       ip: '127.0.0.1',

@@ -7,17 +7,15 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Principal } from '../../src/authentication/principal.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
 import { withSession } from '../../src/methods/session/session.client.js';
+import { SessionCookie } from '../../src/methods/session/session.cookie.js';
 import { Session } from '../../src/methods/session/session.entity.js';
-import { MOST_SESSIONS } from '../../src/methods/session/session.issuer.js';
 import {
-  ABSOLUTE_MS,
-  IDLE_MS,
-  SessionCookie,
+  ABSOLUTE_TIMEOUT_MS,
+  IDLE_TIMEOUT_MS,
   hashOf,
   mintSession,
 } from '../../src/methods/session/session.js';
-import { Sessions } from '../../src/methods/session/session.service.js';
-import { SessionSweep } from '../../src/methods/session/session.cleanup.js';
+import { MAX_SESSIONS_PER_USER, SessionService } from '../../src/methods/session/session.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { DataSource } from 'typeorm';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
@@ -108,7 +106,7 @@ describe('session', () => {
     const signed = await signIn();
     expect(signed.answer.body).toEqual({
       csrf_token: expect.stringMatching(/^[\w-]{43}$/),
-      expires_in: ABSOLUTE_MS / 1000,
+      expires_in: ABSOLUTE_TIMEOUT_MS / 1000,
     });
     const { status, body } = await by(signed).get('/demo/session');
     expect([status, body.id]).toEqual([200, 'bob']);
@@ -181,7 +179,7 @@ describe('session', () => {
     await update(late.id, { expiresAt: ago(day - MINUTE) });
     await update(old.id, { expiresAt: ago(day + MINUTE) });
     await update(ended.id, { revokedAt: ago(day + MINUTE) });
-    await booted.app.get(SessionSweep).cleanUp();
+    await booted.app.get(SessionService).cleanUp();
     const left = (await booted.db.manager.find(Session)).map(({ id }) => id);
     expect(left).toEqual(expect.arrayContaining([good.id, late.id]));
     expect(left).not.toContain(old.id);
@@ -193,7 +191,11 @@ describe('session', () => {
 
     it("has the account's own that are good, and says which one asks", async () => {
       const [first, second] = [await signIn({ id: 'carol' }), await signIn({ id: 'carol' })];
-      for (const over of [{ revokedAt: new Date() }, { expiresAt: new Date() }, { lastSeenAt: ago(IDLE_MS) }])
+      for (const over of [
+        { revokedAt: new Date() },
+        { expiresAt: new Date() },
+        { lastSeenAt: ago(IDLE_TIMEOUT_MS) },
+      ])
         await update((await signIn({ id: 'carol' })).id, over);
       const { body } = await by(second).get('/sessions');
       expect(body.items).toHaveLength(2);
@@ -385,12 +387,12 @@ describe('session', () => {
       };
       const second = 1000;
       for (const changes of [
-        { lastSeenAt: ago(IDLE_MS - 5 * second) },
+        { lastSeenAt: ago(IDLE_TIMEOUT_MS - 5 * second) },
         { expiresAt: new Date(Date.now() + 5 * second) },
       ])
         expect((await edge(changes)).answer.status).toBe(200);
       for (const [changes, reason] of [
-        [{ lastSeenAt: ago(IDLE_MS) }, 'idle'],
+        [{ lastSeenAt: ago(IDLE_TIMEOUT_MS) }, 'idle'],
         [{ expiresAt: new Date() }, 'expired'],
       ] as const) {
         const { signed, answer } = await edge(changes);
@@ -402,14 +404,14 @@ describe('session', () => {
       }
       const { createdAt, expiresAt } = await row((await signIn()).id);
       expect(expiresAt.getTime() - createdAt.getTime()).toBe(12 * 60 * MINUTE);
-      expect(IDLE_MS).toBe(30 * MINUTE);
+      expect(IDLE_TIMEOUT_MS).toBe(30 * MINUTE);
     });
 
     it('SESSION-07: found over by several requests at once, it is written down once', async () => {
       const signed = await signIn();
       const { body: bob } = await by(signed).get('/me');
-      const sessions = booted.app.get(Sessions, { strict: false });
-      for (const reason of ['idle', 'expired']) await sessions.over(signed.id, reason, bob as Principal);
+      const sessions = booted.app.get(SessionService, { strict: false });
+      for (const reason of ['idle', 'expired']) await sessions.revoke(signed.id, reason, bob as Principal);
       expect(await events(signed.id)).toEqual(['session_created', 'session_expired: idle']);
     });
 
@@ -493,7 +495,7 @@ describe('session', () => {
       it('of two that found the same value, the later changes nothing', async () => {
         const signed = await signIn();
         const { body: bob } = await by(signed).get('/me');
-        const sessions = booted.app.get(Sessions, { strict: false });
+        const sessions = booted.app.get(SessionService, { strict: false });
         const setHeader = jest.fn();
         const renew = () =>
           sessions.renew(signed.id, hashOf(signed.value), bob as Principal, { setHeader } as never);
@@ -540,11 +542,11 @@ describe('session', () => {
       const first = await signIn({ id: 'alice' });
       const others = await Promise.all(Array.from({ length: 25 }, () => signIn({ id: 'alice' })));
       const alive = await Promise.all(others.map(works));
-      expect(alive.filter(Boolean)).toHaveLength(MOST_SESSIONS);
+      expect(alive.filter(Boolean)).toHaveLength(MAX_SESSIONS_PER_USER);
       refused(await by(first).get('/me'));
       expect(await events(first.id)).toEqual(['session_created', 'session_expired: replaced']);
       const listed = await client(booted.origin, as({ id: 'alice' })).get('/sessions');
-      expect(listed.body.items).toHaveLength(MOST_SESSIONS);
+      expect(listed.body.items).toHaveLength(MAX_SESSIONS_PER_USER);
     });
 
     it('SESSION-14: nothing else that was given out is a session', async () => {

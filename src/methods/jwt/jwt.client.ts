@@ -1,4 +1,4 @@
-/** Sends an access token (RFC 6750, section 2.1): `fetch(withJwt(token)(new Request(url)))`. */
+/** Adds an access token to a request (RFC 6750 section 2.1): `fetch(withJwt(token)(new Request(url)))`. */
 export const withJwt =
   (accessToken: string) =>
   (request: Request): Request => {

@@ -9,19 +9,17 @@ import {
   Param,
   Post,
 } from '@nestjs/common';
-import { DataSource, IsNull, MoreThan } from 'typeorm';
 import { z } from 'zod';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import { Authenticator } from '../../authentication/authenticator.js';
 import { BadCredential } from '../../authentication/challenge.js';
-import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
-import { TokenFamily } from './jwt.entity.js';
-import { JwtIssuer, type TokenResponse } from './jwt.service.js';
+import type { TokenResponse } from './jwt.js';
+import { JwtService, isCurrentFamily } from './jwt.service.js';
 import { SCOPES, isScope } from '../../permissions.js';
 
-const Refresh = z.strictObject({
+const RefreshBody = z.strictObject({
   refresh_token: z.string().max(4096),
   scope: z.string().max(200).optional(),
 });
@@ -29,10 +27,7 @@ const Refresh = z.strictObject({
 @Controller()
 @SelfService()
 export class JwtController {
-  constructor(
-    private readonly issuer: JwtIssuer,
-    private readonly dataSource: DataSource,
-  ) {}
+  constructor(private readonly tokens: JwtService) {}
 
   @Get('demo/jwt')
   @Authenticate('jwt')
@@ -43,12 +38,7 @@ export class JwtController {
   /** The caller's sign-ins that still have tokens. */
   @Get('token-families')
   async list(@Caller() caller: Principal) {
-    assertMayManageCredentials(caller);
-    const families = await this.dataSource.manager.findBy(TokenFamily, {
-      userId: caller.id,
-      revokedAt: IsNull(),
-      expiresAt: MoreThan(new Date()),
-    });
+    const families = await this.tokens.list(caller);
     return {
       items: families.map(({ id, scopes, amr, authAt, userAgent, createdAt, expiresAt }) => ({
         id,
@@ -58,42 +48,42 @@ export class JwtController {
         userAgent,
         createdAt,
         expiresAt,
-        current: caller.proofs.some((proof) => proof.credentialId === id),
+        current: isCurrentFamily(caller, id),
       })),
     };
   }
 
   @Delete('token-families/:id')
   @HttpCode(204)
-  end(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
-    return this.issuer.endOwn(caller, id);
+  revoke(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+    return this.tokens.revokeOwn(caller, id);
   }
 }
 
-/** What must be reachable without an access token: the next one, and the keys that verify it. */
+/** The routes without an access token: refresh and the public keys. */
 @Controller()
 @Public()
 export class JwtPublicController {
   constructor(
-    private readonly issuer: JwtIssuer,
+    private readonly tokens: JwtService,
     private readonly keys: SigningKeys,
     private readonly authenticator: Authenticator,
   ) {}
 
   @Post('auth/refresh')
   @HttpCode(200)
-  async refresh(@Body({ schema: Refresh }) body: z.output<typeof Refresh>): Promise<TokenResponse> {
+  async refresh(@Body({ schema: RefreshBody }) body: z.output<typeof RefreshBody>): Promise<TokenResponse> {
     const arrived = new Date();
     if (body.scope !== undefined && !body.scope.split(' ').every(isScope))
       throw new BadRequestException({ code: 'invalid_scope', detail: `Scopes are ${SCOPES.join(', ')}.` });
     try {
-      return await this.issuer.refresh(body.refresh_token, body.scope, arrived);
+      return await this.tokens.refresh(body.refresh_token, body.scope, arrived);
     } catch (error) {
       throw error instanceof BadCredential ? this.authenticator.unauthenticated('jwt', error) : error;
     }
   }
 
-  /** The public keys (RFC 7517). Whoever caches them for as long as it says never misses the next one. */
+  /** The public keys (RFC 7517). A new key is published before its first use for longer than `max-age`. */
   @Get('.well-known/jwks.json')
   @Header('Cache-Control', 'public, max-age=300')
   async jwks() {

@@ -2,10 +2,10 @@ import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typ
 import { DATE_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 
-/** One sign-in, and all the tokens that came of it: they end together. */
+/** One sign-in with all its tokens, which end together. */
 @Entity('token_families')
 export class TokenFamily {
-  /** The `sid` of its access tokens. */
+  /** The `sid` claim of its access tokens. */
   @PrimaryColumn({ type: 'varchar', length: 36 })
   id!: string;
 
@@ -17,15 +17,15 @@ export class TokenFamily {
   @JoinColumn({ name: 'userId' })
   user?: User;
 
-  /** The account's, when it signed in. */
+  /** The account's epoch at the sign-in. */
   @Column({ type: 'integer' })
   epoch!: number;
 
-  /** What was granted at the sign-in; null: no ceiling. */
+  /** Granted at the sign-in. Null: no limit but the account's roles. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
-  /** How and when the account proved itself. */
+  /** How (RFC 8176) and when the account signed in. */
   @Column({ type: 'simple-json' })
   amr!: string[];
 
@@ -38,7 +38,7 @@ export class TokenFamily {
   @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  /** The end, however often it is refreshed. */
+  /** The absolute end, which a refresh does not extend. */
   @Index()
   @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
@@ -47,10 +47,10 @@ export class TokenFamily {
   revokedAt!: Date | null;
 }
 
-/** Every refresh token that a family ever had: a used one that comes again must be known as such. */
+/** A refresh token. Used ones are kept, so that their reuse is detected. */
 @Entity('refresh_tokens')
 export class RefreshToken {
-  /** The part of the token that is not secret. */
+  /** The public part of the token. */
   @PrimaryColumn({ type: 'varchar', length: 22 })
   id!: string;
 
@@ -62,7 +62,7 @@ export class RefreshToken {
   @JoinColumn({ name: 'familyId' })
   family?: TokenFamily;
 
-  /** SHA-256, hexadecimal. */
+  /** SHA-256 of the secret part, hexadecimal. */
   @Column({ type: 'varchar', length: 64 })
   hash!: string;
 

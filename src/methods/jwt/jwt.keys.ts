@@ -1,14 +1,15 @@
 import { Injectable } from '@nestjs/common';
+import { JwtService as NestJwtService } from '@nestjs/jwt';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
 import { Settings } from '../../config/settings.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { jwtConfig } from './jwt.config.js';
+import type { AccessClaims } from './jwt.js';
 
-/** The `kid` of the one HS256 key. */
-const SHARED = 'hs256';
+const HS256_KID = 'hs256';
 
-/** The keys of access tokens. Always KeyObjects: a string would be parsed anew at every verification. */
+/** The keys of access tokens, as KeyObjects: jsonwebtoken parses a text key anew for every verification. */
 @Injectable()
 export class JwtKeys {
   readonly algorithm: 'ES256' | 'HS256';
@@ -16,6 +17,7 @@ export class JwtKeys {
 
   constructor(
     private readonly keys: SigningKeys,
+    private readonly jwt: NestJwtService,
     settings: Settings,
   ) {
     const { hs256Secret } = jwtConfig(settings);
@@ -23,13 +25,19 @@ export class JwtKeys {
     this.secret = hs256Secret ? createSecretKey(Buffer.from(hs256Secret)) : undefined;
   }
 
-  async active(manager: EntityManager): Promise<{ kid: string; key: KeyObject }> {
-    return this.secret ? { kid: SHARED, key: this.secret } : this.keys.active(manager);
+  /** Signs an access token (RFC 9068) with the active key. */
+  async sign(manager: EntityManager, claims: AccessClaims): Promise<string> {
+    const { kid, key } = this.secret ? { kid: HS256_KID, key: this.secret } : await this.keys.active(manager);
+    return this.jwt.sign(claims, {
+      algorithm: this.algorithm,
+      header: { alg: this.algorithm, typ: 'at+jwt', kid },
+      privateKey: key,
+    });
   }
 
-  /** @returns undefined for a key that nobody has; the row of one that is there says whether it is retired */
-  find(kid: string): KeyObject | undefined | Promise<KeyObject | undefined> {
-    if (this.secret) return kid === SHARED ? this.secret : undefined;
-    return this.keys.find(kid);
+  /** The key that verifies tokens of this `kid`. It may be retired: the strategy checks that on every request. */
+  async find(kid: string): Promise<KeyObject | undefined> {
+    if (!this.secret) return this.keys.find(kid);
+    return kid === HS256_KID ? this.secret : undefined;
   }
 }

@@ -4,69 +4,65 @@ import { LRUCache } from 'lru-cache';
 import { createHash, type KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-jwt';
 import { DataSource } from 'typeorm';
+import { tokenFromHeader, unverifiedIssuer } from '../../authentication/bearer.js';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
-import { unverifiedIssuer, tokenFromHeader } from '../../authentication/bearer.js';
-import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
-import { PUBLISH_BEFORE_USE_MS } from '../../crypto/signing-keys.service.js';
 import { readAccessToken } from '../../crypto/jws.js';
+import { PUBLISH_BEFORE_USE_MS } from '../../crypto/signing-keys.service.js';
 import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
-import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
 import { principalOf } from '../../users/principal-of.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
 import { JwtKeys } from './jwt.keys.js';
-import { faultOf, type AccessClaims } from './jwt.js';
+import { accessClaimsFault, type AccessClaims } from './jwt.js';
 
-const CODE = 'invalid_token';
-const REMEMBERED = 10_000;
+const MAX_CACHED_TOKENS = 10_000;
 
-/** A token whose signature and form are good: what never changes of it. */
-interface Verified {
+/** The parts of a token with a valid signature. They never change, so they can be cached. */
+interface VerifiedToken {
   readonly kid: string;
   readonly claims: AccessClaims;
 }
 
 interface Row extends UserRow {
   readonly familyEpoch: number;
-  readonly scopes: string | null;
   readonly revokedAt: Date | string | null;
   readonly expiresAt: Date | string;
-  readonly retiredAt: Date | string | null;
+  readonly keyRetiredAt: Date | string | null;
 }
 
 /**
- * A signature is verified once and remembered until the token runs out, for it cannot change. What can change, the
- * family, the account and the key, is read on every request, in one query.
+ * Accepts access tokens. passport-jwt verifies the signature, the issuer, the audience and the times. On every request,
+ * the strategy also checks the claims and, in one query, the token family, the account and the signing key.
  */
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements AuthStrategy {
   readonly challenge = new Challenge('Bearer', { realm: 'auth-atlas' });
-  private readonly remembered = new LRUCache<string, Verified>({ max: REMEMBERED });
+  /** By the SHA-256 of the token: the cache must not contain credentials. */
+  private readonly verified = new LRUCache<string, VerifiedToken>({ max: MAX_CACHED_TOKENS });
   private readonly expected: { readonly iss: string; readonly aud: string };
-  private readonly sql: string;
+  /** SQL text, because this query runs on every request: see docs/explanation/performance.md. */
+  private readonly familyById: string;
 
   constructor(
     private readonly keys: JwtKeys,
     private readonly dataSource: DataSource,
     { publicUrl }: Settings,
   ) {
-    const found = new WeakMap<AuthRequest, KeyObject>();
     super({
-      jwtFromRequest: (request: unknown) => tokenFromHeader(request as AuthRequest, 'Bearer') ?? null,
-      secretOrKeyProvider: (request: unknown, _token: unknown, done: KeyTaker) =>
-        done(null, found.get(request as AuthRequest)),
+      jwtFromRequest: bearerToken,
+      secretOrKeyProvider,
       algorithms: [keys.algorithm],
       issuer: publicUrl,
       audience: publicUrl,
       passReqToCallback: true,
     } as never);
-    this.found = found;
     this.expected = { iss: publicUrl, aud: publicUrl };
-    [this.sql] = dataSource.driver.escapeQueryWithParameters(
-      `SELECT ${USER_COLUMNS}, family.epoch AS "familyEpoch", family.scopes AS scopes,
-         family."revokedAt" AS "revokedAt",
-         family."expiresAt" AS "expiresAt", "key"."retiredAt" AS "retiredAt"
+    [this.familyById] = dataSource.driver.escapeQueryWithParameters(
+      `SELECT ${USER_COLUMNS}, family.epoch AS "familyEpoch", family."revokedAt" AS "revokedAt",
+         family."expiresAt" AS "expiresAt", "key"."retiredAt" AS "keyRetiredAt"
        FROM token_families family
        JOIN users account ON account.id = family."userId"
        ${keys.algorithm === 'ES256' ? 'JOIN' : 'LEFT JOIN'} signing_keys "key" ON "key".kid = :kid
@@ -75,58 +71,61 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
     );
   }
 
-  private readonly found: WeakMap<AuthRequest, KeyObject>;
-
-  /** A Bearer token that names this issuer; nothing is believed of it yet. */
+  /** Whether the request has a Bearer token that names this issuer. The token is not verified here. */
   claims(request: AuthRequest): boolean {
-    return unverifiedIssuer(tokenFromHeader(request, 'Bearer') ?? '') === this.expected.iss;
+    return unverifiedIssuer(bearerToken(request)) === this.expected.iss;
   }
 
+  /** Skips the signature of a cached token, and reports every fault that passport-jwt finds as `invalid_token`. */
   override authenticate(incoming: unknown): void {
     const request = incoming as AuthRequest;
-    // passport-jwt says why it fails; to the caller every wrong token is the same.
-    this.fail = (reason: unknown) => this.error(refused(String(reason)));
-    const token = tokenFromHeader(request, 'Bearer') ?? '';
-    const known = this.remembered.get(digestOf(token));
-    if (known) {
-      this.prove(known).then(
-        (principal) => this.success(principal),
-        (error: Error) => this.error(error),
-      );
-      return;
-    }
-    this.verify(request, token).catch((error: Error) => this.error(error));
+    this.fail = (reason: unknown) => this.error(invalidToken(String(reason)));
+    const cached = this.verified.get(cacheKey(bearerToken(request)));
+    if (!cached) return super.authenticate(request as never);
+    this.checkState(cached).then(
+      (principal) => this.success(principal),
+      (error: Error) => this.error(error),
+    );
   }
 
-  /** @param claims of a token whose signature, issuer, audience and time passport-jwt has found good */
+  /** @param claims of a token whose signature, issuer, audience and times are valid */
   validate(request: AuthRequest, claims: AccessClaims): Promise<Principal> {
-    const token = tokenFromHeader(request, 'Bearer')!;
+    const token = bearerToken(request);
     const { kid } = readAccessToken(token, this.keys.algorithm)!;
     const verified = { kid, claims };
-    this.remembered.set(digestOf(token), verified);
-    return this.prove(verified);
+    this.verified.set(cacheKey(token), verified);
+    return this.checkState(verified);
   }
 
-  /** The strict form first, then the key, and passport-jwt only then. */
-  private async verify(request: AuthRequest, token: string): Promise<void> {
+  /**
+   * The key of a token, after a strict check of its form: passport-jwt accepts more forms than this server writes.
+   * @throws BadCredential `invalid_token`
+   */
+  async findKey(token: string): Promise<KeyObject> {
     const read = readAccessToken(token, this.keys.algorithm);
-    if (!read) throw refused('not a token of the form that this server writes');
+    if (!read) throw invalidToken('not in the form that this server writes');
     const key = await this.keys.find(read.kid);
-    if (!key) throw refused('unknown kid');
-    this.found.set(request, key);
-    super.authenticate(request as never);
+    if (!key) throw invalidToken('unknown kid');
+    return key;
   }
 
-  private async prove({ kid, claims }: Verified): Promise<Principal> {
+  /** Checks everything that can change after the token was signed. */
+  private async checkState({ kid, claims }: VerifiedToken): Promise<Principal> {
     const now = Date.now();
-    const fault = faultOf({ ...claims }, this.expected, Math.floor(now / 1000));
-    if (fault) throw refused(fault);
-    const [row] = await this.dataSource.query<Row[]>(this.sql, [kid, claims.sid]);
-    if (!row) throw refused('its family or its key is gone');
+    const fault = accessClaimsFault({ ...claims }, this.expected, Math.floor(now / 1000));
+    if (fault) throw invalidToken(fault);
+
+    const [row] = await this.dataSource.query<Row[]>(this.familyById, [kid, claims.sid]);
+    if (!row) throw invalidToken('unknown family or signing key');
     const account = userFromRow(row);
-    const over = overBecause(row, now);
-    if (over) throw refused(`${over}: the family ${claims.sid}`).ofAccount(account);
-    if (account.id !== claims.sub) throw refused('the family is of another account').ofAccount(account);
+    const invalid = (reason: string) =>
+      invalidToken(`the family ${claims.sid}: ${reason}`).ofAccount(account);
+    if (isRetired(row, now)) throw invalid('its signing key is retired');
+    if (row.revokedAt) throw invalid('it was revoked');
+    if (dateFromRow(row.expiresAt).getTime() <= now) throw invalid('it has expired');
+    if (row.familyEpoch !== row.user_epoch) throw invalid('all sign-ins of the account were ended');
+    if (account.id !== claims.sub) throw invalid('it belongs to another account');
+
     const proof = {
       method: 'jwt',
       credentialId: claims.sid,
@@ -134,21 +133,34 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
       amr: claims.amr,
       bound: false,
     } as const;
-    return principalOf(account, proof, refused, claims.scope?.split(' '));
+    return principalOf(account, proof, invalidToken, claims.scope?.split(' '));
   }
 }
 
-function overBecause(row: Row, now: number): string | undefined {
-  const retiredAt = nullableDateFromRow(row.retiredAt);
-  if (retiredAt && retiredAt.getTime() + PUBLISH_BEFORE_USE_MS <= now) return 'its key is retired';
-  if (row.revokedAt) return 'revoked';
-  if (dateFromRow(row.expiresAt).getTime() <= now) return 'expired';
-  return row.familyEpoch === row.user_epoch ? undefined : 'all sign-ins of the account were ended';
+/** An empty text if the request has no Bearer token. */
+const bearerToken = (request: AuthRequest): string => tokenFromHeader(request, 'Bearer') ?? '';
+
+/**
+ * The `secretOrKeyProvider` of passport-jwt, which calls it as a method of the strategy. An error goes to `error`
+ * instead of `done`: passport-jwt reports every error in `done` as a wrong token, also a failure of the database.
+ */
+function secretOrKeyProvider(
+  this: JwtStrategy,
+  _request: AuthRequest,
+  token: string,
+  done: (error: null, key: KeyObject) => void,
+): void {
+  this.findKey(token)
+    .then((key) => done(null, key))
+    .catch((error: Error) => this.error(error));
 }
 
-type KeyTaker = (error: unknown, key?: KeyObject) => void;
+function isRetired({ keyRetiredAt }: Row, now: number): boolean {
+  const retiredAt = nullableDateFromRow(keyRetiredAt);
+  return retiredAt !== null && retiredAt.getTime() + PUBLISH_BEFORE_USE_MS <= now;
+}
 
-/** Not the text itself: what is remembered must not be a credential. */
-const digestOf = (token: string) => createHash('sha256').update(token).digest('base64url');
+const cacheKey = (token: string) => createHash('sha256').update(token).digest('base64url');
 
-const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });
+const invalidToken = (reason: string) =>
+  new BadCredential('invalid_token', reason, { error: 'invalid_token' });

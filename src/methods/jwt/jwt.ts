@@ -1,12 +1,12 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 
 /**
- * A JWT access token (RFC 9068), as it travels:
+ * A JWT access token (RFC 9068):
  *
  *     GET /me HTTP/1.1
  *     Authorization: Bearer eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9.eyJpc3MiOi...
  *
- * and, where it has run out, the refresh token that came with it (RFC 6749, section 6):
+ * When it expires, the client sends the refresh token that came with it (RFC 6749 section 6):
  *
  *     POST /auth/refresh HTTP/1.1
  *     Content-Type: application/json
@@ -17,44 +17,88 @@ export interface AccessClaims {
   readonly iss: string;
   readonly aud: string;
   readonly client_id: string;
-  /** The account. */
+  /** The account's id. */
   readonly sub: string;
-  /** The family of refresh tokens that it came with, and ends with. */
+  /** The id of the token family, with which the token ends. */
   readonly sid: string;
   readonly jti: string;
-  /** Seconds since 1970, whole. */
+  /** All times in whole seconds since 1970. */
   readonly iat: number;
   readonly exp: number;
   readonly auth_time: number;
   readonly amr: readonly string[];
-  /** A ceiling, its scopes separated by spaces; absent: none. */
+  /** Upper bound, separated by spaces; absent: no limit but the account's roles. */
   readonly scope?: string;
 }
 
-/** Seconds. Short, though a token dies with its family anyway: who copies this method may not read the database. */
-export const ACCESS_LIFETIME = 300;
-/** Seconds by which another process's clock may be ahead of this one's. */
-const SKEW = 5;
+/** A token response (RFC 6749 section 5.1). */
+export interface TokenResponse {
+  readonly access_token: string;
+  readonly token_type: 'Bearer';
+  /** Seconds. */
+  readonly expires_in: number;
+  readonly refresh_token: string;
+  readonly scope?: string;
+}
+
 /**
- * What is wrong with the claims of a token whose signature is good, or undefined.
- * @param now seconds since 1970
+ * Short, although a token also ends with its family: a copied token stays valid until then in applications that verify
+ * it without this database.
  */
-export function faultOf(
+export const ACCESS_TOKEN_LIFETIME_SECONDS = 300;
+/** The clock of another process may be ahead by this much. */
+const CLOCK_SKEW_SECONDS = 5;
+
+/** The sign-in that a token comes from. */
+interface SignIn {
+  readonly id: string;
+  readonly userId: string;
+  readonly authAt: Date;
+  readonly amr: readonly string[];
+}
+
+/** @param issuer also the audience: the token is for this API */
+export function newAccessClaims(
+  issuer: string,
+  { id: sid, userId: sub, authAt, amr }: SignIn,
+  scopes: readonly string[] | null,
+): AccessClaims {
+  const iat = Math.floor(Date.now() / 1000);
+  return {
+    iss: issuer,
+    aud: issuer,
+    client_id: 'auth-atlas',
+    sub,
+    sid,
+    jti: randomUUID(),
+    iat,
+    exp: iat + ACCESS_TOKEN_LIFETIME_SECONDS,
+    auth_time: Math.floor(authAt.getTime() / 1000),
+    amr,
+    ...(scopes && { scope: scopes.join(' ') }),
+  };
+}
+
+/**
+ * Checks the claims of a token with a valid signature.
+ * @param now seconds since 1970
+ * @returns the first fault, for the log; undefined for valid claims
+ */
+export function accessClaimsFault(
   claims: Readonly<Record<string, unknown>>,
   expected: { readonly iss: string; readonly aud: string },
   now: number,
 ): string | undefined {
   const { iss, aud, sub, sid, jti, iat, exp, nbf, auth_time, amr, scope } = claims;
   if (iss !== expected.iss) return 'another issuer';
-  // One audience and ours: a token that is good elsewhere too could be replayed here from there.
+  // Exactly one audience: a token that another API also accepts could be replayed from there.
   if (aud !== expected.aud) return 'another audience';
   if (![sub, sid, jti].every((text) => typeof text === 'string' && text !== '')) return 'sub, sid or jti';
   if (![iat, exp, auth_time].every(Number.isSafeInteger)) return 'iat, exp or auth_time';
   if ((exp as number) <= now) return 'expired';
-  if ((iat as number) > now + SKEW || (nbf !== undefined && !((nbf as number) <= now + SKEW)))
-    return 'not yet good';
-  // Whoever turns this server's clock back makes tokens live longer, and no further than to their `iat`.
-  if ((exp as number) - (iat as number) > ACCESS_LIFETIME) return 'lives too long';
+  if ((iat as number) > now + CLOCK_SKEW_SECONDS) return 'issued in the future';
+  if (nbf !== undefined && !((nbf as number) <= now + CLOCK_SKEW_SECONDS)) return 'not yet valid';
+  if ((exp as number) - (iat as number) > ACCESS_TOKEN_LIFETIME_SECONDS) return 'lives too long';
   if (!Array.isArray(amr) || !amr.every((method) => typeof method === 'string')) return 'amr';
   if (scope !== undefined && typeof scope !== 'string') return 'scope';
   return undefined;
@@ -62,7 +106,7 @@ export function faultOf(
 
 const REFRESH_TOKEN = /^atlas_rt_([\w-]{22})\.([\w-]{43})$/;
 
-/** A refresh token: opaque, an id to look it up by and 256 bits that prove it. */
+/** A refresh token: `id` finds its row, `secret` (256 random bits) proves it. */
 export interface RefreshTokenParts {
   readonly id: string;
   readonly secret: string;
@@ -78,11 +122,5 @@ export function parseRefreshToken(token: string): RefreshTokenParts | undefined 
   return id && secret ? { id, secret } : undefined;
 }
 
-/** SHA-256, hexadecimal: what is kept of a secret of 256 random bits. */
+/** SHA-256, hexadecimal. A fast hash is enough for 256 random bits. */
 export const hashSecret = (secret: string): string => createHash('sha256').update(secret).digest('hex');
-
-/** In constant time, and at the same cost where there is nothing to compare with. */
-export function sameHash(hash: string, kept: string | undefined): boolean {
-  const [left, right] = [Buffer.from(hash), Buffer.from(kept ?? '0'.repeat(hash.length))];
-  return timingSafeEqual(left, right) && kept !== undefined;
-}

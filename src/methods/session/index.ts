@@ -12,7 +12,7 @@ declare module '../../authentication/principal.js' {
 export const name = 'session';
 export { SessionModule as module } from './session.module.js';
 export { SessionStrategy as strategy } from './session.strategy.js';
-export { SessionIssuer as issuer } from './session.issuer.js';
+export { SessionService as issuer } from './session.service.js';
 export const entities = [Session];
 export const migrations = [Sessions1700000303000];
 export const openapi: AuthMethod['openapi'] = {
@@ -20,10 +20,10 @@ export const openapi: AuthMethod['openapi'] = {
   in: 'cookie',
   name: '__Host-session',
   description:
-    'The cookie of a sign-in at `POST /auth/login`; `session-dev` over plain HTTP. What changes something needs the ' +
-    '`csrf_token` of the sign-in as well, in `X-CSRF-Token`, and an `Origin` that is this one.',
+    'The cookie of a sign-in at `POST /auth/login`; over plain HTTP its name is `session-dev`. Writes also need the ' +
+    '`csrf_token` of the sign-in in `X-CSRF-Token`, and the `Origin` of this server.',
 };
-/** A cookie has to be fetched first: by the login of the method password, out of curl's cookie jar. */
+/** Signs in by the method `password` and takes the cookie from curl's cookie jar. */
 export const curl =
   `-b "$(curl -s -o /dev/null -c - -H 'Content-Type: application/json' ` +
   `-d '{"username":"bob","password":"${DEMO_PASSWORD}","as":"session"}' ORIGIN/auth/login | ` +

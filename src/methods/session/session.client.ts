@@ -1,14 +1,13 @@
-/** What a client has of its session. */
-export interface Signed {
-  /** The pair to send: `__Host-session=…`. */
+export interface SessionCredentials {
+  /** Name and value: `__Host-session=…`. */
   readonly cookie: string;
-  /** For what changes something, with the origin that a browser would name by itself. */
+  /** For writes. A browser sends the origin itself. */
   readonly csrf?: { readonly token: string; readonly origin: string };
 }
 
-/** Signs a request with a session: `fetch(withSession({ cookie, csrf })(new Request(url)))`. A browser sends the cookie itself. */
+/** Adds a session to a request: `fetch(withSession({ cookie, csrf })(new Request(url)))`. A browser sends the cookie itself. */
 export const withSession =
-  ({ cookie, csrf }: Signed) =>
+  ({ cookie, csrf }: SessionCredentials) =>
   (request: Request): Request => {
     request.headers.set('Cookie', cookie);
     if (csrf) {

@@ -4,11 +4,10 @@ import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SessionCsrf } from './session.csrf.js';
 import type { Session } from './session.entity.js';
-import { SessionIssuer } from './session.issuer.js';
-import { Sessions } from './session.service.js';
+import { SessionService, currentSessionId } from './session.service.js';
 
-/** What may be told of a session: nothing that it could be used with. */
-const view = ({ id, createdAt, lastSeenAt, expiresAt, userAgent, ip, scopes, amr }: Session) => ({
+/** The public fields of a session. None of them authenticates a request. */
+const sessionView = ({ id, createdAt, lastSeenAt, expiresAt, userAgent, ip, scopes, amr }: Session) => ({
   id,
   createdAt,
   lastSeenAt,
@@ -19,14 +18,11 @@ const view = ({ id, createdAt, lastSeenAt, expiresAt, userAgent, ip, scopes, amr
   amr,
 });
 
-const sessionOf = ({ proofs }: Principal) => proofs.find(({ method }) => method === 'session')?.credentialId;
-
 @Controller()
 @SelfService()
 export class SessionController {
   constructor(
-    private readonly sessions: Sessions,
-    private readonly issuer: SessionIssuer,
+    private readonly sessions: SessionService,
     private readonly csrf: SessionCsrf,
   ) {}
 
@@ -38,34 +34,36 @@ export class SessionController {
 
   @Get('sessions')
   async list(@Caller() caller: Principal) {
-    const current = sessionOf(caller);
+    const current = currentSessionId(caller);
     const sessions = await this.sessions.list(caller);
-    return { items: sessions.map((session) => ({ ...view(session), current: session.id === current })) };
+    return {
+      items: sessions.map((session) => ({ ...sessionView(session), current: session.id === current })),
+    };
   }
 
-  /** The session's token once more: a page that was loaded anew has lost it. */
+  /** Returns the CSRF token again: a page loses it when it reloads. */
   @Get('sessions/csrf')
   @Authenticate('session')
-  token(@Caller() caller: Principal) {
-    return { csrf_token: this.csrf.tokenFor(sessionOf(caller)!) };
+  csrfToken(@Caller() caller: Principal) {
+    return { csrf_token: this.csrf.tokenFor(currentSessionId(caller)!) };
   }
 
   @Delete('sessions/:id')
   @HttpCode(204)
-  async end(
+  async revoke(
     @Caller() caller: Principal,
     @Param('id') id: string,
     @CurrentRequest() request: AuthRequest,
   ): Promise<void> {
-    await this.sessions.end(caller, id);
-    if (id === sessionOf(caller)) this.issuer.forget(request);
+    await this.sessions.revokeOwn(caller, id);
+    if (id === currentSessionId(caller)) this.sessions.clearBrowser(request);
   }
 
   /** Logs out everywhere. */
   @Delete('sessions')
   @HttpCode(204)
-  async endAll(@Caller() caller: Principal, @CurrentRequest() request: AuthRequest): Promise<void> {
-    await this.sessions.endAll(caller);
-    if (sessionOf(caller)) this.issuer.forget(request);
+  async revokeAll(@Caller() caller: Principal, @CurrentRequest() request: AuthRequest): Promise<void> {
+    await this.sessions.revokeAll(caller);
+    if (currentSessionId(caller)) this.sessions.clearBrowser(request);
   }
 }

@@ -1,19 +1,30 @@
-import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import {
+  Column,
+  Entity,
+  Index,
+  IsNull,
+  JoinColumn,
+  ManyToOne,
+  MoreThan,
+  PrimaryColumn,
+  type FindOptionsWhere,
+} from 'typeorm';
 import { DATE_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
+import { IDLE_TIMEOUT_MS } from './session.js';
 
 @Entity('sessions')
 export class Session {
-  /** Not secret: for lists, for the audit log, and for ending it. */
+  /** Not secret: used in lists, in the audit log and to end the session. */
   @PrimaryColumn({ type: 'varchar', length: 36 })
   id!: string;
 
-  /** SHA-256 of the cookie's value, hexadecimal. */
+  /** SHA-256 of the cookie value, hexadecimal. */
   @Index({ unique: true })
   @Column({ type: 'varchar', length: 64 })
   idHash!: string;
 
-  /** The value before it was renewed: good until `previousUntil`, for requests that were on their way. */
+  /** Hash of the cookie before the last renewal, valid until `previousUntil`. */
   @Index()
   @Column({ type: 'varchar', length: 64, nullable: true })
   previousHash!: string | null;
@@ -29,19 +40,19 @@ export class Session {
   @JoinColumn({ name: 'userId' })
   user?: User;
 
-  /** The account's when its proof was looked at: dead once the account's is higher. */
+  /** The account's epoch at the sign-in. The session is invalid once the account's epoch is higher. */
   @Column({ type: 'integer' })
   epoch!: number;
 
-  /** The account's when the value was made: where they differ, a new value is. Permission never comes from here. */
+  /** The account's roles when the cookie was set. If they change, the cookie is renewed. Permissions never come from here. */
   @Column({ type: 'simple-json' })
   roles!: string[];
 
-  /** Null: no ceiling but the account's roles. */
+  /** Null: no limit but the account's roles. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
-  /** How the caller signed in, and when. */
+  /** How (RFC 8176) and when the caller signed in. */
   @Column({ type: 'simple-json' })
   amr!: string[];
 
@@ -51,21 +62,30 @@ export class Session {
   @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  /** To the minute. */
+  /** Updated at most once a minute. */
   @Column({ type: DATE_COLUMN })
   lastSeenAt!: Date;
 
-  /** Whatever it is used for until then. */
+  /** The absolute end, which use does not extend. */
   @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
 
   @Column({ type: DATE_COLUMN, nullable: true })
   revokedAt!: Date | null;
 
-  /** So that its owner knows it again in the list; as the caller sent it, so nothing is decided by it. */
+  /** As the caller sent it, shown in the list of sessions. No decision depends on it. */
   @Column({ type: 'varchar', length: 200, nullable: true })
   userAgent!: string | null;
 
   @Column({ type: 'varchar', length: 45 })
   ip!: string;
 }
+
+/** The condition for the active sessions of an account. */
+export const activeSessionsOf = ({ id, epoch }: User): FindOptionsWhere<Session> => ({
+  userId: id,
+  epoch,
+  revokedAt: IsNull(),
+  expiresAt: MoreThan(new Date()),
+  lastSeenAt: MoreThan(new Date(Date.now() - IDLE_TIMEOUT_MS)),
+});

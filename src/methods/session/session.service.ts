@@ -1,61 +1,127 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
-import { DataSource, IsNull, MoreThan, type EntityManager, type FindOptionsWhere } from 'typeorm';
+import { randomUUID } from 'node:crypto';
+import { DataSource, IsNull, LessThan, type EntityManager } from 'typeorm';
 import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
-import type { Principal } from '../../authentication/principal.js';
-import type { AuthRequest } from '../../authentication/request.js';
+import type { Issuer } from '../../authentication/method.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
+import type { Principal, Proof } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
-import { User } from '../../users/user.entity.js';
+import { isPostgres } from '../../database/columns.js';
+import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
-import { Session } from './session.entity.js';
-import { IDLE_MS, SessionCookie, mintSession } from './session.js';
+import { User } from '../../users/user.entity.js';
+import { SessionCookie } from './session.cookie.js';
+import { SessionCsrf } from './session.csrf.js';
+import { Session, activeSessionsOf } from './session.entity.js';
+import { ABSOLUTE_TIMEOUT_MS, hashOf, mintSession } from './session.js';
 
-/** How long the value before stays good, so that no request under way is refused. */
-const OVERLAP_MS = 10_000;
+/** A new session replaces the oldest one beyond this number. */
+export const MAX_SESSIONS_PER_USER = 20;
+/** After a renewal, requests already under way still use the previous cookie. */
+const PREVIOUS_COOKIE_GRACE_MS = 10_000;
+const ENDED_SESSION_RETENTION_MS = 24 * 60 * 60_000;
+const MAX_USER_AGENT_LENGTH = 200;
 
-/** The life of sessions, once they are there. */
+/** Issues, lists, renews and ends sessions. */
 @Injectable()
-export class Sessions {
+export class SessionService extends HourlyCleanup implements Issuer {
   private readonly cookie: SessionCookie;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly audit: AuditPort,
+    private readonly csrf: SessionCsrf,
     settings: Settings,
   ) {
+    super();
     this.cookie = new SessionCookie(settings.publicUrl);
   }
 
   /**
-   * The caller's active sessions.
+   * Creates a session with a new random cookie, and ends the session whose cookie the request carries: an attacker may
+   * have planted that one (session fixation).
+   *
+   * @returns `expires_in` in seconds
+   * @throws ForbiddenException `invalid_csrf_token` for a cross-site request
+   * @throws BadRequestException `duplicate_cookie`
+   */
+  async issue(principal: Principal, request: AuthRequest, epoch: number) {
+    this.csrf.checkSignIn(request);
+    const previous = this.cookie.readOne(request);
+    const { value, hash } = mintSession();
+    const session = newSession(principal, request, epoch, hash);
+    await this.dataSource.transaction(async (manager) => {
+      const user = await this.lockUser(manager, principal.id);
+      const replaced = [
+        ...(previous === undefined ? [] : await findByCookie(manager, previous)),
+        ...(await findOldest(manager, user)),
+      ];
+      const ended: AuditEntry[] = [];
+      for (const id of replaced.sort()) {
+        const entry = await this.revokeIn(manager, id, 'replaced', principal);
+        if (entry) ended.push(entry);
+      }
+      await manager.insert(Session, session);
+      await this.audit.append(
+        manager,
+        ...ended,
+        { event: 'authn_login_success', actor: principal, details: { as: 'session' } },
+        { event: 'session_created', actor: principal, target: `session:${session.id}` },
+      );
+    });
+    request.setHeader('Set-Cookie', this.cookie.set(value));
+    return { csrf_token: this.csrf.tokenFor(session.id), expires_in: ABSOLUTE_TIMEOUT_MS / 1000 };
+  }
+
+  /** Logs out: ends the session of this request and clears its data in the browser. */
+  async end({ credentialId = '' }: Proof, request: AuthRequest): Promise<void> {
+    const session = await this.dataSource.manager.findOne(Session, {
+      where: { id: credentialId },
+      relations: { user: true },
+    });
+    if (session?.user)
+      await this.revoke(credentialId, 'logged out', principalOfSession(session, session.user));
+    this.clearBrowser(request);
+  }
+
+  /** Deletes the cookie, and all data that the browser stores for this origin. */
+  clearBrowser(request: AuthRequest): void {
+    request.setHeader('Set-Cookie', this.cookie.clear());
+    request.setHeader('Clear-Site-Data', '"cache", "cookies", "storage"');
+  }
+
+  /**
+   * The caller's active sessions, newest first.
    * @throws ForbiddenException `limited_credential`
    */
   async list(caller: Principal): Promise<Session[]> {
     assertMayManageCredentials(caller);
     const user = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
     return this.dataSource.manager.find(Session, {
-      where: live(user),
+      where: activeSessionsOf(user),
       order: { createdAt: 'DESC', id: 'ASC' },
     });
   }
 
   /**
-   * @throws NotFoundException for a session that is not the caller's, exactly as for one that does not exist
+   * Ends one of the caller's sessions.
+   * @throws NotFoundException if the caller has no active session with this id
    * @throws ForbiddenException `limited_credential`
    */
-  async end(caller: Principal, id: string): Promise<void> {
+  async revokeOwn(caller: Principal, id: string): Promise<void> {
     const user = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
-    const session = await this.dataSource.manager.findOneBy(Session, { ...live(user), id });
+    const session = await this.dataSource.manager.findOneBy(Session, { ...activeSessionsOf(user), id });
     if (!session) throw new NotFoundException({ code: 'not_found', detail: 'You have no such session.' });
-    if (!isSentBy(caller, session)) assertMayManageCredentials(caller, session);
-    await this.over(id, 'ended', caller);
+    if (id !== currentSessionId(caller)) assertMayManageCredentials(caller, session);
+    await this.revoke(id, 'ended', caller);
   }
 
   /**
-   * Logs out everywhere: ends all sign-ins of the account, whichever method keeps them.
+   * Logs out everywhere: ends all sign-ins of the account, by every method.
    * @throws ForbiddenException `limited_credential`
    */
-  async endAll(caller: Principal): Promise<void> {
+  async revokeAll(caller: Principal): Promise<void> {
     assertMayManageCredentials(caller);
     await this.dataSource.transaction(async (manager) => {
       await endAllSignIns(manager, caller.id);
@@ -68,67 +134,114 @@ export class Sessions {
     });
   }
 
-  /** Ends a session that is not over yet, and writes it down; the second time nothing happens. */
-  async over(id: string, reason: string, actor: Principal): Promise<void> {
+  /** Ends a session and audits it. Does nothing if the session has already ended. */
+  async revoke(id: string, reason: string, actor: Principal): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      const entry = await this.close(manager, id, reason, actor);
+      const entry = await this.revokeIn(manager, id, reason, actor);
       if (entry) await this.audit.append(manager, entry);
     });
   }
 
-  /** @returns what is to be written down, last of all, in the same transaction; undefined where it was over already */
-  async close(manager: EntityManager, id: string, reason: string, actor: Principal) {
-    const { affected } = await manager.update(
-      Session,
-      { id, revokedAt: IsNull() },
-      { revokedAt: new Date() },
-    );
+  /**
+   * Replaces the cookie of a session after the roles of its account have changed. One of several concurrent requests
+   * does it.
+   * @param hash of the cookie that the request carries
+   */
+  async renew(id: string, hash: string, principal: Principal, request: AuthRequest): Promise<void> {
+    const { value, hash: idHash } = mintSession();
+    const renewed = await this.dataSource.transaction(async (manager) => {
+      const previousUntil = new Date(Date.now() + PREVIOUS_COOKIE_GRACE_MS);
+      const { affected } = await manager.update(
+        Session,
+        { id, idHash: hash },
+        { idHash, previousHash: hash, previousUntil, roles: [...principal.roles] },
+      );
+      if (!affected) return false;
+      await this.audit.append(manager, {
+        event: 'session_renewed',
+        actor: principal,
+        target: `session:${id}`,
+      });
+      return true;
+    });
+    if (renewed) request.setHeader('Set-Cookie', this.cookie.set(value));
+  }
+
+  /** Deletes sessions that ended more than a day ago. */
+  async cleanUp(): Promise<void> {
+    const old = LessThan(new Date(Date.now() - ENDED_SESSION_RETENTION_MS));
+    await this.dataSource.manager.delete(Session, [{ expiresAt: old }, { revokedAt: old }]);
+  }
+
+  /** @returns the audit entry, to append last in the same transaction; undefined if the session had already ended */
+  private async revokeIn(manager: EntityManager, id: string, reason: string, actor: Principal) {
+    const where = { id, revokedAt: IsNull() };
+    const { affected } = await manager.update(Session, where, { revokedAt: new Date() });
+    if (!affected) return undefined;
     const entry: AuditEntry = {
       event: 'session_expired',
       actor,
       target: `session:${id}`,
       details: { reason },
     };
-    return affected ? entry : undefined;
+    return entry;
   }
 
-  /**
-   * A new value for the same session, where its account may now do other things than when the value was made. Of
-   * requests that come together, one makes it.
-   */
-  async renew(id: string, hash: string, principal: Principal, request: AuthRequest): Promise<void> {
-    const { value, hash: idHash } = mintSession();
-    const renewed = await this.dataSource.transaction(async (manager) => {
-      const { affected } = await manager.update(
-        Session,
-        { id, idHash: hash },
-        {
-          idHash,
-          previousHash: hash,
-          previousUntil: new Date(Date.now() + OVERLAP_MS),
-          roles: [...principal.roles],
-        },
-      );
-      if (affected)
-        await this.audit.append(manager, {
-          event: 'session_renewed',
-          actor: principal,
-          target: `session:${id}`,
-        });
-      return affected;
+  /** Locks the account's row until the transaction ends, so that concurrent sign-ins respect the session limit. */
+  private lockUser(manager: EntityManager, id: string): Promise<User> {
+    return manager.findOneOrFail(User, {
+      where: { id },
+      ...(isPostgres(this.dataSource) && { lock: { mode: 'pessimistic_write' as const } }),
     });
-    if (renewed) request.setHeader('Set-Cookie', this.cookie.set(value));
   }
 }
 
-const isSentBy = ({ proofs }: Principal, { id }: Session) =>
-  proofs.some(({ method, credentialId }) => method === 'session' && credentialId === id);
+/** The id of the session that authenticated this request. */
+export const currentSessionId = ({ proofs }: Principal) =>
+  proofs.find(({ method }) => method === 'session')?.credentialId;
 
-/** An account's sessions that are good at this moment. */
-export const live = ({ id, epoch }: User): FindOptionsWhere<Session> => ({
-  userId: id,
-  epoch,
-  revokedAt: IsNull(),
-  expiresAt: MoreThan(new Date()),
-  lastSeenAt: MoreThan(new Date(Date.now() - IDLE_MS)),
+async function findByCookie(manager: EntityManager, value: string): Promise<string[]> {
+  const hash = hashOf(value);
+  const sessions = await manager.findBy(Session, [{ idHash: hash }, { previousHash: hash }]);
+  return sessions.map(({ id }) => id);
+}
+
+/** The oldest sessions, which must end to make room for one more. */
+async function findOldest(manager: EntityManager, user: User): Promise<string[]> {
+  const sessions = await manager.find(Session, {
+    select: { id: true },
+    where: activeSessionsOf(user),
+    order: { createdAt: 'DESC', id: 'ASC' },
+  });
+  return sessions.slice(MAX_SESSIONS_PER_USER - 1).map(({ id }) => id);
+}
+
+function newSession(principal: Principal, request: AuthRequest, epoch: number, idHash: string): Session {
+  const now = new Date();
+  return {
+    id: randomUUID(),
+    idHash,
+    previousHash: null,
+    previousUntil: null,
+    userId: principal.id,
+    epoch,
+    roles: [...principal.roles],
+    scopes: principal.scopes ? [...principal.scopes] : null,
+    amr: [...new Set(principal.proofs.flatMap((proof) => proof.amr))],
+    authAt: principal.proofs[0].at,
+    createdAt: now,
+    lastSeenAt: now,
+    expiresAt: new Date(now.getTime() + ABSOLUTE_TIMEOUT_MS),
+    revokedAt: null,
+    userAgent: request.header('User-Agent')?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
+    ip: request.ip,
+  };
+}
+
+const principalOfSession = ({ id: credentialId, authAt: at, amr }: Session, user: User): Principal => ({
+  id: user.id,
+  kind: user.kind,
+  tenantId: user.tenantId,
+  roles: user.roles,
+  proofs: [{ method: 'session', credentialId, at, amr, bound: false }],
 });

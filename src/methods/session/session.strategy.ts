@@ -1,4 +1,4 @@
-import { BadRequestException, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
@@ -11,27 +11,24 @@ import { Settings } from '../../config/settings.js';
 import { dateFromRow } from '../../database/raw-dates.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
 import { principalOf } from '../../users/principal-of.js';
+import { SessionCookie } from './session.cookie.js';
 import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
-import { IDLE_MS, SessionCookie, hashOf, isSafe, isSession } from './session.js';
-import { Sessions } from './session.service.js';
+import { IDLE_TIMEOUT_MS, hashOf, isSafeMethod, isSessionValue } from './session.js';
+import { SessionService } from './session.service.js';
 
-/** One code for every session that is no good, whatever is wrong with it; the log has the reason. */
-const CODE = 'invalid_session';
-
-type Moment = Date | string;
-
+/** A row as the driver returns it: JSON columns as text, dates as `Date` (PostgreSQL) or text (SQLite). */
 interface Row extends UserRow {
   readonly id: string;
   readonly epoch: number;
   readonly roles: string;
   readonly scopes: string | null;
   readonly amr: string;
-  readonly authAt: Moment;
-  readonly lastSeenAt: Moment;
-  readonly expiresAt: Moment;
-  readonly revokedAt: Moment | null;
-  readonly previousUntil: Moment | null;
+  readonly authAt: Date | string;
+  readonly lastSeenAt: Date | string;
+  readonly expiresAt: Date | string;
+  readonly revokedAt: Date | string | null;
+  readonly previousUntil: Date | string | null;
 }
 
 const COLUMNS = [
@@ -42,17 +39,17 @@ const COLUMNS = [
 @Injectable()
 export class SessionStrategy extends PassportStrategy(Strategy, 'session') implements AuthStrategy {
   readonly challenge: Challenge;
-  /** A browser sends it unasked. */
+  /** The browser sends the cookie with every request. */
   readonly ambient = true;
   readonly sendsSecret = true;
   private readonly cookie: SessionCookie;
-  /** Made once, and read by the driver as they are: on every request, an ORM's way to them would cost more than they do. */
+  /** SQL text, because this query runs on every request: see docs/explanation/performance.md. */
   private readonly byHash: string;
   private readonly byPreviousHash: string;
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly sessions: Sessions,
+    private readonly sessions: SessionService,
     private readonly csrf: SessionCsrf,
     private readonly lastUsed: LastUsedPort,
     settings: Settings,
@@ -72,59 +69,59 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   }
 
   claims(request: AuthRequest): boolean {
-    return this.cookie.read(request.header('Cookie')).length > 0;
+    return this.cookie.isIn(request);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const [value = '', ...others] = this.cookie.read(request.header('Cookie'));
-    if (others.length)
-      throw new BadRequestException({
-        code: 'duplicate_cookie',
-        detail: `The cookie ${this.cookie.name} came twice.`,
-      });
-    if (!isSession(value)) throw refused('the cookie holds no session');
+    const value = this.cookie.readOne(request) ?? '';
+    if (!isSessionValue(value)) throw invalidSession('malformed cookie');
     const hash = hashOf(value);
     const [current] = await this.dataSource.query<Row[]>(this.byHash, [hash]);
-    const row = current ?? (await this.renewedMeanwhile(hash));
-    if (!row) throw refused('unknown session');
-    if (row.revokedAt) throw refused(`the session ${row.id} is over`).ofAccount(userFromRow(row));
-    if (row.epoch < row.user_epoch)
-      throw refused(`all sign-ins of ${row.user_id} were ended`).ofAccount(userFromRow(row));
-    const principal = this.principalFrom(row);
-    await this.refuseExpired(row, principal);
-    if (!isSafe(request.method)) this.csrf.checkWrite(request, row.id);
+    const row = current ?? (await this.findRenewed(hash));
+    if (!row) throw invalidSession('unknown session');
+
+    const account = userFromRow(row);
+    const invalid = (reason: string) => invalidSession(`the session ${row.id} ${reason}`).ofAccount(account);
+    if (row.revokedAt) throw invalid('was ended');
+    if (row.epoch < row.user_epoch) throw invalid('was ended with all sign-ins of its account');
+    const principal = toPrincipal(row);
+    const timeout = timeoutOf(row);
+    if (timeout) {
+      await this.sessions.revoke(row.id, timeout, principal);
+      throw invalid(`is over: ${timeout}`);
+    }
+    if (!isSafeMethod(request.method)) this.csrf.checkWrite(request, row.id);
+
     if (current && current.roles !== current.user_roles)
       await this.sessions.renew(current.id, hash, principal, request);
     this.lastUsed.touch(Session, 'lastSeenAt', row.id, dateFromRow(row.lastSeenAt));
     return principal;
   }
 
-  private principalFrom(row: Row): Principal {
-    const proof = {
-      method: 'session',
-      credentialId: row.id,
-      at: dateFromRow(row.authAt),
-      amr: JSON.parse(row.amr) as string[],
-      bound: false,
-    } as const;
-    const scopes = row.scopes === null ? null : (JSON.parse(row.scopes) as string[]);
-    return principalOf(userFromRow(row), proof, refused, scopes);
-  }
-
-  /** A page's requests go out together: those with the value that the first of them has just replaced are still good. */
-  private async renewedMeanwhile(hash: string): Promise<Row | undefined> {
+  /** Finds a session by its previous cookie: a page sends several requests at once, and the first may renew the cookie. */
+  private async findRenewed(hash: string): Promise<Row | undefined> {
     const [row] = await this.dataSource.query<Row[]>(this.byPreviousHash, [hash]);
     return row?.previousUntil && dateFromRow(row.previousUntil).getTime() > Date.now() ? row : undefined;
   }
-
-  private async refuseExpired(row: Row, principal: Principal): Promise<void> {
-    const now = Date.now();
-    const idle = dateFromRow(row.lastSeenAt).getTime() + IDLE_MS <= now;
-    if (!idle && dateFromRow(row.expiresAt).getTime() > now) return;
-    const reason = idle ? 'idle' : 'expired';
-    await this.sessions.over(row.id, reason, principal);
-    throw refused(`the session ${row.id} is over: ${reason}`).ofAccount(userFromRow(row));
-  }
 }
 
-const refused = (reason: string) => new BadCredential(CODE, reason);
+function timeoutOf({ lastSeenAt, expiresAt }: Row): 'idle' | 'expired' | undefined {
+  if (dateFromRow(lastSeenAt).getTime() + IDLE_TIMEOUT_MS <= Date.now()) return 'idle';
+  if (dateFromRow(expiresAt).getTime() <= Date.now()) return 'expired';
+  return undefined;
+}
+
+function toPrincipal(row: Row): Principal {
+  const proof = {
+    method: 'session',
+    credentialId: row.id,
+    at: dateFromRow(row.authAt),
+    amr: JSON.parse(row.amr) as string[],
+    bound: false,
+  } as const;
+  const scopes = row.scopes === null ? null : (JSON.parse(row.scopes) as string[]);
+  return principalOf(userFromRow(row), proof, invalidSession, scopes);
+}
+
+/** One code for every cause; the log has the reason. */
+const invalidSession = (reason: string) => new BadCredential('invalid_session', reason);
