@@ -1,23 +1,19 @@
+import { readFileSync } from 'node:fs';
+
+/** The compiler options of the sources, also used by `test/support/build.js`. */
+const swc = JSON.parse(readFileSync(new URL('.swcrc', import.meta.url), 'utf8'));
+
 export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.{e2e-spec,spec}.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
-  transform: {
-    '\\.ts$': [
-      '@swc/jest',
-      {
-        jsc: {
-          target: 'es2023',
-          parser: { syntax: 'typescript', decorators: true },
-          transform: { legacyDecorator: true, decoratorMetadata: true },
-        },
-        module: { type: 'es6' },
-        sourceMaps: 'inline',
-      },
-    ],
-  },
-  // Jest would leave one core of two idle.
+  transform: { '\\.ts$': ['@swc/jest', { ...swc, sourceMaps: 'inline' }] },
+  setupFiles: ['<rootDir>/test/support/quiet.ts'],
+  reporters: ['default', '<rootDir>/test/support/cost-reporter.js'],
+  // Jest's default would leave one core of two idle.
   maxWorkers: '100%',
+  // Modules of finished files stay in memory; a worker above this starts anew.
+  workerIdleMemoryLimit: '700MB',
   testTimeout: 30_000,
 };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { INSTALLED_METHODS } from '../src/app.module.js';
 import { boot, freePort, type Booted } from './support/app.js';
 
-/** The addresses in the documentation, which stand for those of the server under test. */
+/** The addresses in the documentation. The tests replace them by those of the server under test. */
 const DOCUMENTED = 'http://localhost:3000';
 const DOCUMENTED_TLS = 'https://localhost:3443';
 
@@ -23,7 +23,7 @@ const HEADINGS = [
 
 interface Example {
   readonly commands: string;
-  /** What the page says that comes out, where it says so. */
+  /** The output that the page shows, if it shows one. */
   readonly output?: string;
   readonly language?: string;
 }
@@ -36,7 +36,7 @@ const pagesBelow = (folder: string): string[] =>
   });
 const PAGES = ['README.md', ...pagesBelow('docs')];
 
-/** The `sh` blocks of a page, each with the fenced block that follows it with nothing but empty lines between. */
+/** The `sh` blocks of a page, each with the block of output that follows it directly. */
 function examplesOf(page: string): Example[] {
   const text = readFileSync(page, 'utf8');
   return [...text.matchAll(/^```sh\n([\s\S]*?)^```\n(?:\s*^```(json|text|http)\n([\s\S]*?)^```\n)?/gm)].map(
@@ -48,10 +48,10 @@ function examplesOf(page: string): Example[] {
 }
 
 /**
- * What a page promises, as a pattern: `…` stands for anything, and JSON may be laid out as one likes. Elsewhere upper
- * and lower case are one, as in the names of headers, which the adapters write differently.
+ * The output of an example as a pattern. `…` matches anything, and white space in JSON is ignored. Other output is compared without
+ * regard to case: the HTTP adapters write header names differently.
  */
-function promised({ output = '', language }: Example): RegExp {
+function outputPattern({ output = '', language }: Example): RegExp {
   const text = language === 'json' ? compact(output) : output.trim();
   const literal = (part: string) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   return new RegExp(`^${text.split('…').map(literal).join('[\\s\\S]*?')}$`, language === 'json' ? '' : 'i');
@@ -61,8 +61,8 @@ const compact = (json: string) =>
   json.replace(/("(?:[^"\\]|\\.)*")|\s+/g, (_, text: string | undefined) => text ?? '');
 
 /**
- * Runs the examples of a page one after the other in one shell, as a reader does who pastes them.
- * @param addresses what stands in the page, and in its place the server's own
+ * Runs the examples of a page one after the other in one shell.
+ * @param addresses pairs of an address in the page and the server's own
  */
 function run(
   examples: readonly Example[],
@@ -95,7 +95,7 @@ function run(
   });
 }
 
-describe('the documentation is true', () => {
+describe('the documentation', () => {
   for (const page of PAGES)
     describe(page, () => {
       const examples = examplesOf(page);
@@ -112,7 +112,7 @@ describe('the documentation is true', () => {
         });
         afterAll(() => booted.close());
 
-        it(`its ${examples.length} examples run, and print what it says`, async () => {
+        it(`${examples.length} examples run, and print the output shown`, async () => {
           const outputs = await run(examples, [
             [DOCUMENTED, booted.origin],
             [DOCUMENTED_TLS, `https://localhost:${tlsPort}`],
@@ -121,20 +121,20 @@ describe('the documentation is true', () => {
             if (example.output === undefined) return;
             expect({ commands: example.commands, output: outputs[i] }).toEqual({
               commands: example.commands,
-              output: expect.stringMatching(promised(example)),
+              output: expect.stringMatching(outputPattern(example)),
             });
           });
         });
       }
 
-      it('what it asks to be typed into a console is run by .ci/run', () => {
+      it('.ci/run runs the commands of its console blocks', () => {
         const run = readFileSync('.ci/run', 'utf8');
         const consoles = [...readFileSync(page, 'utf8').matchAll(/^```console\n([\s\S]*?)^```/gm)];
         for (const command of consoles.flatMap(([, text]) => text!.trim().split(/\n| && /)))
           expect(run).toContain(command.replace(/\s*#.*$/, ''));
       });
 
-      it('has no code block that is neither run nor shown as output, code or a diagram', () => {
+      it('has only code blocks of the kinds that are run, compared or shown', () => {
         const kinds = [...readFileSync(page, 'utf8').matchAll(/^```([^\n]*)\n[\s\S]*?^```/gm)].map(
           ([, kind]) => kind,
         );
@@ -151,10 +151,10 @@ describe('the documentation is true', () => {
     }
   });
 
-  it('every page of a method runs a request that signs in, and shows a sequence', () => {
+  it('every page of a method signs in with a command, and shows a sequence diagram', () => {
     for (const { name, strategy } of INSTALLED_METHODS) {
       const page = `docs/methods/${name}.md`;
-      // A ceremony has no route that only it opens: it shows how it begins.
+      // A ceremony has no demo route; its page starts it.
       const route = strategy ? `/demo/${name}` : '/auth/';
       expect(examplesOf(page).some(({ commands }) => commands.includes(route))).toBe(true);
       expect(readFileSync(page, 'utf8')).toContain('```mermaid\nsequenceDiagram');

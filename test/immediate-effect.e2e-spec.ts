@@ -4,16 +4,16 @@ import { allContracts, send } from './support/contracts.js';
 import type { Credential, Running } from './method.contract.js';
 import { startProcesses, type Processes } from './support/processes.js';
 
-/** A draft of somebody else's: an auditor of the tenant may read it, a viewer does not see it. */
+/** Another user's draft: an auditor of the tenant may read it, a viewer may not. */
 const DRAFT = '/documents/alice-draft-confidential';
 
 const contracts = await allContracts();
 
 /**
- * Two servers share a database, and each may remember what it has verified. What a third process (here the test)
- * writes must be obeyed by both on the very next request, by every method: nothing that was remembered may outlive it.
+ * Two servers share a database, and each may cache what it has verified. A change by a third process (here the test) must take effect
+ * in both on the next request, for every method.
  */
-describe('what an administrator changes has its effect at once, on every process', () => {
+describe('a change by an administrator takes effect at once in every process', () => {
   let processes: Processes;
   let issuing: Running;
   beforeAll(async () => {
@@ -25,8 +25,8 @@ describe('what an administrator changes has its effect at once, on every process
   const change = (changes: Partial<User>) => processes.db.manager.update(User, { id: 'carol' }, changes);
 
   describe.each(contracts)('$name', ({ name, issue, code }) => {
-    /** What each server answers to the holder of the credential. */
-    const ask = (credential: Credential, path = `/demo/${name}`) =>
+    /** The response of each server to a request with the credential. */
+    const sendToAll = (credential: Credential, path = `/demo/${name}`) =>
       Promise.all(
         processes.origins.map(async (origin) => {
           const response = await send(credential, origin + path);
@@ -34,33 +34,33 @@ describe('what an administrator changes has its effect at once, on every process
         }),
       );
     const carol = { status: 200, body: expect.objectContaining({ id: 'carol' }) };
-    const refused = { status: 401, body: expect.objectContaining({ code }) };
+    const rejected = { status: 401, body: expect.objectContaining({ code }) };
 
-    /** Issued by the first server, and used at both until both have every reason to remember it. */
-    const remembered = async () => {
+    /** A credential of the first server, used twice at both, so that both have cached it. */
+    const issueAndUse = async () => {
       const credential = await issue(issuing, 'carol');
-      for (let i = 0; i < 2; i++) expect(await ask(credential)).toEqual([carol, carol]);
+      for (let i = 0; i < 2; i++) expect(await sendToAll(credential)).toEqual([carol, carol]);
       return credential;
     };
 
-    it('a revoked credential is refused, and a new one is good', async () => {
-      const credential = await remembered();
+    it('rejects a revoked credential, and accepts a new one', async () => {
+      const credential = await issueAndUse();
       await credential.revoke();
-      expect(await ask(credential)).toEqual([refused, refused]);
-      await remembered();
+      expect(await sendToAll(credential)).toEqual([rejected, rejected]);
+      await issueAndUse();
     });
 
-    it('a disabled account is refused, and welcome again when it is enabled', async () => {
-      const credential = await remembered();
+    it('rejects a disabled account, and accepts it again once enabled', async () => {
+      const credential = await issueAndUse();
       await change({ disabledAt: new Date() });
-      expect(await ask(credential)).toEqual([refused, refused]);
+      expect(await sendToAll(credential)).toEqual([rejected, rejected]);
       await change({ disabledAt: null });
-      expect(await ask(credential)).toEqual([carol, carol]);
+      expect(await sendToAll(credential)).toEqual([carol, carol]);
     });
 
-    it('a role that is given opens what it may open, and one that is taken closes it', async () => {
-      const credential = await remembered();
-      const statuses = async () => (await ask(credential, DRAFT)).map(({ status }) => status);
+    it('grants and withdraws the permissions of a role', async () => {
+      const credential = await issueAndUse();
+      const statuses = async () => (await sendToAll(credential, DRAFT)).map(({ status }) => status);
       expect(await statuses()).toEqual([404, 404]);
       await change({ roles: ['auditor'] });
       expect(await statuses()).toEqual([200, 200]);
@@ -68,14 +68,14 @@ describe('what an administrator changes has its effect at once, on every process
       expect(await statuses()).toEqual([404, 404]);
     });
 
-    it('ACCOUNT-15: what an account had is nothing to another that gets its id', async () => {
-      const credential = await remembered();
+    it('rejects a credential of a deleted account whose id was used again', async () => {
+      const credential = await issueAndUse();
       const { manager } = processes.db;
       const account = await manager.findOneByOrFail(User, { id: 'carol' });
       await manager.delete(User, { id: 'carol' });
-      expect(await ask(credential)).toEqual([refused, refused]);
+      expect(await sendToAll(credential)).toEqual([rejected, rejected]);
       await manager.insert(User, account);
-      expect(await ask(credential)).toEqual([refused, refused]);
+      expect(await sendToAll(credential)).toEqual([rejected, rejected]);
     });
   });
 });

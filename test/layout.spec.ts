@@ -2,8 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import ts from 'typescript';
+import { ROLES, SCOPES } from '../src/permissions.js';
 
-/** Who may import whom, from the top down: a folder imports only from folders in the layers below its own. */
+/** The layers from the top down. A folder or file of `src` imports only from the layers below its own. */
 const LAYERS = [
   ['main', 'cli'],
   ['app'],
@@ -20,8 +21,8 @@ const LAYERS = [
   ['database'],
   ['config', 'permissions'],
 ];
-/** The folders and files that a method and the authorization server may import, besides their own. */
-const FOR_METHODS = [
+/** A method and the authorization server import only these, and their own folder. */
+const ALLOWED_IN_METHODS = [
   'access-tokens',
   'authentication',
   'config',
@@ -32,6 +33,9 @@ const FOR_METHODS = [
   'rate-limits',
   'users',
 ];
+
+const SERVER = 'authorization-server';
+const MAX_SERVER_FILES = 45;
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -50,7 +54,7 @@ const methods = readdirSync('src/methods')
   .sort();
 
 const filesOf = (method: string) => readdirSync(join('src/methods', method));
-const faceOf = (method: string) => readFileSync(join('src/methods', method, 'index.ts'), 'utf8');
+const indexOf = (method: string) => readFileSync(join('src/methods', method, 'index.ts'), 'utf8');
 
 const importsOf = (file: string) =>
   ts
@@ -60,7 +64,7 @@ const importsOf = (file: string) =>
       moduleSpecifier && ts.isStringLiteral(moduleSpecifier) ? [moduleSpecifier.text] : [],
     );
 
-/** Every import of one of our files from another, both relative to `src`. */
+/** Every import of one source file by another, both relative to `src`. */
 const edges = source.flatMap((file) =>
   importsOf(file)
     .filter((target) => target.startsWith('.'))
@@ -70,51 +74,75 @@ const edges = source.flatMap((file) =>
     })),
 );
 
-const roomOf = (file: string) => file.split('/')[0]!.replace(/\.ts$/, '');
+const folderOf = (file: string) => file.split('/')[0]!.replace(/\.ts$/, '');
 const methodOf = (file: string) => /^methods\/([^/]+)\//.exec(file)?.[1];
-const layerOf = (file: string) => LAYERS.findIndex((rooms) => rooms.includes(roomOf(file)));
+const layerOf = (file: string) => LAYERS.findIndex((folders) => folders.includes(folderOf(file)));
+/** The imports of a folder's files from other folders. */
+const importsFrom = (folder: string) =>
+  edges.filter(({ from, to }) => folderOf(from) === folder && folderOf(to) !== folder);
 
 describe('the layout', () => {
-  it('imports only in the open, at the top of a file', () => {
+  it('has static imports only', () => {
     for (const file of source) expect(readFileSync(file, 'utf8')).not.toMatch(/\b(?:import|require)\(/);
   });
 
   it('has a layer for every folder', () => {
-    for (const file of source) expect([file, layerOf(relative('src', file))]).not.toEqual([file, -1]);
+    expect(source.filter((file) => layerOf(relative('src', file)) === -1)).toEqual([]);
   });
 
-  it('imports run down only', () => {
-    const up = edges.filter(({ from, to }) => roomOf(from) !== roomOf(to) && layerOf(from) >= layerOf(to));
+  it('imports only from lower layers', () => {
+    const up = edges.filter(
+      ({ from, to }) => folderOf(from) !== folderOf(to) && layerOf(from) >= layerOf(to),
+    );
     expect(up).toEqual([]);
   });
 
-  it('siblings never import each other, and a method knows only what it may', () => {
+  it('methods and the authorization server import only the folders allowed to them, and no other method', () => {
     const wrong = edges.filter(({ from, to }) => {
-      const method = methodOf(from);
-      if (!method || methodOf(to) === method) return false;
-      return !FOR_METHODS.includes(roomOf(to));
+      const own = methodOf(from) ?? (folderOf(from) === SERVER ? SERVER : undefined);
+      if (!own || (methodOf(to) ?? folderOf(to)) === own) return false;
+      return !ALLOWED_IN_METHODS.includes(folderOf(to));
     });
     expect(wrong).toEqual([]);
   });
 
-  it('documents know no method, users no credential, and the first kernel nobody', () => {
-    const from = (room: string) =>
-      edges.filter((edge) => roomOf(edge.from) === room && roomOf(edge.to) !== room);
-    expect(from('documents').filter(({ to }) => roomOf(to) === 'methods')).toEqual([]);
-    expect(from('users').filter(({ to }) => ['passwords', 'methods'].includes(roomOf(to)))).toEqual([]);
-    expect(from('authentication')).toEqual([]);
+  it('documents import no method, users no credential, and the authentication kernel no other folder', () => {
+    const foldersFrom = (folder: string) => importsFrom(folder).map(({ to }) => folderOf(to));
+    expect(foldersFrom('documents')).not.toContain('methods');
+    expect(foldersFrom('users')).not.toContain('passwords');
+    expect(foldersFrom('users')).not.toContain('methods');
+    expect(importsFrom('authentication')).toEqual([]);
     expect(
-      from('authorization').filter(({ to }) => !['authentication', 'crypto'].includes(roomOf(to))),
+      foldersFrom('authorization').filter((folder) => !['authentication', 'crypto'].includes(folder)),
     ).toEqual([]);
-    const orm = source.filter((file) => file.startsWith('src/authentication/')).flatMap(importsOf);
-    expect(orm.filter((name) => /typeorm|casl/.test(name))).toEqual([]);
+    const libraries = filesBelow('src/authentication').flatMap(importsOf);
+    expect(libraries.filter((name) => /typeorm|casl/.test(name))).toEqual([]);
   });
 
-  it('other folders enter a method only by its face', () => {
-    const doors = edges.filter(({ from, to }) => methodOf(to) && methodOf(from) !== methodOf(to));
-    for (const { from, to } of doors)
+  it('the kernels contain no role, scope, authorization detail type or document word', () => {
+    const words = [...ROLES, ...SCOPES].map((word) => `['"\`]${word}['"\`]`);
+    const domain = new RegExp(`${words.join('|')}|\\bdocuments?\\b`, 'i');
+    const found = [...filesBelow('src/authentication'), ...filesBelow('src/authorization')].flatMap((file) =>
+      readFileSync(file, 'utf8')
+        .split('\n')
+        // Comments may give examples.
+        .filter((line) => domain.test(line) && !/^\s*(?:\*|\/\*|\/\/)/.test(line))
+        .map((line) => `${file}: ${line.trim()}`),
+    );
+    expect(found).toEqual([]);
+  });
+
+  it('other folders import a method only through its index.ts', () => {
+    const outside = edges.filter(({ from, to }) => methodOf(to) && methodOf(from) !== methodOf(to));
+    for (const { from, to } of outside)
       expect([from, to]).toEqual(['methods/index.ts', `methods/${methodOf(to)}/index.ts`]);
-    expect(new Set(doors.map(({ to }) => methodOf(to)))).toEqual(new Set(methods));
+    expect(new Set(outside.map(({ to }) => methodOf(to)))).toEqual(new Set(methods));
+  });
+
+  it('other folders import the authorization server only through its index.ts', () => {
+    const outside = edges.filter(({ from, to }) => folderOf(to) === SERVER && folderOf(from) !== SERVER);
+    expect(new Set(outside.map(({ to }) => to))).toEqual(new Set([`${SERVER}/index.ts`]));
+    expect(outside.map(({ from }) => from).sort()).toEqual(['app.module.ts', 'main.ts']);
   });
 
   it('has no import cycle', () => {
@@ -130,31 +158,40 @@ describe('the layout', () => {
     for (const file of next.keys()) visit(file, []);
   });
 
-  it('namesake rule: a method has a folder, a test and a page, or none of them', () => {
-    // A method with much to show has several files: `oauth.e2e-spec.ts`, `oauth.device.e2e-spec.ts`.
-    const shown = namesIn('test/methods', '.e2e-spec.ts');
-    expect(shown.filter((name) => !name.includes('.'))).toEqual(methods);
-    expect([...new Set(shown.map((name) => name.split('.')[0]))]).toEqual(methods);
+  it('a method has a folder, a test and a page of the same name', () => {
+    // A method may have more test files: `oauth.e2e-spec.ts`, `oauth.issuers.e2e-spec.ts`.
+    const tests = namesIn('test/methods', '.e2e-spec.ts');
+    expect(tests.filter((name) => !name.includes('.'))).toEqual(methods);
+    expect([...new Set(tests.map((name) => name.split('.')[0]))]).toEqual(methods);
     expect(namesIn('docs/methods', '.md')).toEqual(methods);
   });
 
-  it('a method that proves requests has a guard and a contract; a ceremony has neither', () => {
-    const proving = methods.filter((method) => /^export\b.*\bstrategy\b/m.test(faceOf(method)));
-    expect(namesIn('test/methods', '.contract.ts')).toEqual(proving);
-    expect(methods.filter((method) => filesOf(method).includes(`${method}.guard.ts`))).toEqual(proving);
+  it('a method with a strategy has a guard and a contract; a ceremony has neither', () => {
+    const withStrategy = methods.filter((method) => /^export\b.*\bstrategy\b/m.test(indexOf(method)));
+    expect(namesIn('test/methods', '.contract.ts')).toEqual(withStrategy);
+    expect(methods.filter((method) => filesOf(method).includes(`${method}.guard.ts`))).toEqual(withStrategy);
   });
 
-  it('every method folder has the same file names, and the same face', () => {
+  it('every method folder has the same file names', () => {
     for (const method of methods) {
       const files = filesOf(method);
       for (const part of ['.ts', '.client.ts', '.controller.ts', '.module.ts'])
         expect(files).toContain(method + part);
       expect(files.includes(`${method}.entity.ts`)).toBe(files.includes(`${method}.migration.ts`));
-      expect(faceOf(method)).toContain(`export const name = '${method}'`);
+      expect(indexOf(method)).toContain(`export const name = '${method}'`);
     }
   });
 
-  it("a method itself stands on node's own modules and at most one library", () => {
+  it('a method whose controller changes something has a service', () => {
+    const without = methods.filter((method) => {
+      const controller = readFileSync(join('src/methods', method, `${method}.controller.ts`), 'utf8');
+      const manages = /@(?:Post|Put|Patch|Delete)\(/.test(controller);
+      return manages && !filesOf(method).includes(`${method}.service.ts`);
+    });
+    expect(without).toEqual([]);
+  });
+
+  it("the file named after a method imports only Node's modules and at most one library", () => {
     for (const method of methods) {
       const used = importsOf(join('src/methods', method, `${method}.ts`)).filter(
         (name) => !name.startsWith('node:'),
@@ -163,13 +200,27 @@ describe('the layout', () => {
     }
   });
 
+  it('migration numbers are unique, and increase in the order in which a folder registers them', () => {
+    const text = source.map((file) => readFileSync(file, 'utf8')).join('\n');
+    const declared = [...text.matchAll(/^export class (\w+\d{13}) implements/gm)].map(([, name]) => name!);
+    const lists = [...text.matchAll(/\bmigrations(?:: | = )\[([^\]]*)\]/g)].map(([, list]) => list!);
+    const registered = lists.map((list) => [...list.matchAll(/\b\w+\d{13}\b/g)].map(([name]) => name));
+    const numberOf = (name: string) => Number(name.slice(-13));
+    expect(registered.flat().toSorted()).toEqual(declared.toSorted());
+    expect(new Set(declared.map(numberOf)).size).toBe(declared.length);
+    for (const names of registered.map((list) => list.map(numberOf)))
+      expect(names).toEqual(names.toSorted((a, b) => a - b));
+    for (const name of declared) expect(text).toContain(`  name = '${name}'`);
+  });
+
   it('files are small', () => {
     const lines = (file: string) => readFileSync(file, 'utf8').split('\n').length - 1;
     expect(source.filter((file) => lines(file) > 250)).toEqual([]);
     expect(source.filter((file) => lines(file) > 120).length).toBeLessThan(source.length / 5);
+    expect(filesBelow(`src/${SERVER}`).length).toBeLessThanOrEqual(MAX_SERVER_FILES);
   });
 
-  it('links between pages lead somewhere', () => {
+  it('has no broken link between pages', () => {
     const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...filesBelow('docs')];
     const broken = pages.flatMap((page) =>
       [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)]

@@ -6,7 +6,7 @@ import type { AuthMethod } from '../src/authentication/method.js';
 import { freshDatabase } from './support/app.js';
 import { challengePattern, contractOf } from './support/contracts.js';
 import { CALLER, PAGE, appModule, withHelpers, withKernel } from './support/copies/blank.js';
-import { Workshop, type Copy } from './support/copies/copy.js';
+import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 
 /** A ceremony comes with an issuer, or it would end in nothing. */
 function companyOf({ name, strategy }: AuthMethod): { lifted: string[]; proves: string; ceremony?: string } {
@@ -16,19 +16,19 @@ function companyOf({ name, strategy }: AuthMethod): { lifted: string[]; proves: 
 }
 
 describe('a method is lifted with its folder and the kernel folders that it imports', () => {
-  const workshop = new Workshop();
-  const copies = new Map<string, Copy>();
+  const project = new ProjectCopies();
+  const copies = new Map<string, ProjectCopy>();
   const running = new Map<string, Promise<unknown>>();
   const databases: Awaited<ReturnType<typeof freshDatabase>>[] = [];
   afterAll(async () => {
-    workshop.remove();
+    project.remove();
     for (const { drop } of databases) await drop();
   });
 
   beforeAll(async () => {
     for (const method of INSTALLED_METHODS) {
       const { lifted, proves, ceremony } = companyOf(method);
-      const blank = workshop.copy(method.name);
+      const blank = project.copy(method.name);
       const copied = withKernel(lifted);
       for (const folder of copied) blank.add(folder);
       blank.write('src/app.module.ts', appModule(lifted, copied));
@@ -40,20 +40,20 @@ describe('a method is lifted with its folder and the kernel folders that it impo
       for (const file of files) blank.add(file);
       copies.set(method.name, blank);
     }
-    for await (const blank of workshop.compile('src')) {
+    for await (const blank of project.compile('src')) {
       const { proves, ceremony = [] } = companyOf(INSTALLED_METHODS.find(({ name }) => name === blank.name)!);
       const database = await freshDatabase();
       databases.push(database);
       const env = { DATA_DIR: ':memory:', ...database.env };
       running.set(
         blank.name,
-        workshop.run(blank, 'test/support/copies/lifted', [proves, ceremony].flat(), env),
+        project.run(blank, 'test/support/copies/lifted', [proves, ceremony].flat(), env),
       );
     }
   }, 300_000);
 
   it.each(INSTALLED_METHODS)('$name: compiles in a blank application', ({ name }) => {
-    expect(copies.get(name)?.complaints).toEqual([]);
+    expect(copies.get(name)?.errors).toEqual([]);
   });
 
   it.each(INSTALLED_METHODS)(

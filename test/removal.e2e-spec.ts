@@ -2,66 +2,94 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync, readdirSync } from 'node:fs';
 import { INSTALLED_METHODS } from '../src/app.module.js';
 import { challengePattern, contractOf } from './support/contracts.js';
-import { Workshop, type Copy } from './support/copies/copy.js';
+import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 import type { Answers } from './support/copies/knock.js';
-import type { Seen } from './support/copies/removed.js';
+import type { Observation } from './support/copies/removed.js';
 
-const INDEX = 'src/methods/index.ts';
+const SERVER = 'authorization-server';
 const methods = readdirSync('src/methods').filter((name) => !name.endsWith('.ts'));
+const removable = [...methods, SERVER];
 
-/** The barrel without a method's line. */
-function indexWithout(method: string): string {
-  const lines = readFileSync(INDEX, 'utf8').split('\n');
-  const left = lines.filter((line) => !line.includes(`'./${method}/`));
-  expect(lines.length - left.length).toBe(1);
+/** A file without the lines that match. */
+function withoutLines(file: string, pattern: RegExp): string {
+  const lines = readFileSync(file, 'utf8').split('\n');
+  const left = lines.filter((line) => !pattern.test(line));
+  expect(lines.length).toBeGreaterThan(left.length);
   return left.join('\n');
 }
 
-describe('a method is removed by deleting its folder and its line', () => {
-  const workshop = new Workshop();
-  const copies = new Map<string, Copy>();
-  const running = new Map<string, Promise<unknown>>();
-  afterAll(() => workshop.remove());
+function removeMethod(copy: ProjectCopy, method: string): void {
+  copy.add('src', (file) => file.startsWith(`src/methods/${method}/`));
+  copy.add('test', (file) => file.startsWith(`test/methods/${method}.`));
+  const line = new RegExp(`'\\./${method}/`);
+  const index = withoutLines('src/methods/index.ts', line);
+  expect(index.split('\n').length).toBe(readFileSync('src/methods/index.ts', 'utf8').split('\n').length - 1);
+  copy.write('src/methods/index.ts', index);
+}
+
+function removeServer(copy: ProjectCopy): void {
+  copy.add('src', (file) => file.startsWith(`src/${SERVER}/`));
+  copy.add('test', (file) => file.startsWith(`test/${SERVER}/`));
+  copy.write('src/app.module.ts', withoutLines('src/app.module.ts', /authorization-?server/i));
+  const main = withoutLines('src/main.ts', new RegExp(SERVER));
+  copy.write('src/main.ts', main.replace(', demoCurl', ''));
+}
+
+describe('a method is removed with its folder and its line, the authorization server with its folder and its lines', () => {
+  const copies = new ProjectCopies();
+  const errors = new Map<string, readonly string[]>();
+  const observed = new Map<string, Promise<unknown>>();
+  afterAll(() => copies.remove());
 
   beforeAll(async () => {
-    for (const method of methods) {
-      const copy = workshop.copy(method);
-      copy.add('src', (file) => file === `src/methods/${method}`);
-      copy.add('test', (file) => file.startsWith(`test/methods/${method}.`));
-      copy.write(INDEX, indexWithout(method));
-      copies.set(method, copy);
+    const all = removable.map((name) => copies.copy(name));
+    for (const copy of all) {
+      if (copy.name === SERVER) removeServer(copy);
+      else removeMethod(copy, copy.name);
+      copies.emit(copy);
     }
-    for await (const copy of workshop.compile())
-      running.set(copy.name, workshop.run(copy, 'test/support/copies/removed', [copy.name]));
+    const results = copies.runEach(removable, 'test/support/copies/removed');
+    removable.forEach((name, i) => {
+      const one = results.then((list) => list[i]);
+      one.catch(() => {});
+      observed.set(name, one);
+    });
+    for await (const copy of copies.compile()) errors.set(copy.name, copy.errors);
   }, 300_000);
 
-  it.each(methods)('%s: everything else compiles', (removed) => {
-    expect(copies.get(removed)?.complaints).toEqual([]);
+  it.each(removable)('%s: everything else compiles', (removed) => {
+    expect(errors.get(removed)).toEqual([]);
   });
 
-  it.each(methods)('%s: everything else works', async (removed) => {
-    const seen = (await running.get(removed)) as Seen;
-    const left = INSTALLED_METHODS.filter(({ name }) => name !== removed);
-    const ceremonies = left.filter(({ strategy }) => !strategy).map(({ name }) => name);
-    const issuers = left.filter(({ issuer }) => issuer).map(({ name }) => name);
-    if (ceremonies.length && !issuers.length) {
-      expect(seen.refused).toContain(`${ceremonies.join(', ')} ends in an issuer, and none is installed`);
-      return;
-    }
-    const answers: Record<string, Answers> = {};
-    for (const { name, strategy } of left)
-      if (strategy)
-        answers[name] = {
-          nobody: {
-            status: 401,
-            challenge: expect.stringMatching(
-              challengePattern((await contractOf(name)).challenge),
-            ) as unknown as string,
-          },
-          client: { [`/demo/${name}`]: [200, 'bob'], '/me': [200, 'bob'] },
-        };
-    const ends = ceremonies.flatMap((name) => issuers.map((issuer) => [`${name} as ${issuer}`, 200]));
-    const entered = Object.fromEntries(ends) as Seen['entered'];
-    expect(seen).toEqual({ listed: left.map(({ name }) => name), gone: 404, answers, entered });
-  });
+  it.each(removable)(
+    '%s: everything else works',
+    async (removed) => {
+      const observation = (await observed.get(removed)) as Observation;
+      const left = INSTALLED_METHODS.filter(({ name }) => name !== removed);
+      const ceremonies = left.filter(({ strategy }) => !strategy).map(({ name }) => name);
+      const issuers = left.filter(({ issuer }) => issuer).map(({ name }) => name);
+      if (ceremonies.length && !issuers.length) {
+        expect(observation.startError).toContain(
+          `${ceremonies.join(', ')} ends in an issuer, and none is installed`,
+        );
+        return;
+      }
+      const answers: Record<string, Answers> = {};
+      for (const { name, strategy } of left)
+        if (strategy)
+          answers[name] = {
+            nobody: {
+              status: 401,
+              challenge: expect.stringMatching(
+                challengePattern((await contractOf(name)).challenge),
+              ) as unknown as string,
+            },
+            client: { [`/demo/${name}`]: [200, 'bob'], '/me': [200, 'bob'] },
+          };
+      const ends = ceremonies.flatMap((name) => issuers.map((issuer) => [`${name} as ${issuer}`, 200]));
+      const entered = Object.fromEntries(ends) as Observation['entered'];
+      expect(observation).toEqual({ listed: left.map(({ name }) => name), gone: 404, answers, entered });
+    },
+    300_000,
+  );
 });

@@ -11,7 +11,7 @@ import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken, signWithActiveKey, type TokenOptions } from '../support/access-tokens.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
-import { clientCert, selfSigned } from '../authorization-server/certificate.js';
+import { clientCert, selfSigned } from '../support/certificate.js';
 import { contract } from './oauth.contract.js';
 import { SCOPES } from '../../src/permissions.js';
 

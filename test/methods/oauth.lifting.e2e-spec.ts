@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { freshDatabase } from '../support/app.js';
 import { challengePattern } from '../support/contracts.js';
 import { CALLER, appModule, withHelpers, withKernel } from '../support/copies/blank.js';
-import { Workshop } from '../support/copies/copy.js';
+import { ProjectCopies } from '../support/copies/copy.js';
 import { contract } from './oauth.contract.js';
 
 const FOLDER = 'src/methods/oauth';
@@ -17,26 +17,26 @@ const withoutServer = (file: string) =>
     .filter((line) => !/server/i.test(line))
     .join('\n');
 
-const workshop = new Workshop();
+const project = new ProjectCopies();
 const database = await freshDatabase();
 afterAll(async () => {
-  workshop.remove();
+  project.remove();
   await database.drop();
 });
 
 it('the resource server is lifted without the authorization server', async () => {
   const copied = withKernel(['oauth'], isServer);
   expect(copied).not.toContain('src/passwords');
-  const blank = workshop.copy('oauth');
+  const blank = project.copy('oauth');
   for (const folder of copied) blank.add(folder, isServer);
   for (const file of ['index.ts', 'oauth.module.ts'])
     blank.write(join(FOLDER, file), withoutServer(join(FOLDER, file)));
   blank.write('src/app.module.ts', appModule(['oauth'], copied));
   const caller = CALLER.map((file) => join('test', file));
   for (const file of [...caller, ...withHelpers('test/methods/oauth.contract.ts')]) blank.add(file);
-  for await (const { complaints } of workshop.compile('src')) expect(complaints).toEqual([]);
+  for await (const { errors } of project.compile('src')) expect(errors).toEqual([]);
   const env = { DATA_DIR: ':memory:', ...database.env };
-  expect(await workshop.run(blank, 'test/copies/lifted', ['oauth'], env)).toEqual({
+  expect(await project.run(blank, 'test/copies/lifted', ['oauth'], env)).toEqual({
     answers: {
       nobody: { status: 401, challenge: expect.stringMatching(challengePattern(contract.challenge)) },
       client: { '/demo/oauth': [200, 'bob'] },

@@ -1,7 +1,7 @@
 import type { AuthMethod } from '../../authentication/method.js';
 import { DEMO_PASSWORD } from '../../database/demo-data.service.js';
 import { Session } from './session.entity.js';
-import { Sessions1700000303000 } from './session.migration.js';
+import { Sessions1700000305000 } from './session.migration.js';
 
 declare module '../../authentication/principal.js' {
   interface AuthMethods {
@@ -14,7 +14,7 @@ export { SessionModule as module } from './session.module.js';
 export { SessionStrategy as strategy } from './session.strategy.js';
 export { SessionService as issuer } from './session.service.js';
 export const entities = [Session];
-export const migrations = [Sessions1700000303000];
+export const migrations = [Sessions1700000305000];
 export const openapi: AuthMethod['openapi'] = {
   type: 'apiKey',
   in: 'cookie',

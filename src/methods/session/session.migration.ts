@@ -1,8 +1,8 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
 
-export class Sessions1700000303000 implements MigrationInterface {
-  name = 'Sessions1700000303000';
+export class Sessions1700000305000 implements MigrationInterface {
+  name = 'Sessions1700000305000';
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.createTable(
@@ -33,6 +33,8 @@ export class Sessions1700000303000 implements MigrationInterface {
         ],
         foreignKeys: [foreignKey('userId', 'users')],
       }),
+      // It was named Sessions1700000303000, and runs again on a database of that time: the table may exist.
+      true,
     );
   }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { filesBelow, importsOf } from './copy.js';
+import { filesBelow, importsOf } from './files.js';
 
 /** What calls a copied application once it stands. */
 export const CALLER = ['support/contracts.ts', 'support/copies/knock.ts', 'support/copies/lifted.ts'];

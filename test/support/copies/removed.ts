@@ -1,22 +1,25 @@
 import { INSTALLED_METHODS } from '../../../src/app.module.js';
 import { boot } from '../app.js';
-import { enter, knock, report, type Answers } from './knock.js';
+import { enter, knock, type Answers } from './knock.js';
 
-/** What is seen of an application from which a method was removed. */
-export interface Seen {
-  /** What the start refused with; nothing else was seen then. */
-  readonly refused?: string;
+/** The responses of an application from which a part was removed. */
+export interface Observation {
+  /** The error of a start that failed; then nothing else was observed. */
+  readonly startError?: string;
   /** The names at `GET /methods`. */
   readonly listed: readonly string[];
-  /** What `/demo/<the removed method>` answers. */
+  /** The status of the removed part's own route. */
   readonly gone: number;
   readonly answers: Readonly<Record<string, Answers>>;
-  /** How each ceremony ends, by its name and its issuer's. */
+  /** The status at the end of each ceremony, by its name and its issuer's. */
   readonly entered: Readonly<Record<string, number>>;
 }
 
-/** Runs in the copy: starts the application as it is without the method, and calls it in every way that is left. */
-async function see(removed: string): Promise<Seen> {
+/** A route of the removed part. */
+const routeOf = (removed: string) =>
+  removed === 'authorization-server' ? '/oidc/.well-known/openid-configuration' : `/demo/${removed}`;
+
+async function observeRunning(removed: string): Promise<Observation> {
   const booted = await boot({ methods: INSTALLED_METHODS });
   const listed = (await (await fetch(`${booted.origin}/methods`)).json()) as { name: string }[];
   const answers: Record<string, Answers> = {};
@@ -27,10 +30,11 @@ async function see(removed: string): Promise<Seen> {
     else
       for (const issuer of issuers)
         entered[`${name} as ${issuer.name}`] = await enter(booted, name, issuer.name);
-  const { status: gone } = await fetch(`${booted.origin}/demo/${removed}`);
+  const { status: gone } = await fetch(booted.origin + routeOf(removed));
   await booted.close();
   return { listed: listed.map(({ name }) => name), gone, answers, entered };
 }
 
-await report(await see(process.argv[2]!).catch((error: unknown) => ({ refused: String(error) })));
-process.disconnect();
+/** Runs in the copy: starts the application without the removed part, and calls every method that is left. */
+export const observe = (removed: string): Promise<Observation | Pick<Observation, 'startError'>> =>
+  observeRunning(removed).catch((error: unknown) => ({ startError: String(error) }));
