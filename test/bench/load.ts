@@ -1,29 +1,30 @@
 import autocannon from 'autocannon';
 
-/** One stretch of load on one route: requests a second, and latencies in milliseconds. */
+/** A load on one route for some seconds. */
 export interface Load {
   readonly url: string;
   readonly seconds: number;
-  /** Sent in turn, one set of headers after the other. */
+  /** Sets of headers, used one after the other. */
   readonly headers: readonly Readonly<Record<string, string>>[];
-  /** Posted, where it is there. */
+  /** The body of a POST; without it the requests are GETs. */
   readonly body?: string;
-  /** What the connections are made with, where they are TLS. */
+  /** The certificates of TLS connections. */
   readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
 }
 
-export interface Measured {
+/** Requests per second, and latencies in milliseconds. */
+export interface Measurement {
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
 }
 
-/** Which set of headers comes next, by URL: a round goes on where the one before it ended. */
-const turns = new Map<string, number>();
+/** The index of the next set of headers, by URL: each round continues where the last one ended. */
+const nextIndexes = new Map<string, number>();
 
-/** Runs in a process of its own, on another core than the server's. */
+/** Runs in its own process, on another core than the server. */
 process.on('message', ({ url, seconds, headers, body, tls }: Load) => {
-  let turn = turns.get(url) ?? 0;
+  let index = nextIndexes.get(url) ?? 0;
   const latencies: number[] = [];
   const run = autocannon(
     {
@@ -34,21 +35,21 @@ process.on('message', ({ url, seconds, headers, body, tls }: Load) => {
       ...(tls && { tlsOptions: tls }),
       requests: [
         {
-          setupRequest: (request) => ({ ...request, headers: headers[turn++ % headers.length]! }),
+          setupRequest: (request) => ({ ...request, headers: headers[index++ % headers.length]! }),
         },
       ],
     },
     (error, result) => {
-      turns.set(url, turn);
+      nextIndexes.set(url, index);
       if (error || result.non2xx || result.errors)
-        process.send!({ failed: `${url}: ${String(error ?? `${result.non2xx} refused`)}` });
-      else process.send!(measured(latencies, result.duration));
+        process.send!({ failed: `${url}: ${String(error ?? `${result.non2xx} rejected`)}` });
+      else process.send!(measurementOf(latencies, result.duration));
     },
   );
   run.on('response', (_client, _status, _bytes, milliseconds) => latencies.push(milliseconds));
 });
 
-function measured(latencies: number[], seconds: number): Measured {
+function measurementOf(latencies: number[], seconds: number): Measurement {
   latencies.sort((a, b) => a - b);
   const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? 0;
   return { perSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) };

@@ -4,27 +4,27 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Load, Measured } from './load.js';
+import type { Load, Measurement } from './load.js';
 import { report, type Result, type Table } from './report.js';
-import type { Plan, Ready, ToSign } from './server.js';
+import type { Ready, ServerOptions, SigningRequest } from './server.js';
 
 const ROUNDS = 18;
-const SECONDS = 0.5;
-const FEW = 1_000;
-const MANY = 1_000_000;
+const SECONDS_PER_LOAD = 0.5;
+const FEW_ROWS = 1_000;
+const MANY_ROWS = 1_000_000;
 const PAGE = 'docs/explanation/performance.md';
-/** The methods whose every request is another. */
-const SIGNED = ['digest', 'dpop', 'hmac', 'http-signature', 'sigv4', 'webhook'];
-/** The client that asks for tokens, and its secret in the demo. */
+/** The methods that sign each request anew. */
+const SIGNING_METHODS = ['digest', 'dpop', 'hmac', 'http-signature', 'sigv4', 'webhook'];
+/** A client of the demo and its published secret. */
 const CLIENT = 'machine';
 const CLIENT_SECRET = 'machine-demo-secret-0123456789abcdef';
-/** What stands between the two marks of the page. */
+/** The part of the page between the two markers. */
 const FIGURES = /(?<=<!-- figures -->\n)[^]*(?=<!-- end of the figures -->)/;
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 const children: ChildProcess[] = [];
 
-/** Starts a script on one core, where the machine can do that. */
+/** Starts a script, pinned to one core on Linux. */
 function start(script: string, core: number, args: string[] = [], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const pinned = process.platform === 'linux';
   const child = fork(here(script), args, {
@@ -36,8 +36,8 @@ function start(script: string, core: number, args: string[] = [], env: NodeJS.Pr
   return child;
 }
 
-/** The next thing that a child says. */
-function said<T extends object>(child: ChildProcess): Promise<T> {
+/** The next message of a child process. */
+function nextMessage<T extends object>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = (code: number | null) =>
       reject(new Error(`${child.spawnargs.join(' ')} ended with ${code}`));
@@ -50,49 +50,45 @@ function said<T extends object>(child: ChildProcess): Promise<T> {
   });
 }
 
-interface Contestant {
+interface Target {
   readonly name: string;
   readonly load: Omit<Load, 'seconds'>;
-  /** The method that signs each request anew, just before it is sent. */
+  /** The method and the server that sign the requests, just before they are sent. */
   readonly signed?: { readonly method: string; readonly server: ChildProcess };
 }
 
-/** So many are signed for a stretch: more than any route answers in one. */
-const SIGNED_AHEAD = 5_000;
+/** The number of requests signed for one load, more than any route serves in that time. */
+const SIGNED_PER_LOAD = 5_000;
 
 /**
- * Each in turn, round after round, so that whatever else the machine does meets all alike. Ratios are to the first of
- * the same round; of everything, the median of the rounds.
+ * Loads the targets one after the other, in several rounds, so that other work of the machine affects all of them. Ratios are relative to the
+ * first target of the same round. All figures are medians of the rounds.
  */
-async function contest(
-  loader: ChildProcess,
-  title: string,
-  contestants: readonly Contestant[],
-): Promise<Table> {
-  const rounds = new Map<string, Measured[]>(contestants.map(({ name }) => [name, []]));
+async function measure(loader: ChildProcess, title: string, targets: readonly Target[]): Promise<Table> {
+  const rounds = new Map<string, Measurement[]>(targets.map(({ name }) => [name, []]));
   for (let round = -1; round < ROUNDS; round++)
-    for (const { name, load, signed } of contestants) {
-      const headers = signed ? await sign(signed, { ...load, count: SIGNED_AHEAD }) : load.headers;
-      loader.send({ ...load, headers, seconds: SECONDS } satisfies Load);
-      const measured = await said<Measured>(loader);
-      // The round before the first only warms up.
-      if (round >= 0) rounds.get(name)!.push(measured);
+    for (const { name, load, signed } of targets) {
+      const headers = signed ? await sign(signed, { ...load, count: SIGNED_PER_LOAD }) : load.headers;
+      loader.send({ ...load, headers, seconds: SECONDS_PER_LOAD } satisfies Load);
+      const measurement = await nextMessage<Measurement>(loader);
+      // Round -1 warms up.
+      if (round >= 0) rounds.get(name)!.push(measurement);
     }
-  const [base] = rounds.values() as Iterable<Measured[]>;
+  const [base] = rounds.values() as Iterable<Measurement[]>;
   return { title, results: [...rounds].map(([name, all]) => resultOf(name, all, base!)) };
 }
 
 async function sign(
-  { method, server }: NonNullable<Contestant['signed']>,
+  { method, server }: NonNullable<Target['signed']>,
   { url, body, count }: Omit<Load, 'seconds'> & { readonly count: number },
 ): Promise<Load['headers']> {
-  server.send({ method, url, count, ...(body !== undefined && { body }) } satisfies ToSign);
-  return (await said<{ headers: Load['headers'] }>(server)).headers;
+  server.send({ method, url, count, ...(body !== undefined && { body }) } satisfies SigningRequest);
+  return (await nextMessage<{ headers: Load['headers'] }>(server)).headers;
 }
 
-function resultOf(name: string, all: readonly Measured[], base: readonly Measured[]): Result {
-  const of = (key: keyof Measured) => median(all.map((each) => each[key]));
-  const ratio = (key: keyof Measured) => median(all.map((each, i) => each[key] / base[i]![key]));
+function resultOf(name: string, all: readonly Measurement[], base: readonly Measurement[]): Result {
+  const of = (key: keyof Measurement) => median(all.map((each) => each[key]));
+  const ratio = (key: keyof Measurement) => median(all.map((each, i) => each[key] / base[i]![key]));
   return {
     name,
     perSecond: of('perSecond'),
@@ -107,43 +103,43 @@ const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)
 
 const folder = mkdtempSync(join(tmpdir(), 'atlas-bench-'));
 
-async function serve(name: string, plan: Plan): Promise<Ready & { server: ChildProcess }> {
+async function serve(name: string, options: ServerOptions): Promise<Ready & { server: ChildProcess }> {
   const env = { NODE_ENV: 'development', DATA_DIR: join(folder, name) };
-  const server = start('server.js', 0, [JSON.stringify(plan)], env);
-  return { ...(await said<Ready>(server)), server };
+  const server = start('server.js', 0, [JSON.stringify(options)], env);
+  return { ...(await nextMessage<Ready>(server)), server };
 }
 
 async function main(): Promise<void> {
   const loader = start('load.js', 1);
-  const ready = await serve('few', { documents: FEW, many: { 'api-key': 100_000, jwt: 15_000 } });
+  const ready = await serve('few', { documents: FEW_ROWS, many: { 'api-key': 100_000, jwt: 15_000 } });
   const to = (path: string, ...headers: Load['headers'][number][]): Omit<Load, 'seconds'> => ({
     url: ready.origin + path,
     headers: headers.length ? headers : [{}],
   });
-  const methods = await contest(loader, 'GET /demo/<method>', [
+  const methods = await measure(loader, 'GET /demo/<method>', [
     { name: 'open', load: to('/unguarded/demo') },
-    ...Object.entries(ready.repeated)
+    ...Object.entries(ready.reusable)
       .filter(([name]) => name !== 'api-key')
       .map(([name, headers]) => ({ name, load: to(`/demo/${name.split(',')[0]!}`, headers) })),
     { name: 'api-key, 100,000 at random', load: to('/demo/api-key', ...ready.many['api-key']!) },
     { name: 'jwt, first seen', load: to('/demo/jwt', ...ready.many['jwt']!) },
     {
       name: "passport-jwt as in Nest's documentation",
-      load: to('/yardstick', { Authorization: `Bearer ${ready.yardstick}` }),
+      load: to('/passport-jwt', { Authorization: `Bearer ${ready.baselineToken}` }),
     },
   ]);
 
-  const signed = await contest(loader, 'GET /demo/<method>, each request signed anew', [
+  const signed = await measure(loader, 'GET /demo/<method>, each request signed anew', [
     { name: 'open', load: to('/unguarded/demo') },
-    ...SIGNED.map((method) => ({
+    ...SIGNING_METHODS.map((method) => ({
       name: method,
       load: to(`/demo/${method}`),
       signed: { method, server: ready.server },
     })),
   ]);
-  const body = JSON.stringify({ title: 'What a signature covers', body: 'x'.repeat(200) });
+  const body = JSON.stringify({ title: 'A signed body', body: 'x'.repeat(200) });
   const json = { 'Content-Type': 'application/json' };
-  const posts = await contest(loader, 'POST of 250 bytes', [
+  const posts = await measure(loader, 'POST of 250 bytes', [
     { name: 'open', load: { ...to('/unguarded/demo', json), body } },
     ...['hmac', 'http-signature'].map((method) => ({
       name: method,
@@ -152,7 +148,7 @@ async function main(): Promise<void> {
     })),
   ]);
   const { origin, options } = ready.tls!;
-  const overTls = await contest(loader, 'GET over TLS, on connections that are kept', [
+  const overTls = await measure(loader, 'GET over TLS, on connections that are kept', [
     { name: 'open', load: { url: `${origin}/unguarded/demo`, headers: [{}], tls: { ca: options.ca } } },
     {
       name: 'open, with a certificate',
@@ -161,12 +157,12 @@ async function main(): Promise<void> {
     { name: 'mtls', load: { url: `${origin}/demo/mtls`, headers: [{}], tls: options } },
     {
       name: 'basic',
-      load: { url: `${origin}/demo/basic`, headers: [ready.repeated['basic']!], tls: { ca: options.ca } },
+      load: { url: `${origin}/demo/basic`, headers: [ready.reusable['basic']!], tls: { ca: options.ca } },
     },
   ]);
 
-  const engine = await said<{ origin: string }>(start('engine.js', 0, [CLIENT_SECRET]));
-  const asked = {
+  const baseline = await nextMessage<{ origin: string }>(start('oidc-provider.js', 0, [CLIENT_SECRET]));
+  const tokenRequest = {
     headers: [
       {
         Authorization: `Basic ${Buffer.from(`${CLIENT}:${CLIENT_SECRET}`).toString('base64')}`,
@@ -175,30 +171,30 @@ async function main(): Promise<void> {
     ],
     body: 'grant_type=client_credentials&scope=documents%3Aread',
   };
-  const tokens = await contest(loader, 'POST of client credentials, for a token', [
-    { name: 'the engine alone, in memory', load: { url: `${engine.origin}/token`, ...asked } },
-    { name: 'POST /oidc/token', load: { url: `${ready.origin}/oidc/token`, ...asked } },
+  const tokens = await measure(loader, 'POST of client credentials, for a token', [
+    { name: 'the engine alone, in memory', load: { url: `${baseline.origin}/token`, ...tokenRequest } },
+    { name: 'POST /oidc/token', load: { url: `${ready.origin}/oidc/token`, ...tokenRequest } },
   ]);
 
-  const many = await serve('many', { documents: MANY, many: { 'api-key': MANY } });
-  const session = ready.repeated['session']!;
-  const pages = await contest(loader, 'GET /documents, 20 of 1,000', [
+  const many = await serve('many', { documents: MANY_ROWS, many: { 'api-key': MANY_ROWS } });
+  const session = ready.reusable['session']!;
+  const pages = await measure(loader, 'GET /documents, 20 of 1,000', [
     { name: 'the same SQL, open', load: to('/unguarded/documents') },
     { name: 'the same SQL, signed in', load: to('/signed-in/documents', session) },
     { name: 'session', load: to('/documents', session) },
   ]);
-  const sizes = await contest(loader, 'A page, by the number of rows', [
+  const sizes = await measure(loader, 'A page, by the number of rows', [
     { name: '1,000 documents', load: to('/documents', session) },
     {
       name: '1,000,000 documents',
-      load: { url: `${many.origin}/documents`, headers: [many.repeated['session']!] },
+      load: { url: `${many.origin}/documents`, headers: [many.reusable['session']!] },
     },
     {
       name: '1,000,000 documents, own tenth',
-      load: { url: `${many.origin}/documents?ownerId=bob`, headers: [many.repeated['session']!] },
+      load: { url: `${many.origin}/documents?ownerId=bob`, headers: [many.reusable['session']!] },
     },
   ]);
-  const keys = await contest(loader, 'An API key, by the number of keys', [
+  const keys = await measure(loader, 'An API key, by the number of keys', [
     { name: '1,000 keys', load: to('/demo/api-key', ...ready.many['api-key']!.slice(0, 1_000)) },
     {
       name: '1,000,000 keys',

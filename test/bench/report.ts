@@ -1,9 +1,10 @@
-import type { Measured } from './load.js';
+import type { Measurement } from './load.js';
 
-export interface Result extends Measured {
+export interface Result extends Measurement {
   readonly name: string;
-  /** Of requests a second, and of p50, to the first result of the table. */
+  /** Requests per second, relative to the first result of the table. */
   readonly ratio: number;
+  /** The median latency, relative to the first result of the table. */
   readonly p50Ratio: number;
 }
 

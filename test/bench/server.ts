@@ -15,44 +15,45 @@ import { UNLIMITED } from '../support/app.js';
 import { allContracts } from '../support/contracts.js';
 import type { Contract, Credential, Running } from '../method.contract.js';
 import { seedDocuments } from './seed.js';
-import { Yardstick } from './yardstick.js';
+import { PassportJwtModule } from './passport-jwt.js';
 
-/** What the server tells the one that measures it. */
+/** The message that the server sends once it listens. */
 export interface Ready {
   readonly origin: string;
-  /** Headers of one good credential, by method. */
-  readonly repeated: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** Headers of many credentials, of the methods that have them. */
+  /** Headers of a reusable credential, by method. */
+  readonly reusable: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Headers of many credentials, by method. */
   readonly many: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>;
-  readonly yardstick: string;
-  /** Where it speaks TLS, and with which certificate a caller does; absent where no method has one. */
+  /** A token for the passport-jwt baseline. */
+  readonly baselineToken: string;
+  /** The TLS origin and a client's certificate; absent if no installed method uses TLS. */
   readonly tls: { readonly origin: string; readonly options: NonNullable<Credential['tls']> } | undefined;
 }
 
-/** Asks the server for the headers of so many requests, signed at this moment. */
-export interface ToSign {
+/** A message to the server, which returns the headers of that many requests, signed now. */
+export interface SigningRequest {
   readonly method: string;
   readonly count: number;
   readonly url: string;
   readonly body?: string;
 }
 
-export interface Plan {
+export interface ServerOptions {
   readonly documents: number;
-  /** How many credentials, by method. */
+  /** The number of credentials, by method. */
   readonly many: Readonly<Record<string, number>>;
 }
 
-/** As the guards would find him. */
-const CALLER: Principal = {
+/** The principal of the unguarded routes. */
+const PRINCIPAL: Principal = {
   id: 'bob',
   kind: 'user',
   tenantId: 'acme',
   roles: ['editor'],
-  proofs: [{ method: 'nobody asked' as never, at: new Date(), amr: [], bound: false }],
+  proofs: [{ method: 'none' as never, at: new Date(), amr: [], bound: false }],
 };
 
-/** What the guarded routes are measured against: the same answers, and nobody asked. */
+/** The baseline of the guarded routes: the same responses without authentication. */
 @Controller()
 class Unguarded {
   private readonly ability: AppAbility;
@@ -61,25 +62,25 @@ class Unguarded {
     private readonly dataSource: DataSource,
     abilities: AbilityFactory,
   ) {
-    this.ability = abilities.for(CALLER);
+    this.ability = abilities.for(PRINCIPAL);
   }
 
   @Get('unguarded/demo')
   @Public()
   demo() {
-    return CALLER;
+    return PRINCIPAL;
   }
 
   @Post('unguarded/demo')
   @Public()
   post() {
-    return CALLER;
+    return PRINCIPAL;
   }
 
   @Post('signed-in/demo')
   @SelfService()
   postSignedIn() {
-    return CALLER;
+    return PRINCIPAL;
   }
 
   @Get('unguarded/documents')
@@ -94,7 +95,7 @@ class Unguarded {
     return this.documents();
   }
 
-  /** The very SQL of bob's page, for rules that were made once. */
+  /** The SQL of bob's page, with an ability that is created once. */
   private async documents() {
     const { rows } = await accessiblePage(this.dataSource.manager, Document, this.ability, {
       action: 'read',
@@ -106,16 +107,16 @@ class Unguarded {
   }
 }
 
-@Module({ imports: [Yardstick], controllers: [Unguarded] })
+@Module({ imports: [PassportJwtModule], controllers: [Unguarded] })
 class BenchModule {}
 
 const bench = { name: 'bench', module: BenchModule } as unknown as AuthMethod;
 
-async function main(plan: Plan): Promise<void> {
+async function main(options: ServerOptions): Promise<void> {
   const settings = Settings.from({ ...process.env, PORT: '0', TLS_PORT: '0', ...UNLIMITED });
   const app = await createApp(settings, [...INSTALLED_METHODS, bench]);
   await app.listen(0, '127.0.0.1');
-  await seedDocuments(app, plan.documents);
+  await seedDocuments(app, options.documents);
   const { port } = app.getHttpServer().address() as AddressInfo;
   const running = { app, db: app.get(DataSource), origin: `http://127.0.0.1:${port}` };
   const contracts = await allContracts();
@@ -127,21 +128,21 @@ async function main(plan: Plan): Promise<void> {
   }
   const ready: Ready = {
     origin: running.origin,
-    repeated: await repeated(contracts, issued),
-    many: await many(contracts, running, plan.many),
-    yardstick: app.get(Yardstick).token(),
+    reusable: await reusableHeaders(contracts, issued),
+    many: await many(contracts, running, options.many),
+    baselineToken: app.get(PassportJwtModule).token(),
     tls: await tls(issued, running.origin),
   };
   if (settings.databaseUrl) await app.get(DataSource).query('ANALYZE');
   process.send!(ready);
-  process.on('message', ({ method, count, url, body }: ToSign) => {
+  process.on('message', ({ method, count, url, body }: SigningRequest) => {
     void sign(issued.get(method)!, count, url, body).then((headers) => process.send!({ headers }));
   });
   process.once('disconnect', () => void app.close().then(() => process.exit(0)));
 }
 
-/** The headers of those whose requests are good again and again, for as long as a bench lasts. */
-async function repeated(contracts: readonly Contract[], issued: ReadonlyMap<string, Credential>) {
+/** The headers of the methods whose requests can be repeated. */
+async function reusableHeaders(contracts: readonly Contract[], issued: ReadonlyMap<string, Credential>) {
   const good = contracts.filter(({ once, bound }) => !once && !bound);
   const names = [...issued.keys()].filter((name) =>
     good.some((contract) => contract.name === name.split(',')[0]),
@@ -163,7 +164,6 @@ async function sign({ sign: signed }: Credential, count: number, url: string, bo
   return headers;
 }
 
-/** Where TLS is spoken, and with which certificate. */
 async function tls(issued: ReadonlyMap<string, Credential>, origin: string): Promise<Ready['tls']> {
   for (const { sign: signed, tls: options } of issued.values())
     if (options) return { origin: new URL((await signed(new Request(origin))).url).origin, options };
@@ -173,7 +173,7 @@ async function tls(issued: ReadonlyMap<string, Credential>, origin: string): Pro
 async function many(
   contracts: readonly Contract[],
   running: Running,
-  counts: Plan['many'],
+  counts: ServerOptions['many'],
 ): Promise<Ready['many']> {
   const entries = contracts.map(
     async ({ name, many: make }) => [name, (await make?.(running, 'bob', counts[name] ?? 0)) ?? []] as const,
@@ -181,4 +181,4 @@ async function many(
   return Object.fromEntries(await Promise.all(entries));
 }
 
-await main(JSON.parse(process.argv[2]!) as Plan);
+await main(JSON.parse(process.argv[2]!) as ServerOptions);

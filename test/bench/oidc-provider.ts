@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Provider } from 'oidc-provider';
 
-/** The engine alone, with its in-memory adapter, on Node's own server: what the authorization server is measured against. */
+/** The baseline of the authorization server: oidc-provider alone, with its in-memory adapter, on Node's HTTP server. */
 const server = createServer().listen(0, '127.0.0.1');
 await once(server, 'listening');
 const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -39,7 +39,7 @@ const provider = new Provider(origin, {
     },
   },
 });
-const answer = provider.callback();
-server.on('request', (request, response) => void answer(request, response));
+const handle = provider.callback();
+server.on('request', (request, response) => void handle(request, response));
 process.send!({ origin });
 process.once('disconnect', () => process.exit(0));

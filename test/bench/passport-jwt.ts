@@ -4,11 +4,11 @@ import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { Public } from '../../src/authentication/plan.js';
 
-const secret = 'a secret as long as the one that the documentation would have you use';
+const secret = 'a secret of the length that the documentation recommends, and more';
 
-/** A JWT route as Nest's documentation writes it (Recipes, Passport): a string for a secret, and nothing looked up. */
+/** The baseline: a JWT route as in Nest's documentation (Recipes, Passport), with a string as the secret and no look-up. */
 @Injectable()
-class DocsStrategy extends PassportStrategy(Strategy, 'nest-docs') {
+class PassportJwtStrategy extends PassportStrategy(Strategy, 'nest-docs') {
   constructor() {
     super({
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
@@ -22,9 +22,9 @@ class DocsStrategy extends PassportStrategy(Strategy, 'nest-docs') {
   }
 }
 
-@Controller('yardstick')
+@Controller('passport-jwt')
 @Public()
-class YardstickController {
+class PassportJwtController {
   @Get()
   @UseGuards(AuthGuard('nest-docs'))
   show(@Request() request: { user: object }) {
@@ -34,10 +34,10 @@ class YardstickController {
 
 @Module({
   imports: [PassportModule, JwtModule.register({ secret, signOptions: { expiresIn: '1h' } })],
-  controllers: [YardstickController],
-  providers: [DocsStrategy],
+  controllers: [PassportJwtController],
+  providers: [PassportJwtStrategy],
 })
-export class Yardstick {
+export class PassportJwtModule {
   constructor(private readonly jwt: JwtService) {}
 
   token(): string {
