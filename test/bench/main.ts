@@ -172,7 +172,7 @@ async function main(): Promise<void> {
     body: 'grant_type=client_credentials&scope=documents%3Aread',
   };
   const tokens = await measure(loader, 'POST of client credentials, for a token', [
-    { name: 'the engine alone, in memory', load: { url: `${baseline.origin}/token`, ...tokenRequest } },
+    { name: 'oidc-provider alone, in memory', load: { url: `${baseline.origin}/token`, ...tokenRequest } },
     { name: 'POST /oidc/token', load: { url: `${ready.origin}/oidc/token`, ...tokenRequest } },
   ]);
 
