@@ -55,7 +55,7 @@ describe('a method is removed with its folder and its line, the authorization se
       observed.set(name, one);
     });
     for await (const copy of copies.compile()) errors.set(copy.name, copy.errors);
-  }, 300_000);
+  }, 900_000);
 
   it.each(removable)('%s: everything else compiles', (removed) => {
     expect(errors.get(removed)).toEqual([]);
@@ -90,6 +90,6 @@ describe('a method is removed with its folder and its line, the authorization se
       const entered = Object.fromEntries(ends) as Observation['entered'];
       expect(observation).toEqual({ listed: left.map(({ name }) => name), gone: 404, answers, entered });
     },
-    300_000,
+    900_000,
   );
 });

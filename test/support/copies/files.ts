@@ -9,7 +9,10 @@ export const filesBelow = (folder: string): string[] =>
     .map((entry) => join(entry.parentPath, entry.name));
 
 /** The modules of this project that a file imports, for their values or their types, relative to the project. */
-export const importsOf = (file: string, text = readFileSync(file, 'utf8')): string[] =>
+export const importsOf = (file: string): string[] => importsIn(file, readFileSync(file, 'utf8'));
+
+/** {@link importsOf} for a file with this text. */
+export const importsIn = (file: string, text: string): string[] =>
   ts
     .preProcessFile(text)
     .importedFiles.map(({ fileName }) => fileName)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import ts from 'typescript';
-import { filesBelow, importsOf } from './files.js';
+import { filesBelow, importsIn } from './files.js';
 
 /** Text by path, relative to the project. */
 type Files = ReadonlyMap<string, string>;
@@ -63,7 +63,7 @@ export class TypeChecker {
   private differences(file: string, text: string, files: Files, missing: readonly string[]): string[] {
     const differences = [];
     if (text !== this.project.get(file)) differences.push(text);
-    for (const target of importsOf(file, text))
+    for (const target of importsIn(file, text))
       if (files.get(target) !== this.project.get(target) || !files.has(target))
         differences.push(target, files.get(target) ?? '');
     for (const name of missing) if (mentions(text, name)) differences.push(name);
