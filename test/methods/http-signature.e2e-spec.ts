@@ -24,7 +24,7 @@ import {
 } from '../../src/methods/http-signature/http-signature.client.js';
 import { mustCover } from '../../src/methods/http-signature/http-signature.coverage.js';
 import { DEMO_KEY_ID } from '../../src/methods/http-signature/http-signature.demo.js';
-import { contentDigest } from '../../src/methods/http-signature/http-signature.digest.js';
+import { contentDigest } from '../../src/methods/http-signature/http-signature.content-digest.js';
 import { SignatureKey } from '../../src/methods/http-signature/http-signature.entity.js';
 import { SignatureError } from '../../src/methods/http-signature/http-signature.js';
 import { coveredOfAnswer, signatureFields } from '../../src/methods/http-signature/http-signature.signer.js';

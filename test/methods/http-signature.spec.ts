@@ -6,7 +6,7 @@ import { parseDictionary, type InnerList } from 'structured-headers';
 import { publicKeyOf, sign, verify } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import { signatureBase, type Message } from '../../src/methods/http-signature/http-signature.base.js';
 import { DEMO_KEY } from '../../src/methods/http-signature/http-signature.demo.js';
-import { contentDigest, refuseWrongDigest } from '../../src/methods/http-signature/http-signature.digest.js';
+import { contentDigest, refuseWrongDigest } from '../../src/methods/http-signature/http-signature.content-digest.js';
 import {
   COVERED,
   SignatureError,

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { Authority } from '../../src/methods/mtls/mtls.authority.js';
+import { Authority } from '../../src/methods/mtls/mtls.certificate-authority.service.js';
 import { withCertificate } from '../../src/methods/mtls/mtls.client.js';
 import { ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
 import { MtlsGuard } from '../../src/methods/mtls/mtls.guard.js';

@@ -1,7 +1,7 @@
 import { createPublicKey, randomUUID, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { algorithmOf, verify } from './http-signature.algorithms.js';
 import { signatureBase, type RequestMessage } from './http-signature.base.js';
-import { contentDigest, refuseWrongDigest } from './http-signature.digest.js';
+import { contentDigest, refuseWrongDigest } from './http-signature.content-digest.js';
 import {
   COVERED,
   COVERED_BODY,

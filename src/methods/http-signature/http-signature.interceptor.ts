@@ -5,7 +5,7 @@ import { authRequestOf } from '../../authentication/caller.js';
 import type { CompleteResponse } from '../../authentication/on-send.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
-import { contentDigest } from './http-signature.digest.js';
+import { contentDigest } from './http-signature.content-digest.js';
 import { SignatureError, TAG, readDictionary } from './http-signature.js';
 import { coveredOfAnswer, signatureFields, type Signer } from './http-signature.signer.js';
 

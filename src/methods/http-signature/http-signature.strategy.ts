@@ -22,7 +22,7 @@ import { principalOf } from '../../users/principal-of.js';
 import { publicKeyOf, verify, type Algorithm } from './http-signature.algorithms.js';
 import { signatureBase } from './http-signature.base.js';
 import { CODE, challengeFor, remember } from './http-signature.coverage.js';
-import { refuseWrongDigest } from './http-signature.digest.js';
+import { refuseWrongDigest } from './http-signature.content-digest.js';
 import { SignatureKey } from './http-signature.entity.js';
 import {
   COVERED,

@@ -4,9 +4,9 @@ import { Authenticate, Caller, Public, SelfService } from '../../authentication/
 import type { Principal } from '../../authentication/principal.js';
 import { NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
 import { Certificates, LIFETIME } from './mtls.service.js';
-import { Authority } from './mtls.authority.js';
+import { Authority } from './mtls.certificate-authority.service.js';
 import type { ClientCertificate } from './mtls.entity.js';
-import { MtlsListener } from './mtls.listener.js';
+import { MtlsListener } from './mtls.server.service.js';
 import { Revocations } from './mtls.revocations.js';
 
 const PEM = 'application/x-pem-file';

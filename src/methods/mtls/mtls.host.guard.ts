@@ -3,8 +3,8 @@ import { isIP, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { authRequestOf } from '../../authentication/caller.js';
 import { Settings } from '../../config/settings.js';
-import { MtlsListener } from './mtls.listener.js';
-import { ServerCertificate } from './mtls.server-certificate.js';
+import { MtlsListener } from './mtls.server.service.js';
+import { ServerCertificate } from './mtls.server-certificate.service.js';
 
 const HOST = /^(?:\[([\da-f:.]+)\]|([a-z\d.-]+))(?::\d+)?$/i;
 

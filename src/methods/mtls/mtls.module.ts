@@ -1,12 +1,12 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { Certificates } from './mtls.service.js';
-import { Authority } from './mtls.authority.js';
+import { Authority } from './mtls.certificate-authority.service.js';
 import { MtlsController, MtlsPublicController } from './mtls.controller.js';
 import { MtlsHostGuard } from './mtls.host.guard.js';
-import { MtlsListener } from './mtls.listener.js';
+import { MtlsListener } from './mtls.server.service.js';
 import { Revocations } from './mtls.revocations.js';
-import { ServerCertificate } from './mtls.server-certificate.js';
+import { ServerCertificate } from './mtls.server-certificate.service.js';
 import { MtlsStrategy } from './mtls.strategy.js';
 import { MtlsSweep } from './mtls.cleanup.js';
 

@@ -3,9 +3,9 @@ import { DataSource, MoreThan } from 'typeorm';
 import type { Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { CredentialsService } from '../../users/credentials.service.js';
-import { Authority } from './mtls.authority.js';
+import { Authority } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
-import { MtlsListener } from './mtls.listener.js';
+import { MtlsListener } from './mtls.server.service.js';
 import { UnfitRequest, readRequest } from './mtls.x509.js';
 
 /** How long a certificate lives at most. */

@@ -26,7 +26,7 @@ import {
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
 import { LIFETIME } from './mtls.service.js';
-import { Authority } from './mtls.authority.js';
+import { Authority } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
 import { UnfitCertificate, nameOf, readCertificate, type Client } from './mtls.js';
 

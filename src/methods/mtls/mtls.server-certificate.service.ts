@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { Settings } from '../../config/settings.js';
-import { Authority } from './mtls.authority.js';
+import { Authority } from './mtls.certificate-authority.service.js';
 import { mtlsConfig, type MtlsConfig } from './mtls.config.js';
 import { newKeyPair, pemOf } from './mtls.x509.js';
 

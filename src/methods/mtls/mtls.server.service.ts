@@ -13,10 +13,10 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import { requestsClientCertificates } from '../../authentication/client-certificate.js';
 import { Settings } from '../../config/settings.js';
-import { Authority } from './mtls.authority.js';
+import { Authority } from './mtls.certificate-authority.service.js';
 import { mtlsConfig } from './mtls.config.js';
 import { Revocations } from './mtls.revocations.js';
-import { ServerCertificate } from './mtls.server-certificate.js';
+import { ServerCertificate } from './mtls.server-certificate.service.js';
 
 const A_MINUTE = 60_000;
 
