@@ -3,6 +3,7 @@ import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { AuthenticateGuard } from './authenticate.guard.js';
 import { Authenticator, HTTPS_ONLY, AUTH_METHODS } from './authenticator.js';
 import { ChallengeFilter } from './challenge.filter.js';
+import { ClientCertificateEndpoint } from './client-certificate.js';
 import { IssuerRegistry } from './issuer-registry.js';
 import type { AuthMethod } from './method.js';
 import { NoAudit, NoLastUsed, AuditPort, LastUsedPort } from './ports.js';
@@ -44,10 +45,19 @@ export class AuthenticationModule {
           : { provide: LastUsedPort, useClass: NoLastUsed },
         { provide: APP_FILTER, useClass: ChallengeFilter },
         Authenticator,
+        ClientCertificateEndpoint,
         IssuerRegistry,
         AuthenticateGuard,
       ],
-      exports: [AUTH_METHODS, AuditPort, LastUsedPort, Authenticator, AuthenticateGuard, IssuerRegistry],
+      exports: [
+        AUTH_METHODS,
+        AuditPort,
+        LastUsedPort,
+        Authenticator,
+        AuthenticateGuard,
+        ClientCertificateEndpoint,
+        IssuerRegistry,
+      ],
     };
   }
 }

@@ -1,17 +1,19 @@
-import { BadRequestException } from '@nestjs/common';
+import { BadRequestException, Injectable } from '@nestjs/common';
 import { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import type { AuthRequest } from './request.js';
 
+/** Whether the peer with this address is a trusted proxy. Only such a peer may send `Client-Cert`. */
+type TrustsProxy = (address: string | undefined) => boolean;
+
 /**
- * The certificate that the caller has shown in the TLS handshake: to this server, or to a proxy, which then says so in
- * `Client-Cert` (RFC 9440). Whoever issued it; what it is good for is for a method to find out.
+ * The client's certificate: from the TLS handshake with this server, or from a trusted proxy in `Client-Cert` (RFC 9440).
+ * Any issuer counts; the method that reads the certificate verifies it.
  *
- * @param trusts whether a peer with this address is a proxy whose word is taken: anybody could write the field
- * @returns undefined where there is none, or the field holds none
- * @throws BadRequestException `ambiguous_credentials` where there is one of each
+ * @returns undefined if the client presented none, or if `Client-Cert` is malformed
+ * @throws BadRequestException `ambiguous_credentials` if both the handshake and `Client-Cert` carry a certificate
  */
-export function tlsCertificate(request: AuthRequest, trusts: Trusts): X509Certificate | undefined {
+export function tlsCertificate(request: AuthRequest, trusts: TrustsProxy): X509Certificate | undefined {
   const { socket } = request;
   const ofSocket = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
   const field = forwardedCertificate(request, trusts);
@@ -20,10 +22,8 @@ export function tlsCertificate(request: AuthRequest, trusts: Trusts): X509Certif
   return parseClientCert(field);
 }
 
-type Trusts = (address: string | undefined) => boolean;
-
-/** The field in which a proxy says which certificate it was shown. Anybody could say it, so it counts from a trusted one only. */
-export const forwardedCertificate = (request: AuthRequest, trusts: Trusts): string | undefined =>
+/** The `Client-Cert` header of a trusted proxy (RFC 9440 section 2.2). Any other peer's header is ignored. */
+export const forwardedCertificate = (request: AuthRequest, trusts: TrustsProxy): string | undefined =>
   request.lines('Client-Cert').length > 0 && trusts(request.socket.remoteAddress)
     ? request.header('Client-Cert')
     : undefined;
@@ -35,22 +35,27 @@ export const ambiguousCertificates = () =>
   });
 
 /**
- * Where a server asks its callers for certificates, by its HTTP server: the listener that does says so once it listens.
- * Absent where none does.
+ * The URL of the listener that requests client certificates. The method that opens the listener sets it, and the
+ * authorization server publishes it (`mtls_endpoint_aliases`, RFC 8705 section 5).
  */
-export const requestsClientCertificates = new WeakMap<object, string>();
+@Injectable()
+export class ClientCertificateEndpoint {
+  /** Undefined before the listener is open, or if no installed method opens one. */
+  url: string | undefined;
+}
 
+/** A Byte Sequence (RFC 8941 section 3.3.5). */
 const BYTE_SEQUENCE = /^:([A-Za-z0-9+/]+={0,2}):$/;
-/** A certificate with a key of 4096 bits takes 2,000 characters. */
-const LONGEST_FIELD = 8_192;
+/** A certificate with an RSA key of 4096 bits takes about 2,000 characters. */
+const MAX_CLIENT_CERT_CHARACTERS = 8_192;
 
 /**
- * The certificate in a `Client-Cert` field: a byte sequence (RFC 8941, section 3.3.5) that holds one in DER, and
- * nothing else.
- * @returns undefined for anything else; a certificate has one text, since only the canonical base64 is taken
+ * Parses a `Client-Cert` header (RFC 9440 section 2.2): a Byte Sequence that holds one certificate in DER. Only
+ * canonical base64 is accepted, so each certificate has exactly one text.
+ * @returns undefined for anything else
  */
 export function parseClientCert(field: string): X509Certificate | undefined {
-  if (field.length > LONGEST_FIELD) return undefined;
+  if (field.length > MAX_CLIENT_CERT_CHARACTERS) return undefined;
   const [, text = ''] = BYTE_SEQUENCE.exec(field) ?? [];
   const der = Buffer.from(text, 'base64');
   if (!text || der.toString('base64') !== text) return undefined;

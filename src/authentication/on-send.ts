@@ -1,23 +1,27 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
-/** An answer as it is about to go out. */
+/** A response that is complete and not yet sent. */
 export interface CompleteResponse {
   readonly status: number;
-  /** A field's value, its lines joined by commas (RFC 9110, section 5.3); undefined where it is absent. */
+  /** A header's value, its lines joined by commas (RFC 9110 section 5.3); undefined if it is absent. */
   readonly header: (name: string) => string | undefined;
   readonly body: Buffer;
 }
 
 /**
- * Holds an answer back until it is complete, adds fields to it, and sends it. Both adapters end in Node's own response,
- * whose three functions that send something are put in place of here, and back.
+ * Buffers a response until it is complete, adds headers to it, and sends it. Works on every adapter, because all of them
+ * end in Node's own response: it replaces the three functions that send, and restores them in `end`.
+ *
+ * @param headers computes the headers to add, from the complete response
  */
 export function beforeSend(
   response: ServerResponse,
-  fields: (answer: CompleteResponse) => Readonly<Record<string, string>>,
+  headers: (complete: CompleteResponse) => Readonly<Record<string, string>>,
 ): void {
-  const sending = ['writeHead', 'write', 'end'];
-  const before = Object.fromEntries(sending.map((name) => [name, Reflect.get(response, name) as unknown]));
+  const replaced = ['writeHead', 'write', 'end'];
+  const originals = Object.fromEntries(
+    replaced.map((name) => [name, Reflect.get(response, name) as unknown]),
+  );
   const chunks: Buffer[] = [];
   const keep = (chunk: unknown, encoding: unknown) => {
     if (typeof chunk === 'string')
@@ -31,9 +35,9 @@ export function beforeSend(
   Object.assign(response, {
     writeHead(status: number, ...rest: (string | OutgoingHttpHeaders)[]) {
       response.statusCode = status;
-      const headers = rest.at(-1);
-      if (typeof headers === 'object')
-        for (const [name, value] of Object.entries(headers ?? {}))
+      const given = rest.at(-1);
+      if (typeof given === 'object')
+        for (const [name, value] of Object.entries(given ?? {}))
           if (value !== undefined) response.setHeader(name, value);
       return response;
     },
@@ -43,10 +47,10 @@ export function beforeSend(
     },
     end(chunk?: unknown, encoding?: unknown) {
       keep(chunk, encoding);
-      Object.assign(response, before);
+      Object.assign(response, originals);
       const body = Buffer.concat(chunks);
-      for (const [name, value] of Object.entries(fields({ status: response.statusCode, header, body })))
-        response.setHeader(name, value);
+      const added = headers({ status: response.statusCode, header, body });
+      for (const [name, value] of Object.entries(added)) response.setHeader(name, value);
       return body.length ? response.end(body) : response.end();
     },
   });

@@ -1,8 +1,7 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Provider, type JWK } from 'oidc-provider';
-import { requestsClientCertificates } from '../authentication/client-certificate.js';
+import { ClientCertificateEndpoint } from '../authentication/client-certificate.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { Settings } from '../config/settings.js';
 import { SigningKeys } from '../crypto/signing-keys.service.js';
@@ -43,7 +42,7 @@ export class Engine implements OnModuleInit {
     private readonly grants: Grants,
     private readonly watch: Watch,
     private readonly signOuts: SignOuts,
-    private readonly adapter: HttpAdapterHost,
+    private readonly clientCertificateEndpoint: ClientCertificateEndpoint,
   ) {}
 
   /** The engine is made when it is first asked; what is wrong with its settings is said before. */
@@ -103,7 +102,7 @@ export class Engine implements OnModuleInit {
         use: 'sig',
       })),
     };
-    const tlsUrl = requestsClientCertificates.get(this.adapter.httpAdapter.getHttpServer() as object);
+    const tlsUrl = this.clientCertificateEndpoint.url;
     const provider = new Provider(
       this.issuer,
       configuration(this.settings, this.accounts, this.storage, jwks, tlsUrl, this.grants),

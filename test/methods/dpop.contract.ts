@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { DpopClient, dpopProof } from '../../src/methods/dpop/dpop.client.js';
 import { DpopGuard } from '../../src/methods/dpop/dpop.guard.js';
-import { proofKeyOf } from '../../src/methods/dpop/dpop.keys.js';
+import { parseProofKey } from '../../src/methods/dpop/dpop.keys.js';
 import {
   FORGED_JWT,
   issueAccessToken,
@@ -13,7 +13,7 @@ import type { Contract, Running } from '../method.contract.js';
 export const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 
 export const thumbprintOf = (key: KeyObject, alg = 'ES256'): string =>
-  proofKeyOf(alg, createPublicKey(key).export({ format: 'jwk' }))!.thumbprint;
+  parseProofKey(alg, createPublicKey(key).export({ format: 'jwk' }))!.thumbprint;
 
 /** A token that is bound to a key, and the key. */
 export async function boundToken(

@@ -2,11 +2,11 @@ import { generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
 import { withHttpSignature } from '../../src/methods/http-signature/http-signature.client.js';
 import { SignatureKey } from '../../src/methods/http-signature/http-signature.entity.js';
 import { HttpSignatureGuard } from '../../src/methods/http-signature/http-signature.guard.js';
-import { publicKeyOf } from '../../src/methods/http-signature/http-signature.algorithms.js';
+import { importPublicJwk } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import type { Contract, Running } from '../method.contract.js';
 
 /** A proved key of an account, made with the database alone. */
-export async function keyFor(
+export async function createSignatureKey(
   { db }: Pick<Running, 'db'>,
   userId: string,
   pair: { publicKey: KeyObject; privateKey: KeyObject } = generateKeyPairSync('ed25519'),
@@ -19,7 +19,7 @@ export async function keyFor(
     id,
     userId,
     name: 'test',
-    algorithm: publicKeyOf(publicJwk)!.algorithm,
+    algorithm: importPublicJwk(publicJwk)!.algorithm,
     publicJwk,
     challenge: '',
     challengeUntil: now,
@@ -59,7 +59,7 @@ export const contract: Contract = {
   ],
   unknown: { 'Signature-Input': input(parameters), Signature },
   issue: async (running, userId) => {
-    const { keyid, key } = await keyFor(running, userId);
+    const { keyid, key } = await createSignatureKey(running, userId);
     const change = async (changes: Partial<SignatureKey>) =>
       void (await running.db.manager.update(SignatureKey, { id: keyid }, changes));
     return {

@@ -15,25 +15,28 @@ import { Authenticate, Caller, Public, SelfService } from '../../src/authenticat
 import type { Principal } from '../../src/authentication/principal.js';
 import { ReplayStore, UsedValue } from '../../src/crypto/replay-store.service.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
-import { sign, type Algorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
+import { sign, type SignatureAlgorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import {
-  answerKeys,
-  askForSignature,
-  refuseUnsigned,
+  fetchResponseKeys,
+  requestSignedResponse,
+  verifyResponse,
   withHttpSignature,
 } from '../../src/methods/http-signature/http-signature.client.js';
 import { mustCover } from '../../src/methods/http-signature/http-signature.coverage.js';
 import { DEMO_KEY_ID } from '../../src/methods/http-signature/http-signature.demo.js';
 import { contentDigest } from '../../src/methods/http-signature/http-signature.content-digest.js';
 import { SignatureKey } from '../../src/methods/http-signature/http-signature.entity.js';
-import { SignatureError } from '../../src/methods/http-signature/http-signature.js';
-import { coveredOfAnswer, signatureFields } from '../../src/methods/http-signature/http-signature.signer.js';
+import { InvalidSignature } from '../../src/methods/http-signature/http-signature.js';
+import {
+  responseComponents,
+  signatureFields,
+} from '../../src/methods/http-signature/http-signature.signer.js';
 import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
-import { contract, keyFor } from './http-signature.contract.js';
+import { contract, createSignatureKey } from './http-signature.contract.js';
 
 satisfiesTheContract(contract);
 
@@ -84,7 +87,7 @@ describe('http-signature', () => {
   beforeAll(async () => {
     booted = await boot({ also: [Signed], env: { TRUST_PROXY: '127.0.0.1' } });
     host = new URL(booted.origin).host;
-    machine = await keyFor(booted, 'acme-machine');
+    machine = await createSignatureKey(booted, 'acme-machine');
   });
   afterAll(() => booted.close());
 
@@ -144,7 +147,7 @@ describe('http-signature', () => {
       covered?: Covered;
       changes?: Record<string, string | undefined>;
       label?: string;
-      algorithm?: Algorithm;
+      algorithm?: SignatureAlgorithm;
     } = {},
   ) => {
     const input = `(${covered.map(([identifier]) => identifier).join(' ')})${parametersOf(signer, changes)}`;
@@ -161,7 +164,7 @@ describe('http-signature', () => {
     const register = async (jwk: JsonWebKey, more: object = {}, who = bob()) => {
       const answer = await who.post('/signature-keys', { name: 'test', jwk, ...more });
       expect(answer.status).toBe(201);
-      return answer.body as { id: string; challenge: string; algorithm: Algorithm };
+      return answer.body as { id: string; challenge: string; algorithm: SignatureAlgorithm };
     };
     const prove = (id: string, signature: Buffer, who = bob()) =>
       who.post(`/signature-keys/${id}/proof`, { signature: signature.toString('base64') });
@@ -188,7 +191,7 @@ describe('http-signature', () => {
     });
 
     it('is listed, with all that is known of it, and ends at once', async () => {
-      const signer = await keyFor(booted, 'bob');
+      const signer = await createSignatureKey(booted, 'bob');
       const { body } = await bob().get('/signature-keys');
       expect(body.items).toContainEqual(
         expect.objectContaining({
@@ -204,7 +207,7 @@ describe('http-signature', () => {
     });
 
     it('may do no more than its scopes, and makes no key beyond itself', async () => {
-      const reader = await keyFor(booted, 'bob', undefined, { scopes: ['documents:read'] });
+      const reader = await createSignatureKey(booted, 'bob', undefined, { scopes: ['documents:read'] });
       expect((await call(reader, '/documents')).status).toBe(200);
       expect((await call(reader, '/documents', json('{"title":"x"}'))).status).toBe(403);
       const jwk = createPublicKey(reader.key).export({ format: 'jwk' });
@@ -212,7 +215,9 @@ describe('http-signature', () => {
         (await call(signer, '/signature-keys', json(JSON.stringify({ name: 'x', jwk, ...body })))).body;
       expect(await ask(reader, {})).toMatchObject({ scopes: ['documents:read'] });
       expect(await ask(reader, { scopes: ['audit:read'] })).toMatchObject({ code: 'limited_credential' });
-      const ending = await keyFor(booted, 'bob', undefined, { expiresAt: new Date(Date.now() + 3_600_000) });
+      const ending = await createSignatureKey(booted, 'bob', undefined, {
+        expiresAt: new Date(Date.now() + 3_600_000),
+      });
       expect(await ask(ending, {})).toMatchObject({ code: 'limited_credential' });
     });
 
@@ -233,7 +238,7 @@ describe('http-signature', () => {
     });
 
     it('remembers when it was last used', async () => {
-      const signer = await keyFor(booted, 'bob');
+      const signer = await createSignatureKey(booted, 'bob');
       await call(signer);
       await booted.app.get(LastUsed).flush();
       expect((await row(signer.keyid)).lastUsedAt).toBeInstanceOf(Date);
@@ -318,7 +323,10 @@ describe('http-signature', () => {
   });
 
   it('a signature of a proxy, marked as its own, is none of ours: neither beside ours nor alone', async () => {
-    const foreign = craft(await keyFor(booted, 'bob'), { label: 'proxy', changes: { tag: '"proxy"' } });
+    const foreign = craft(await createSignatureKey(booted, 'bob'), {
+      label: 'proxy',
+      changes: { tag: '"proxy"' },
+    });
     const own = craft(machine);
     const both = {
       'Signature-Input': `${foreign['Signature-Input']}, ${own['Signature-Input']}`,
@@ -359,14 +367,14 @@ describe('http-signature', () => {
       ['ecdsa-p256-sha256', p256],
       ['ecdsa-p384-sha384', generateKeyPairSync('ec', { namedCurve: 'P-384' })],
     ])('what it signs with %s is accepted here', async (algorithm, pair) => {
-      const signer = await keyFor(booted, 'bob', pair);
+      const signer = await createSignatureKey(booted, 'bob', pair);
       const message = { method: 'GET', url: booted.origin + DEMO, headers: {} };
       const { headers } = await httpbis.signMessage(config(signer, minimum, algorithm), message);
       expect((await send(headers as Record<string, string>)).body.id).toBe('bob');
     });
 
     it('what it signs with rsa-pss-sha512 has a longer salt than the 64 bytes of section 3.3.1, unless it is told', async () => {
-      const signer = await keyFor(booted, 'bob', rsa);
+      const signer = await createSignatureKey(booted, 'bob', rsa);
       const message = { method: 'GET', url: booted.origin + DEMO, headers: {} };
       const algorithm = 'rsa-pss-sha512';
       const longer = await httpbis.signMessage(config(signer, minimum, algorithm), message);
@@ -398,13 +406,15 @@ describe('http-signature', () => {
     });
 
     it('it verifies what our client signs, and what our server does', async () => {
-      const sent = await withHttpSignature(machine)(askForSignature(request('/signed/1?a=1', json('{}'))));
+      const sent = await withHttpSignature(machine)(
+        requestSignedResponse(request('/signed/1?a=1', json('{}'))),
+      );
       const message = { method: 'POST', url: sent.url, headers: Object.fromEntries(sent.headers) };
       const keyLookup = async () => ({ verify: createVerifier(createPublicKey(machine.key), 'ed25519') });
       expect(await httpbis.verifyMessage({ keyLookup, requiredFields: minimum }, message)).toBe(true);
-      const asked = await withHttpSignature(machine)(askForSignature(request('/signed/1?a=1')));
+      const asked = await withHttpSignature(machine)(requestSignedResponse(request('/signed/1?a=1')));
       const response = await fetch(asked.clone());
-      const keys = await answerKeys(booted.origin);
+      const keys = await fetchResponseKeys(booted.origin);
       const answer = { status: response.status, headers: Object.fromEntries(response.headers) };
       const of = { method: 'GET', url: asked.url, headers: Object.fromEntries(asked.headers) };
       const serverKey = async ({ keyid }: { keyid?: string }) => ({
@@ -416,10 +426,10 @@ describe('http-signature', () => {
 
   describe('an answer that is signed', () => {
     let keys: ReadonlyMap<string, KeyObject>;
-    beforeAll(async () => (keys = await answerKeys(booted.origin)));
+    beforeAll(async () => (keys = await fetchResponseKeys(booted.origin)));
 
     const ask = async (path: string, init?: RequestInit) => {
-      const sent = await withHttpSignature(machine)(askForSignature(request(path, init)));
+      const sent = await withHttpSignature(machine)(requestSignedResponse(request(path, init)));
       return { sent, response: await fetch(sent.clone()) };
     };
     const altered = (response: Response, body: string | undefined, init: ResponseInit = {}) =>
@@ -435,7 +445,7 @@ describe('http-signature', () => {
       ] as const) {
         const { sent, response } = await ask(path, init);
         expect([path, response.status]).toEqual([path, status]);
-        await refuseUnsigned(response, sent, keys);
+        await verifyResponse(response, sent, keys);
         expect(response.headers.get('signature-input')).toMatch(
           /^answer=\("@status" "content-digest" "content-type" "@method";req .*"signature";req\);created=/,
         );
@@ -443,21 +453,21 @@ describe('http-signature', () => {
     });
 
     it('may have no body, and may answer a request that is not signed', async () => {
-      const { keyid } = await keyFor(booted, 'acme-machine');
+      const { keyid } = await createSignatureKey(booted, 'acme-machine');
       const { sent, response } = await ask(`/signature-keys/${keyid}`, { method: 'DELETE' });
       expect(response.status).toBe(204);
-      await refuseUnsigned(response, sent, keys);
-      const open = askForSignature(request('/methods'));
-      await refuseUnsigned(await fetch(open.clone()), open, keys);
+      await verifyResponse(response, sent, keys);
+      const open = requestSignedResponse(request('/methods'));
+      await verifyResponse(await fetch(open.clone()), open, keys);
     });
 
     it('is not believed where a byte, the status or the request is another, or it is not signed', async () => {
       const { sent, response } = await ask('/signed/1');
       const body = await response.clone().text();
       const refusal = async (answer: Response, to = sent, by = keys) => {
-        await expect(refuseUnsigned(answer, to, by)).rejects.toBeInstanceOf(SignatureError);
+        await expect(verifyResponse(answer, to, by)).rejects.toBeInstanceOf(InvalidSignature);
       };
-      await refuseUnsigned(altered(response, body), sent, keys);
+      await verifyResponse(altered(response, body), sent, keys);
       await refusal(altered(response, body.replace('1', '2')));
       await refusal(altered(response, body, { status: 201 }));
       const headers = new Headers(response.headers);
@@ -472,13 +482,13 @@ describe('http-signature', () => {
       await refusal(response, new Request(sent, { method: 'DELETE' }));
       await refusal(response, new Request(sent.url.replace('/1', '/2'), sent));
       await refusal(response, new Request(`${sent.url}?a`, sent));
-      await refusal(response, askForSignature(new Request(sent)));
+      await refusal(response, requestSignedResponse(new Request(sent)));
       await refusal(response, sent, new Map());
       await refusal(response, sent, new Map([...keys].map(([kid]) => [kid, p256.publicKey])));
     });
 
     it('is not believed where its signature leaves something out, whoever has made it', async () => {
-      const sent = askForSignature(await withHttpSignature(machine)(request('/signed/1')));
+      const sent = requestSignedResponse(await withHttpSignature(machine)(request('/signed/1')));
       const { pathname, host: authority } = new URL(sent.url);
       const lines = (headers: Headers) => (name: string) =>
         [headers.get(name)].filter((value) => value !== null);
@@ -495,11 +505,11 @@ describe('http-signature', () => {
         return new Response('{}', { headers: { ...Object.fromEntries(headers), ...fields } });
       };
       const own = new Map([['own', p256.publicKey]]);
-      const all = coveredOfAnswer(message);
-      await refuseUnsigned(answer(all), sent, own);
+      const all = responseComponents(message);
+      await verifyResponse(answer(all), sent, own);
       for (let i = 0; i < all.length; i++)
-        await expect(refuseUnsigned(answer(all.toSpliced(i, 1)), sent, own)).rejects.toBeInstanceOf(
-          SignatureError,
+        await expect(verifyResponse(answer(all.toSpliced(i, 1)), sent, own)).rejects.toBeInstanceOf(
+          InvalidSignature,
         );
     });
 
@@ -574,13 +584,13 @@ describe('http-signature', () => {
       await booted.app.get(ReplayStore).cleanUp();
       await expectRefused(craft(machine, { changes: { nonce } }));
       // Another key's nonces are its own, and nobody else can use them up.
-      const other = await keyFor(booted, 'bob');
+      const other = await createSignatureKey(booted, 'bob');
       expect((await send(craft(other, { changes: { nonce } }))).status).toBe(200);
     });
 
     it('SIG-05: of the same request sent to two processes at once, one is good', async () => {
       const processes = await startProcesses(2);
-      const signer = await keyFor(processes, 'bob');
+      const signer = await createSignatureKey(processes, 'bob');
       const covered: Covered = essentials().map(([name, value]) => [
         name,
         name === '"@authority"' ? 'atlas.test' : value,
@@ -610,13 +620,13 @@ describe('http-signature', () => {
     });
 
     it("SIG-07: another tenant's key is that tenant's, and signs for no one else", async () => {
-      const mallory = await keyFor(booted, 'mallory');
+      const mallory = await createSignatureKey(booted, 'mallory');
       expect((await send(craft(mallory))).body).toMatchObject({ id: 'mallory', tenantId: 'globex' });
       await expectRefused(craft({ keyid: machine.keyid, key: mallory.key }));
     });
 
     it('SIG-08: labels mean nothing, and of two signatures with our tag none is believed', async () => {
-      const [own, other] = [craft(machine), craft(await keyFor(booted, 'bob'), { label: 'b' })];
+      const [own, other] = [craft(machine), craft(await createSignatureKey(booted, 'bob'), { label: 'b' })];
       const join = (name: 'Signature' | 'Signature-Input', ...all: (typeof own)[]) =>
         all.map((each) => each[name]).join(', ');
       await expectRefused(
@@ -834,7 +844,7 @@ describe('http-signature', () => {
         spelt(bytes.subarray(1).toString('base64')),
         spelt(''),
       );
-      const signer = await keyFor(booted, 'bob', p256);
+      const signer = await createSignatureKey(booted, 'bob', p256);
       const input = `("@method" "@authority" "@path" "@query")${parametersOf(signer)}`;
       const base = `${essentials()
         .map(([name, value]) => `${name}: ${value}\n`)
@@ -847,7 +857,7 @@ describe('http-signature', () => {
     });
 
     it('SIG-21: the other half of an ECDSA signature is as good as it, so it is the nonce that is good once', async () => {
-      const signer = await keyFor(booted, 'bob', p256);
+      const signer = await createSignatureKey(booted, 'bob', p256);
       const own = craft(signer, { algorithm: 'ecdsa-p256-sha256' });
       const bytes = Buffer.from(own.Signature.slice(5, -1), 'base64');
       const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
@@ -870,7 +880,7 @@ describe('http-signature', () => {
       );
       expect((await send(craft(machine, { changes: { alg: '"ed25519"' } }))).status).toBe(200);
       // A public key is no secret, and PKCS #1 v1.5 is not what RSA keys are for.
-      const signer = await keyFor(booted, 'bob', rsa);
+      const signer = await createSignatureKey(booted, 'bob', rsa);
       await expectRefused(
         craft(signer, { algorithm: 'rsa-v1_5-sha256' }),
         craft(signer, { algorithm: 'rsa-v1_5-sha256', changes: { alg: '"rsa-v1_5-sha256"' } }),
@@ -888,12 +898,12 @@ describe('http-signature', () => {
     });
 
     it('a key that was never proved signs nothing', async () => {
-      const signer = await keyFor(booted, 'bob', undefined, { provedAt: null });
+      const signer = await createSignatureKey(booted, 'bob', undefined, { provedAt: null });
       await expectRefused(craft(signer));
     });
 
     it("another's keys can neither be listed nor ended", async () => {
-      const { keyid } = await keyFor(booted, 'bob');
+      const { keyid } = await createSignatureKey(booted, 'bob');
       for (const other of [
         as({ id: 'carol' }),
         as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }),
@@ -943,7 +953,7 @@ describe('http-signature', () => {
         disabledAt: null,
         epoch: 0,
       });
-      const signer = await keyFor(production, 'bob');
+      const signer = await createSignatureKey(production, 'bob');
       const ask = async (authority: string) => {
         const covered: Covered = essentials().map(([name, value]) => [
           name,

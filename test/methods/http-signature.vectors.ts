@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import type { Message, RequestMessage } from '../../src/methods/http-signature/http-signature.base.js';
-import type { Algorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
+import type { SignatureAlgorithm } from '../../src/methods/http-signature/http-signature.algorithms.js';
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
@@ -111,7 +111,7 @@ const TEST_RESPONSE: Message = {
 export interface Vector {
   readonly name: string;
   readonly message: Message;
-  readonly algorithm: Algorithm;
+  readonly algorithm: SignatureAlgorithm;
   readonly key: KeyObject;
   /** Where the algorithm makes the same signature each time: what makes it. */
   readonly signer?: KeyObject;

@@ -1,32 +1,32 @@
 import { X509Certificate } from 'node:crypto';
-import { Authority } from '../../src/methods/mtls/mtls.certificate-authority.service.js';
+import { CertificateAuthorityService } from '../../src/methods/mtls/mtls.certificate-authority.service.js';
 import { withCertificate } from '../../src/methods/mtls/mtls.client.js';
 import { ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
 import { MtlsGuard } from '../../src/methods/mtls/mtls.guard.js';
-import { formatClientCert, nameOf } from '../../src/methods/mtls/mtls.js';
+import { formatClientCert, spiffeIdOf } from '../../src/methods/mtls/mtls.js';
 import {
-  issue,
-  newAuthority,
+  issueCertificate,
+  createCa,
   newKeyPair,
-  newSerial,
-  openAuthority,
-  pemOf,
+  newSerialNumber,
+  parseCa,
+  privateKeyPem,
 } from '../../src/methods/mtls/mtls.x509.js';
-import { LIFETIME } from '../../src/methods/mtls/mtls.service.js';
+import { CERTIFICATE_LIFETIME_MS } from '../../src/methods/mtls/mtls.service.js';
 import { User } from '../../src/users/user.entity.js';
 import type { Contract, Running } from '../method.contract.js';
 
 /** Bob's certificate, of a CA of somebody else's. */
 async function forged(): Promise<string> {
-  const { certificate, privateKey } = await newAuthority(new Date());
-  const names = [nameOf({ tenantId: 'acme', kind: 'user', id: 'bob' })];
-  const pem = await issue(openAuthority(certificate, privateKey), {
-    serial: newSerial(),
+  const { certificate, privateKey } = await createCa(new Date());
+  const names = [spiffeIdOf({ tenantId: 'acme', kind: 'user', id: 'bob' })];
+  const pem = await issueCertificate(parseCa(certificate, privateKey), {
+    serial: newSerialNumber(),
     publicKey: newKeyPair().publicKey,
     usage: 'clientAuth',
     names,
     notBefore: new Date(),
-    notAfter: new Date(Date.now() + LIFETIME),
+    notAfter: new Date(Date.now() + CERTIFICATE_LIFETIME_MS),
   });
   return formatClientCert(new X509Certificate(pem));
 }
@@ -44,15 +44,15 @@ async function overTls(request: Request): Promise<Request> {
 /** A certificate of a demo account, as its holder has it, made without the server. */
 export async function newCertificate({ db, app }: Pick<Running, 'db' | 'app'>, userId: string) {
   const { publicKey, privateKey } = newKeyPair();
-  const authority = app.get(Authority);
+  const authority = app.get(CertificateAuthorityService);
   const account = await db.manager.findOneByOrFail(User, { id: userId });
-  const { certificate: cert, ...row } = await authority.issueToClient(
+  const { certificate: cert, ...row } = await authority.issueClientCertificate(
     account,
     publicKey,
-    new Date(Date.now() + LIFETIME),
+    new Date(Date.now() + CERTIFICATE_LIFETIME_MS),
   );
   await db.manager.insert(ClientCertificate, { ...row, userId, name: 'contract', scopes: null });
-  return { id: row.id, cert, key: pemOf(privateKey), ca: authority.certificate.toString() };
+  return { id: row.id, cert, key: privateKeyPem(privateKey), ca: authority.certificate.toString() };
 }
 
 export const contract: Contract = {

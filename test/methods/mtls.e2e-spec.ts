@@ -15,20 +15,26 @@ import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { Public } from '../../src/authentication/plan.js';
 import { Settings } from '../../src/config/settings.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
-import { LIFETIME } from '../../src/methods/mtls/mtls.service.js';
-import { Authority } from '../../src/methods/mtls/mtls.certificate-authority.service.js';
+import { CERTIFICATE_LIFETIME_MS } from '../../src/methods/mtls/mtls.service.js';
+import { CertificateAuthorityService } from '../../src/methods/mtls/mtls.certificate-authority.service.js';
 import { withCertificate } from '../../src/methods/mtls/mtls.client.js';
 import { CertificateAuthority, ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
-import { MtlsListener } from '../../src/methods/mtls/mtls.server.service.js';
+import { MtlsServerService } from '../../src/methods/mtls/mtls.server.service.js';
 import { MtlsStrategy } from '../../src/methods/mtls/mtls.strategy.js';
-import { MtlsSweep } from '../../src/methods/mtls/mtls.cleanup.js';
-import { newSerial } from '../../src/methods/mtls/mtls.x509.js';
+import { MtlsCleanup } from '../../src/methods/mtls/mtls.cleanup.js';
+import { newSerialNumber } from '../../src/methods/mtls/mtls.x509.js';
 import { User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract, newCertificate } from './mtls.contract.js';
-import { BOB, forge, putOnRecord, stealAuthority, type Oddities } from './mtls.forge.js';
-import { Wire } from './mtls.wire.js';
+import {
+  BOB_SPIFFE_ID,
+  forgeCertificate,
+  storeCertificate,
+  readCaKeyPair,
+  type CertificateOverrides,
+} from './mtls.forge.js';
+import { TlsConnection } from './mtls.wire.js';
 
 satisfiesTheContract(contract);
 
@@ -86,8 +92,8 @@ describe('mtls', () => {
 
   /** As bob, signed in by some other method, without a ceiling. */
   const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
-  const ca = () => booted.app.get(Authority).certificate.toString();
-  const open = (options: ConnectionOptions = {}) => Wire.open(port, { ca: ca(), ...options });
+  const ca = () => booted.app.get(CertificateAuthorityService).certificate.toString();
+  const open = (options: ConnectionOptions = {}) => TlsConnection.open(port, { ca: ca(), ...options });
   const issue = async (body: object = {}, who = bob()) => {
     const { csr, key } = newRequest();
     const answer = await who.post('/certificates', { name: 'test', csr, ...body });
@@ -178,12 +184,12 @@ describe('mtls', () => {
     const within = (expiresAt: Date) =>
       bob().post('/certificates', { name: 'x', csr: newRequest().csr, expiresAt: expiresAt.toISOString() });
     const { body: longest } = await bob().post('/certificates', { name: 'x', csr: newRequest().csr });
-    expect(Date.parse(longest.expiresAt) - Date.now()).toBeGreaterThan(LIFETIME - 60_000);
+    expect(Date.parse(longest.expiresAt) - Date.now()).toBeGreaterThan(CERTIFICATE_LIFETIME_MS - 60_000);
     const tomorrow = new Date(Math.floor((Date.now() + DAY) / 1000) * 1000);
     const { body: short } = await within(new Date(tomorrow.getTime() + 999));
     expect(short.expiresAt).toBe(tomorrow.toISOString());
     expect(new Date(new X509Certificate(short.certificate).validTo)).toEqual(tomorrow);
-    const { status, body } = await within(new Date(Date.now() + LIFETIME + DAY));
+    const { status, body } = await within(new Date(Date.now() + CERTIFICATE_LIFETIME_MS + DAY));
     expect([status, body.errors]).toEqual([
       422,
       [{ field: 'expiresAt', message: expect.stringContaining('within 90 days') }],
@@ -227,7 +233,7 @@ describe('mtls', () => {
     const [over, expired] = [await issue(), await issue()];
     await update(over.id, { expiresAt: new Date(Date.now() - DAY - 1000) });
     await update(expired.id, { expiresAt: new Date(Date.now() - 1000) });
-    await booted.app.get(MtlsSweep).cleanUp();
+    await booted.app.get(MtlsCleanup).cleanUp();
     const exists = ({ id }: { id: string }) => booted.db.manager.existsBy(ClientCertificate, { id });
     expect([await exists(over), await exists(expired)]).toEqual([false, true]);
   });
@@ -236,10 +242,10 @@ describe('mtls', () => {
     const own = await boot();
     const ownPort = await portOf(own);
     // What is renewed ahead of its time is not valid yet: this client takes it all the same.
-    const opened: Wire[] = [];
+    const opened: TlsConnection[] = [];
     for (const days of [0, 3, 4]) {
-      await own.app.get(MtlsListener).refresh(Date.now() + days * DAY);
-      opened.push(await Wire.open(ownPort, { rejectUnauthorized: false }));
+      await own.app.get(MtlsServerService).refresh(Date.now() + days * DAY);
+      opened.push(await TlsConnection.open(ownPort, { rejectUnauthorized: false }));
     }
     const serials = opened.map(({ socket }) => socket.getPeerX509Certificate()!.serialNumber);
     expect(serials.map((serial) => serials.indexOf(serial))).toEqual([0, 0, 2]);
@@ -250,7 +256,9 @@ describe('mtls', () => {
   it('an answer that is under way when the application closes is still given', async () => {
     const own = await boot({ also: [Slow] });
     const ownPort = await portOf(own);
-    const wire = await Wire.open(ownPort, { ca: own.app.get(Authority).certificate.toString() });
+    const wire = await TlsConnection.open(ownPort, {
+      ca: own.app.get(CertificateAuthorityService).certificate.toString(),
+    });
     let answer = () => {};
     slow.answer = new Promise((resolve) => (answer = resolve));
     const asked = new Promise<void>((resolve) => (slow.asked = resolve));
@@ -260,7 +268,7 @@ describe('mtls', () => {
     await once(own.app.getHttpServer() as Server, 'close');
     // Whatever does not wait for the answer is done by now.
     for (let turn = 0; turn < 100; turn++) await setImmediate();
-    await expect(Wire.open(ownPort, {})).rejects.toThrow('ECONNREFUSED');
+    await expect(TlsConnection.open(ownPort, {})).rejects.toThrow('ECONNREFUSED');
     answer();
     expect(await said).toMatchObject({ status: 200, body: { id: 'bob' } });
     await closing;
@@ -271,7 +279,10 @@ describe('mtls', () => {
       const { db, app } = booted;
       const [before] = await db.manager.find(CertificateAuthority);
       await db.manager.clear(CertificateAuthority);
-      const both = [new Authority(db, app.get(Settings)), new Authority(db, app.get(Settings))];
+      const both = [
+        new CertificateAuthorityService(db, app.get(Settings)),
+        new CertificateAuthorityService(db, app.get(Settings)),
+      ];
       await Promise.all(both.map((each) => each.load()));
       expect(both[0]!.certificate.raw).toEqual(both[1]!.certificate.raw);
       expect(both[0]!.certificate.toString()).not.toBe(before!.certificate);
@@ -284,7 +295,8 @@ describe('mtls', () => {
       const [before] = await db.manager.find(CertificateAuthority);
       expect(JSON.stringify(before)).not.toContain('PRIVATE KEY');
       const [old, next] = [booted.app.get(Settings).appSecret, 'another-secret-of-enough-characters'];
-      const start = (env: Record<string, string>) => new Authority(db, Settings.from(env)).load();
+      const start = (env: Record<string, string>) =>
+        new CertificateAuthorityService(db, Settings.from(env)).load();
       await start({ APP_SECRET: next, APP_SECRET_PREVIOUS: old });
       await start({ APP_SECRET: next });
       await expect(start({ APP_SECRET: old })).rejects.toThrow('no longer set');
@@ -294,7 +306,7 @@ describe('mtls', () => {
 
   describe('a certificate of your own', () => {
     const pairOf = async (subject: string) => {
-      const { cert, key } = await forge(undefined, {
+      const { cert, key } = await forgeCertificate(undefined, {
         subject,
         usages: ['serverAuth'],
         names: [{ type: 'dns', value: 'localhost' }],
@@ -309,10 +321,10 @@ describe('mtls', () => {
         env: { TLS_CERT_FILE: file('own.crt', first.cert), TLS_KEY_FILE: file('own.key', first.key) },
         logTo: { write: (line) => void (lines += line) },
       });
-      const listener = own.app.get(MtlsListener);
+      const listener = own.app.get(MtlsServerService);
       const ownPort = await portOf(own);
       const shown = async () => {
-        const wire = await Wire.open(ownPort, { rejectUnauthorized: false });
+        const wire = await TlsConnection.open(ownPort, { rejectUnauthorized: false });
         const { subject } = wire.socket.getPeerX509Certificate()!;
         wire.close();
         return subject;
@@ -321,7 +333,7 @@ describe('mtls', () => {
       file('own.crt', second.cert);
       await listener.refresh();
       expect(await shown()).toBe('CN=first');
-      expect(lines).toMatch(/TLS_CERT_FILE and TLS_KEY_FILE hold no certificate with its key/);
+      expect(lines).toMatch(/TLS_CERT_FILE and TLS_KEY_FILE do not hold a certificate and its private key/);
       expect(lines).not.toContain('PRIVATE');
       file('own.key', second.key);
       await listener.refresh();
@@ -354,31 +366,31 @@ describe('mtls', () => {
 
   describe('attacks', () => {
     it('MTLS-01: of a CA that calls itself as ours: the connection ends before HTTP, and the application sees nothing', async () => {
-      const ours = booted.app.get(Authority).certificate;
-      const other = await forge(undefined, {
+      const ours = booted.app.get(CertificateAuthorityService).certificate;
+      const other = await forgeCertificate(undefined, {
         subject: ours.subject.replaceAll('\n', ', '),
         serial: ours.serialNumber.toLowerCase(),
         isCa: true,
       });
-      const identity = await forge(other.signer);
-      await putOnRecord(booted, identity);
+      const identity = await forgeCertificate(other.signer);
+      await storeCertificate(booted, identity);
       expect(new X509Certificate(identity.cert).issuer).toBe(ours.subject);
       log = '';
       expect(await ask(identity)).toBeUndefined();
-      expect(log).toContain('certificate refused');
+      expect(log).toContain('client certificate rejected');
       expect(log).not.toContain('/demo/mtls');
     });
 
     it('one that nobody has issued reaches HTTP, where OAuth clients have a use for it, and signs nobody in', async () => {
-      const named = booted.app.get(Authority).certificate.subject.replaceAll('\n', ', ');
+      const named = booted.app.get(CertificateAuthorityService).certificate.subject.replaceAll('\n', ', ');
       for (const odd of [
         {},
         { subject: named },
         { subject: named, isCa: true },
         { until: new Date(Date.now() - DAY), from: new Date(Date.now() - 2 * DAY) },
       ]) {
-        const identity = await forge(undefined, odd);
-        await putOnRecord(booted, identity);
+        const identity = await forgeCertificate(undefined, odd);
+        await storeCertificate(booted, identity);
         expect(await ask(identity)).toEqual(REFUSED);
       }
     });
@@ -391,25 +403,25 @@ describe('mtls', () => {
       wire.close();
     });
 
-    it.each<[string, Oddities]>([
+    it.each<[string, CertificateOverrides]>([
       ['expired', { from: new Date(Date.now() - 2 * DAY), until: new Date(Date.now() - DAY) }],
       ['not yet valid', { from: new Date(Date.now() + DAY) }],
       ['for servers only', { usages: ['serverAuth'] }],
     ])('%s: the connection ends before HTTP', async (_, odd) => {
-      const identity = await forge(await stealAuthority(booted), odd);
-      await putOnRecord(booted, identity);
+      const identity = await forgeCertificate(await readCaKeyPair(booted), odd);
+      await storeCertificate(booted, identity);
       expect(await ask(identity)).toBeUndefined();
     });
 
     it('MTLS-05: without an extended key usage, which TLS lets pass: refused', async () => {
-      const identity = await forge(await stealAuthority(booted), { usages: [] });
-      await putOnRecord(booted, identity);
+      const identity = await forgeCertificate(await readCaKeyPair(booted), { usages: [] });
+      await storeCertificate(booted, identity);
       expect(await ask(identity)).toEqual(REFUSED);
     });
 
     it('MTLS-06: the certificate of a CA, which TLS lets pass: refused', async () => {
-      const identity = await forge(await stealAuthority(booted), { isCa: true });
-      await putOnRecord(booted, identity);
+      const identity = await forgeCertificate(await readCaKeyPair(booted), { isCa: true });
+      await storeCertificate(booted, identity);
       expect(await ask(identity)).toEqual(REFUSED);
     });
 
@@ -452,7 +464,7 @@ describe('mtls', () => {
       const { id, ...identity } = await issue();
       await update(id, { revokedAt: new Date() });
       expect(await ask(identity)).toEqual(REFUSED);
-      await booted.app.get(MtlsListener).refresh();
+      await booted.app.get(MtlsServerService).refresh();
       expect(await ask(identity)).toBeUndefined();
       const list = file('crl.pem', (await client(booted.origin).get('/mtls/crl.pem')).body);
       expect(openssl('crl', '-in', list, '-noout', '-text')).toContain(id.toUpperCase());
@@ -460,7 +472,7 @@ describe('mtls', () => {
 
     it('while the database is away nothing is forgotten, and when it is back there is news again', async () => {
       const { id, ...identity } = await issue();
-      const listener = booted.app.get(MtlsListener);
+      const listener = booted.app.get(MtlsServerService);
       await bob().send('DELETE', `/certificates/${id}`);
       await booted.db.query('ALTER TABLE client_certificates RENAME TO client_certificates_away');
       await listener.refresh();
@@ -473,7 +485,7 @@ describe('mtls', () => {
     });
 
     it('MTLS-11: nothing that a request for a certificate says of its owner is in the certificate', async () => {
-      const alice = BOB.replace('bob', 'alice');
+      const alice = BOB_SPIFFE_ID.replace('bob', 'alice');
       const names = `subjectAltName=URI:${alice},email:alice@acme.test,DNS:localhost`;
       const { csr } = newRequest(
         undefined,
@@ -486,22 +498,25 @@ describe('mtls', () => {
       );
       const { body } = await bob().post('/certificates', { name: 'spoof', csr });
       const certificate = new X509Certificate(body.certificate);
-      expect(certificate.subjectAltName).toBe(`URI:${BOB}`);
+      expect(certificate.subjectAltName).toBe(`URI:${BOB_SPIFFE_ID}`);
       expect(certificate.subject).toBe(`O=Auth Atlas\nCN=${body.id}`);
       expect([certificate.ca, certificate.keyUsage]).toEqual([false, ['1.3.6.1.5.5.7.3.2']]);
     });
 
     it('MTLS-12: an issuer below our CA issues nothing that is good here', async () => {
-      const between = await forge(await stealAuthority(booted), { subject: 'CN=between', isCa: true });
+      const between = await forgeCertificate(await readCaKeyPair(booted), {
+        subject: 'CN=between',
+        isCa: true,
+      });
       const good = await issue();
-      const forged = await forge(between.signer, { serial: good.id });
+      const forged = await forgeCertificate(between.signer, { serial: good.id });
       const cert = forged.cert + between.cert;
       expect(await ask({ cert, key: forged.key })).toBeUndefined();
       expect(await ask(good)).toEqual({ status: 200 });
     });
 
     it('MTLS-14: who is not a trusted proxy may say what certificate it likes: nobody listens', async () => {
-      const { field, cert } = await forge(await stealAuthority(booted));
+      const { field, cert } = await forgeCertificate(await readCaKeyPair(booted));
       const text = encodeURIComponent(cert);
       for (const headers of <Record<string, string>[]>[
         { 'Client-Cert': field },
@@ -515,7 +530,7 @@ describe('mtls', () => {
     });
 
     it('MTLS-14: in an application without our gate as well', async () => {
-      const { field } = await forge(await stealAuthority(booted));
+      const { field } = await forgeCertificate(await readCaKeyPair(booted));
       const from = (remoteAddress: string) => ({
         header: (name: string) => (name === 'Client-Cert' ? field : undefined),
         lines: () => [field],
@@ -527,11 +542,11 @@ describe('mtls', () => {
     });
 
     it('MTLS-20: a long chain ends the connection, and costs no more than its first 100 kB', async () => {
-      const links = [await forge(undefined, { subject: 'CN=0', isCa: true })];
+      const links = [await forgeCertificate(undefined, { subject: 'CN=0', isCa: true })];
       for (let i = 1; i < 100; i++)
-        links.unshift(await forge(links[0]!.signer, { subject: `CN=${i}`, isCa: true }));
-      const deep = await forge(links[0]!.signer);
-      const long = await forge(links[0]!.signer, { padding: 200_000 });
+        links.unshift(await forgeCertificate(links[0]!.signer, { subject: `CN=${i}`, isCa: true }));
+      const deep = await forgeCertificate(links[0]!.signer);
+      const long = await forgeCertificate(links[0]!.signer, { padding: 200_000 });
       for (const { cert, key } of [deep, long]) {
         const chain = [cert, ...links.map((link) => link.cert)].join('');
         const said = await ask({ cert: chain, key }).catch(() => undefined);
@@ -656,7 +671,7 @@ describe('mtls', () => {
       };
       const rows = Array.from({ length: 1_000 }, () => ({
         ...common,
-        id: newSerial(),
+        id: newSerialNumber(),
         expiresAt: new Date(Date.now() + DAY),
       }));
       await booted.db.manager.insert(ClientCertificate, rows);
@@ -682,9 +697,9 @@ describe('mtls behind a proxy that ends TLS (RFC 9440)', () => {
   const REFUSED = { status: 401, code: 'invalid_certificate' };
 
   it('a certificate of ours that is on record signs in', async () => {
-    const good = await forge(await stealAuthority(booted));
+    const good = await forgeCertificate(await readCaKeyPair(booted));
     expect(await ask(good.field)).toEqual(REFUSED);
-    await putOnRecord(booted, good);
+    await storeCertificate(booted, good);
     for (let i = 0; i < 2; i++) expect(await ask(good.field)).toEqual(GOOD);
     await booted.db.manager.update(ClientCertificate, { id: good.id }, { revokedAt: new Date() });
     expect(await ask(good.field)).toEqual(REFUSED);
@@ -692,14 +707,14 @@ describe('mtls behind a proxy that ends TLS (RFC 9440)', () => {
 
   it('a proxy that comes over TLS has a connection for its own name, and its client has a Host', async () => {
     const { id: _, ca, ...identity } = await newCertificate(booted, 'acme-machine');
-    const wire = await Wire.open(await portOf(booted), { ...identity, ca });
+    const wire = await TlsConnection.open(await portOf(booted), { ...identity, ca });
     expect(await wire.get('/demo/mtls', 'Host: api.example.test')).toMatchObject({ status: 200 });
     wire.close();
   });
 
   describe('attacks', () => {
     const url = (value: string) => ({ type: 'url', value }) as const;
-    it.each<[string, Oddities]>([
+    it.each<[string, CertificateOverrides]>([
       ['expired', { from: new Date(Date.now() - 2 * DAY), until: new Date(Date.now() - DAY) }],
       ['not yet valid', { from: new Date(Date.now() + DAY) }],
       ['without an extended key usage (MTLS-05)', { usages: [] }],
@@ -708,49 +723,55 @@ describe('mtls behind a proxy that ends TLS (RFC 9440)', () => {
       ['with RSA of 1024 bits', { keys: generateKeyPairSync('rsa', { modulusLength: 1024 }) }],
       ['on another curve', { keys: generateKeyPairSync('ec', { namedCurve: 'secp256k1' }) }],
       ['without a name (MTLS-11)', { names: [] }],
-      ['with two names (MTLS-11)', { names: [url(BOB), url(BOB.replace('bob', 'alice'))] }],
-      ['with the same name twice', { names: [url(BOB), url(BOB)] }],
-      ['with a host name beside it', { names: [url(BOB), { type: 'dns', value: 'localhost' }] }],
-      ['with NUL in its name (MTLS-11)', { names: [url(`${BOB}\0.test`)] }],
+      [
+        'with two names (MTLS-11)',
+        { names: [url(BOB_SPIFFE_ID), url(BOB_SPIFFE_ID.replace('bob', 'alice'))] },
+      ],
+      ['with the same name twice', { names: [url(BOB_SPIFFE_ID), url(BOB_SPIFFE_ID)] }],
+      ['with a host name beside it', { names: [url(BOB_SPIFFE_ID), { type: 'dns', value: 'localhost' }] }],
+      ['with NUL in its name (MTLS-11)', { names: [url(`${BOB_SPIFFE_ID}\0.test`)] }],
       ['with a wildcard (MTLS-11)', { names: [url('spiffe://acme.auth-atlas/user/*')] }],
-      ['with two names written as one', { names: [url(`${BOB}, URI:${BOB}`)] }],
-      ['with its name as a host (MTLS-11)', { names: [{ type: 'dns', value: BOB }] }],
+      ['with two names written as one', { names: [url(`${BOB_SPIFFE_ID}, URI:${BOB_SPIFFE_ID}`)] }],
+      ['with its name as a host (MTLS-11)', { names: [{ type: 'dns', value: BOB_SPIFFE_ID }] }],
       ['with its name in the subject alone (MTLS-11)', { names: [], subject: 'CN=bob' }],
-      ['that names another account', { names: [url(BOB.replace('bob', 'carol'))] }],
-      ['that names another tenant', { names: [url(BOB.replace('acme', 'globex'))] }],
+      ['that names another account', { names: [url(BOB_SPIFFE_ID.replace('bob', 'carol'))] }],
+      ['that names another tenant', { names: [url(BOB_SPIFFE_ID.replace('acme', 'globex'))] }],
     ])('%s: refused, although it is of our CA and on record', async (_, odd) => {
-      const odds = await forge(await stealAuthority(booted), odd);
-      await putOnRecord(booted, odds);
+      const odds = await forgeCertificate(await readCaKeyPair(booted), odd);
+      await storeCertificate(booted, odds);
       expect(await ask(odds.field)).toEqual(REFUSED);
     });
 
     it('MTLS-01, MTLS-12: of another issuer, although it is on record', async () => {
-      const ours = booted.app.get(Authority).certificate;
-      const authority = await stealAuthority(booted);
-      const same = await forge(undefined, { subject: ours.subject.replaceAll('\n', ', '), isCa: true });
-      const below = await forge(authority, { subject: 'CN=between', isCa: true });
+      const ours = booted.app.get(CertificateAuthorityService).certificate;
+      const authority = await readCaKeyPair(booted);
+      const same = await forgeCertificate(undefined, {
+        subject: ours.subject.replaceAll('\n', ', '),
+        isCa: true,
+      });
+      const below = await forgeCertificate(authority, { subject: 'CN=between', isCa: true });
       // The last has our CA's signature, in the name of another.
       const mixed = { certificate: below.signer.certificate, privateKey: authority.privateKey };
       for (const signer of [same.signer, below.signer, mixed]) {
-        const forged = await forge(signer);
-        await putOnRecord(booted, forged);
+        const forged = await forgeCertificate(signer);
+        await storeCertificate(booted, forged);
         expect(await ask(forged.field)).toEqual(REFUSED);
       }
     });
 
     it('another certificate with the serial of one on record is refused', async () => {
-      const authority = await stealAuthority(booted);
-      const good = await forge(authority);
-      await putOnRecord(booted, good);
-      const twin = await forge(authority, { serial: good.id });
+      const authority = await readCaKeyPair(booted);
+      const good = await forgeCertificate(authority);
+      await storeCertificate(booted, good);
+      const twin = await forgeCertificate(authority, { serial: good.id });
       expect([await ask(good.field), await ask(twin.field)]).toEqual([GOOD, REFUSED]);
     });
 
     it("the proxy's own certificate and the one that it hands on are one too many", async () => {
       const { id: _, ca, ...identity } = await newCertificate(booted, 'acme-machine');
-      const good = await forge(await stealAuthority(booted));
-      await putOnRecord(booted, good);
-      const wire = await Wire.open(await portOf(booted), { ...identity, ca });
+      const good = await forgeCertificate(await readCaKeyPair(booted));
+      await storeCertificate(booted, good);
+      const wire = await TlsConnection.open(await portOf(booted), { ...identity, ca });
       const said = await wire.get('/demo/mtls', `Client-Cert: ${good.field}`);
       expect(said).toMatchObject({ status: 400, body: { code: 'ambiguous_credentials' } });
       wire.close();

@@ -3,23 +3,23 @@ import * as x509 from '@peculiar/x509';
 import { X509Certificate, createHash, webcrypto, type KeyObject } from 'node:crypto';
 import { Settings } from '../../src/config/settings.js';
 import { SecretBox } from '../../src/crypto/secret-box.js';
-import { LIFETIME } from '../../src/methods/mtls/mtls.service.js';
+import { CERTIFICATE_LIFETIME_MS } from '../../src/methods/mtls/mtls.service.js';
 import { CertificateAuthority, ClientCertificate } from '../../src/methods/mtls/mtls.entity.js';
-import { formatClientCert, nameOf } from '../../src/methods/mtls/mtls.js';
+import { formatClientCert, spiffeIdOf } from '../../src/methods/mtls/mtls.js';
 import {
   newKeyPair,
-  newSerial,
-  openAuthority,
-  pemOf,
-  type Signer,
+  newSerialNumber,
+  parseCa,
+  privateKeyPem,
+  type CaKeyPair,
 } from '../../src/methods/mtls/mtls.x509.js';
 import type { Running } from '../method.contract.js';
 
 const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-export const BOB = nameOf({ tenantId: 'acme', kind: 'user', id: 'bob' });
+export const BOB_SPIFFE_ID = spiffeIdOf({ tenantId: 'acme', kind: 'user', id: 'bob' });
 
 /** What a certificate has that differs from a good one of bob's. */
-export interface Oddities {
+export interface CertificateOverrides {
   readonly subject?: string;
   readonly serial?: string;
   readonly keys?: { publicKey: KeyObject; privateKey: KeyObject };
@@ -33,29 +33,32 @@ export interface Oddities {
 }
 
 /** As its holder has it, in PEM, and as the field of a proxy. */
-export interface Forged {
+export interface ForgedCertificate {
   readonly id: string;
   readonly cert: string;
   readonly key: string;
   readonly field: string;
-  readonly signer: Signer;
+  readonly signer: CaKeyPair;
 }
 
 /** The key of the application's own CA: what only the CA should have. */
-export async function stealAuthority({ app, db }: Pick<Running, 'app' | 'db'>): Promise<Signer> {
+export async function readCaKeyPair({ app, db }: Pick<Running, 'app' | 'db'>): Promise<CaKeyPair> {
   const [row] = await db.manager.find(CertificateAuthority);
-  return openAuthority(
+  return parseCa(
     row!.certificate,
     new SecretBox(app.get(Settings), 'mtls authority').open(row!.sealed, 'mtls'),
   );
 }
 
 /** Writes whatever certificate is asked for, as no CA should. Without a `signer` it signs itself. */
-export async function forge(signer: Signer | undefined, odd: Oddities = {}): Promise<Forged> {
+export async function forgeCertificate(
+  signer: CaKeyPair | undefined,
+  odd: CertificateOverrides = {},
+): Promise<ForgedCertificate> {
   const { publicKey, privateKey } = odd.keys ?? newKeyPair();
   const issuer = signer && new x509.X509Certificate(signer.certificate.raw);
   const subject = odd.subject ?? 'CN=bob';
-  const id = odd.serial ?? newSerial();
+  const id = odd.serial ?? newSerialNumber();
   const signingKey = await webcrypto.subtle.importKey(
     'pkcs8',
     (signer?.privateKey ?? privateKey).export({ format: 'der', type: 'pkcs8' }),
@@ -63,13 +66,13 @@ export async function forge(signer: Signer | undefined, odd: Oddities = {}): Pro
     false,
     ['sign'],
   );
-  const { usages = ['clientAuth'], names = [{ type: 'url', value: BOB }] } = odd;
+  const { usages = ['clientAuth'], names = [{ type: 'url', value: BOB_SPIFFE_ID }] } = odd;
   const made = await x509.X509CertificateGenerator.create({
     serialNumber: id,
     subject,
     issuer: issuer?.subjectName ?? subject,
     notBefore: odd.from ?? new Date(Date.now() - 60_000),
-    notAfter: odd.until ?? new Date(Date.now() + LIFETIME),
+    notAfter: odd.until ?? new Date(Date.now() + CERTIFICATE_LIFETIME_MS),
     publicKey: publicKey.export({ format: 'der', type: 'spki' }),
     signingKey,
     signingAlgorithm: ES256,
@@ -86,14 +89,18 @@ export async function forge(signer: Signer | undefined, odd: Oddities = {}): Pro
   return {
     id,
     cert: certificate.toString(),
-    key: pemOf(privateKey),
+    key: privateKeyPem(privateKey),
     field: formatClientCert(certificate),
     signer: { certificate, privateKey },
   };
 }
 
 /** Puts a certificate on record as bob's, so that all that is odd about it is in itself. */
-export async function putOnRecord({ db }: Pick<Running, 'db'>, { id, cert }: Forged, userId = 'bob') {
+export async function storeCertificate(
+  { db }: Pick<Running, 'db'>,
+  { id, cert }: ForgedCertificate,
+  userId = 'bob',
+) {
   await db.manager.insert(ClientCertificate, {
     id,
     userId,
@@ -101,6 +108,6 @@ export async function putOnRecord({ db }: Pick<Running, 'db'>, { id, cert }: For
     fingerprint: createHash('sha256').update(new X509Certificate(cert).raw).digest('hex'),
     scopes: null,
     createdAt: new Date(),
-    expiresAt: new Date(Date.now() + LIFETIME),
+    expiresAt: new Date(Date.now() + CERTIFICATE_LIFETIME_MS),
   });
 }

@@ -4,32 +4,32 @@ import * as x509 from '@peculiar/x509';
 import * as fc from 'fast-check';
 import { X509Certificate, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import {
-  UnfitCertificate,
+  InvalidCertificate,
   formatClientCert,
-  isStrong,
-  nameOf,
-  readCertificate,
+  isStrongKey,
+  spiffeIdOf,
+  verifyCertificate,
 } from '../../src/methods/mtls/mtls.js';
 import { parseClientCert } from '../../src/authentication/client-certificate.js';
 import {
-  UnfitRequest,
-  newAuthority,
+  InvalidCsr,
+  createCa,
   newKeyPair,
-  newSerial,
-  openAuthority,
-  readRequest,
-  writeCrl,
-  type Signer,
+  newSerialNumber,
+  parseCa,
+  publicKeyFromCsr,
+  createCrl,
+  type CaKeyPair,
 } from '../../src/methods/mtls/mtls.x509.js';
-import { BOB, forge } from './mtls.forge.js';
+import { BOB_SPIFFE_ID, forgeCertificate } from './mtls.forge.js';
 
 const RUNS = { numRuns: 10_000 };
-let ca: Signer;
+let ca: CaKeyPair;
 let good: X509Certificate;
 beforeAll(async () => {
-  const { certificate, privateKey } = await newAuthority(new Date());
-  ca = openAuthority(certificate, privateKey);
-  good = new X509Certificate((await forge(ca)).cert);
+  const { certificate, privateKey } = await createCa(new Date());
+  ca = parseCa(certificate, privateKey);
+  good = new X509Certificate((await forgeCertificate(ca)).cert);
 });
 
 /** Some bytes of something good, changed: most are neither noise nor good. */
@@ -86,7 +86,7 @@ describe('Client-Cert', () => {
   });
 
   it('is not read where it is longer than any certificate of ours', async () => {
-    const { field } = await forge(ca, { padding: 8_000 });
+    const { field } = await forgeCertificate(ca, { padding: 8_000 });
     expect(parseClientCert(field)).toBeUndefined();
     expect(parseClientCert(`:${'A'.repeat(1_000_000)}:`)).toBeUndefined();
   });
@@ -94,10 +94,10 @@ describe('Client-Cert', () => {
 
 describe('a certificate', () => {
   it('says its serial, its fingerprint, its time and one name', () => {
-    expect(readCertificate(good, ca.certificate)).toEqual({
+    expect(verifyCertificate(good, ca.certificate)).toEqual({
       serial: good.serialNumber.toLowerCase(),
       fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
-      name: BOB,
+      name: BOB_SPIFFE_ID,
       notBefore: new Date(good.validFrom),
       notAfter: new Date(good.validTo),
     });
@@ -105,14 +105,14 @@ describe('a certificate', () => {
 
   it.each([
     'spiffe://acme.auth-atlas/user/*',
-    `${BOB}\0`,
-    `${BOB}, URI:${BOB}`,
-    `${BOB}/more`,
-    `${BOB}?x`,
-    `x${BOB}`,
+    `${BOB_SPIFFE_ID}\0`,
+    `${BOB_SPIFFE_ID}, URI:${BOB_SPIFFE_ID}`,
+    `${BOB_SPIFFE_ID}/more`,
+    `${BOB_SPIFFE_ID}?x`,
+    `x${BOB_SPIFFE_ID}`,
   ])('with the name %j is unfit', async (value) => {
-    const { cert } = await forge(ca, { names: [{ type: 'url', value }] });
-    expect(() => readCertificate(new X509Certificate(cert), ca.certificate)).toThrow(UnfitCertificate);
+    const { cert } = await forgeCertificate(ca, { names: [{ type: 'url', value }] });
+    expect(() => verifyCertificate(new X509Certificate(cert), ca.certificate)).toThrow(InvalidCertificate);
   });
 
   it('of which any byte was changed is unfit, or the same', () => {
@@ -121,10 +121,10 @@ describe('a certificate', () => {
         const changed = parseClientCert(`:${bytes.toString('base64')}:`);
         if (!changed || changed.raw.equals(good.raw)) return true;
         try {
-          readCertificate(changed, ca.certificate);
+          verifyCertificate(changed, ca.certificate);
           return false;
         } catch (error) {
-          return error instanceof UnfitCertificate;
+          return error instanceof InvalidCertificate;
         }
       }),
       RUNS,
@@ -137,7 +137,7 @@ describe('a certificate', () => {
     fc.assert(
       fc.property(account, account, (one, other) => {
         const same = one.tenantId === other.tenantId && one.id === other.id && one.kind === other.kind;
-        return (nameOf(one) === nameOf(other)) === same;
+        return (spiffeIdOf(one) === spiffeIdOf(other)) === same;
       }),
       RUNS,
     );
@@ -154,7 +154,7 @@ describe('a key', () => {
 
   it('is strong on RSA with 2048 to 4096 bits and a usual exponent, on P-256, P-384 and Ed25519', () => {
     const keys = [rsa(2048), rsa(4096), ec('P-256'), ec('P-384'), generateKeyPairSync('ed25519').publicKey];
-    expect(keys.map(isStrong)).toEqual(keys.map(() => true));
+    expect(keys.map(isStrongKey)).toEqual(keys.map(() => true));
   });
 
   it('is not strong on anything else', () => {
@@ -174,7 +174,7 @@ describe('a key', () => {
       generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey,
       generateKeyPairSync('dsa', { modulusLength: 2048, divisorLength: 256 }).publicKey,
     ];
-    expect(keys.map(isStrong)).toEqual(keys.map(() => false));
+    expect(keys.map(isStrongKey)).toEqual(keys.map(() => false));
   });
 });
 
@@ -188,16 +188,16 @@ describe('a request for a certificate', () => {
 
   it('of which any byte was changed gets no other key in, and noise none; nothing else is thrown', async () => {
     const der = Buffer.from((await newRequest()).rawData);
-    const key = await readRequest(pem(der));
+    const key = await publicKeyFromCsr(pem(der));
     const anything = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),
       fc.uint8Array({ maxLength: 300 }).map((bytes) => pem(Buffer.from(bytes))),
       spoilt(der).map(pem),
     );
     const property = fc.asyncProperty(anything, (text) =>
-      readRequest(text).then(
+      publicKeyFromCsr(text).then(
         (read) => read.equals(key),
-        (error) => error instanceof UnfitRequest,
+        (error) => error instanceof InvalidCsr,
       ),
     );
     await fc.assert(property, RUNS);
@@ -205,22 +205,25 @@ describe('a request for a certificate', () => {
 
   it('that is nested as deep as it is long is unfit like any other', async () => {
     for (const unit of ['3080', 'a080', '30820000', '2480'])
-      await expect(readRequest(pem(Buffer.from(unit.repeat(3_000), 'hex')))).rejects.toThrow(UnfitRequest);
+      await expect(publicKeyFromCsr(pem(Buffer.from(unit.repeat(3_000), 'hex')))).rejects.toThrow(InvalidCsr);
   });
 
   it('is a request: a certificate or a key is none', async () => {
     const { publicKey } = newKeyPair();
     for (const text of [good.toString(), publicKey.export({ format: 'pem', type: 'spki' }).toString()])
-      await expect(readRequest(text)).rejects.toThrow(UnfitRequest);
+      await expect(publicKeyFromCsr(text)).rejects.toThrow(InvalidCsr);
   });
 });
 
 describe('a list of those that are revoked', () => {
   it('is what another library reads, signed by the CA, however many are on it', async () => {
-    const revoked = Array.from({ length: 1_000 }, () => ({ serial: newSerial(), at: new Date(0) }));
+    const revoked = Array.from({ length: 1_000 }, () => ({
+      serial: newSerialNumber(),
+      revocationDate: new Date(0),
+    }));
     for (const some of [[], revoked.slice(0, 1), revoked]) {
       const [from, until] = [new Date('2030-01-01T00:00:00Z'), new Date('2051-01-01T00:00:00Z')];
-      const crl = new x509.X509Crl(await writeCrl(ca, some, from, until));
+      const crl = new x509.X509Crl(await createCrl(ca, some, from, until));
       expect([crl.thisUpdate, crl.nextUpdate]).toEqual([from, until]);
       expect(crl.issuer).toBe(new x509.X509Certificate(ca.certificate.raw).subject);
       expect(crl.entries.map(({ serialNumber }) => serialNumber)).toEqual(some.map(({ serial }) => serial));
@@ -230,9 +233,9 @@ describe('a list of those that are revoked', () => {
   });
 
   it('has positive numbers only, whatever their first bit', async () => {
-    const negative = { serial: 'f0'.repeat(16), at: new Date(0) };
+    const negative = { serial: 'f0'.repeat(16), revocationDate: new Date(0) };
     const [from, until] = [new Date(0x80), new Date('2051-01-01T00:00:00Z')];
-    const crl = Buffer.from(new x509.X509Crl(await writeCrl(ca, [negative], from, until)).rawData);
+    const crl = Buffer.from(new x509.X509Crl(await createCrl(ca, [negative], from, until)).rawData);
     for (const integer of [`02 11 00 ${'f0'.repeat(16)}`, '02 02 00 80'])
       expect(crl.toString('hex')).toContain(integer.replaceAll(' ', ''));
   });

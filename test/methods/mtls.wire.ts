@@ -1,13 +1,13 @@
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
-export interface Said {
+export interface WireResponse {
   readonly status: number;
   readonly head: string;
   readonly body: { code?: string; id?: string; proofs?: [{ at: string }] };
 }
 
 /** A TLS connection, with HTTP/1.1 on it by hand. */
-export class Wire {
+export class TlsConnection {
   private text = '';
   private closed = false;
   private wake = () => {};
@@ -25,17 +25,17 @@ export class Wire {
   }
 
   /** @returns once the client's side of the handshake is done; the server may have its own opinion yet */
-  static open(port: number, options: ConnectionOptions): Promise<Wire> {
+  static open(port: number, options: ConnectionOptions): Promise<TlsConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ...options });
-      const wire = new Wire(socket);
+      const wire = new TlsConnection(socket);
       socket.once('secureConnect', () => resolve(wire));
       socket.on('error', reject);
     });
   }
 
   /** @returns the answer; undefined where the server closed the connection instead */
-  async get(path: string, ...headers: readonly string[]): Promise<Said | undefined> {
+  async get(path: string, ...headers: readonly string[]): Promise<WireResponse | undefined> {
     const host = headers.some((header) => /^host:/i.test(header)) ? [] : ['Host: localhost'];
     this.socket.write([`GET ${path} HTTP/1.1`, ...host, ...headers, '', ''].join('\r\n'));
     for (;;) {
@@ -43,7 +43,7 @@ export class Wire {
       const length = Number(/^content-length: (\d+)/im.exec(head)?.[1]);
       if (rest !== undefined && Buffer.byteLength(rest) >= length) {
         this.text = rest.slice(length);
-        return { status: Number(head.split(' ')[1]), head, body: JSON.parse(rest) as Said['body'] };
+        return { status: Number(head.split(' ')[1]), head, body: JSON.parse(rest) as WireResponse['body'] };
       }
       if (this.closed) return undefined;
       await new Promise<void>((resolve) => (this.wake = resolve));

@@ -15,8 +15,8 @@ const verifyWith = promisify(verifySync);
  * The algorithms of FAPI 2.0 (Security Profile, section 5.4.1): elliptic curves, and RSA for those who have nothing else, by PSS
  * only. EdDSA is the older name of what RFC 9864 calls Ed25519. None is symmetric: a proof shows what only its maker has.
  */
-export const ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'PS256'] as const;
-export type Algorithm = (typeof ALGORITHMS)[number];
+export const PROOF_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'PS256'] as const;
+export type ProofAlgorithm = (typeof PROOF_ALGORITHMS)[number];
 
 interface Kind {
   /** What its keys are. */
@@ -43,7 +43,7 @@ const ED25519: Kind = {
   options: {},
 };
 
-const KINDS: Readonly<Record<Algorithm, Kind>> = {
+const KINDS: Readonly<Record<ProofAlgorithm, Kind>> = {
   ES256: {
     kty: 'EC',
     crv: 'P-256',
@@ -67,7 +67,7 @@ const SAID = ['alg', 'ext', 'key_ops', 'kid', 'use'];
 
 /** A key as it came: of a good form, and nothing is believed of it. */
 export interface ProofKey {
-  readonly algorithm: Algorithm;
+  readonly algorithm: ProofAlgorithm;
   /** The members that make the key, in their alphabetical order. */
   readonly jwk: Readonly<Record<string, string>>;
   /** RFC 7638, SHA-256: the `jkt` of the tokens that are bound to it. */
@@ -80,8 +80,8 @@ export interface ProofKey {
  *
  * @returns undefined for what is no public key of that algorithm in its one spelling, or too weak
  */
-export function proofKeyOf(alg: unknown, jwk: unknown): ProofKey | undefined {
-  const algorithm = ALGORITHMS.find((each) => each === alg);
+export function parseProofKey(alg: unknown, jwk: unknown): ProofKey | undefined {
+  const algorithm = PROOF_ALGORITHMS.find((each) => each === alg);
   if (!algorithm || typeof jwk !== 'object' || jwk === null) return undefined;
   const { kty, crv, numbers } = KINDS[algorithm];
   const given = jwk as Readonly<Record<string, unknown>>;
@@ -121,7 +121,7 @@ function isEverybodys(bytes: Buffer): boolean {
 }
 
 /** @returns undefined where the numbers are no key: a point that is not on its curve, a modulus that is too short */
-export function publicKeyOf({ jwk }: ProofKey): KeyObject | undefined {
+export function importProofKey({ jwk }: ProofKey): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: jwk, format: 'jwk' });
     return (key.asymmetricKeyDetails?.modulusLength ?? 2048) >= 2048 ? key : undefined;
@@ -131,8 +131,8 @@ export function publicKeyOf({ jwk }: ProofKey): KeyObject | undefined {
 }
 
 /** On a thread of libuv's: others need not wait for it. */
-export function verify(
-  algorithm: Algorithm,
+export function verifySignature(
+  algorithm: ProofAlgorithm,
   key: KeyObject,
   data: string,
   signature: Buffer,

@@ -13,12 +13,15 @@ import type { Principal } from '../../authentication/principal.js';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
-import { ALGORITHMS, publicKeyOf, verify, type ProofKey } from './dpop.keys.js';
-import { ProofError, faultOf, normalUri, readProof, type Proof } from './dpop.js';
+import { PROOF_ALGORITHMS, importProofKey, verifySignature, type ProofKey } from './dpop.keys.js';
+import { InvalidProof, normalizeUri, parseProof, proofFault, type DpopProof } from './dpop.js';
 
+/** RFC 9449 section 7.1. */
 const CODE = 'invalid_dpop_proof';
-const REMEMBERED = 10_000;
+const MAX_CACHED_KEYS = 10_000;
 const NONCE_LIFETIME_MS = 2 * 60_000;
+/** A used `jti` is stored a little longer than its nonce is valid. */
+const REPLAY_MARGIN_MS = 1_000;
 
 /** The nonces of RFC 9449 section 8. A nonce may carry several proofs; the `jti` of each proof is unique. */
 export const dpopNonces = (settings: Settings): StatelessNonces =>
@@ -30,37 +33,36 @@ export const dpopNonces = (settings: Settings): StatelessNonces =>
   });
 
 /**
- * An access token, and a proof that the caller has its key. The cheap comes first: the token's signature is remembered, so it
- * costs one query; and until it has said that it is bound to the proof's key, nobody looks at that one.
+ * Verifies an access token and the proof that the client holds its key (RFC 9449 section 4.3). The cheap checks come
+ * first: the token, whose verified signature is cached, then the claims and the nonce, then the proof's signature.
  */
 @Injectable()
 export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements AuthStrategy {
   readonly namesRequirement = true;
   readonly challenge: Challenge;
   private readonly nonces: StatelessNonces;
-  /** Only of keys that a token is bound to. */
-  private readonly keys = new LRUCache<string, KeyObject>({ max: REMEMBERED });
+  /** By thumbprint. Holds only keys that an access token is bound to. */
+  private readonly keys = new LRUCache<string, KeyObject>({ max: MAX_CACHED_KEYS });
 
   constructor(
     private readonly settings: Settings,
     private readonly tokens: AccessTokensService,
-    private readonly oneTime: ReplayStore,
+    private readonly replayStore: ReplayStore,
   ) {
     super();
     this.nonces = dpopNonces(settings);
     this.challenge = new Challenge('DPoP', {
       realm: 'auth-atlas',
-      algs: ALGORITHMS.join(' '),
+      algs: PROOF_ALGORITHMS.join(' '),
       resource_metadata: tokens.metadataUrl,
     });
   }
 
-  /** With a nonce, so that whoever comes without a credential need not come twice. */
+  /** Carries a nonce, so that a client without a credential needs only one more request. */
   challenges(): [Challenge] {
     return [new Challenge('DPoP', this.challenge.params, { headers: { 'DPoP-Nonce': this.nonces.issue() } })];
   }
 
-  /** The whole scheme: no other method speaks it. */
   claims(request: AuthRequest): boolean {
     return tokenFromHeader(request, 'DPoP') !== undefined;
   }
@@ -69,69 +71,67 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
     const accessToken = tokenFromHeader(request, 'DPoP')!;
     const proof = proofOf(request);
     const token = await this.tokens.verify(accessToken, request, proof.key.thumbprint);
-    const wrong = (reason: string) => refused(reason).ofAccount(token.account);
-    const fault = faultOf(proof.claims, {
+    const rejectedProof = (reason: string) => rejected(reason).ofAccount(token.account);
+    const fault = proofFault(proof.claims, {
       method: request.method,
       uris: this.urisOf(request),
       accessToken,
       now: Date.now() / 1000,
     });
-    if (fault) throw wrong(fault);
+    if (fault) throw rejectedProof(fault);
     const nonce = this.nonces.verify(proof.claims.nonce ?? '');
-    if (!nonce || nonce.expired) throw this.askForNonce();
-    if (!(await this.isSigned(proof))) throw wrong('its signature is wrong');
+    if (!nonce || nonce.expired) throw this.nonceRequired();
+    if (!(await this.hasValidSignature(proof))) throw rejectedProof('its signature is wrong');
     const principal = principalFromToken('dpop', token);
-    if (!(await this.isFirst(proof, nonce))) throw wrong('it came twice');
+    // Last, so that only the holder of the key can use up a jti.
+    if (!(await this.isFirstUse(proof, nonce))) throw rejectedProof('its jti was used before');
     if (nonce.renewalDue) request.setHeader('DPoP-Nonce', this.nonces.issue());
     return principal;
   }
 
   /**
-   * What the request's target is called. In production the one origin of `PUBLIC_URL`, whatever the request or a proxy
-   * says; elsewhere the name that it was called by as well.
+   * The URIs that `htu` may hold. In production only `PUBLIC_URL` counts, so that a forged Host header is useless.
+   * Elsewhere the request's own host counts too.
    */
   private urisOf({ target, secure, authority }: AuthRequest): string[] {
     const { publicUrl, production } = this.settings;
     const origins = production ? [publicUrl] : [publicUrl, `${secure ? 'https' : 'http'}://${authority}`];
-    return origins.flatMap((origin) => normalUri(origin + target) ?? []);
+    return origins.flatMap((origin) => normalizeUri(origin + target) ?? []);
   }
 
-  private async isSigned({ key, signed, signature }: Proof): Promise<boolean> {
-    const publicKey = this.keyOf(key);
-    return publicKey !== undefined && verify(key.algorithm, publicKey, signed, signature);
+  private async hasValidSignature({ key, signingInput, signature }: DpopProof): Promise<boolean> {
+    const publicKey = this.importKey(key);
+    return publicKey !== undefined && verifySignature(key.algorithm, publicKey, signingInput, signature);
   }
 
-  private keyOf(key: ProofKey): KeyObject | undefined {
-    const known = this.keys.get(key.thumbprint) ?? publicKeyOf(key);
-    if (known) this.keys.set(key.thumbprint, known);
-    return known;
+  private importKey(key: ProofKey): KeyObject | undefined {
+    const imported = this.keys.get(key.thumbprint) ?? importProofKey(key);
+    if (imported) this.keys.set(key.thumbprint, imported);
+    return imported;
   }
 
-  /** Last of all: nobody but the key's owner can use a `jti` up. Not by the proof's text, of which ECDSA has two. */
-  private isFirst({ key, claims }: Proof, { expiresAt }: StatelessNonce): Promise<boolean> {
-    return this.oneTime.use(
-      `dpop proof by ${key.thumbprint}`,
-      claims.jti,
-      new Date(expiresAt.getTime() + 1_000),
-    );
+  /** Compares the `jti` and not the proof's text: each ECDSA signature has a second valid form. */
+  private isFirstUse({ key, claims }: DpopProof, { expiresAt }: StatelessNonce): Promise<boolean> {
+    const until = new Date(expiresAt.getTime() + REPLAY_MARGIN_MS);
+    return this.replayStore.use(`dpop proof by ${key.thumbprint}`, claims.jti, until);
   }
 
-  /** No wrong credential: the client could not know (RFC 9449, section 9). */
-  private askForNonce(): Unauthenticated {
+  /** Not a `BadCredential`: the client could not know the nonce (RFC 9449 section 9). */
+  private nonceRequired(): Unauthenticated {
     return new Unauthenticated(
       this.challenges().map((challenge) => challenge.with({ error: 'use_dpop_nonce' })),
       'use_dpop_nonce',
-      'The proof needs the nonce that stands in DPoP-Nonce.',
+      'The proof needs a nonce. Use the value of the DPoP-Nonce header.',
     );
   }
 }
 
-function proofOf(request: AuthRequest): Proof {
+function proofOf(request: AuthRequest): DpopProof {
   try {
-    return readProof(request.header('DPoP') ?? '');
+    return parseProof(request.header('DPoP') ?? '');
   } catch (error) {
-    throw error instanceof ProofError ? refused(error.message) : error;
+    throw error instanceof InvalidProof ? rejected(error.message) : error;
   }
 }
 
-const refused = (reason: string) => new BadCredential(CODE, `the proof: ${reason}`, { error: CODE });
+const rejected = (reason: string) => new BadCredential(CODE, `the proof: ${reason}`, { error: CODE });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { proofKeyOf, type ProofKey } from './dpop.keys.js';
+import { parseProofKey, type ProofKey } from './dpop.keys.js';
 
 /**
  * A proof that the caller has the key which its access token is bound to (RFC 9449), as it travels beside the token:
@@ -21,15 +21,15 @@ import { proofKeyOf, type ProofKey } from './dpop.keys.js';
  *     WWW-Authenticate: DPoP realm="auth-atlas", algs="ES256 ...", error="use_dpop_nonce"
  *     DPoP-Nonce: 5f1c0a9e.AAABnTt...
  */
-export interface Proof {
+export interface DpopProof {
   readonly key: ProofKey;
-  readonly claims: ProofClaims;
+  readonly claims: DpopProofClaims;
   /** What is signed: header and payload, as they came. */
-  readonly signed: string;
+  readonly signingInput: string;
   readonly signature: Buffer;
 }
 
-export interface ProofClaims {
+export interface DpopProofClaims {
   readonly jti: string;
   readonly htm: string;
   readonly htu: string;
@@ -42,7 +42,7 @@ export interface ProofClaims {
 }
 
 /** The proof is wrong. Its message is for the log, and holds nothing of what came. */
-export class ProofError extends Error {}
+export class InvalidProof extends Error {}
 
 /** An RSA key of 4096 bits with its signature takes 2,500 characters; the rest is for the URL. */
 const MOST_CHARACTERS = 8_192;
@@ -53,22 +53,22 @@ const LONGEST_JTI = 255;
  * @throws ProofError for anything but one JWT (JWS compact serialisation, RFC 7515 section 7.1) in its one spelling, with
  *   the header and the claims of RFC 9449, section 4.2
  */
-export function readProof(text: string): Proof {
-  if (text.length > MOST_CHARACTERS) throw new ProofError('it is too long');
+export function parseProof(text: string): DpopProof {
+  if (text.length > MOST_CHARACTERS) throw new InvalidProof('it is too long');
   const parts = text.split('.', 4);
   const [header = '', payload = '', signature = ''] = parts;
-  if (parts.length !== 3 || !parts.every(isCanonical)) throw new ProofError('it is not one JWT');
+  if (parts.length !== 3 || !parts.every(isCanonical)) throw new InvalidProof('it is not one JWT');
   const { typ, alg, jwk, ...others } = objectOf(header);
   // Exactly so: what is signed for another purpose must never be a proof (RFC 8725, section 3.11).
-  if (typ !== 'dpop+jwt') throw new ProofError('its typ is another one');
+  if (typ !== 'dpop+jwt') throw new InvalidProof('its typ is another one');
   // No kid, x5u, crit, b64, zip: nothing else chooses the key or changes how it is read.
-  if (Object.keys(others).length) throw new ProofError('its header has more than a proof needs');
-  const key = proofKeyOf(alg, jwk);
-  if (!key) throw new ProofError('its alg or its jwk is none that is taken');
+  if (Object.keys(others).length) throw new InvalidProof('its header has more than a proof needs');
+  const key = parseProofKey(alg, jwk);
+  if (!key) throw new InvalidProof('its alg or its jwk is none that is taken');
   return {
     key,
     claims: claimsOf(objectOf(payload)),
-    signed: `${header}.${payload}`,
+    signingInput: `${header}.${payload}`,
     signature: Buffer.from(signature, 'base64url'),
   };
 }
@@ -83,8 +83,8 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 function objectOf(part: string): Readonly<Record<string, unknown>> {
   const [value, once] = jsonOf(part);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ProofError('it holds no JSON object');
-  if (!once) throw new ProofError('a name came twice');
+    throw new InvalidProof('it holds no JSON object');
+  if (!once) throw new InvalidProof('a name came twice');
   return value as Record<string, unknown>;
 }
 
@@ -97,7 +97,7 @@ function jsonOf(part: string): [value: unknown, once: boolean] {
     return [value, strings.filter(([, colon]) => colon).length === namesIn(value)];
   } catch {
     // Also where it is nested too deeply to be looked through.
-    throw new ProofError('it holds no JSON');
+    throw new InvalidProof('it holds no JSON');
   }
 }
 
@@ -112,21 +112,21 @@ const namesIn = (value: unknown): number =>
 function claimsOf({ jti, htm, htu, iat, exp, nbf, ath, nonce }: Readonly<Record<string, unknown>>) {
   const texts = { jti, htm, htu };
   for (const [name, text] of Object.entries(texts))
-    if (typeof text !== 'string' || text === '') throw new ProofError(`${name} is missing`);
-  if ((jti as string).length > LONGEST_JTI) throw new ProofError('jti is too long');
-  if (!Number.isFinite(iat)) throw new ProofError('iat is no moment');
+    if (typeof text !== 'string' || text === '') throw new InvalidProof(`${name} is missing`);
+  if ((jti as string).length > LONGEST_JTI) throw new InvalidProof('jti is too long');
+  if (!Number.isFinite(iat)) throw new InvalidProof('iat is no moment');
   for (const moment of [exp, nbf])
-    if (moment !== undefined && !Number.isFinite(moment)) throw new ProofError('exp or nbf is no moment');
+    if (moment !== undefined && !Number.isFinite(moment)) throw new InvalidProof('exp or nbf is no moment');
   for (const text of [ath, nonce])
-    if (text !== undefined && typeof text !== 'string') throw new ProofError('ath or nonce is no text');
-  return { jti, htm, htu, iat, exp, nbf, ath, nonce } as ProofClaims;
+    if (text !== undefined && typeof text !== 'string') throw new InvalidProof('ath or nonce is no text');
+  return { jti, htm, htu, iat, exp, nbf, ath, nonce } as DpopProofClaims;
 }
 
 /**
  * Seconds by which the client's clock may be wrong. How old a proof may be is not said by it but by the nonce, whose time is
  * the server's own (section 4.3, number 11).
  */
-export const SKEW = 300;
+export const MAX_CLOCK_SKEW_SECONDS = 300;
 
 /** What a proof must be for. */
 export interface Expected {
@@ -139,16 +139,16 @@ export interface Expected {
 }
 
 /** What is wrong with a proof but for its nonce, its signature, and that it may have come before; or undefined. */
-export function faultOf(
-  claims: ProofClaims,
+export function proofFault(
+  claims: DpopProofClaims,
   { method, uris, accessToken, now }: Expected,
 ): string | undefined {
   const { htm, htu, iat, exp, nbf, ath } = claims;
   if (htm !== method) return 'it is for another method';
-  if (!uris.includes(normalUri(htu) ?? '')) return 'it is for another URI';
-  if (Math.abs(now - iat) > SKEW) return 'it was not made in these minutes';
+  if (!uris.includes(normalizeUri(htu) ?? '')) return 'it is for another URI';
+  if (Math.abs(now - iat) > MAX_CLOCK_SKEW_SECONDS) return 'it was not made in these minutes';
   if (exp !== undefined && exp <= now) return 'it has expired';
-  if (nbf !== undefined && nbf > now + SKEW) return 'it is not good yet';
+  if (nbf !== undefined && nbf > now + MAX_CLOCK_SKEW_SECONDS) return 'it is not good yet';
   return ath === accessTokenHash(accessToken) ? undefined : 'it is for another access token';
 }
 
@@ -165,7 +165,7 @@ const URI =
  *
  * @returns undefined for what is none, and for one that holds a user
  */
-export function normalUri(text: string): string | undefined {
+export function normalizeUri(text: string): string | undefined {
   const [, scheme = '', host = '', port = '', path = ''] = URI.exec(text) ?? [];
   if (!scheme || /%(?![\da-f]{2})/i.test(path)) return undefined;
   const usual = scheme.toLowerCase() === 'https' ? 443 : 80;

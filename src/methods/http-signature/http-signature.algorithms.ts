@@ -36,18 +36,18 @@ const SCHEMES = {
   'hmac-sha256': { hash: 'sha256', options: {}, length: 32 },
 } satisfies Record<string, Scheme>;
 
-export type Algorithm = keyof typeof SCHEMES;
+export type SignatureAlgorithm = keyof typeof SCHEMES;
 
 /** @param data the signature base, which is ASCII */
-export function sign(algorithm: Algorithm, key: KeyObject, data: string): Buffer {
+export function sign(algorithm: SignatureAlgorithm, key: KeyObject, data: string): Buffer {
   const { hash, options }: Scheme = SCHEMES[algorithm];
   if (algorithm === 'hmac-sha256') return createHmac('sha256', key).update(data).digest();
   return signWith(hash, Buffer.from(data), { key, ...options });
 }
 
 /** On a thread of libuv's: with some keys it takes a millisecond, which others need not wait for. */
-export async function verify(
-  algorithm: Algorithm,
+export async function verifySignature(
+  algorithm: SignatureAlgorithm,
   key: KeyObject,
   data: string,
   signature: Buffer,
@@ -65,7 +65,7 @@ const [SHORTEST, LONGEST] = [2048, 4096];
  * The one algorithm that a key is for; undefined where it is none of ours, or too weak. A key for `rsa-v1_5-sha256` does
  * not exist: RSA keys are for PSS.
  */
-export function algorithmOf(key: KeyObject): Algorithm | undefined {
+export function algorithmOf(key: KeyObject): SignatureAlgorithm | undefined {
   const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'ed25519':
@@ -103,7 +103,9 @@ function isEverybodys(key: KeyObject): boolean {
 }
 
 /** A public key that may sign requests, from a JWK (RFC 7517); undefined where it is no key, or none that is good enough. */
-export function publicKeyOf(jwk: JsonWebKey): { key: KeyObject; algorithm: Algorithm } | undefined {
+export function importPublicJwk(
+  jwk: JsonWebKey,
+): { key: KeyObject; algorithm: SignatureAlgorithm } | undefined {
   try {
     const key = createPublicKey({ key: jwk, format: 'jwk' });
     const algorithm = algorithmOf(key);

@@ -15,7 +15,7 @@ import {
   type Item,
   type Parameters,
 } from 'structured-headers';
-import { SignatureError, identifierOf } from './http-signature.js';
+import { InvalidSignature, serializeIdentifier } from './http-signature.js';
 
 export interface RequestMessage {
   readonly method: string;
@@ -76,54 +76,55 @@ export function signatureBase(input: InnerList, message: Message): string {
   const seen = new Set<string>();
   const lines = input[0].map((component) => {
     const identity = identityOf(component);
-    if (seen.has(identity)) throw new SignatureError('a component is covered twice');
+    if (seen.has(identity)) throw new InvalidSignature('a component is covered twice');
     seen.add(identity);
     const value = valueOf(component, message);
-    if (!PRINTABLE.test(value)) throw new SignatureError('a component has characters that cannot be signed');
-    return `${identifierOf(component)}: ${value}\n`;
+    if (!PRINTABLE.test(value))
+      throw new InvalidSignature('a component has characters that cannot be signed');
+    return `${serializeIdentifier(component)}: ${value}\n`;
   });
   return `${lines.join('')}"@signature-params": ${serializeInnerList(input)}`;
 }
 
 /** Two identifiers with the same parameters in another order are one (section 2). */
 const identityOf = ([name, parameters]: Item) =>
-  identifierOf([name, new Map([...parameters].sort(([a], [b]) => (a < b ? -1 : 1)))]);
+  serializeIdentifier([name, new Map([...parameters].sort(([a], [b]) => (a < b ? -1 : 1)))]);
 
 function valueOf([name, parameters]: Item, message: Message): string {
   if (typeof name !== 'string')
-    throw new SignatureError('a component is named by something else than a string');
+    throw new InvalidSignature('a component is named by something else than a string');
   for (const [key, value] of parameters)
     if (!(FLAGS.includes(key) ? value === true : TEXTS.includes(key) && typeof value === 'string'))
-      throw new SignatureError('a component has a parameter that is not known here');
+      throw new InvalidSignature('a component has a parameter that is not known here');
   const response = 'status' in message ? message : undefined;
-  if (parameters.has('req') && !response) throw new SignatureError('a request answers no request');
+  if (parameters.has('req') && !response) throw new InvalidSignature('a request answers no request');
   const source = parameters.has('req') ? response!.request : message;
   if (name.startsWith('@')) return derived(name, parameters, source);
-  if (!FIELD_NAME.test(name)) throw new SignatureError('a component is neither derived nor a field');
+  if (!FIELD_NAME.test(name)) throw new InvalidSignature('a component is neither derived nor a field');
   return field(name, parameters, source);
 }
 
 function derived(name: string, parameters: Parameters, message: Message): string {
   const named = name === '@query-param';
   if ([...parameters.keys()].some((key) => key !== 'req' && !(named && key === 'name')))
-    throw new SignatureError('a derived component has a parameter of a field');
+    throw new InvalidSignature('a derived component has a parameter of a field');
   if ('status' in message) {
-    if (name !== '@status') throw new SignatureError('a response has no such component');
+    if (name !== '@status') throw new InvalidSignature('a response has no such component');
     return String(message.status);
   }
   const derive = OF_REQUEST[name];
-  if (!derive) throw new SignatureError('a request has no such component');
+  if (!derive) throw new InvalidSignature('a request has no such component');
   return derive(message, (parameters.get('name') ?? '') as string);
 }
 
 /** Section 2.1. A structured field is written anew, so that space which a proxy has changed does no harm. */
 function field(name: string, parameters: Parameters, message: Message): string {
   const values = message.lines(name).map((value) => value.trim());
-  if (!values.length) throw new SignatureError('a field that is covered is absent');
-  if (parameters.has('name')) throw new SignatureError('a field has a parameter of a derived component');
+  if (!values.length) throw new InvalidSignature('a field that is covered is absent');
+  if (parameters.has('name')) throw new InvalidSignature('a field has a parameter of a derived component');
   const key = parameters.get('key') as string | undefined;
   const structured = parameters.has('sf') || key !== undefined;
-  if (parameters.has('bs') && structured) throw new SignatureError('bs goes with neither sf nor key');
+  if (parameters.has('bs') && structured) throw new InvalidSignature('bs goes with neither sf nor key');
   if (parameters.has('bs'))
     return serializeList(values.map((value) => [Buffer.from(value, 'latin1'), new Map()]));
   const text = values.join(', ');
@@ -131,7 +132,9 @@ function field(name: string, parameters: Parameters, message: Message): string {
   try {
     return key === undefined ? rewritten(text, TYPES[name]) : memberOf(text, TYPES[name], key);
   } catch (error) {
-    throw error instanceof SignatureError ? error : new SignatureError('a field is not what sf says it is');
+    throw error instanceof InvalidSignature
+      ? error
+      : new InvalidSignature('a field is not what sf says it is');
   }
 }
 
@@ -144,13 +147,13 @@ function rewritten(text: string, type: (typeof TYPES)[string] | undefined): stri
     case 'item':
       return serializeItem(parseItem(text));
     default:
-      throw new SignatureError('a field is not known to be structured');
+      throw new InvalidSignature('a field is not known to be structured');
   }
 }
 
 function memberOf(text: string, type: (typeof TYPES)[string] | undefined, key: string): string {
   const member = type === 'dictionary' ? parseDictionary(text).get(key) : undefined;
-  if (!member) throw new SignatureError('a field has no such member');
+  if (!member) throw new InvalidSignature('a field has no such member');
   return isInnerList(member) ? serializeInnerList(member) : serializeItem(member);
 }
 
@@ -164,7 +167,7 @@ function queryParameter({ target }: RequestMessage, name: string): string {
   const [, query = ''] = /\?(.*)$/s.exec(target) ?? [];
   const values = [...new URLSearchParams(query)].filter(([each]) => encoded(each) === name);
   const [value, ...others] = values;
-  if (!value || others.length) throw new SignatureError('a query parameter is absent, or came twice');
+  if (!value || others.length) throw new InvalidSignature('a query parameter is absent, or came twice');
   return encoded(value[1]);
 }
 

@@ -1,18 +1,18 @@
 import { createPublicKey, randomUUID, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { algorithmOf, verify } from './http-signature.algorithms.js';
+import { algorithmOf, verifySignature } from './http-signature.algorithms.js';
 import { signatureBase, type RequestMessage } from './http-signature.base.js';
-import { contentDigest, refuseWrongDigest } from './http-signature.content-digest.js';
+import { contentDigest, verifyContentDigest } from './http-signature.content-digest.js';
 import {
-  COVERED,
-  COVERED_BODY,
-  SignatureError,
+  REQUIRED_COMPONENTS,
+  BODY_COMPONENT,
+  InvalidSignature,
   TAG,
-  ourSignature,
+  selectSignature,
   readDictionary,
   readSignatures,
-  refuseUncovered,
+  assertCovered,
 } from './http-signature.js';
-import { coveredOfAnswer, signatureFields } from './http-signature.signer.js';
+import { responseComponents, signatureFields } from './http-signature.signer.js';
 
 /**
  * Signs requests: `fetch(await withHttpSignature({ keyid, key })(new Request(url)))`.
@@ -24,10 +24,10 @@ export const withHttpSignature =
   async (request: Request): Promise<Request> => {
     const algorithm = algorithmOf(key);
     if (!algorithm) throw new Error('This key is for none of the algorithms.');
-    const covered = [...COVERED, ...also];
+    const covered = [...REQUIRED_COMPONENTS, ...also];
     if (request.body) {
       request.headers.set('Content-Digest', contentDigest(await bytesOf(request)));
-      covered.push(COVERED_BODY);
+      covered.push(BODY_COMPONENT);
     }
     const how = { label: 'sig', nonce: randomUUID() };
     const fields = signatureFields(messageOf(request), covered, { keyid, key, algorithm }, how);
@@ -36,13 +36,13 @@ export const withHttpSignature =
   };
 
 /** Asks for an answer that is signed (RFC 9421, section 5.1). Before the request itself is signed. */
-export function askForSignature(request: Request): Request {
+export function requestSignedResponse(request: Request): Request {
   request.headers.set('Accept-Signature', `answer=();created;nonce="${randomUUID()}";tag="${TAG}"`);
   return request;
 }
 
 /** The keys that a server signs its answers with, by their id. */
-export async function answerKeys(origin: string): Promise<ReadonlyMap<string, KeyObject>> {
+export async function fetchResponseKeys(origin: string): Promise<ReadonlyMap<string, KeyObject>> {
   const answer = await fetch(new URL('/.well-known/http-message-signatures-directory', origin));
   const { keys } = (await answer.json()) as { keys: (JsonWebKey & { kid: string })[] };
   return new Map(keys.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: 'jwk' })]));
@@ -50,25 +50,28 @@ export async function answerKeys(origin: string): Promise<ReadonlyMap<string, Ke
 
 /**
  * Believes an answer only where the server has signed it, for this very request.
- * @param request as it was sent, with {@link askForSignature}
+ * @param request as it was sent, with {@link requestSignedResponse}
  * @throws SignatureError where it is unsigned, altered, old, or the answer to another request
  */
-export async function refuseUnsigned(
+export async function verifyResponse(
   response: Response,
   request: Request,
   keys: ReadonlyMap<string, KeyObject>,
 ): Promise<void> {
   const message = { status: response.status, lines: linesOf(response), request: messageOf(request) };
   const all = readSignatures(message.lines('Signature-Input'), message.lines('Signature'));
-  const signed = ourSignature(all, Math.floor(Date.now() / 1000));
-  refuseUncovered(signed, coveredOfAnswer(message));
+  const signed = selectSignature(all, Math.floor(Date.now() / 1000));
+  assertCovered(signed, responseComponents(message));
   const asked = readDictionary(message.request.lines('Accept-Signature')).get('answer');
-  if (signed.nonce !== asked?.[1].get('nonce')) throw new SignatureError('it answers another request');
+  if (signed.nonce !== asked?.[1].get('nonce')) throw new InvalidSignature('it answers another request');
   const key = keys.get(signed.keyid);
   const algorithm = key && algorithmOf(key);
-  if (!algorithm || !(await verify(algorithm, key, signatureBase(signed.input, message), signed.signature)))
-    throw new SignatureError('unknown key or wrong signature');
-  refuseWrongDigest(message.lines('Content-Digest'), await bytesOf(response));
+  if (
+    !algorithm ||
+    !(await verifySignature(algorithm, key, signatureBase(signed.input, message), signed.signature))
+  )
+    throw new InvalidSignature('unknown key or wrong signature');
+  verifyContentDigest(message.lines('Content-Digest'), await bytesOf(response));
 }
 
 const linesOf =

@@ -5,9 +5,9 @@ import { Authenticate, Caller, Public, SelfService } from '../../authentication/
 import type { Principal } from '../../authentication/principal.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
-import { publicKeyOf } from './http-signature.algorithms.js';
+import { importPublicJwk } from './http-signature.algorithms.js';
 import type { SignatureKey } from './http-signature.entity.js';
-import { SignatureKeys } from './http-signature.service.js';
+import { HttpSignatureService } from './http-signature.service.js';
 
 const number = z.base64url().max(700);
 
@@ -27,7 +27,7 @@ const PublicJwk = z
     ext: z.boolean().optional(),
   })
   .refine(
-    (jwk) => publicKeyOf(jwk as JsonWebKey) !== undefined,
+    (jwk) => importPublicJwk(jwk as JsonWebKey) !== undefined,
     'must be a public key: Ed25519, P-256, P-384, or RSA of 2048 to 4096 bits',
   );
 
@@ -50,7 +50,7 @@ const view = (key: SignatureKey) => ({
 @Controller()
 @SelfService()
 export class HttpSignatureController {
-  constructor(private readonly keys: SignatureKeys) {}
+  constructor(private readonly keys: HttpSignatureService) {}
 
   @Get('demo/http-signature')
   @Authenticate('http-signature')

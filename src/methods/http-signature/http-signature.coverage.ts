@@ -3,12 +3,12 @@ import { Challenge, Unauthenticated } from '../../authentication/challenge.js';
 import { authRequestOf } from '../../authentication/caller.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import {
-  COVERED,
-  COVERED_BODY,
-  SignatureError,
+  REQUIRED_COMPONENTS,
+  BODY_COMPONENT,
+  InvalidSignature,
   TAG,
-  refuseUncovered,
-  type Signed,
+  assertCovered,
+  type MessageSignature,
 } from './http-signature.js';
 
 /** One code for every signature that is no good, whatever is wrong with it; the log has the reason. */
@@ -27,10 +27,10 @@ export function challengeFor(components: readonly string[]): Challenge {
   );
 }
 
-const proved = new WeakMap<AuthRequest, Signed>();
+const proved = new WeakMap<AuthRequest, MessageSignature>();
 
 /** Which signature it was that proved a request. */
-export const remember = (request: AuthRequest, signed: Signed) => proved.set(request, signed);
+export const remember = (request: AuthRequest, signed: MessageSignature) => proved.set(request, signed);
 
 /**
  * `@UseGuards(mustCover('if-match'))`: what a signature must cover on this route, besides what every one must. Not for
@@ -42,12 +42,12 @@ export function mustCover(...components: readonly [string, ...string[]]): Type<C
     canActivate(context: ExecutionContext): boolean {
       const signed = proved.get(authRequestOf(context));
       try {
-        if (!signed) throw new SignatureError('there is no signature');
-        refuseUncovered(signed, components);
+        if (!signed) throw new InvalidSignature('there is no signature');
+        assertCovered(signed, components);
         return true;
       } catch (error) {
-        if (!(error instanceof SignatureError)) throw error;
-        const challenge = challengeFor([...COVERED, COVERED_BODY, ...components]);
+        if (!(error instanceof InvalidSignature)) throw error;
+        const challenge = challengeFor([...REQUIRED_COMPONENTS, BODY_COMPONENT, ...components]);
         throw new Unauthenticated(
           [challenge],
           CODE,

@@ -4,7 +4,11 @@ import { SignatureKey } from './http-signature.entity.js';
 
 /** The machine's key in the demo. Its private half is published on the method's page, so that anybody can sign with it. */
 export const DEMO_KEY_ID = 'demo-key-of-acme-machine';
-export const DEMO_KEY = { kty: 'OKP', crv: 'Ed25519', x: 'v8CyWqEXtI2f2eo2tBSJ3Amk6Ej72pg6_6Ud4V9KyvM' };
+export const DEMO_PUBLIC_JWK = {
+  kty: 'OKP',
+  crv: 'Ed25519',
+  x: 'v8CyWqEXtI2f2eo2tBSJ3Amk6Ej72pg6_6Ud4V9KyvM',
+};
 
 @Injectable()
 export class HttpSignatureDemo implements OnApplicationBootstrap {
@@ -18,7 +22,7 @@ export class HttpSignatureDemo implements OnApplicationBootstrap {
         userId: 'acme-machine',
         name: 'nightly report',
         algorithm: 'ed25519',
-        publicJwk: DEMO_KEY,
+        publicJwk: DEMO_PUBLIC_JWK,
         challenge: '',
         challengeUntil: now,
         provedAt: now,

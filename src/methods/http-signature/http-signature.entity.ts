@@ -1,7 +1,7 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
 import { DATE_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
-import type { Algorithm } from './http-signature.algorithms.js';
+import type { SignatureAlgorithm } from './http-signature.algorithms.js';
 
 /** A public key that signs an account's requests once its owner has proved to have the private one. */
 @Entity('signature_keys')
@@ -22,7 +22,7 @@ export class SignatureKey {
   name!: string;
 
   @Column({ type: 'varchar', length: 32 })
-  algorithm!: Algorithm;
+  algorithm!: SignatureAlgorithm;
 
   /** Never another one under the same id: the server remembers it. */
   @Column({ type: 'simple-json' })

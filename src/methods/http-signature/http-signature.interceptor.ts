@@ -6,8 +6,8 @@ import type { CompleteResponse } from '../../authentication/on-send.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { contentDigest } from './http-signature.content-digest.js';
-import { SignatureError, TAG, readDictionary } from './http-signature.js';
-import { coveredOfAnswer, signatureFields, type Signer } from './http-signature.signer.js';
+import { InvalidSignature, TAG, readDictionary } from './http-signature.js';
+import { responseComponents, signatureFields, type SigningKey } from './http-signature.signer.js';
 
 /** What `Accept-Signature` asks for (RFC 9421, section 5.1). */
 interface Wish {
@@ -20,7 +20,7 @@ interface Wish {
  * nobody who is not let in makes this server compute.
  */
 @Injectable()
-export class AnswerSigner implements NestInterceptor {
+export class ResponseSigningInterceptor implements NestInterceptor {
   constructor(
     private readonly keys: SigningKeys,
     private readonly dataSource: DataSource,
@@ -31,7 +31,7 @@ export class AnswerSigner implements NestInterceptor {
     const wish = wishOf(request.lines('Accept-Signature'));
     if (wish) {
       const { kid, key } = await this.keys.active(this.dataSource.manager);
-      const signer: Signer = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
+      const signer: SigningKey = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
       request.onSend((answer) => fieldsOf(answer, request, signer, wish));
     }
     return next.handle();
@@ -41,7 +41,7 @@ export class AnswerSigner implements NestInterceptor {
 function fieldsOf(
   answer: CompleteResponse,
   request: AuthRequest,
-  signer: Signer,
+  signer: SigningKey,
   wish: Wish,
 ): Record<string, string> {
   const digest = { 'Content-Digest': contentDigest(answer.body) };
@@ -54,10 +54,10 @@ function fieldsOf(
     request,
   };
   try {
-    return { ...digest, ...signatureFields(message, coveredOfAnswer(message), signer, wish) };
+    return { ...digest, ...signatureFields(message, responseComponents(message), signer, wish) };
   } catch (error) {
     // Of this request something cannot be signed. The answer is complete, and goes out without.
-    if (error instanceof SignatureError) return {};
+    if (error instanceof InvalidSignature) return {};
     throw error;
   }
 }
@@ -72,7 +72,7 @@ function wishOf(lines: readonly string[]): Wish | undefined {
       return { label, ...(typeof nonce === 'string' && { nonce }) };
     }
   } catch (error) {
-    if (!(error instanceof SignatureError)) throw error;
+    if (!(error instanceof InvalidSignature)) throw error;
   }
   return undefined;
 }

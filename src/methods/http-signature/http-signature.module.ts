@@ -5,18 +5,18 @@ import { CryptoModule } from '../../crypto/crypto.module.js';
 import { HttpSignatureController, HttpSignatureDirectoryController } from './http-signature.controller.js';
 import { HttpSignatureDemo } from './http-signature.demo.js';
 import { SignatureKey } from './http-signature.entity.js';
-import { AnswerSigner } from './http-signature.interceptor.js';
+import { ResponseSigningInterceptor } from './http-signature.interceptor.js';
 import { HttpSignatureStrategy } from './http-signature.strategy.js';
-import { SignatureKeys } from './http-signature.service.js';
+import { HttpSignatureService } from './http-signature.service.js';
 
 @Module({
   imports: [CryptoModule, TypeOrmModule.forFeature([SignatureKey])],
   controllers: [HttpSignatureController, HttpSignatureDirectoryController],
   providers: [
     HttpSignatureStrategy,
-    SignatureKeys,
+    HttpSignatureService,
     HttpSignatureDemo,
-    { provide: APP_INTERCEPTOR, useClass: AnswerSigner },
+    { provide: APP_INTERCEPTOR, useClass: ResponseSigningInterceptor },
   ],
 })
 export class HttpSignatureModule {}

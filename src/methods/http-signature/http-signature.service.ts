@@ -5,14 +5,14 @@ import type { Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { CredentialsService } from '../../users/credentials.service.js';
-import { publicKeyOf, verify } from './http-signature.algorithms.js';
+import { importPublicJwk, verifySignature } from './http-signature.algorithms.js';
 import { SignatureKey } from './http-signature.entity.js';
 
 const KIND = 'signature-key';
 /** How long a registered key may wait for its proof. */
 const PROVABLE_MS = 15 * 60_000;
 
-export interface NewKey {
+export interface NewSignatureKey {
   readonly name: string;
   readonly jwk: JsonWebKey;
   readonly scopes?: string[] | undefined;
@@ -21,7 +21,7 @@ export interface NewKey {
 
 /** The life of an account's own keys. The private halves never come here. */
 @Injectable()
-export class SignatureKeys {
+export class HttpSignatureService {
   private readonly credentials: CredentialsService<SignatureKey>;
 
   constructor(
@@ -41,8 +41,8 @@ export class SignatureKeys {
   }
 
   /** @param jwk one that `publicKeyOf` takes */
-  register(caller: Principal, { name, jwk, scopes, expiresAt }: NewKey): Promise<SignatureKey> {
-    const { key, algorithm } = publicKeyOf(jwk)!;
+  register(caller: Principal, { name, jwk, scopes, expiresAt }: NewSignatureKey): Promise<SignatureKey> {
+    const { key, algorithm } = importPublicJwk(jwk)!;
     const id = randomUUID();
     const createdAt = new Date();
     return this.credentials.add(
@@ -76,8 +76,8 @@ export class SignatureKeys {
     const row = await this.credentials.find(caller, id);
     const now = new Date();
     if (row.challengeUntil <= now) throw over();
-    const { key } = publicKeyOf(row.publicJwk)!;
-    if (!(await verify(row.algorithm, key, row.challenge, signature)))
+    const { key } = importPublicJwk(row.publicJwk)!;
+    if (!(await verifySignature(row.algorithm, key, row.challenge, signature)))
       throw new ForbiddenException({
         code: 'invalid_key_proof',
         detail: 'This is not the signature of the challenge by the key that was registered.',

@@ -1,14 +1,14 @@
 import type { KeyObject } from 'node:crypto';
 import { parseItem, serializeInnerList, type InnerList } from 'structured-headers';
-import { sign, type Algorithm } from './http-signature.algorithms.js';
+import { sign, type SignatureAlgorithm } from './http-signature.algorithms.js';
 import { signatureBase, type Message, type ResponseMessage } from './http-signature.base.js';
-import { COVERED_BODY, TAG, identifierFrom } from './http-signature.js';
+import { BODY_COMPONENT, TAG, toIdentifier } from './http-signature.js';
 
 /** What signs: a private key, and the name that the other side knows it by. */
-export interface Signer {
+export interface SigningKey {
   readonly keyid: string;
   readonly key: KeyObject;
-  readonly algorithm: Algorithm;
+  readonly algorithm: SignatureAlgorithm;
 }
 
 /**
@@ -19,11 +19,11 @@ export interface Signer {
 export function signatureFields(
   message: Message,
   components: readonly string[],
-  { keyid, key, algorithm }: Signer,
+  { keyid, key, algorithm }: SigningKey,
   { label, nonce }: { label: string; nonce?: string | undefined },
 ): Record<string, string> {
   const input: InnerList = [
-    components.map((component) => parseItem(identifierFrom(component))),
+    components.map((component) => parseItem(toIdentifier(component))),
     new Map<string, string | number>([
       ['created', Math.floor(Date.now() / 1000)],
       ['keyid', keyid],
@@ -39,10 +39,10 @@ export function signatureFields(
 }
 
 /** What the signature of an answer covers: the answer, and the request that it is the answer to (RFC 9421, section 2.4). */
-export function coveredOfAnswer({ lines, request }: ResponseMessage): string[] {
+export function responseComponents({ lines, request }: ResponseMessage): string[] {
   return [
     '@status',
-    COVERED_BODY,
+    BODY_COMPONENT,
     ...(lines('Content-Type').length ? ['content-type'] : []),
     ...['@method', '@authority', '@path', '@query'].map((name) => `"${name}";req`),
     ...(request.lines('Signature').length ? ['"signature";req'] : []),

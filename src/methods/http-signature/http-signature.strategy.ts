@@ -19,27 +19,27 @@ import {
   type CredentialRow,
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
-import { publicKeyOf, verify, type Algorithm } from './http-signature.algorithms.js';
+import { importPublicJwk, verifySignature, type SignatureAlgorithm } from './http-signature.algorithms.js';
 import { signatureBase } from './http-signature.base.js';
 import { CODE, challengeFor, remember } from './http-signature.coverage.js';
-import { refuseWrongDigest } from './http-signature.content-digest.js';
+import { verifyContentDigest } from './http-signature.content-digest.js';
 import { SignatureKey } from './http-signature.entity.js';
 import {
-  COVERED,
-  COVERED_BODY,
-  SKEW,
-  SignatureError,
+  REQUIRED_COMPONENTS,
+  BODY_COMPONENT,
+  MAX_CLOCK_SKEW_SECONDS,
+  InvalidSignature,
   TAG,
-  ourSignature,
+  selectSignature,
   readSignatures,
-  refuseUncovered,
-  type OurSignature,
+  assertCovered,
+  type SelectedSignature,
 } from './http-signature.js';
 
 const COLUMNS = ['algorithm', 'publicJwk', 'provedAt'] as const;
 
 interface Row extends CredentialRow {
-  readonly algorithm: Algorithm;
+  readonly algorithm: SignatureAlgorithm;
   readonly publicJwk: string;
   readonly provedAt: Date | string | null;
 }
@@ -51,12 +51,12 @@ export class HttpSignatureStrategy
   extends PassportStrategy(Strategy, 'http-signature')
   implements AuthStrategy
 {
-  readonly challenge = challengeFor([...COVERED, COVERED_BODY]);
+  readonly challenge = challengeFor([...REQUIRED_COMPONENTS, BODY_COMPONENT]);
   private readonly find: (id: string) => Promise<Row | undefined>;
   /** A key never changes under its id. Whether it may be used is in its row, which every request reads. */
   private readonly keys = new LRUCache<string, KeyObject>({ max: REMEMBERED });
   /** Verifies in place of a key that nobody has, so that asking for one takes as long. */
-  private readonly nobodys = generateKeyPairSync('ed25519').publicKey;
+  private readonly decoyKey = generateKeyPairSync('ed25519').publicKey;
 
   constructor(
     dataSource: DataSource,
@@ -80,7 +80,12 @@ export class HttpSignatureStrategy
     const now = new Date();
     const { signed, base } = this.read(request, now);
     const row = await this.find(signed.keyid);
-    const verified = await verify(row?.algorithm ?? 'ed25519', this.keyOf(row), base, signed.signature);
+    const verified = await verifySignature(
+      row?.algorithm ?? 'ed25519',
+      this.keyOf(row),
+      base,
+      signed.signature,
+    );
     if (!row || !verified) throw refused('unknown key or wrong signature');
     const account = accountOfActive(row, refused);
     if (!row.provedAt) throw refused(`the key ${row.id} was never proved`).ofAccount(account);
@@ -97,7 +102,7 @@ export class HttpSignatureStrategy
     } as const;
     const principal = principalOf(account, proof, refused, scopesFromRow(row));
     // Last of all: nobody but the key's owner can use a nonce up.
-    const until = new Date((signed.created + SKEW + 1) * 1000);
+    const until = new Date((signed.created + MAX_CLOCK_SKEW_SECONDS + 1) * 1000);
     if (!(await this.oneTime.use(`http-signature nonce of ${row.id}`, signed.nonce!, until)))
       throw refused(`a nonce of the key ${row.id} came twice`).ofAccount(account);
     remember(request, signed);
@@ -106,22 +111,25 @@ export class HttpSignatureStrategy
   }
 
   /** All that can be said without the key. */
-  private read(request: AuthRequest, now: Date): { signed: OurSignature; base: string } {
+  private read(request: AuthRequest, now: Date): { signed: SelectedSignature; base: string } {
     return refusing(() => {
       const all = readSignatures(request.lines('Signature-Input'), request.lines('Signature'));
-      const signed = ourSignature(all, Math.floor(now.getTime() / 1000));
-      if (signed.nonce === undefined) throw new SignatureError('the nonce is missing');
-      refuseUncovered(signed, hasBody(request) ? [...COVERED, COVERED_BODY] : COVERED);
-      if (!this.settings.answersTo(request.authority)) throw new SignatureError('it is for another host');
+      const signed = selectSignature(all, Math.floor(now.getTime() / 1000));
+      if (signed.nonce === undefined) throw new InvalidSignature('the nonce is missing');
+      assertCovered(
+        signed,
+        hasBody(request) ? [...REQUIRED_COMPONENTS, BODY_COMPONENT] : REQUIRED_COMPONENTS,
+      );
+      if (!this.settings.answersTo(request.authority)) throw new InvalidSignature('it is for another host');
       return { signed, base: signatureBase(signed.input, request) };
     });
   }
 
   private keyOf(row: Row | undefined): KeyObject {
-    if (!row) return this.nobodys;
+    if (!row) return this.decoyKey;
     let key = this.keys.get(row.id);
     if (!key) {
-      key = publicKeyOf(JSON.parse(row.publicJwk) as JsonWebKey)!.key;
+      key = importPublicJwk(JSON.parse(row.publicJwk) as JsonWebKey)!.key;
       this.keys.set(row.id, key);
     }
     return key;
@@ -130,7 +138,7 @@ export class HttpSignatureStrategy
   /** Where there is a body there is a digest: it is covered, and nothing is that is absent. */
   private refuseOtherBody(request: AuthRequest): void {
     const digests = request.lines('Content-Digest');
-    if (digests.length) refusing(() => refuseWrongDigest(digests, request.rawBody ?? Buffer.alloc(0)));
+    if (digests.length) refusing(() => verifyContentDigest(digests, request.rawBody ?? Buffer.alloc(0)));
   }
 }
 
@@ -145,8 +153,8 @@ function refusing<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof SignatureError)) throw error;
-    if (!error.twice) throw refused(error.message);
+    if (!(error instanceof InvalidSignature)) throw error;
+    if (!error.duplicate) throw refused(error.message);
     throw new BadRequestException({
       code: 'duplicate_header',
       detail: 'A signature, or another member of a field, came twice under the same name.',

@@ -25,22 +25,22 @@ import {
 /** Says for which application a signature was made (RFC 9421, section 7.2.7). Others' signatures are none of ours. */
 export const TAG = 'auth-atlas';
 /** How far `created` may be from this clock, in seconds. */
-export const SKEW = 300;
+export const MAX_CLOCK_SKEW_SECONDS = 300;
 /** What every signature covers, so that it is of no use for any other request. */
-export const COVERED: readonly string[] = ['@method', '@authority', '@path', '@query'];
+export const REQUIRED_COMPONENTS: readonly string[] = ['@method', '@authority', '@path', '@query'];
 /** What it covers besides where there is a body. */
-export const COVERED_BODY = 'content-digest';
+export const BODY_COMPONENT = 'content-digest';
 
 /** Longer than any that is meant. */
 const MAX_LENGTH = 8 * 1024;
 const PARAMETERS = ['created', 'expires', 'nonce', 'alg', 'keyid', 'tag'];
 
 /** Something that is not, or does not fit, a signature: the message is for a log, never for whoever sent it. */
-export class SignatureError extends Error {
-  /** @param twice whether the same thing came twice, so that two readers could read two different things */
+export class InvalidSignature extends Error {
+  /** @param duplicate whether the same thing came twice, so that two readers could read two different things */
   constructor(
     reason: string,
-    readonly twice = false,
+    readonly duplicate = false,
   ) {
     super(reason);
     this.name = 'SignatureError';
@@ -48,7 +48,7 @@ export class SignatureError extends Error {
 }
 
 /** A member of `Signature-Input`, and what `Signature` holds under the same label. */
-export interface Signed {
+export interface MessageSignature {
   readonly label: string;
   /** The components that are covered, in their order, and the parameters. */
   readonly input: InnerList;
@@ -56,7 +56,7 @@ export interface Signed {
 }
 
 /** A signature that was made for us, and says of itself all that it must. */
-export interface OurSignature extends Signed {
+export interface SelectedSignature extends MessageSignature {
   /** Seconds since 1970. */
   readonly created: number;
   readonly keyid: string;
@@ -76,13 +76,13 @@ export function readDictionary(lines: readonly string[]): Dictionary {
   const all: Dictionary = new Map();
   let members = 0;
   for (const line of lines) {
-    if (line.length > MAX_LENGTH) throw new SignatureError('the field is too long');
+    if (line.length > MAX_LENGTH) throw new InvalidSignature('the field is too long');
     const read = parsed(line);
     members += read.size && 1 + (line.match(COMMA_OR_STRING) ?? []).filter((found) => found === ',').length;
     for (const [name, member] of read) all.set(name, member);
-    if (members !== all.size) throw new SignatureError('a member of the field came twice', true);
+    if (members !== all.size) throw new InvalidSignature('a member of the field came twice', true);
     if (withoutSpace(line) !== withoutSpace(serializeDictionary(read)))
-      throw new SignatureError('the field is not in its canonical form');
+      throw new InvalidSignature('the field is not in its canonical form');
   }
   return all;
 }
@@ -97,7 +97,7 @@ function parsed(line: string): Dictionary {
   try {
     return parseDictionary(line);
   } catch {
-    throw new SignatureError('the field is not a dictionary');
+    throw new InvalidSignature('the field is not a dictionary');
   }
 }
 
@@ -105,14 +105,14 @@ function parsed(line: string): Dictionary {
  * All signatures of a message, each with its input (RFC 9421, sections 4.1 and 4.2).
  * @throws SignatureError where the two fields do not belong together
  */
-export function readSignatures(inputs: readonly string[], signatures: readonly string[]): Signed[] {
+export function readSignatures(inputs: readonly string[], signatures: readonly string[]): MessageSignature[] {
   const [described, values] = [readDictionary(inputs), readDictionary(signatures)];
-  if (described.size !== values.size) throw new SignatureError('the labels of the two fields differ');
+  if (described.size !== values.size) throw new InvalidSignature('the labels of the two fields differ');
   return [...described].map(([label, input]) => {
     const [value, parameters] = values.get(label) ?? [];
-    if (!isInnerList(input)) throw new SignatureError('a member of Signature-Input is no list');
+    if (!isInnerList(input)) throw new InvalidSignature('a member of Signature-Input is no list');
     if (!(value instanceof ArrayBuffer) || parameters?.size)
-      throw new SignatureError('a signature is missing, or is not bytes');
+      throw new InvalidSignature('a signature is missing, or is not bytes');
     return { label, input, signature: Buffer.from(value) };
   });
 }
@@ -122,20 +122,21 @@ export function readSignatures(inputs: readonly string[], signatures: readonly s
  * @param now seconds since 1970
  * @throws SignatureError where there is none, or more than one, or it lacks something or is not of this time
  */
-export function ourSignature(all: readonly Signed[], now: number): OurSignature {
+export function selectSignature(all: readonly MessageSignature[], now: number): SelectedSignature {
   const [signed, ...others] = all.filter(({ input }) => input[1].get('tag') === TAG);
-  if (!signed) throw new SignatureError('no signature has our tag');
-  if (others.length) throw new SignatureError('more than one signature has our tag');
+  if (!signed) throw new InvalidSignature('no signature has our tag');
+  if (others.length) throw new InvalidSignature('more than one signature has our tag');
   const [, parameters] = signed.input;
   const unknown = [...parameters.keys()].some((name) => !PARAMETERS.includes(name));
-  if (unknown) throw new SignatureError('a parameter is not known here, so it cannot be kept to');
+  if (unknown) throw new InvalidSignature('a parameter is not known here, so it cannot be kept to');
   const created = secondsIn(parameters.get('created'));
   const expires = secondsIn(parameters.get('expires'));
   const keyid = textIn(parameters.get('keyid'));
-  if (created === undefined || keyid === undefined) throw new SignatureError('created or keyid is missing');
-  if (Math.abs(now - created) > SKEW) throw new SignatureError('it was not created in these minutes');
+  if (created === undefined || keyid === undefined) throw new InvalidSignature('created or keyid is missing');
+  if (Math.abs(now - created) > MAX_CLOCK_SKEW_SECONDS)
+    throw new InvalidSignature('it was not created in these minutes');
   if (expires !== undefined && (expires <= now || expires < created))
-    throw new SignatureError('it has expired');
+    throw new InvalidSignature('it has expired');
   return {
     ...signed,
     created,
@@ -146,30 +147,30 @@ export function ourSignature(all: readonly Signed[], now: number): OurSignature 
 }
 
 /** @throws SignatureError where something is not covered; an identifier with parameters covers less than one without */
-export function refuseUncovered({ input: [items] }: Signed, required: readonly string[]): void {
-  const covered = new Set(items.map(identifierOf));
-  if (!required.every((component) => covered.has(identifierFrom(component))))
-    throw new SignatureError('it does not cover all that it must');
+export function assertCovered({ input: [items] }: MessageSignature, required: readonly string[]): void {
+  const covered = new Set(items.map(serializeIdentifier));
+  if (!required.every((component) => covered.has(toIdentifier(component))))
+    throw new InvalidSignature('it does not cover all that it must');
 }
 
 /** A component as it stands in the list. Most are a name and nothing else, and the way through the serializer is long. */
-export const identifierOf = (component: Item): string =>
+export const serializeIdentifier = (component: Item): string =>
   component[1].size || typeof component[0] !== 'string' ? serializeItem(component) : `"${component[0]}"`;
 
 /** The same from a name, `@method`; what has parameters is written as it stands in the list: `"@method";req`. */
-export const identifierFrom = (component: string): string =>
+export const toIdentifier = (component: string): string =>
   component.startsWith('"') ? component : `"${component}"`;
 
 function secondsIn(value: BareItem | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (!Number.isInteger(value) || (value as number) < 0)
-    throw new SignatureError('a moment is not a whole number');
+    throw new InvalidSignature('a moment is not a whole number');
   return value as number;
 }
 
 function textIn(value: BareItem | undefined): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'string' || !value || value.length > 255)
-    throw new SignatureError('a parameter is not a text of 1 to 255 characters');
+    throw new InvalidSignature('a parameter is not a text of 1 to 255 characters');
   return value;
 }

@@ -1,22 +1,36 @@
 import { Injectable } from '@nestjs/common';
 import { X509Certificate, type KeyObject } from 'node:crypto';
-import { DataSource } from 'typeorm';
+import { DataSource, IsNull, MoreThan, Not } from 'typeorm';
 import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import type { User } from '../../users/user.entity.js';
-import type { Revoked } from './mtls.crl.js';
-import { CertificateAuthority } from './mtls.entity.js';
-import { fingerprintOf, nameOf } from './mtls.js';
-import { issue, newAuthority, newSerial, openAuthority, writeCrl, type Signer } from './mtls.x509.js';
+import { CertificateAuthority, ClientCertificate } from './mtls.entity.js';
+import { certificateFingerprint, spiffeIdOf } from './mtls.js';
+import {
+  createCa,
+  createCrl,
+  issueCertificate,
+  newSerialNumber,
+  parseCa,
+  type CaKeyPair,
+} from './mtls.x509.js';
 
-const NAME = 'mtls';
-/** For clocks that are behind this one. */
-const BACKDATED = 5 * 60_000;
+/** The primary key of the one row in `certificate_authorities`. */
+const CA_ROW = 'mtls';
+/** Certificates and CRLs start earlier than now, for clocks that run behind. */
+const BACKDATE_MS = 5 * 60_000;
+const CRL_RENEWAL_MS = 60 * 60_000;
+/** TLS rejects every certificate while its CRL is older than this (`nextUpdate`, RFC 5280 section 5.1.2.5). */
+const CRL_LIFETIME_MS = 24 * 60 * 60_000;
 
-/** The private CA, in the database, so that all processes have the same; its key is sealed. */
+/** The private CA. It is stored in the database, so all processes share it; its private key is encrypted there. */
 @Injectable()
-export class Authority {
-  private signer!: Signer;
+export class CertificateAuthorityService {
+  /** The current certificate revocation list, in PEM. Empty before the first {@link refreshCrl}. */
+  crl = '';
+  private crlSerials = '';
+  private crlCreatedAt = 0;
+  private ca!: CaKeyPair;
   private readonly box: SecretBox;
 
   constructor(
@@ -26,79 +40,102 @@ export class Authority {
     this.box = new SecretBox(settings, 'mtls authority');
   }
 
-  /** Its own certificate. */
+  /** The CA's own certificate. */
   get certificate(): X509Certificate {
-    return this.signer.certificate;
+    return this.ca.certificate;
   }
 
   /**
-   * Opens the CA, or makes it. The listener does, once everything that may refuse to start has had its say.
-   * @throws Error where its key was sealed with a secret that is no longer set
+   * Loads the CA, or creates it on the first start. {@link MtlsServerService} calls it during bootstrap.
+   * @throws Error if the private key was encrypted with a secret that is no longer set
    */
   async load(): Promise<void> {
     const { manager } = this.dataSource;
-    if (!(await manager.existsBy(CertificateAuthority, { name: NAME }))) await this.make();
-    const { certificate, sealed } = await manager.findOneByOrFail(CertificateAuthority, { name: NAME });
-    const privateKey = this.box.open(sealed, NAME);
-    this.signer = openAuthority(certificate, privateKey);
-    // It outlives APP_SECRET: while that is being changed, the key is sealed anew.
+    if (!(await manager.existsBy(CertificateAuthority, { name: CA_ROW }))) await this.create();
+    const { certificate, sealed } = await manager.findOneByOrFail(CertificateAuthority, { name: CA_ROW });
+    const privateKey = this.box.open(sealed, CA_ROW);
+    this.ca = parseCa(certificate, privateKey);
+    // The CA outlives APP_SECRET: encrypt its key again while the secret is being replaced.
     if (this.settings.previousAppSecret)
       await manager.update(
         CertificateAuthority,
-        { name: NAME, sealed },
-        { sealed: this.box.seal(privateKey, NAME) },
+        { name: CA_ROW, sealed },
+        { sealed: this.box.seal(privateKey, CA_ROW) },
       );
   }
 
   /**
-   * A certificate for an account.
-   * @param notAfter is cut to the second, as certificates have it
+   * Issues a client certificate to an account.
+   * @param notAfter is rounded down to the second, the precision of X.509
+   * @returns the certificate in PEM, and the values of its row
    */
-  async issueToClient(account: Pick<User, 'id' | 'kind' | 'tenantId'>, publicKey: KeyObject, notAfter: Date) {
-    const id = newSerial();
+  async issueClientCertificate(
+    account: Pick<User, 'id' | 'kind' | 'tenantId'>,
+    publicKey: KeyObject,
+    notAfter: Date,
+  ) {
+    const id = newSerialNumber();
     const createdAt = new Date();
     const expiresAt = new Date(Math.floor(notAfter.getTime() / 1000) * 1000);
-    const certificate = await issue(this.signer, {
+    const certificate = await issueCertificate(this.ca, {
       serial: id,
       publicKey,
       usage: 'clientAuth',
-      names: [nameOf(account)],
-      notBefore: new Date(createdAt.getTime() - BACKDATED),
+      names: [spiffeIdOf(account)],
+      notBefore: new Date(createdAt.getTime() - BACKDATE_MS),
       notAfter: expiresAt,
     });
-    return {
-      id,
-      certificate,
-      fingerprint: fingerprintOf(new X509Certificate(certificate)),
-      createdAt,
-      expiresAt,
-    };
+    const fingerprint = certificateFingerprint(new X509Certificate(certificate));
+    return { id, certificate, fingerprint, createdAt, expiresAt };
   }
 
-  issueToServer(names: readonly string[], publicKey: KeyObject, now: Date, notAfter: Date): Promise<string> {
-    const notBefore = new Date(now.getTime() - BACKDATED);
-    return issue(this.signer, {
-      serial: newSerial(),
+  /** Issues the certificate of the TLS listener, in PEM. */
+  issueServerCertificate(
+    names: readonly string[],
+    publicKey: KeyObject,
+    now: Date,
+    notAfter: Date,
+  ): Promise<string> {
+    return issueCertificate(this.ca, {
+      serial: newSerialNumber(),
       publicKey,
       usage: 'serverAuth',
       names,
-      notBefore,
+      notBefore: new Date(now.getTime() - BACKDATE_MS),
       notAfter,
     });
   }
 
-  writeCrl(revoked: readonly Revoked[], now: Date, nextUpdate: Date): Promise<string> {
-    return writeCrl(this.signer, revoked, new Date(now.getTime() - BACKDATED), nextUpdate);
+  /**
+   * Signs a new {@link crl} if a certificate was revoked since, or if the list is an hour old. Expired certificates
+   * are left out.
+   */
+  async refreshCrl(now: number): Promise<void> {
+    const rows = await this.dataSource.manager.find(ClientCertificate, {
+      select: { id: true, revokedAt: true },
+      where: { revokedAt: Not(IsNull()), expiresAt: MoreThan(new Date(now)) },
+      order: { id: 'ASC' },
+    });
+    const serials = rows.map(({ id }) => id).join();
+    if (serials === this.crlSerials && now - this.crlCreatedAt < CRL_RENEWAL_MS) return;
+    const revoked = rows.map(({ id, revokedAt }) => ({ serial: id, revocationDate: revokedAt! }));
+    this.crl = await createCrl(
+      this.ca,
+      revoked,
+      new Date(now - BACKDATE_MS),
+      new Date(now + CRL_LIFETIME_MS),
+    );
+    [this.crlSerials, this.crlCreatedAt] = [serials, now];
   }
 
-  /** Two processes that start at once make one: the name is unique. */
-  private async make(): Promise<void> {
-    const { certificate, privateKey } = await newAuthority(new Date(Date.now() - BACKDATED));
+  /** Processes that start at the same time create only one CA: the row's name is unique. */
+  private async create(): Promise<void> {
+    const { certificate, privateKey } = await createCa(new Date(Date.now() - BACKDATE_MS));
     await this.dataSource
       .createQueryBuilder()
       .insert()
       .into(CertificateAuthority)
-      .values({ name: NAME, certificate, sealed: this.box.seal(privateKey, NAME) })
+      .values({ name: CA_ROW, certificate, sealed: this.box.seal(privateKey, CA_ROW) })
       .orIgnore()
       .execute();
   }

@@ -18,13 +18,13 @@ const schema = z
   });
 
 export interface MtlsConfig {
-  /** Where it listens for TLS; 0 for any port that is free. */
+  /** The port of the TLS listener; 0 selects a free one. */
   readonly port: number;
-  /** The server's own certificate, with its chain, and its key: PEM. Absent where the CA here issues one. */
+  /** Paths of the server's certificate (PEM, with its chain) and private key (PEM). Absent: the private CA issues one. */
   readonly files: { readonly cert: string; readonly key: string } | undefined;
 }
 
-/** @throws BadSettings */
+/** @throws InvalidSettings */
 export function mtlsConfig(settings: Settings): MtlsConfig {
   const { TLS_PORT: port, TLS_CERT_FILE: cert, TLS_KEY_FILE: key } = settings.section(schema);
   return { port, files: cert && key ? { cert, key } : undefined };

@@ -3,24 +3,23 @@ import { z } from 'zod';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import { NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
-import { Certificates, LIFETIME } from './mtls.service.js';
-import { Authority } from './mtls.certificate-authority.service.js';
+import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import type { ClientCertificate } from './mtls.entity.js';
-import { MtlsListener } from './mtls.server.service.js';
-import { Revocations } from './mtls.revocations.js';
+import { MtlsServerService } from './mtls.server.service.js';
+import { CERTIFICATE_LIFETIME_MS, MtlsService } from './mtls.service.js';
 
 const PEM = 'application/x-pem-file';
 
 const NewCertificate = z.strictObject({
   ...NEW_CREDENTIAL_FIELDS,
   expiresAt: NEW_CREDENTIAL_FIELDS.expiresAt.refine(
-    (date) => !date || date.getTime() <= Date.now() + LIFETIME,
+    (date) => !date || date.getTime() <= Date.now() + CERTIFICATE_LIFETIME_MS,
     'must lie within 90 days',
   ),
   csr: z.string().max(8_192),
 });
 
-const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt }: ClientCertificate) => ({
+const certificateView = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt }: ClientCertificate) => ({
   id,
   name,
   scopes,
@@ -32,7 +31,7 @@ const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt }: ClientCert
 @Controller()
 @SelfService()
 export class MtlsController {
-  constructor(private readonly certificates: Certificates) {}
+  constructor(private readonly certificates: MtlsService) {}
 
   @Get('demo/mtls')
   @Authenticate('mtls')
@@ -46,12 +45,12 @@ export class MtlsController {
     @Body({ schema: NewCertificate }) { csr, name, ...limits }: z.output<typeof NewCertificate>,
   ) {
     const { row, certificate } = await this.certificates.issue(caller, csr, name, limits);
-    return { ...view(row), certificate };
+    return { ...certificateView(row), certificate };
   }
 
   @Get('certificates')
   async list(@Caller() caller: Principal) {
-    return { items: (await this.certificates.list(caller)).map(view) };
+    return { items: (await this.certificates.list(caller)).map(certificateView) };
   }
 
   @Delete('certificates/:id')
@@ -61,19 +60,18 @@ export class MtlsController {
   }
 }
 
-/** What a caller must know before it can connect. */
+/** Public: a client needs these before it can connect. */
 @Controller()
 @Public()
 export class MtlsPublicController {
   constructor(
-    private readonly listener: MtlsListener,
-    private readonly authority: Authority,
-    private readonly revocations: Revocations,
+    private readonly server: MtlsServerService,
+    private readonly authority: CertificateAuthorityService,
   ) {}
 
   @Get('mtls')
-  where() {
-    return { url: this.listener.url, ca: '/mtls/ca.pem', crl: '/mtls/crl.pem' };
+  endpoints() {
+    return { url: this.server.url, ca: '/mtls/ca.pem', crl: '/mtls/crl.pem' };
   }
 
   @Get('mtls/ca.pem')
@@ -85,6 +83,6 @@ export class MtlsPublicController {
   @Get('mtls/crl.pem')
   @Header('Content-Type', PEM)
   crl(): string {
-    return this.revocations.crl;
+    return this.authority.crl;
   }
 }

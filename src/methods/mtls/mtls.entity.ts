@@ -5,7 +5,7 @@ import type { Credential } from '../../users/credential.js';
 
 @Entity('client_certificates')
 export class ClientCertificate implements Credential {
-  /** Its serial number, hexadecimal. */
+  /** The serial number of the certificate, hexadecimal. */
   @PrimaryColumn({ type: 'varchar', length: 32 })
   id!: string;
 
@@ -20,22 +20,22 @@ export class ClientCertificate implements Credential {
   @Column({ type: 'varchar', length: 100 })
   name!: string;
 
-  /** SHA-256 of the certificate, hexadecimal. */
+  /** SHA-256 of the certificate in DER, hexadecimal. */
   @Column({ type: 'varchar', length: 64 })
   fingerprint!: string;
 
-  /** Null: no ceiling but the owner's roles. */
+  /** Null: limited only by the owner's roles. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
   @Column({ type: DATE_COLUMN })
   createdAt!: Date;
 
-  /** The same moment stands in the certificate. */
+  /** Equal to the certificate's `notAfter`. */
   @Column({ type: DATE_COLUMN })
   expiresAt!: Date;
 
-  /** To the minute. */
+  /** Precise to the minute. */
   @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 
@@ -44,10 +44,10 @@ export class ClientCertificate implements Credential {
   revokedAt!: Date | null;
 }
 
-/** The CA. There is one, for all processes. */
+/** The private CA. All processes share one row. */
 @Entity('certificate_authorities')
 export class CertificateAuthority {
-  /** Unique, so that of two processes that make one at once only one does. */
+  /** Unique, so that processes that start at the same time create only one CA. */
   @PrimaryColumn({ type: 'varchar', length: 16 })
   name!: string;
 
@@ -55,7 +55,7 @@ export class CertificateAuthority {
   @Column({ type: 'text' })
   certificate!: string;
 
-  /** The private key (PKCS #8, PEM) in the secret box. */
+  /** The private key (PKCS #8, PEM), encrypted by `SecretBox`. */
   @Column({ type: 'text' })
   sealed!: string;
 }

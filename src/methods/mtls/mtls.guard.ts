@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
-/** `@UseGuards(MtlsGuard)`: this route takes a client certificate and nothing else. */
+/** `@UseGuards(MtlsGuard)`: this route accepts only a client certificate. */
 @Injectable()
 export class MtlsGuard extends MethodGuard {
   protected readonly method = 'mtls';

@@ -1,49 +1,49 @@
 import { HttpException, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { authRequestOf } from '../../authentication/caller.js';
 import { Settings } from '../../config/settings.js';
-import { MtlsListener } from './mtls.server.service.js';
-import { ServerCertificate } from './mtls.server-certificate.service.js';
+import { ServerCertificateService } from './mtls.server-certificate.service.js';
+import { MtlsServerService } from './mtls.server.service.js';
 
 const HOST = /^(?:\[([\da-f:.]+)\]|([a-z\d.-]+))(?::\d+)?$/i;
 
 /**
- * On a TLS connection, `Host` must be the name that the client asked for in the handshake (SNI, RFC 6066, section 3),
- * and the certificate must be for it: else the client has verified another server than the one it now speaks to. Who
- * named none has connected to an address. A proxy that we trust has its own connection, and its client's Host.
+ * On a TLS connection, `Host` must equal the server name of the handshake (SNI, RFC 6066 section 3), and the server
+ * certificate must cover it. Otherwise 421 (RFC 9110 section 15.5.20): the client verified another server than the one
+ * that would respond. Without SNI, `Host` must be an IP address. A trusted proxy forwards the `Host` of its own client, so
+ * it is exempt.
  */
 @Injectable()
 export class MtlsHostGuard implements CanActivate {
-  /** The Host that each connection has had: what was right once stays right on it. */
-  private readonly right = new WeakMap<Socket, string>();
-
   constructor(
-    private readonly listener: MtlsListener,
-    private readonly certificate: ServerCertificate,
+    private readonly server: MtlsServerService,
+    private readonly certificate: ServerCertificateService,
     private readonly settings: Settings,
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
     const { socket, authority } = authRequestOf(context);
-    if (!this.listener.has(socket) || this.right.get(socket) === authority) return true;
-    if (!this.isRight(socket as TLSSocket, authority) && !this.settings.trusts(socket.remoteAddress))
+    const connection = this.server.connectionOf(socket);
+    if (!connection) return true;
+    if (connection.verifiedHost === authority) return true;
+    if (!this.isAddressedTo(socket as TLSSocket, authority) && !this.settings.trusts(socket.remoteAddress))
       throw new HttpException(
         {
           code: 'misdirected_request',
-          detail: 'Host is not the name that this TLS connection was made for.',
+          detail: 'The Host header does not match the server name of this TLS connection.',
         },
         421,
       );
-    this.right.set(socket, authority);
+    connection.verifiedHost = authority;
     return true;
   }
 
-  /** @param asked is a string, or false where none was named */
-  private isRight({ servername: asked }: TLSSocket, authority: string): boolean {
+  /** @param servername the SNI; false if the client sent none */
+  private isAddressedTo({ servername }: TLSSocket, authority: string): boolean {
     const [, address, name] = HOST.exec(authority) ?? [];
     const host = (address ?? name ?? '').toLowerCase();
-    const meant = asked ? host === asked.toLowerCase() : isIP(host) !== 0;
-    return meant && this.certificate.isFor(host);
+    const matchesSni = servername ? host === servername.toLowerCase() : isIP(host) !== 0;
+    return matchesSni && this.certificate.covers(host);
   }
 }

@@ -1,26 +1,24 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { Certificates } from './mtls.service.js';
-import { Authority } from './mtls.certificate-authority.service.js';
+import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
+import { MtlsCleanup } from './mtls.cleanup.js';
 import { MtlsController, MtlsPublicController } from './mtls.controller.js';
 import { MtlsHostGuard } from './mtls.host.guard.js';
-import { MtlsListener } from './mtls.server.service.js';
-import { Revocations } from './mtls.revocations.js';
-import { ServerCertificate } from './mtls.server-certificate.service.js';
+import { ServerCertificateService } from './mtls.server-certificate.service.js';
+import { MtlsServerService } from './mtls.server.service.js';
+import { MtlsService } from './mtls.service.js';
 import { MtlsStrategy } from './mtls.strategy.js';
-import { MtlsSweep } from './mtls.cleanup.js';
 
 @Module({
   controllers: [MtlsController, MtlsPublicController],
   providers: [
-    Authority,
-    Revocations,
-    ServerCertificate,
-    MtlsListener,
-    Certificates,
+    CertificateAuthorityService,
+    ServerCertificateService,
+    MtlsServerService,
+    MtlsService,
     MtlsStrategy,
-    MtlsSweep,
-    // On every route of the application: which method is used makes no difference to whom the client has connected.
+    MtlsCleanup,
+    // Global: a misdirected request must be rejected on every route, whichever method proves it.
     { provide: APP_GUARD, useClass: MtlsHostGuard },
   ],
 })

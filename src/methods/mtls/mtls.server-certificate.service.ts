@@ -4,30 +4,33 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { Settings } from '../../config/settings.js';
-import { Authority } from './mtls.certificate-authority.service.js';
+import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { mtlsConfig, type MtlsConfig } from './mtls.config.js';
-import { newKeyPair, pemOf } from './mtls.x509.js';
+import { newKeyPair, privateKeyPem } from './mtls.x509.js';
 
-const LIFETIME = 7 * 24 * 60 * 60_000;
+const SERVER_CERTIFICATE_LIFETIME_MS = 7 * 24 * 60 * 60_000;
 
-/** A certificate and its key: PEM. */
-interface Pair {
+/** A certificate and its private key, both in PEM. */
+interface CertificateAndKey {
   readonly cert: string;
   readonly key: string;
 }
 
-/** What the server shows: a certificate of the CA's, renewed at half its time, or the one that lies in the files. */
+/**
+ * The certificate of the TLS listener. It comes from `TLS_CERT_FILE` and `TLS_KEY_FILE`; without these settings the
+ * private CA issues one, and renews it after half its lifetime.
+ */
 @Injectable()
-export class ServerCertificate {
-  private readonly logger = new Logger(ServerCertificate.name);
+export class ServerCertificateService {
+  private readonly logger = new Logger(ServerCertificateService.name);
   private readonly files: MtlsConfig['files'];
   private readonly names: readonly string[];
-  /** What is shown now, from the first {@link load} on. */
-  pair!: Pair;
+  /** Set by the first {@link load}. */
+  current!: CertificateAndKey;
   private parsed: X509Certificate | undefined;
 
   constructor(
-    private readonly authority: Authority,
+    private readonly authority: CertificateAuthorityService,
     settings: Settings,
   ) {
     this.files = mtlsConfig(settings).files;
@@ -35,15 +38,16 @@ export class ServerCertificate {
     this.names = [...new Set(['localhost', '127.0.0.1', '::1', host])];
   }
 
-  /** Whether it speaks for this host name or address. */
-  isFor(host: string): boolean {
-    const found = isIP(host) ? this.parsed?.checkIP(host) : this.parsed?.checkHost(host);
-    return found !== undefined;
+  /** Whether the certificate is valid for this host name or IP address. */
+  covers(host: string): boolean {
+    const match = isIP(host) ? this.parsed?.checkIP(host) : this.parsed?.checkHost(host);
+    return match !== undefined;
   }
 
   /**
-   * Renews what is due, or reads the files again. A pair that does not work is logged, and the one before stays.
-   * @throws Error where there is none before
+   * Renews the certificate if it is due, or reads the files again. An invalid pair of files is logged, and the previous
+   * certificate stays.
+   * @throws Error if the files are invalid and there is no previous certificate
    */
   async load(now: number): Promise<void> {
     if (!this.files) return this.renew(now);
@@ -52,26 +56,27 @@ export class ServerCertificate {
         readFile(this.files.cert, 'utf8'),
         readFile(this.files.key, 'utf8'),
       ]);
-      if (cert !== this.pair?.cert || key !== this.pair.key) this.take({ cert, key });
+      if (cert !== this.current?.cert || key !== this.current.key) this.replace({ cert, key });
     } catch (error) {
-      const reason = `TLS_CERT_FILE and TLS_KEY_FILE hold no certificate with its key: ${(error as Error).message}`;
+      const reason = `TLS_CERT_FILE and TLS_KEY_FILE do not hold a certificate and its private key: ${(error as Error).message}`;
       if (!this.parsed) throw new Error(reason, { cause: error });
       this.logger.error(reason);
     }
   }
 
   private async renew(now: number): Promise<void> {
-    if (this.parsed && Date.parse(this.parsed.validTo) - now > LIFETIME / 2) return;
+    const remaining = this.parsed ? Date.parse(this.parsed.validTo) - now : 0;
+    if (remaining > SERVER_CERTIFICATE_LIFETIME_MS / 2) return;
     const { publicKey, privateKey } = newKeyPair();
-    const [from, until] = [new Date(now), new Date(now + LIFETIME)];
-    const cert = await this.authority.issueToServer(this.names, publicKey, from, until);
-    this.take({ cert, key: pemOf(privateKey) });
+    const notAfter = new Date(now + SERVER_CERTIFICATE_LIFETIME_MS);
+    const cert = await this.authority.issueServerCertificate(this.names, publicKey, new Date(now), notAfter);
+    this.replace({ cert, key: privateKeyPem(privateKey) });
   }
 
-  /** @throws Error where the two do not belong together */
-  private take(pair: Pair): void {
-    createSecureContext(pair);
-    this.parsed = new X509Certificate(pair.cert);
-    this.pair = pair;
+  /** @throws Error if the key does not belong to the certificate */
+  private replace(next: CertificateAndKey): void {
+    createSecureContext(next);
+    this.parsed = new X509Certificate(next.cert);
+    this.current = next;
   }
 }

@@ -11,16 +11,16 @@ import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
-import { requestsClientCertificates } from '../../authentication/client-certificate.js';
+import { ClientCertificateEndpoint } from '../../authentication/client-certificate.js';
 import { Settings } from '../../config/settings.js';
-import { Authority } from './mtls.certificate-authority.service.js';
+import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { mtlsConfig } from './mtls.config.js';
-import { Revocations } from './mtls.revocations.js';
-import { ServerCertificate } from './mtls.server-certificate.service.js';
+import { ServerCertificateService } from './mtls.server-certificate.service.js';
 
-const A_MINUTE = 60_000;
+const REFRESH_INTERVAL_MS = 60_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** Keys agreed for each connection alone, and authenticated encryption (RFC 9325, section 4.2). */
+/** Ephemeral key exchange and authenticated encryption only (RFC 9325 section 4.2). */
 const CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
@@ -30,116 +30,124 @@ const CIPHERS = [
   ),
 ].join(':');
 
+/** State of one open TLS connection. */
+export interface MtlsConnection {
+  /** The last `Host` that {@link MtlsHostGuard} accepted. It stays valid until the connection closes. */
+  verifiedHost?: string;
+}
+
 /**
- * The second listener. It speaks TLS, asks for a certificate, and hands the connection to the application's own HTTP
- * server, so that everything which holds for a connection there holds here.
+ * A second listener, for TLS. It requests a client certificate and passes each connection to the application's own HTTP
+ * server, so the limits and timeouts of that server apply here too.
  */
 @Injectable()
-export class MtlsListener
+export class MtlsServerService
   implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
-  private readonly logger = new Logger(MtlsListener.name);
-  private readonly connections = new Set<Socket>();
+  private readonly logger = new Logger(MtlsServerService.name);
+  private readonly connections = new Map<Socket, MtlsConnection>();
   private server: Server | undefined;
-  private ticking: NodeJS.Timeout | undefined;
-  private refreshing: Promise<void> = Promise.resolve();
-  private next: Promise<void> | undefined;
-  /** Where it listens, as callers write it. */
+  private refreshTimer: NodeJS.Timeout | undefined;
+  private runningRefresh: Promise<void> = Promise.resolve();
+  private queuedRefresh: Promise<void> | undefined;
+  /** The URL of this listener. Empty before it listens. */
   url = '';
 
   constructor(
     private readonly adapter: HttpAdapterHost,
-    private readonly authority: Authority,
-    private readonly revocations: Revocations,
-    private readonly certificate: ServerCertificate,
+    private readonly authority: CertificateAuthorityService,
+    private readonly certificate: ServerCertificateService,
+    private readonly endpoint: ClientCertificateEndpoint,
     private readonly settings: Settings,
   ) {}
 
-  /** @throws Error where the port is taken, or there is no certificate to show */
+  /** @throws Error if the port is in use, or if there is no usable server certificate */
   async onApplicationBootstrap(): Promise<void> {
     await this.authority.load();
     await this.load(Date.now());
     const options = {
-      ...this.context(),
+      ...this.secureContext(),
       requestCert: true,
-      // A caller without a certificate is told so by the routes that want one; a bad certificate ends in admit().
+      // Node would drop every client without a certificate. accept() rejects the bad ones.
       rejectUnauthorized: false,
-      handshakeTimeout: 10_000,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: ['http/1.1'],
       noDelay: true,
     };
-    this.server = createServer(options, (socket) => this.admit(socket));
+    this.server = createServer(options, (socket) => this.accept(socket));
     this.server.listen(mtlsConfig(this.settings).port, this.settings.host);
     await once(this.server, 'listening');
     const { port } = this.server.address() as AddressInfo;
     this.url = `https://${new URL(this.settings.publicUrl).hostname}:${port}`;
-    requestsClientCertificates.set(this.adapter.httpAdapter.getHttpServer() as HttpServer, this.url);
-    this.ticking = setInterval(() => void this.refresh(), A_MINUTE).unref();
+    this.endpoint.url = this.url;
+    this.refreshTimer = setInterval(() => void this.refresh(), REFRESH_INTERVAL_MS).unref();
   }
 
   /**
-   * Connections to come are made with what is true now: the server's certificate, the list of those that are revoked.
-   * A refresh that has not begun yet is enough for all who wait for one.
+   * Reloads the server certificate and the CRL for new connections. An error is logged, and the previous state stays
+   * until the next refresh. Callers that wait for a refresh which has not started share it.
    */
   refresh(now = Date.now()): Promise<void> {
-    return (this.next ??= this.refreshing.then(() => {
-      this.next = undefined;
-      // What cannot be had now (the database is down, say) stays as it is until the next minute.
-      return (this.refreshing = this.load(now).catch((error: unknown) => this.logger.error(error)));
+    return (this.queuedRefresh ??= this.runningRefresh.then(() => {
+      this.queuedRefresh = undefined;
+      return (this.runningRefresh = this.load(now).catch((error: unknown) => this.logger.error(error)));
     }));
   }
 
-  /** Whether a connection was made here. */
-  has(socket: Socket): boolean {
-    return this.connections.has(socket);
+  /** @returns undefined if the socket did not connect to this listener */
+  connectionOf(socket: Socket): MtlsConnection | undefined {
+    return this.connections.get(socket);
   }
 
   beforeApplicationShutdown(): void {
-    clearInterval(this.ticking);
+    clearInterval(this.refreshTimer);
     this.server?.close();
   }
 
-  /** The HTTP server is closed by now. It does not count these connections, so it has not waited for their answers. */
+  /** The HTTP server has closed by now, but it does not wait for these connections, so wait for them here. */
   async onApplicationShutdown(): Promise<void> {
-    const ends = [...this.connections].map((socket) => new Promise((end) => socket.once('close', end)));
-    await Promise.all(ends);
+    const closed = [...this.connections.keys()].map(
+      (socket) => new Promise((resolve) => socket.once('close', resolve)),
+    );
+    await Promise.all(closed);
   }
 
   private async load(now: number): Promise<void> {
     try {
       await this.certificate.load(now);
-      await this.revocations.load(now);
+      await this.authority.refreshCrl(now);
     } finally {
-      this.server?.setSecureContext(this.context());
+      this.server?.setSecureContext(this.secureContext());
     }
   }
 
-  private context(): SecureContextOptions {
+  private secureContext(): SecureContextOptions {
     return {
-      ...this.certificate.pair,
+      ...this.certificate.current,
       ca: this.authority.certificate.toString(),
-      crl: this.revocations.crl,
+      crl: this.authority.crl,
       minVersion: 'TLSv1.2',
       ciphers: CIPHERS,
       honorCipherOrder: true,
-      // A resumed session is not asked for its certificate again: one that was revoked would still count as good.
+      // Node does not check the CRL when a session is resumed, so sessions are disabled.
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     };
   }
 
   /**
-   * No certificate is let in, and stays without one. One that nobody has issued is let in as well: some have it registered
-   * as it is (RFC 8705, section 2.2), and here it is worth nothing. Any other bad one is not: its caller never speaks HTTP.
+   * Accepts clients without a certificate: other methods can prove their requests. Accepts self-signed certificates too:
+   * OAuth clients may have registered theirs (RFC 8705 section 2.2), and the mtls strategy rejects them. Closes the
+   * connection for any other invalid certificate.
    */
-  private admit(socket: TLSSocket): void {
-    const shown = socket.authorized ? undefined : socket.getPeerX509Certificate();
-    if (shown && !isSelfSigned(shown)) {
+  private accept(socket: TLSSocket): void {
+    const invalid = socket.authorized ? undefined : socket.getPeerX509Certificate();
+    if (invalid && !isSelfSigned(invalid)) {
       const reason = String(socket.authorizationError);
-      this.logger.warn({ event: 'certificate refused', reason, ip: socket.remoteAddress });
+      this.logger.warn({ event: 'client certificate rejected', reason, ip: socket.remoteAddress });
       socket.destroy();
       return;
     }
-    this.connections.add(socket);
+    this.connections.set(socket, {});
     socket.once('close', () => this.connections.delete(socket));
     (this.adapter.httpAdapter.getHttpServer() as HttpServer).emit('connection', socket);
   }

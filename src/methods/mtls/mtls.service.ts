@@ -3,34 +3,34 @@ import { DataSource, MoreThan } from 'typeorm';
 import type { Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { CredentialsService } from '../../users/credentials.service.js';
-import { Authority } from './mtls.certificate-authority.service.js';
+import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
-import { MtlsListener } from './mtls.server.service.js';
-import { UnfitRequest, readRequest } from './mtls.x509.js';
+import { MtlsServerService } from './mtls.server.service.js';
+import { InvalidCsr, publicKeyFromCsr } from './mtls.x509.js';
 
-/** How long a certificate lives at most. */
-export const LIFETIME = 90 * 24 * 60 * 60_000;
-/** Revoked ones count until they expire, because the revocation list names them until then. */
-const MOST_UNEXPIRED = 1_000;
+export const CERTIFICATE_LIFETIME_MS = 90 * 24 * 60 * 60_000;
+/** Counts revoked certificates too: the CRL lists them until they expire, so this limits its size. */
+const MAX_UNEXPIRED_CERTIFICATES_PER_USER = 1_000;
 
-/** The life of an account's own certificates. */
+/** Issues, lists and revokes an account's own certificates. */
 @Injectable()
-export class Certificates {
+export class MtlsService {
   private readonly credentials: CredentialsService<ClientCertificate>;
 
   constructor(
     private readonly dataSource: DataSource,
     audit: AuditPort,
-    private readonly authority: Authority,
-    private readonly listener: MtlsListener,
+    private readonly authority: CertificateAuthorityService,
+    private readonly server: MtlsServerService,
   ) {
     this.credentials = new CredentialsService(dataSource, audit, ClientCertificate, 'certificate');
   }
 
   /**
-   * @param csr the request for it, PEM
-   * @returns the row, and the certificate in PEM, which is not kept
+   * @param csr the certificate signing request (PKCS #10, RFC 2986), in PEM
+   * @returns the row, and the certificate in PEM, which is not stored
    * @throws UnprocessableEntityException `invalid_csr`
+   * @throws ConflictException `too_many_credentials`
    */
   async issue(
     caller: Principal,
@@ -38,15 +38,20 @@ export class Certificates {
     name: string,
     limits: { scopes?: readonly string[] | undefined; expiresAt?: Date | undefined },
   ): Promise<{ row: ClientCertificate; certificate: string }> {
-    const publicKey = await readRequest(csr).catch(tellCaller);
+    const publicKey = await publicKeyFromCsr(csr).catch(rethrowAsHttpError);
     const unexpired = { userId: caller.id, expiresAt: MoreThan(new Date()) };
-    if ((await this.dataSource.manager.countBy(ClientCertificate, unexpired)) >= MOST_UNEXPIRED)
+    const count = await this.dataSource.manager.countBy(ClientCertificate, unexpired);
+    if (count >= MAX_UNEXPIRED_CERTIFICATES_PER_USER)
       throw new ConflictException({
         code: 'too_many_credentials',
-        detail: `An account has at most ${MOST_UNEXPIRED} certificates that have not expired, revoked ones included.`,
+        detail: `An account has at most ${MAX_UNEXPIRED_CERTIFICATES_PER_USER} certificates that have not expired, revoked ones included.`,
       });
-    const notAfter = limits.expiresAt ?? new Date(Date.now() + LIFETIME);
-    const { certificate, ...issued } = await this.authority.issueToClient(caller, publicKey, notAfter);
+    const notAfter = limits.expiresAt ?? new Date(Date.now() + CERTIFICATE_LIFETIME_MS);
+    const { certificate, ...issued } = await this.authority.issueClientCertificate(
+      caller,
+      publicKey,
+      notAfter,
+    );
     const row = this.dataSource.manager.create(ClientCertificate, {
       ...issued,
       userId: caller.id,
@@ -62,14 +67,14 @@ export class Certificates {
     return this.credentials.list(caller);
   }
 
-  /** Ends one: requests are refused from the next one on, and soon connections as well. */
+  /** Revokes a certificate and refreshes the CRL. Open connections stay, but their next request is rejected. */
   async revoke(caller: Principal, id: string): Promise<void> {
     await this.credentials.revoke(caller, id);
-    await this.listener.refresh();
+    await this.server.refresh();
   }
 }
 
-function tellCaller(error: unknown): never {
-  if (!(error instanceof UnfitRequest)) throw error;
+function rethrowAsHttpError(error: unknown): never {
+  if (!(error instanceof InvalidCsr)) throw error;
   throw new UnprocessableEntityException({ code: 'invalid_csr', detail: error.message });
 }

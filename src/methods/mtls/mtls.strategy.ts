@@ -25,15 +25,16 @@ import {
   type CredentialRow,
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
-import { LIFETIME } from './mtls.service.js';
-import { Authority } from './mtls.certificate-authority.service.js';
+import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
-import { UnfitCertificate, nameOf, readCertificate, type Client } from './mtls.js';
+import { InvalidCertificate, spiffeIdOf, verifyCertificate, type CertificateIdentity } from './mtls.js';
+import { CERTIFICATE_LIFETIME_MS } from './mtls.service.js';
 
-/** One code for every wrong certificate, whatever is wrong with it; the log has the reason. */
+/** One code for every invalid certificate. The log has the reason. */
 const CODE = 'invalid_certificate';
-const REMEMBERED = 1_000;
-const A_MINUTE = 60_000;
+const MAX_CACHED_HEADERS = 1_000;
+/** A certificate that ends this much earlier than the maximum was issued with a chosen end. */
+const ISSUING_TOLERANCE_MS = 60_000;
 
 const COLUMNS = ['fingerprint', 'createdAt'] as const;
 
@@ -43,26 +44,31 @@ interface Row extends CredentialRow {
   readonly expiresAt: Date | string;
 }
 
-/** A certificate that was shown, and when its key was proved; or why nobody signs in with it. */
-type Shown = { readonly client: Client; readonly at: Date } | { readonly fault: string };
+/** The verified certificate and when its key was proved, or the reason why it is invalid. */
+type Verification =
+  { readonly identity: CertificateIdentity; readonly at: Date } | { readonly fault: string };
 
 /**
- * A certificate is read and verified once for each connection, for it cannot change. What can change, its row and its
- * account, is read on every request, in one query.
+ * Verifies a certificate once per connection, because it cannot change. Reads its row and its account on every
+ * request, in one query.
  */
 @Injectable()
 export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements AuthStrategy {
-  /** TLS has no scheme of its own in HTTP: the name is this project's. */
+  /** HTTP registers no authentication scheme for TLS, so this scheme is the project's own. */
   readonly challenge = new Challenge('TLS-Client-Certificate', { realm: 'auth-atlas' });
   readonly ambient = true;
 
-  private readonly ofSockets = new WeakMap<Socket, Shown | 'nothing'>();
-  private readonly ofFields = new LRUCache<string, Client>({ max: REMEMBERED });
+  /**
+   * Keyed by the connection, and freed with it. A WeakMap, because Node's socket has no field for application data and
+   * the request object is new for each request.
+   */
+  private readonly bySocket = new WeakMap<Socket, Verification | 'no certificate'>();
+  private readonly byHeader = new LRUCache<string, CertificateIdentity>({ max: MAX_CACHED_HEADERS });
   private readonly find: (id: string) => Promise<Row | undefined>;
 
   constructor(
     dataSource: DataSource,
-    private readonly authority: Authority,
+    private readonly authority: CertificateAuthorityService,
     private readonly settings: Settings,
     private readonly lastUsed: LastUsedPort,
   ) {
@@ -71,22 +77,23 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
   }
 
   claims(request: AuthRequest): boolean {
-    return (
-      (this.fieldOf(request) !== undefined || this.ofSocket(request.socket) !== undefined) &&
-      !isForeign(request)
-    );
+    const present =
+      this.clientCertHeader(request) !== undefined || this.verifySocket(request.socket) !== undefined;
+    return present && !isCrossSite(request);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const shown = this.shownBy(request);
-    if ('fault' in shown) throw refused(shown.fault);
-    const { client, at } = shown;
+    const verification = this.verifyRequest(request);
+    if ('fault' in verification) throw rejected(verification.fault);
+    const { identity, at } = verification;
     const now = new Date();
-    if (now < client.notBefore || now >= client.notAfter) throw refused('not its time');
-    const row = await this.find(client.serial);
-    if (!row || row.fingerprint !== client.fingerprint) throw refused('not one that is known here');
-    const account = accountOfActive(row, refused);
-    if (client.name !== nameOf(account)) throw refused(`${row.id} names another account`).ofAccount(account);
+    if (now < identity.notBefore) throw rejected('it is not yet valid');
+    if (now >= identity.notAfter) throw rejected('it has expired');
+    const row = await this.find(identity.serial);
+    if (!row || row.fingerprint !== identity.fingerprint) throw rejected('unknown certificate');
+    const account = accountOfActive(row, rejected);
+    if (identity.spiffeId !== spiffeIdOf(account))
+      throw rejected(`${row.id} names another account`).ofAccount(account);
     const proof = {
       method: 'mtls',
       credentialId: row.id,
@@ -95,57 +102,61 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
       bound: true,
       ...(hasChosenEnd(row) && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesFromRow(row));
+    const principal = principalOf(account, proof, rejected, scopesFromRow(row));
     this.lastUsed.touch(ClientCertificate, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
   }
 
-  private shownBy(request: AuthRequest): Shown {
-    const field = this.fieldOf(request);
-    const ofSocket = this.ofSocket(request.socket);
-    if (field !== undefined && ofSocket) throw ambiguousCertificates();
-    return field === undefined ? ofSocket! : this.ofField(field);
+  private verifyRequest(request: AuthRequest): Verification {
+    const header = this.clientCertHeader(request);
+    const fromSocket = this.verifySocket(request.socket);
+    if (header === undefined) return fromSocket!;
+    if (fromSocket) throw ambiguousCertificates();
+    return this.verifyHeader(header);
   }
 
-  private fieldOf(request: AuthRequest): string | undefined {
+  private clientCertHeader(request: AuthRequest): string | undefined {
     return forwardedCertificate(request, (address) => this.settings.trusts(address));
   }
 
-  private ofField(field: string): Shown {
-    const known = this.ofFields.get(field);
-    if (known) return { client: known, at: new Date() };
-    const certificate = parseClientCert(field);
-    const shown = certificate ? this.read(certificate) : { fault: 'Client-Cert holds no certificate' };
-    if ('client' in shown) this.ofFields.set(field, shown.client);
-    return shown;
+  /** A proxy sends no handshake time, so the proof counts from this request. */
+  private verifyHeader(header: string): Verification {
+    const cached = this.byHeader.get(header);
+    if (cached) return { identity: cached, at: new Date() };
+    const certificate = parseClientCert(header);
+    if (!certificate) return { fault: 'Client-Cert holds no certificate' };
+    const verification = this.verify(certificate);
+    if ('identity' in verification) this.byHeader.set(header, verification.identity);
+    return verification;
   }
 
-  private ofSocket(socket: Socket): Shown | undefined {
+  private verifySocket(socket: Socket): Verification | undefined {
     if (!(socket instanceof TLSSocket)) return undefined;
-    let shown = this.ofSockets.get(socket);
-    if (!shown) {
+    let verification = this.bySocket.get(socket);
+    if (!verification) {
       const certificate = socket.getPeerX509Certificate();
-      this.ofSockets.set(socket, (shown = certificate ? this.read(certificate) : 'nothing'));
+      verification = certificate ? this.verify(certificate) : 'no certificate';
+      this.bySocket.set(socket, verification);
     }
-    return shown === 'nothing' ? undefined : shown;
+    return verification === 'no certificate' ? undefined : verification;
   }
 
-  private read(certificate: X509Certificate): Shown {
+  private verify(certificate: X509Certificate): Verification {
     try {
-      return { client: readCertificate(certificate, this.authority.certificate), at: new Date() };
+      return { identity: verifyCertificate(certificate, this.authority.certificate), at: new Date() };
     } catch (error) {
-      if (error instanceof UnfitCertificate) return { fault: error.message };
+      if (error instanceof InvalidCertificate) return { fault: error.message };
       throw error;
     }
   }
 }
 
-/** A browser shows a certificate whoever makes it ask. What another site makes it ask for, it asks for as nobody. */
-const isForeign = (request: AuthRequest) =>
+/** A browser sends its certificate with cross-site requests too. Ignore it there, so that no other site can use it. */
+const isCrossSite = (request: AuthRequest) =>
   !['same-origin', 'none', undefined].includes(request.header('Sec-Fetch-Site'));
 
-/** Whether its owner wanted it to end sooner than any other, give or take the time that issuing takes. */
 const hasChosenEnd = ({ createdAt, expiresAt }: Row) =>
-  dateFromRow(expiresAt).getTime() - dateFromRow(createdAt).getTime() < LIFETIME - A_MINUTE;
+  dateFromRow(expiresAt).getTime() - dateFromRow(createdAt).getTime() <
+  CERTIFICATE_LIFETIME_MS - ISSUING_TOLERANCE_MS;
 
-const refused = (reason: string) => new BadCredential(CODE, reason);
+const rejected = (reason: string) => new BadCredential(CODE, reason);

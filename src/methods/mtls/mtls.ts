@@ -1,84 +1,94 @@
 /**
- * Mutual TLS. The caller shows a certificate in the TLS handshake and signs the handshake with its key (RFC 8446,
- * sections 4.4.2 and 4.4.3). HTTP carries no credential at all:
+ * Mutual TLS. The client presents a certificate in the TLS handshake and signs the handshake with its private key
+ * (RFC 8446 sections 4.4.2 and 4.4.3). HTTP carries no credential:
  *
- *     server: CertificateRequest (of this CA, please)
- *     client: Certificate, CertificateVerify (a signature over all that was said on this connection)
+ *     server: CertificateRequest
+ *     client: Certificate, CertificateVerify (a signature over the handshake so far)
  *     client: GET /demo/mtls HTTP/1.1
  *
- * Where a proxy ends TLS, it hands on the certificate that it was shown (RFC 9440):
+ * If a proxy ends TLS, it forwards the client's certificate (RFC 9440):
  *
  *     Client-Cert: :MIIBqDCCAU6gAwIBAgIHBTA8GBgz…:
  *
- * Whose certificate it is stands in one place: the only name in its subjectAltName, a URI that the CA has chosen
- * (`spiffe://acme.auth-atlas/user/bob`). The subject and its CN say nothing here.
+ * The account is named in one place: the only name in subjectAltName, a URI that the CA set
+ * (`spiffe://acme.auth-atlas/user/bob`). The subject and its CN are ignored.
  */
 import type { KeyObject, X509Certificate } from 'node:crypto';
 
-/** What is told of a certificate that is fit to sign in with, and never changes. */
-export interface Client {
+/** The fields of a valid client certificate. */
+export interface CertificateIdentity {
   /** Hexadecimal, in lower case. */
   readonly serial: string;
-  /** SHA-256 of the whole certificate, hexadecimal. */
+  /** SHA-256 of the certificate in DER, hexadecimal. */
   readonly fingerprint: string;
-  /** See {@link nameOf}. */
-  readonly name: string;
+  /** See {@link spiffeIdOf}. */
+  readonly spiffeId: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
-/** A certificate that nobody signs in with. Its message is for the log. */
-export class UnfitCertificate extends Error {}
+/** The certificate cannot authenticate a client. The message is for the log. */
+export class InvalidCertificate extends Error {}
 
+/** The OID of `id-kp-clientAuth` (RFC 5280 section 4.2.1.12). */
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const CURVES = ['prime256v1', 'secp384r1'];
-/** Node writes any other kind of name, any second one, and any character that is not plain in another way. */
-const ONE_NAME = /^URI:(spiffe:\/\/[\w.%-]+\.auth-atlas\/(?:user|client)\/[\w.%-]+)$/;
+/** Node formats other kinds of names, further names and special characters in other ways, so they do not match. */
+const SINGLE_SPIFFE_ID = /^URI:(spiffe:\/\/[\w.%-]+\.auth-atlas\/(?:user|client)\/[\w.%-]+)$/;
 
-/** The name of an account in its certificates, after the manner of SPIFFE. No two accounts share one. */
-export const nameOf = (account: { tenantId: string; kind: 'user' | 'client'; id: string }) =>
+/** The SPIFFE ID of an account. It is unique: the parts are percent-encoded. */
+export const spiffeIdOf = (account: { tenantId: string; kind: 'user' | 'client'; id: string }) =>
   `spiffe://${encodeURIComponent(account.tenantId)}.auth-atlas/${account.kind}/${encodeURIComponent(account.id)}`;
 
 /**
- * Reads a certificate that a caller has shown.
- * @param issuer the CA's own: it issues directly, so a chain has these two and no third
- * @throws UnfitCertificate
+ * Verifies everything about a client certificate except its period of validity and its revocation.
+ * @param issuer the certificate of the CA. The CA issues directly: there are no intermediate CAs
+ * @throws InvalidCertificate
  */
-export function readCertificate(certificate: X509Certificate, issuer: X509Certificate): Client {
+export function verifyCertificate(
+  certificate: X509Certificate,
+  issuer: X509Certificate,
+): CertificateIdentity {
   if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey))
-    throw new UnfitCertificate('another CA has issued it');
-  if (certificate.ca) throw new UnfitCertificate('it is the certificate of a CA');
-  // TLS libraries let a certificate pass that does not say what it is for.
-  if (!certificate.keyUsage?.includes(CLIENT_AUTH)) throw new UnfitCertificate('it is not for clients');
-  if (!isStrong(certificate.publicKey)) throw new UnfitCertificate('its key is too weak');
-  const [, name] = ONE_NAME.exec(certificate.subjectAltName ?? '') ?? [];
-  if (!name) throw new UnfitCertificate('its names are not one of ours alone');
+    throw new InvalidCertificate('it was issued by another CA');
+  if (certificate.ca) throw new InvalidCertificate('it is the certificate of a CA');
+  // TLS accepts a certificate without an extended key usage, so check it here.
+  if (!certificate.keyUsage?.includes(CLIENT_AUTH))
+    throw new InvalidCertificate('its extended key usage lacks clientAuth');
+  if (!isStrongKey(certificate.publicKey)) throw new InvalidCertificate('its key is too weak');
+  const [, spiffeId] = SINGLE_SPIFFE_ID.exec(certificate.subjectAltName ?? '') ?? [];
+  if (!spiffeId) throw new InvalidCertificate('its subjectAltName is not a single SPIFFE ID');
   return {
     serial: certificate.serialNumber.toLowerCase(),
-    fingerprint: fingerprintOf(certificate),
-    name,
+    fingerprint: certificateFingerprint(certificate),
+    spiffeId,
     notBefore: new Date(certificate.validFrom),
     notAfter: new Date(certificate.validTo),
   };
 }
 
-export const fingerprintOf = (certificate: X509Certificate) =>
+export const certificateFingerprint = (certificate: X509Certificate) =>
   certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 
-/** RSA from 2048 bits on (and up to 4096: more only costs us), P-256, P-384, Ed25519 (FIPS 186-5). */
-export function isStrong(key: KeyObject): boolean {
+/** RSA of 2048 to 4096 bits (larger keys only cost time), P-256, P-384 or Ed25519 (FIPS 186-5). */
+export function isStrongKey(key: KeyObject): boolean {
   const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
-  if (key.asymmetricKeyType === 'rsa')
-    return (
-      modulusLength >= 2048 &&
-      modulusLength <= 4096 &&
-      publicExponent > 2n ** 16n &&
-      publicExponent < 2n ** 256n
-    );
-  return (
-    key.asymmetricKeyType === 'ed25519' || (key.asymmetricKeyType === 'ec' && CURVES.includes(namedCurve))
-  );
+  switch (key.asymmetricKeyType) {
+    case 'ed25519':
+      return true;
+    case 'ec':
+      return CURVES.includes(namedCurve);
+    case 'rsa':
+      return (
+        modulusLength >= 2048 &&
+        modulusLength <= 4096 &&
+        publicExponent > 2n ** 16n &&
+        publicExponent < 2n ** 256n
+      );
+    default:
+      return false;
+  }
 }
 
-/** A certificate as a proxy hands it on. */
+/** Formats a certificate as a `Client-Cert` header (RFC 9440 section 2.2). */
 export const formatClientCert = (certificate: X509Certificate) => `:${certificate.raw.toString('base64')}:`;

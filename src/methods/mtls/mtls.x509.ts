@@ -1,6 +1,6 @@
 /**
- * What a private CA writes, and the one thing it reads: certificates and certificate revocation lists (RFC 5280), and
- * requests for certificates (PKCS #10, RFC 2986). Everything goes in and out as PEM.
+ * X.509 for a private CA: creates certificates and certificate revocation lists (RFC 5280), and reads certificate
+ * signing requests (CSR, PKCS #10, RFC 2986). All of them are PEM.
  */
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
@@ -14,56 +14,58 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { isIP } from 'node:net';
-import { signCrl, type Revoked } from './mtls.crl.js';
-import { isStrong } from './mtls.js';
+import { signCrl, type RevokedCertificate } from './mtls.crl.js';
+import { isStrongKey } from './mtls.js';
 
-/** A CA that can sign. */
-export interface Signer {
+/** The CA's certificate and its private key. */
+export interface CaKeyPair {
   readonly certificate: X509Certificate;
   readonly privateKey: KeyObject;
 }
 
-/** A request that no certificate is issued to. Its message is for the caller. */
-export class UnfitRequest extends Error {}
+/** The CSR is rejected. The message is for the caller. */
+export class InvalidCsr extends Error {}
 
-export interface Wanted {
+export interface CertificateFields {
+  /** Hexadecimal. */
   readonly serial: string;
   readonly publicKey: KeyObject;
   readonly usage: 'clientAuth' | 'serverAuth';
-  /** All names it is good for: a URI of a client's, or host names and addresses of a server's. */
+  /** The subjectAltName: one URI of a client, or the host names and IP addresses of a server. */
   readonly names: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
 const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-const DIGESTS = ['SHA-256', 'SHA-384', 'SHA-512'];
+const CA_LIFETIME_YEARS = 10;
+const CSR_HASHES = ['SHA-256', 'SHA-384', 'SHA-512'];
 
 export const newKeyPair = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
-export const pemOf = (key: KeyObject) => key.export({ format: 'pem', type: 'pkcs8' }).toString();
+export const privateKeyPem = (key: KeyObject) => key.export({ format: 'pem', type: 'pkcs8' }).toString();
 
-/** 16 bytes as hexadecimal, 126 of whose bits are random; neither negative nor ever shorter, whoever writes it. */
-export function newSerial(): string {
+/** 16 bytes in hexadecimal, 126 bits of them random. The first bits are 01, so that it is positive and 16 bytes long. */
+export function newSerialNumber(): string {
   const bytes = randomBytes(16);
   bytes[0] = (bytes[0]! & 0x3f) | 0x40;
   return bytes.toString('hex');
 }
 
-/** A new CA, which issues to clients and servers and to no other CA. */
-export async function newAuthority(now: Date): Promise<{ certificate: string; privateKey: string }> {
+/** Creates a CA whose path length constraint is 0: it issues no certificates to other CAs. */
+export async function createCa(notBefore: Date): Promise<{ certificate: string; privateKey: string }> {
   const { privateKey } = newKeyPair();
-  const notAfter = new Date(now);
-  notAfter.setUTCFullYear(now.getUTCFullYear() + 10);
-  const publicKey = spkiOf(createPublicKey(privateKey));
-  const name = `O=Auth Atlas, CN=Auth Atlas CA ${newSerial().slice(0, 8)}`;
+  const notAfter = new Date(notBefore);
+  notAfter.setUTCFullYear(notBefore.getUTCFullYear() + CA_LIFETIME_YEARS);
+  const publicKey = spkiDer(createPublicKey(privateKey));
+  const name = `O=Auth Atlas, CN=Auth Atlas CA ${newSerialNumber().slice(0, 8)}`;
   const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: newSerial(),
+    serialNumber: newSerialNumber(),
     subject: name,
     issuer: name,
-    notBefore: now,
+    notBefore,
     notAfter,
     publicKey,
-    signingKey: await importKey(privateKey),
+    signingKey: await importSigningKey(privateKey),
     signingAlgorithm: ES256,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
@@ -71,43 +73,45 @@ export async function newAuthority(now: Date): Promise<{ certificate: string; pr
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });
-  return { certificate: certificate.toString('pem'), privateKey: pemOf(privateKey) };
+  return { certificate: certificate.toString('pem'), privateKey: privateKeyPem(privateKey) };
 }
 
-export const openAuthority = (certificate: string, privateKey: string): Signer => ({
+export const parseCa = (certificate: string, privateKey: string): CaKeyPair => ({
   certificate: new X509Certificate(certificate),
   privateKey: createPrivateKey(privateKey),
 });
 
-/** All that the certificate says is `wanted`: nothing of it comes from the caller but the public key. */
-export async function issue(signer: Signer, wanted: Wanted): Promise<string> {
-  const ca = new x509.X509Certificate(signer.certificate.raw);
-  const publicKey = spkiOf(wanted.publicKey);
+/** Issues a certificate. Only `publicKey` may come from a CSR; the CA chooses all other fields. */
+export async function issueCertificate(ca: CaKeyPair, fields: CertificateFields): Promise<string> {
+  const issuer = new x509.X509Certificate(ca.certificate.raw);
+  const publicKey = spkiDer(fields.publicKey);
   const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: wanted.serial,
-    subject: `O=Auth Atlas, CN=${wanted.serial}`,
-    issuer: ca.subjectName,
-    notBefore: wanted.notBefore,
-    notAfter: wanted.notAfter,
+    serialNumber: fields.serial,
+    subject: `O=Auth Atlas, CN=${fields.serial}`,
+    issuer: issuer.subjectName,
+    notBefore: fields.notBefore,
+    notAfter: fields.notAfter,
     publicKey,
-    signingKey: await importKey(signer.privateKey),
+    signingKey: await importSigningKey(ca.privateKey),
     signingAlgorithm: ES256,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[wanted.usage]]),
-      new x509.SubjectAlternativeNameExtension(wanted.names.map((value) => ({ type: kindOf(value), value }))),
-      await x509.AuthorityKeyIdentifierExtension.create(ca.publicKey),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[fields.usage]]),
+      new x509.SubjectAlternativeNameExtension(
+        fields.names.map((value) => ({ type: generalNameType(value), value })),
+      ),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });
   return certificate.toString('pem');
 }
 
-/** The list of those that the CA has taken back before their time. */
-export async function writeCrl(
-  { certificate, privateKey }: Signer,
-  revoked: readonly Revoked[],
+/** Creates a CRL (RFC 5280 section 5) in PEM. */
+export async function createCrl(
+  { certificate, privateKey }: CaKeyPair,
+  revoked: readonly RevokedCertificate[],
   thisUpdate: Date,
   nextUpdate: Date,
 ): Promise<string> {
@@ -123,22 +127,22 @@ export async function writeCrl(
 }
 
 /**
- * The public key that a request asks a certificate for. Its signature shows that whoever asks has the private key. The
- * subject and the extensions that it asks for are not read: the CA says whose certificate it is.
- * @throws UnfitRequest
+ * Reads the public key of a CSR. Its signature proves possession of the private key (RFC 2986 section 3). The requested
+ * subject and extensions are ignored, because the CA names the account.
+ * @throws InvalidCsr
  */
-export async function readRequest(pem: string): Promise<KeyObject> {
-  const request = parse(pem);
-  const key = request && publicKeyOf(request);
-  if (!key) throw new UnfitRequest('This is not a certificate request (PKCS #10) in PEM.');
-  if (!isStrong(key))
-    throw new UnfitRequest('The key must be RSA with 2048 to 4096 bits, P-256, P-384 or Ed25519.');
-  if (!(await isSignedBy(request)))
-    throw new UnfitRequest('The request must be signed with its own key, and with SHA-256 or better.');
+export async function publicKeyFromCsr(pem: string): Promise<KeyObject> {
+  const request = parseCsr(pem);
+  const key = request && importPublicKey(request);
+  if (!key) throw new InvalidCsr('The csr must be a certificate signing request (PKCS #10) in PEM.');
+  if (!isStrongKey(key))
+    throw new InvalidCsr('The key must be RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519.');
+  if (!(await hasValidSignature(request)))
+    throw new InvalidCsr('The csr must be signed with its own key, using SHA-256 or stronger.');
   return key;
 }
 
-function parse(pem: string): x509.Pkcs10CertificateRequest | undefined {
+function parseCsr(pem: string): x509.Pkcs10CertificateRequest | undefined {
   try {
     return x509.PemConverter.isPem(pem) ? new x509.Pkcs10CertificateRequest(pem) : undefined;
   } catch {
@@ -146,7 +150,7 @@ function parse(pem: string): x509.Pkcs10CertificateRequest | undefined {
   }
 }
 
-function publicKeyOf(request: x509.Pkcs10CertificateRequest): KeyObject | undefined {
+function importPublicKey(request: x509.Pkcs10CertificateRequest): KeyObject | undefined {
   try {
     return createPublicKey({
       key: Buffer.from(request.publicKey.rawData),
@@ -158,19 +162,19 @@ function publicKeyOf(request: x509.Pkcs10CertificateRequest): KeyObject | undefi
   }
 }
 
-async function isSignedBy(request: x509.Pkcs10CertificateRequest): Promise<boolean> {
+async function hasValidSignature(request: x509.Pkcs10CertificateRequest): Promise<boolean> {
   try {
     const { name, hash } = request.signatureAlgorithm as Partial<x509.HashedAlgorithm>;
-    return (name === 'Ed25519' || DIGESTS.includes(hash?.name ?? '')) && (await request.verify());
+    return (name === 'Ed25519' || CSR_HASHES.includes(hash?.name ?? '')) && (await request.verify());
   } catch {
     return false;
   }
 }
 
-const kindOf = (name: string): x509.GeneralNameType =>
+const generalNameType = (name: string): x509.GeneralNameType =>
   name.includes('://') ? 'url' : isIP(name) ? 'ip' : 'dns';
 
-const spkiOf = (key: KeyObject) => key.export({ format: 'der', type: 'spki' });
+const spkiDer = (key: KeyObject) => key.export({ format: 'der', type: 'spki' });
 
-const importKey = (key: KeyObject) =>
+const importSigningKey = (key: KeyObject) =>
   webcrypto.subtle.importKey('pkcs8', key.export({ format: 'der', type: 'pkcs8' }), ES256, false, ['sign']);
