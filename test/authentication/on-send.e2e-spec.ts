@@ -8,7 +8,7 @@ import { boot, client, type Booted } from '../support/app.js';
 
 const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).digest('hex');
 
-/** Seals an answer, as a signature would: with its status, a field of it, and its body. */
+/** Adds a header that depends on the status, a header and the body, as a signature does. */
 const seal = (request: AuthRequest, name = 'X-Seal') =>
   request.onSend(({ status, header, body }) => ({
     [name]: `${status} ${header('content-type') ?? 'none'} ${sha256(body)}`,
@@ -16,7 +16,7 @@ const seal = (request: AuthRequest, name = 'X-Seal') =>
 
 @Controller('sealed')
 @Public()
-class Sealed {
+class SealedController {
   @Get('json') json(@CurrentRequest() request: AuthRequest) {
     seal(request);
     return { text: 'snow ☃' };
@@ -28,7 +28,7 @@ class Sealed {
   @Get('nothing') @HttpCode(204) nothing(@CurrentRequest() request: AuthRequest) {
     seal(request);
   }
-  @Get('refused') refused(@CurrentRequest() request: AuthRequest) {
+  @Get('forbidden') forbidden(@CurrentRequest() request: AuthRequest) {
     seal(request);
     throw new ForbiddenException({ code: 'forbidden', detail: 'No.' });
   }
@@ -43,17 +43,17 @@ class Sealed {
   }
 }
 
-describe('a method can add to an answer what depends on the answer', () => {
+describe('AuthRequest.onSend', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [Sealed] })));
+  beforeAll(async () => (booted = await boot({ also: [SealedController] })));
   afterAll(() => booted.close());
 
   it.each([
     ['json', 200, 'application/json; charset=utf-8'],
     ['text', 200, 'text/'],
-    ['refused', 403, 'application/problem+json; charset=utf-8'],
+    ['forbidden', 403, 'application/problem+json; charset=utf-8'],
     ['stream', 200, 'application/octet-stream'],
-  ])('%s: the status, the fields and every byte of the body', async (path, status, type) => {
+  ])('%s: adds a header from the status, the headers and the whole body', async (path, status, type) => {
     const response = await fetch(`${booted.origin}/sealed/${path}`);
     const body = Buffer.from(await response.arrayBuffer());
     expect(body.length).toBeGreaterThan(4);
@@ -63,25 +63,25 @@ describe('a method can add to an answer what depends on the answer', () => {
     expect(response.headers.get('content-type')).toContain(type);
   });
 
-  it('an answer without a body, too', async () => {
+  it('adds a header to a response without a body', async () => {
     const { status, headers } = await client(booted.origin).get('/sealed/nothing');
     expect([status, headers.get('x-seal')]).toEqual([204, `204 none ${sha256('')}`]);
   });
 
-  it('two that add to the same answer do not disturb each other', async () => {
+  it('runs two callbacks for the same response', async () => {
     const { status, headers, body } = await client(booted.origin).get('/sealed/twice');
     expect([status, body]).toEqual([200, { text: 'twice' }]);
     expect(headers.get('x-outer')).toBe(headers.get('x-seal'));
   });
 
-  it('the connection goes on to the next request', async () => {
+  it('keeps the connection open for the next request', async () => {
     const lines = (connection: string) => [
       'GET /sealed/json HTTP/1.1',
       'Host: a',
       `Connection: ${connection}`,
       '',
     ];
-    const answer = await client(booted.origin).raw(...lines('keep-alive'), ...lines('close'));
-    expect(answer.match(/^X-Seal: 200 application\/json/gim)).toHaveLength(2);
+    const response = await client(booted.origin).raw(...lines('keep-alive'), ...lines('close'));
+    expect(response.match(/^X-Seal: 200 application\/json/gim)).toHaveLength(2);
   });
 });

@@ -46,9 +46,9 @@ const refusedAs = (run: () => unknown): string => {
 };
 
 async function isSigned(text: string): Promise<boolean> {
-  const { key: proofKey, signed: data, signature } = parseProof(text);
+  const { key: proofKey, signingInput, signature } = parseProof(text);
   const publicKey = importProofKey(proofKey);
-  return publicKey !== undefined && verifySignature(proofKey.algorithm, publicKey, data, signature);
+  return publicKey !== undefined && verifySignature(proofKey.algorithm, publicKey, signingInput, signature);
 }
 
 describe('DPOP-23: the proofs that RFC 9449 prints', () => {
@@ -376,7 +376,7 @@ describe('a proof', () => {
           if (other === good) return;
           try {
             const [one, two] = [parseProof(good), parseProof(other)];
-            expect(one.signed === two.signed && one.signature.equals(two.signature)).toBe(false);
+            expect(one.signingInput === two.signingInput && one.signature.equals(two.signature)).toBe(false);
           } catch (error) {
             expect(error).toBeInstanceOf(InvalidProof);
           }

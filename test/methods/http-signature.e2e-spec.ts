@@ -22,14 +22,14 @@ import {
   verifyResponse,
   withHttpSignature,
 } from '../../src/methods/http-signature/http-signature.client.js';
-import { mustCover } from '../../src/methods/http-signature/http-signature.coverage.js';
+import { mustCover } from '../../src/methods/http-signature/http-signature.guard.js';
 import { DEMO_KEY_ID } from '../../src/methods/http-signature/http-signature.demo.js';
 import { contentDigest } from '../../src/methods/http-signature/http-signature.content-digest.js';
 import { SignatureKey } from '../../src/methods/http-signature/http-signature.entity.js';
 import { InvalidSignature } from '../../src/methods/http-signature/http-signature.js';
 import {
   responseComponents,
-  signatureFields,
+  signatureHeaders,
 } from '../../src/methods/http-signature/http-signature.signer.js';
 import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
@@ -447,7 +447,7 @@ describe('http-signature', () => {
         expect([path, response.status]).toEqual([path, status]);
         await verifyResponse(response, sent, keys);
         expect(response.headers.get('signature-input')).toMatch(
-          /^answer=\("@status" "content-digest" "content-type" "@method";req .*"signature";req\);created=/,
+          /^response=\("@status" "content-digest" "content-type" "@method";req .*"signature";req\);created=/,
         );
       }
     });
@@ -501,7 +501,7 @@ describe('http-signature', () => {
       const signer = { keyid: 'own', key: p256.privateKey, algorithm: 'ecdsa-p256-sha256' } as const;
       const nonce = /nonce="([^"]*)"/.exec(sent.headers.get('Accept-Signature')!)![1]!;
       const answer = (covered: readonly string[]) => {
-        const fields = signatureFields(message, covered, signer, { label: 'answer', nonce });
+        const fields = signatureHeaders(message, covered, signer, { label: 'response', nonce });
         return new Response('{}', { headers: { ...Object.fromEntries(headers), ...fields } });
       };
       const own = new Map([['own', p256.publicKey]]);

@@ -19,8 +19,8 @@ import {
   InvalidSignature,
   TAG,
   selectSignature,
-  readDictionary,
-  readSignatures,
+  parseCanonicalDictionary,
+  parseSignatures,
   assertCovered,
 } from '../../src/methods/http-signature/http-signature.js';
 import * as rfc from './http-signature.vectors.js';
@@ -104,7 +104,7 @@ describe('SIG-01: the vectors of RFC 9421', () => {
 
   it('4.3: a proxy signs beside the client, with an algorithm that no key of ours has', async () => {
     const { lines } = rfc.FORWARDED;
-    const [client, proxy] = readSignatures(lines('Signature-Input'), lines('Signature'));
+    const [client, proxy] = parseSignatures(lines('Signature-Input'), lines('Signature'));
     expect([client!.label, proxy!.label]).toEqual(['sig1', 'proxy_sig']);
     const asSent = { ...rfc.FORWARDED, authority: 'example.com' };
     expect(
@@ -127,7 +127,7 @@ it('the exchange that the page shows is a real one', async () => {
   const [line = '', ...fields] = head.split('\n');
   const named = fields.map((field) => field.split(/: (.*)/).slice(0, 2) as [string, string]);
   const message = rfc.request(line, named, false);
-  const [signed] = readSignatures(message.lines('Signature-Input'), message.lines('Signature'));
+  const [signed] = parseSignatures(message.lines('Signature-Input'), message.lines('Signature'));
   const base = signatureBase(signed!.input, message);
   expect(page).toContain(`\`\`\`text\n${base}\n\`\`\``);
   const { key } = importPublicJwk(DEMO_PUBLIC_JWK)!;
@@ -300,7 +300,7 @@ describe('the two fields', () => {
   const now = 1_618_884_473;
   const parameters = `created=${now};keyid="k";nonce="n";tag="${TAG}"`;
   const ours = (text: string, at = now) =>
-    selectSignature(readSignatures([`sig=${text}`], ['sig=:AA==:']), at);
+    selectSignature(parseSignatures([`sig=${text}`], ['sig=:AA==:']), at);
 
   it('are read together', () => {
     const { label, created, keyid, nonce, alg, signature } = ours(`("@method");${parameters};alg="ed25519"`);
@@ -319,7 +319,7 @@ describe('the two fields', () => {
     ['SIG-08: a label twice in two lines', ['sig=()', 'sig=()'], ['sig=:AA==:']],
     ['SIG-08: a signature twice', ['sig=()'], ['sig=:AA==:, sig=:AA==:']],
   ])('%s is ambiguous', (_, inputs, signatures) => {
-    expect(() => readSignatures(inputs, signatures)).toThrow(expect.objectContaining({ twice: true }));
+    expect(() => parseSignatures(inputs, signatures)).toThrow(expect.objectContaining({ twice: true }));
   });
 
   it.each([
@@ -364,7 +364,7 @@ describe('the two fields', () => {
     ['a signature with a parameter', ['sig=()'], ['sig=:AA==:;a'], 'a signature is missing, or is not bytes'],
     ['an input that is no list', ['sig=1'], ['sig=:AA==:'], 'a member of Signature-Input is no list'],
   ])('%s is refused', (_, inputs, signatures, reason) => {
-    expect(refusedAs(() => readSignatures(inputs, signatures))).toBe(reason);
+    expect(refusedAs(() => parseSignatures(inputs, signatures))).toBe(reason);
   });
 
   it.each([
@@ -438,9 +438,9 @@ describe('the two fields', () => {
       [`sig=("@method");created=1;tag="proxy", b=("@method");${parameters}`],
       ['sig=:AA==:, b=:AQ==:'],
     ];
-    expect(selectSignature(readSignatures(inputs, signatures), now).label).toBe('b');
+    expect(selectSignature(parseSignatures(inputs, signatures), now).label).toBe('b');
     const both = [inputs[0]!.replace('tag="proxy"', `tag="${TAG}"`)];
-    expect(refusedAs(() => selectSignature(readSignatures(both, signatures), now))).toMatch('more than one');
+    expect(refusedAs(() => selectSignature(parseSignatures(both, signatures), now))).toMatch('more than one');
   });
 
   it('what must be covered is covered as it is, not in part', () => {
@@ -498,14 +498,14 @@ describe('the two fields', () => {
     };
     fc.assert(
       fc.property(field, field, (inputs, signatures) => {
-        reads(() => void selectSignature(readSignatures(inputs, signatures), 1));
+        reads(() => void selectSignature(parseSignatures(inputs, signatures), 1));
         reads(
           () =>
             void signatureBase(inputOf(`("${inputs.join('').replace(/[^a-z@]/g, '')}")`), rfc.TEST_REQUEST),
         );
         reads(() => verifyContentDigest(inputs, Buffer.alloc(0)));
         reads(() => {
-          for (const member of readDictionary(inputs).values())
+          for (const member of parseCanonicalDictionary(inputs).values())
             if (Array.isArray(member[0])) signatureBase(member as InnerList, rfc.TEST_REQUEST);
         });
       }),
@@ -538,7 +538,7 @@ describe('the two fields', () => {
         const text = members
           .map(([name, is, more]) => `${name}=${is}${more.map(([n, v]) => `;${n}=${v}`).join('')}`)
           .join(', ');
-        const read = () => JSON.stringify([...readDictionary([text])], plain);
+        const read = () => JSON.stringify([...parseCanonicalDictionary([text])], plain);
         try {
           const meaning = read();
           const form = text.replaceAll(' ', '');

@@ -16,8 +16,8 @@ import { CERTIFICATE_LIFETIME_MS } from '../../src/methods/mtls/mtls.service.js'
 import { User } from '../../src/users/user.entity.js';
 import type { Contract, Running } from '../method.contract.js';
 
-/** Bob's certificate, of a CA of somebody else's. */
-async function forged(): Promise<string> {
+/** A certificate for bob from another CA, as a Client-Cert header. */
+async function foreignClientCert(): Promise<string> {
   const { certificate, privateKey } = await createCa(new Date());
   const names = [spiffeIdOf({ tenantId: 'acme', kind: 'user', id: 'bob' })];
   const pem = await issueCertificate(parseCa(certificate, privateKey), {
@@ -31,17 +31,17 @@ async function forged(): Promise<string> {
   return formatClientCert(new X509Certificate(pem));
 }
 
-const somebodys = await forged();
+const foreign = await foreignClientCert();
 const field = (value: string) => ({ 'Client-Cert': value });
 
-/** The same request, to the TLS listener of the server that it was meant for. */
+/** Redirects a request to the TLS listener of its server. */
 async function overTls(request: Request): Promise<Request> {
   const { origin, pathname, search } = new URL(request.url);
   const { url } = (await (await fetch(`${origin}/mtls`)).json()) as { url: string };
   return new Request(url + pathname + search, request);
 }
 
-/** A certificate of a demo account, as its holder has it, made without the server. */
+/** Issues a certificate to a demo account without an HTTP request. */
 export async function newCertificate({ db, app }: Pick<Running, 'db' | 'app'>, userId: string) {
   const { publicKey, privateKey } = newKeyPair();
   const authority = app.get(CertificateAuthorityService);
@@ -67,13 +67,13 @@ export const contract: Contract = {
   malformed: [
     field('::'),
     field(':AAAA:'),
-    field(somebodys.slice(1)),
-    field(somebodys.slice(1, -1)),
-    field(`${somebodys};x=1`),
-    field(`${somebodys}, ${somebodys}`),
+    field(foreign.slice(1)),
+    field(foreign.slice(1, -1)),
+    field(`${foreign};x=1`),
+    field(`${foreign}, ${foreign}`),
     field(`:${Buffer.from('-----BEGIN CERTIFICATE-----').toString('base64')}:`),
   ],
-  unknown: field(somebodys),
+  unknown: field(foreign),
   issue: async (running, userId) => {
     const { id, ...identity } = await newCertificate(running, userId);
     const change = async (changes: Partial<ClientCertificate>) =>

@@ -18,7 +18,7 @@ import type { Running } from '../method.contract.js';
 const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 export const BOB_SPIFFE_ID = spiffeIdOf({ tenantId: 'acme', kind: 'user', id: 'bob' });
 
-/** What a certificate has that differs from a good one of bob's. */
+/** Differences from a valid certificate of bob. */
 export interface CertificateOverrides {
   readonly subject?: string;
   readonly serial?: string;
@@ -28,11 +28,11 @@ export interface CertificateOverrides {
   readonly names?: x509.JsonGeneralNames;
   readonly from?: Date;
   readonly until?: Date;
-  /** Makes it longer by so many bytes. */
+  /** Adds an extension of this many bytes. */
   readonly padding?: number;
 }
 
-/** As its holder has it, in PEM, and as the field of a proxy. */
+/** A certificate in PEM and as a Client-Cert header, with its key. */
 export interface ForgedCertificate {
   readonly id: string;
   readonly cert: string;
@@ -41,7 +41,7 @@ export interface ForgedCertificate {
   readonly signer: CaKeyPair;
 }
 
-/** The key of the application's own CA: what only the CA should have. */
+/** Reads the key of the application's own CA, as an attacker with the database and APP_SECRET could. */
 export async function readCaKeyPair({ app, db }: Pick<Running, 'app' | 'db'>): Promise<CaKeyPair> {
   const [row] = await db.manager.find(CertificateAuthority);
   return parseCa(
@@ -50,15 +50,15 @@ export async function readCaKeyPair({ app, db }: Pick<Running, 'app' | 'db'>): P
   );
 }
 
-/** Writes whatever certificate is asked for, as no CA should. Without a `signer` it signs itself. */
+/** Creates any certificate, also an invalid one. Without a `signer` it is self-signed. */
 export async function forgeCertificate(
   signer: CaKeyPair | undefined,
-  odd: CertificateOverrides = {},
+  overrides: CertificateOverrides = {},
 ): Promise<ForgedCertificate> {
-  const { publicKey, privateKey } = odd.keys ?? newKeyPair();
+  const { publicKey, privateKey } = overrides.keys ?? newKeyPair();
   const issuer = signer && new x509.X509Certificate(signer.certificate.raw);
-  const subject = odd.subject ?? 'CN=bob';
-  const id = odd.serial ?? newSerialNumber();
+  const subject = overrides.subject ?? 'CN=bob';
+  const id = overrides.serial ?? newSerialNumber();
   const signingKey = await webcrypto.subtle.importKey(
     'pkcs8',
     (signer?.privateKey ?? privateKey).export({ format: 'der', type: 'pkcs8' }),
@@ -66,26 +66,26 @@ export async function forgeCertificate(
     false,
     ['sign'],
   );
-  const { usages = ['clientAuth'], names = [{ type: 'url', value: BOB_SPIFFE_ID }] } = odd;
-  const made = await x509.X509CertificateGenerator.create({
+  const { usages = ['clientAuth'], names = [{ type: 'url', value: BOB_SPIFFE_ID }] } = overrides;
+  const created = await x509.X509CertificateGenerator.create({
     serialNumber: id,
     subject,
     issuer: issuer?.subjectName ?? subject,
-    notBefore: odd.from ?? new Date(Date.now() - 60_000),
-    notAfter: odd.until ?? new Date(Date.now() + CERTIFICATE_LIFETIME_MS),
+    notBefore: overrides.from ?? new Date(Date.now() - 60_000),
+    notAfter: overrides.until ?? new Date(Date.now() + CERTIFICATE_LIFETIME_MS),
     publicKey: publicKey.export({ format: 'der', type: 'spki' }),
     signingKey,
     signingAlgorithm: ES256,
     extensions: [
-      new x509.BasicConstraintsExtension(odd.isCa ?? false, undefined, true),
+      new x509.BasicConstraintsExtension(overrides.isCa ?? false, undefined, true),
       ...(usages.length
         ? [new x509.ExtendedKeyUsageExtension(usages.map((usage) => x509.ExtendedKeyUsage[usage]))]
         : []),
       ...(names.length ? [new x509.SubjectAlternativeNameExtension(names)] : []),
-      ...(odd.padding ? [new x509.Extension('1.2.3.4', false, new Uint8Array(odd.padding))] : []),
+      ...(overrides.padding ? [new x509.Extension('1.2.3.4', false, new Uint8Array(overrides.padding))] : []),
     ],
   });
-  const certificate = new X509Certificate(Buffer.from(made.rawData));
+  const certificate = new X509Certificate(Buffer.from(created.rawData));
   return {
     id,
     cert: certificate.toString(),
@@ -95,7 +95,7 @@ export async function forgeCertificate(
   };
 }
 
-/** Puts a certificate on record as bob's, so that all that is odd about it is in itself. */
+/** Stores a certificate as bob's, so that only the certificate itself can be the reason for a rejection. */
 export async function storeCertificate(
   { db }: Pick<Running, 'db'>,
   { id, cert }: ForgedCertificate,
@@ -104,7 +104,7 @@ export async function storeCertificate(
   await db.manager.insert(ClientCertificate, {
     id,
     userId,
-    name: 'odd',
+    name: 'test',
     fingerprint: createHash('sha256').update(new X509Certificate(cert).raw).digest('hex'),
     scopes: null,
     createdAt: new Date(),

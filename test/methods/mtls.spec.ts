@@ -32,8 +32,8 @@ beforeAll(async () => {
   good = new X509Certificate((await forgeCertificate(ca)).cert);
 });
 
-/** Some bytes of something good, changed: most are neither noise nor good. */
-const spoilt = (bytes: Buffer) =>
+/** Valid bytes with up to four bytes changed. */
+const corrupted = (bytes: Buffer) =>
   fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }).map((changes) => {
     const copy = Buffer.from(bytes);
     for (const [at, byte] of changes) copy[at] = byte;
@@ -41,23 +41,23 @@ const spoilt = (bytes: Buffer) =>
   });
 
 describe('Client-Cert', () => {
-  it('holds a certificate, and has one text for it', () => {
+  it('parses a formatted certificate', () => {
     expect(parseClientCert(formatClientCert(good))?.raw).toEqual(good.raw);
   });
 
-  it('RFC 9440, appendix A: the example is read', () => {
+  it('parses the example of RFC 9440 appendix A', () => {
     const example =
       ':MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaWF0ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnXXfaUgmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHSMEGDAWgBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRjQGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5XarmPk0wmuydBVoU4hBVZ1yhk=:';
     expect(parseClientCert(example)?.subject).toBe('CN=BC');
   });
 
-  it('anything else is nothing, and nothing throws', () => {
+  it('rejects any other text without throwing', () => {
     const field = formatClientCert(good);
     const anything = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),
       fc.base64String({ maxLength: 200 }).map((text) => `:${text}:`),
       fc.uint8Array({ maxLength: 500 }).map((bytes) => `:${Buffer.from(bytes).toString('base64')}:`),
-      spoilt(good.raw).map((bytes) => `:${bytes.toString('base64')}:`),
+      corrupted(good.raw).map((bytes) => `:${bytes.toString('base64')}:`),
       fc.string({ maxLength: 3 }).map((text) => field + text),
       fc.string({ maxLength: 3 }).map((text) => text + field),
     );
@@ -74,30 +74,30 @@ describe('Client-Cert', () => {
     ['bytes after the certificate', () => Buffer.concat([good.raw, Buffer.from([0])])],
     ['PEM in the bytes', () => Buffer.from(good.toString())],
     ['two certificates', () => Buffer.concat([good.raw, good.raw])],
-  ])('%s: nothing', (_, bytes) => {
+  ])('rejects %s', (_, bytes) => {
     expect(parseClientCert(`:${bytes().toString('base64')}:`)).toBeUndefined();
   });
 
-  it('in any other base64 than the one that we write: nothing', () => {
+  it('rejects base64 that is not canonical', () => {
     const text = good.raw.toString('base64');
     const other = text.endsWith('=') ? text.replace(/=+$/, '') : `${text}=`;
     expect(Buffer.from(other, 'base64')).toEqual(good.raw);
     expect(parseClientCert(`:${other}:`)).toBeUndefined();
   });
 
-  it('is not read where it is longer than any certificate of ours', async () => {
+  it('rejects a header of more than 8,192 characters', async () => {
     const { field } = await forgeCertificate(ca, { padding: 8_000 });
     expect(parseClientCert(field)).toBeUndefined();
     expect(parseClientCert(`:${'A'.repeat(1_000_000)}:`)).toBeUndefined();
   });
 });
 
-describe('a certificate', () => {
-  it('says its serial, its fingerprint, its time and one name', () => {
+describe('verifyCertificate', () => {
+  it('returns the serial, the fingerprint, the validity and the SPIFFE ID', () => {
     expect(verifyCertificate(good, ca.certificate)).toEqual({
       serial: good.serialNumber.toLowerCase(),
       fingerprint: expect.stringMatching(/^[0-9a-f]{64}$/),
-      name: BOB_SPIFFE_ID,
+      spiffeId: BOB_SPIFFE_ID,
       notBefore: new Date(good.validFrom),
       notAfter: new Date(good.validTo),
     });
@@ -110,14 +110,14 @@ describe('a certificate', () => {
     `${BOB_SPIFFE_ID}/more`,
     `${BOB_SPIFFE_ID}?x`,
     `x${BOB_SPIFFE_ID}`,
-  ])('with the name %j is unfit', async (value) => {
+  ])('rejects the name %j', async (value) => {
     const { cert } = await forgeCertificate(ca, { names: [{ type: 'url', value }] });
     expect(() => verifyCertificate(new X509Certificate(cert), ca.certificate)).toThrow(InvalidCertificate);
   });
 
-  it('of which any byte was changed is unfit, or the same', () => {
+  it('rejects a certificate with any changed byte', () => {
     fc.assert(
-      fc.property(spoilt(good.raw), (bytes) => {
+      fc.property(corrupted(good.raw), (bytes) => {
         const changed = parseClientCert(`:${bytes.toString('base64')}:`);
         if (!changed || changed.raw.equals(good.raw)) return true;
         try {
@@ -131,7 +131,7 @@ describe('a certificate', () => {
     );
   });
 
-  it('no two accounts have the same name in theirs', () => {
+  it('two accounts never have the same SPIFFE ID', () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 36 });
     const account = fc.record({ tenantId: text, id: text, kind: fc.constantFrom('user', 'client') });
     fc.assert(
@@ -144,7 +144,7 @@ describe('a certificate', () => {
   });
 });
 
-describe('a key', () => {
+describe('isStrongKey', () => {
   const rsa = (bits: number, e = 'AQAB') => {
     const n = randomBytes(bits / 8);
     n[0]! |= 0x80;
@@ -152,12 +152,12 @@ describe('a key', () => {
   };
   const ec = (namedCurve: string) => generateKeyPairSync('ec', { namedCurve }).publicKey;
 
-  it('is strong on RSA with 2048 to 4096 bits and a usual exponent, on P-256, P-384 and Ed25519', () => {
+  it('accepts RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519', () => {
     const keys = [rsa(2048), rsa(4096), ec('P-256'), ec('P-384'), generateKeyPairSync('ed25519').publicKey];
     expect(keys.map(isStrongKey)).toEqual(keys.map(() => true));
   });
 
-  it('is not strong on anything else', () => {
+  it('rejects all other keys', () => {
     const keys = [
       ...[
         rsa(1024),
@@ -178,21 +178,21 @@ describe('a key', () => {
   });
 });
 
-describe('a request for a certificate', () => {
+describe('publicKeyFromCsr', () => {
   const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const newRequest = async () => {
+  const newCsr = async () => {
     const keys = await crypto.subtle.generateKey(ES256, false, ['sign', 'verify']);
     return x509.Pkcs10CertificateRequestGenerator.create({ name: 'CN=x', keys, signingAlgorithm: ES256 });
   };
   const pem = (bytes: Buffer) => x509.PemConverter.encode(Uint8Array.from(bytes), 'CERTIFICATE REQUEST');
 
-  it('of which any byte was changed gets no other key in, and noise none; nothing else is thrown', async () => {
-    const der = Buffer.from((await newRequest()).rawData);
+  it('rejects a signing request with any changed byte, and noise', async () => {
+    const der = Buffer.from((await newCsr()).rawData);
     const key = await publicKeyFromCsr(pem(der));
     const anything = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 200 }),
       fc.uint8Array({ maxLength: 300 }).map((bytes) => pem(Buffer.from(bytes))),
-      spoilt(der).map(pem),
+      corrupted(der).map(pem),
     );
     const property = fc.asyncProperty(anything, (text) =>
       publicKeyFromCsr(text).then(
@@ -203,20 +203,20 @@ describe('a request for a certificate', () => {
     await fc.assert(property, RUNS);
   });
 
-  it('that is nested as deep as it is long is unfit like any other', async () => {
+  it('rejects deeply nested DER', async () => {
     for (const unit of ['3080', 'a080', '30820000', '2480'])
       await expect(publicKeyFromCsr(pem(Buffer.from(unit.repeat(3_000), 'hex')))).rejects.toThrow(InvalidCsr);
   });
 
-  it('is a request: a certificate or a key is none', async () => {
+  it('rejects a certificate and a public key', async () => {
     const { publicKey } = newKeyPair();
     for (const text of [good.toString(), publicKey.export({ format: 'pem', type: 'spki' }).toString()])
       await expect(publicKeyFromCsr(text)).rejects.toThrow(InvalidCsr);
   });
 });
 
-describe('a list of those that are revoked', () => {
-  it('is what another library reads, signed by the CA, however many are on it', async () => {
+describe('createCrl', () => {
+  it('writes a list that another library parses and verifies', async () => {
     const revoked = Array.from({ length: 1_000 }, () => ({
       serial: newSerialNumber(),
       revocationDate: new Date(0),
@@ -232,7 +232,7 @@ describe('a list of those that are revoked', () => {
     }
   });
 
-  it('has positive numbers only, whatever their first bit', async () => {
+  it('encodes serial numbers and CRL numbers as positive integers', async () => {
     const negative = { serial: 'f0'.repeat(16), revocationDate: new Date(0) };
     const [from, until] = [new Date(0x80), new Date('2051-01-01T00:00:00Z')];
     const crl = Buffer.from(new x509.X509Crl(await createCrl(ca, [negative], from, until)).rawData);

@@ -6,7 +6,7 @@ export interface WireResponse {
   readonly body: { code?: string; id?: string; proofs?: [{ at: string }] };
 }
 
-/** A TLS connection, with HTTP/1.1 on it by hand. */
+/** A TLS connection on which a test writes HTTP/1.1 itself. */
 export class TlsConnection {
   private text = '';
   private closed = false;
@@ -24,7 +24,7 @@ export class TlsConnection {
     });
   }
 
-  /** @returns once the client's side of the handshake is done; the server may have its own opinion yet */
+  /** Resolves when the client has finished the handshake. The server may still reject it. */
   static open(port: number, options: ConnectionOptions): Promise<TlsConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ...options });
@@ -34,7 +34,7 @@ export class TlsConnection {
     });
   }
 
-  /** @returns the answer; undefined where the server closed the connection instead */
+  /** @returns undefined if the server closed the connection */
   async get(path: string, ...headers: readonly string[]): Promise<WireResponse | undefined> {
     const host = headers.some((header) => /^host:/i.test(header)) ? [] : ['Host: localhost'];
     this.socket.write([`GET ${path} HTTP/1.1`, ...host, ...headers, '', ''].join('\r\n'));

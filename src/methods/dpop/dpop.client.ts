@@ -1,19 +1,19 @@
 import { createPublicKey, randomUUID, sign, type KeyObject } from 'node:crypto';
 import { accessTokenHash } from './dpop.js';
 
-/** What a proof says; what is left out is made up as it should be. */
+/** The request that a proof is for. */
 export interface ProofParts {
   readonly method: string;
-  /** With or without its query, which no proof has. */
+  /** The query and the fragment are removed. */
   readonly url: string;
   readonly nonce?: string | undefined;
-  /** The access token that it goes with; none where it goes with the request for one. */
+  /** The access token of the request. Absent in a token request (RFC 9449 section 5). */
   readonly accessToken?: string | undefined;
 }
 
 /**
- * A proof (RFC 9449, section 4.2), for the header `DPoP`.
- * @param key the private key, of the curve P-256
+ * Creates a proof for the `DPoP` header (RFC 9449 section 4.2).
+ * @param key a private key on P-256
  */
 export function dpopProof(key: KeyObject, { method, url, nonce, accessToken }: ProofParts): string {
   const { kty, crv, x, y } = createPublicKey(key).export({ format: 'jwk' });
@@ -29,47 +29,47 @@ export function dpopProof(key: KeyObject, { method, url, nonce, accessToken }: P
   const [head, payload] = [header, claims].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   );
-  const signed = `${head}.${payload}`;
-  const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' });
-  return `${signed}.${signature.toString('base64url')}`;
+  const signingInput = `${head}.${payload}`;
+  const signature = sign('sha256', Buffer.from(signingInput), { key, dsaEncoding: 'ieee-p1363' });
+  return `${signingInput}.${signature.toString('base64url')}`;
 }
 
-/** Milliseconds after which a nonce is asked for anew rather than tried. */
-const KEPT = 30_000;
+/** `sign` requests a new nonce if the last one is older than this. */
+const NONCE_REUSE_MS = 30_000;
 
 /**
- * Calls with an access token that is bound to a key, and learns the nonces of the servers that it calls.
+ * Sends requests with an access token that is bound to a key, and stores the newest nonce of each server.
  *
  *     const client = new DpopClient(key, accessToken);
  *     await client.fetch(new Request(url));
  */
 export class DpopClient {
-  /** The newest nonce of each server, by its origin: each has its own (section 8.2). */
+  /** By origin, because each server issues its own nonces (RFC 9449 section 8.2). */
   private readonly nonces = new Map<string, { nonce: string; at: number }>();
 
-  /** @param key the private key, of the curve P-256, whose thumbprint the token has as `cnf.jkt` */
+  /** @param key a private key on P-256. The access token holds its thumbprint as `cnf.jkt` */
   constructor(
     private readonly key: KeyObject,
     private readonly accessToken: string,
   ) {}
 
-  /** Adds token and proof, for whoever sends by itself. Asks for a nonce first where it has none that is new. */
+  /** Adds the token and a proof, for code that sends the request itself. Fetches a nonce first if there is no recent one. */
   readonly sign = async (request: Request): Promise<Request> => {
     const known = this.nonces.get(new URL(request.url).origin);
-    if (!known || known.at < Date.now() - KEPT) await this.send(new Request(request.url));
-    return this.signed(request);
+    if (!known || known.at < Date.now() - NONCE_REUSE_MS) await this.send(new Request(request.url));
+    return this.addProof(request);
   };
 
-  /** Signs and sends, and once more where the server asks for another nonce. */
+  /** Signs and sends a request. Repeats it once if the server requires another nonce. */
   readonly fetch = async (request: Request): Promise<Response> => {
-    const again = request.clone();
-    const response = await this.send(this.signed(request));
-    const asks =
+    const retry = request.clone();
+    const response = await this.send(this.addProof(request));
+    const needsNonce =
       response.status === 401 && response.headers.get('WWW-Authenticate')?.includes('error="use_dpop_nonce"');
-    return asks ? this.send(this.signed(again)) : response;
+    return needsNonce ? this.send(this.addProof(retry)) : response;
   };
 
-  private signed(request: Request): Request {
+  private addProof(request: Request): Request {
     const { method, url } = request;
     const nonce = this.nonces.get(new URL(url).origin)?.nonce;
     const { accessToken } = this;

@@ -1,28 +1,29 @@
-/** The keys that proofs are signed with: public JWKs (RFC 7517) that come with each proof, so anybody may have made them. */
+/** The public keys of proofs (JWK, RFC 7517). Each proof carries its own key, so anyone may have created it. */
 import {
   constants,
   createHash,
   createPublicKey,
-  verify as verifySync,
+  verify as verifyCallback,
   type KeyObject,
   type SigningOptions,
 } from 'node:crypto';
 import { promisify } from 'node:util';
+import { isSmallOrderPoint } from '../../crypto/ed25519.js';
 
-const verifyWith = promisify(verifySync);
+const verifyAsync = promisify(verifyCallback);
 
 /**
- * The algorithms of FAPI 2.0 (Security Profile, section 5.4.1): elliptic curves, and RSA for those who have nothing else, by PSS
- * only. EdDSA is the older name of what RFC 9864 calls Ed25519. None is symmetric: a proof shows what only its maker has.
+ * The algorithms of the FAPI 2.0 Security Profile, section 5.4.1. All are asymmetric. EdDSA is the older name of Ed25519
+ * (RFC 9864).
  */
 export const PROOF_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'PS256'] as const;
 export type ProofAlgorithm = (typeof PROOF_ALGORITHMS)[number];
 
-interface Kind {
-  /** What its keys are. */
+/** The keys and the signatures of one algorithm. */
+interface AlgorithmDefinition {
   readonly kty: string;
   readonly crv?: string;
-  /** The members that make a key, besides these, and whether a value can be theirs. */
+  /** The JWK members that hold the key's numbers (RFC 7518 section 6), each with its validity check. */
   readonly numbers: Readonly<Record<string, (bytes: Buffer) => boolean>>;
   readonly hash: string | undefined;
   readonly options: SigningOptions;
@@ -30,26 +31,26 @@ interface Kind {
 
 const isCoordinate = (bytes: Buffer) => bytes.length === 32;
 
-/** From 2048 to 4096 bits: what takes a key of any length takes any time. */
+/** 2048 to 4096 bits: verification with longer keys takes too long. */
 const isModulus = (bytes: Buffer) => bytes.length >= 256 && bytes.length <= 512 && bytes[0] !== 0;
-/** 65537, as everybody makes them: with 1 everybody can sign, and a long one takes long. */
+/** 65537 only: with the exponent 1 anyone can sign, and a long exponent takes too long. */
 const isExponent = (bytes: Buffer) => bytes.toString('hex') === '010001';
 
-const ED25519: Kind = {
+const ED25519: AlgorithmDefinition = {
   kty: 'OKP',
   crv: 'Ed25519',
-  numbers: { x: (bytes) => isCoordinate(bytes) && !isEverybodys(bytes) },
+  numbers: { x: (bytes) => isCoordinate(bytes) && !isSmallOrderPoint(bytes) },
   hash: undefined,
   options: {},
 };
 
-const KINDS: Readonly<Record<ProofAlgorithm, Kind>> = {
+const DEFINITIONS: Readonly<Record<ProofAlgorithm, AlgorithmDefinition>> = {
   ES256: {
     kty: 'EC',
     crv: 'P-256',
     numbers: { x: isCoordinate, y: isCoordinate },
     hash: 'sha256',
-    // Two numbers one after the other: DER, in which one signature can be written in many ways, has another length.
+    // JWS uses the fixed-length form (RFC 7518 section 3.4), not DER.
     options: { dsaEncoding: 'ieee-p1363' },
   },
   Ed25519: ED25519,
@@ -62,65 +63,47 @@ const KINDS: Readonly<Record<ProofAlgorithm, Kind>> = {
   },
 };
 
-/** What a public key may say of itself besides; nothing is made of it. */
-const SAID = ['alg', 'ext', 'key_ops', 'kid', 'use'];
+/** Members of a public JWK that are accepted and ignored (RFC 7517 section 4). */
+const IGNORED_MEMBERS = ['alg', 'ext', 'key_ops', 'kid', 'use'];
 
-/** A key as it came: of a good form, and nothing is believed of it. */
+/** The key of a proof. Its form is valid; its numbers are not checked yet. */
 export interface ProofKey {
   readonly algorithm: ProofAlgorithm;
-  /** The members that make the key, in their alphabetical order. */
+  /** The required members of the JWK, in alphabetical order (RFC 7638 section 3.2). */
   readonly jwk: Readonly<Record<string, string>>;
-  /** RFC 7638, SHA-256: the `jkt` of the tokens that are bound to it. */
+  /** RFC 7638, SHA-256: the `cnf.jkt` of access tokens that are bound to this key. */
   readonly thumbprint: string;
 }
 
 /**
- * Reads the header's `alg` and `jwk`. A member that is not known is refused, and the private ones are not: so nobody
- * sends a private key twice without being told.
+ * Parses the header members `alg` and `jwk` of a proof. A JWK with private or unknown members is rejected, so that a client
+ * which leaks its private key notices at once.
  *
- * @returns undefined for what is no public key of that algorithm in its one spelling, or too weak
+ * @returns undefined if `jwk` is not a canonical public key of that algorithm, or if the key is too weak
  */
 export function parseProofKey(alg: unknown, jwk: unknown): ProofKey | undefined {
   const algorithm = PROOF_ALGORITHMS.find((each) => each === alg);
   if (!algorithm || typeof jwk !== 'object' || jwk === null) return undefined;
-  const { kty, crv, numbers } = KINDS[algorithm];
+  const { kty, crv, numbers } = DEFINITIONS[algorithm];
   const given = jwk as Readonly<Record<string, unknown>>;
   const names = Object.keys(numbers);
   if (given['kty'] !== kty || given['crv'] !== crv) return undefined;
   if (!names.every((name) => isNumber(given[name], numbers[name]!))) return undefined;
-  const known = ['kty', 'crv', ...names, ...SAID];
-  if (!Object.keys(given).every((name) => known.includes(name))) return undefined;
-  const members = ['kty', ...(crv ? ['crv'] : []), ...names].sort();
-  const own = Object.fromEntries(members.map((name) => [name, given[name] as string]));
-  const thumbprint = createHash('sha256').update(JSON.stringify(own)).digest('base64url');
-  return { algorithm, jwk: own, thumbprint };
+  const accepted = ['kty', 'crv', ...names, ...IGNORED_MEMBERS];
+  if (!Object.keys(given).every((name) => accepted.includes(name))) return undefined;
+  const required = ['kty', ...(crv ? ['crv'] : []), ...names].sort();
+  const members = Object.fromEntries(required.map((name) => [name, given[name] as string]));
+  const thumbprint = createHash('sha256').update(JSON.stringify(members)).digest('base64url');
+  return { algorithm, jwk: members, thumbprint };
 }
 
-function isNumber(value: unknown, fits: (bytes: Buffer) => boolean): boolean {
+function isNumber(value: unknown, isValid: (bytes: Buffer) => boolean): boolean {
   if (typeof value !== 'string') return false;
   const bytes = Buffer.from(value, 'base64url');
-  return bytes.toString('base64url') === value && fits(bytes);
+  return bytes.toString('base64url') === value && isValid(bytes);
 }
 
-/**
- * The points of small order on Ed25519's curve, without the sign, as they may be written: for these everybody can make
- * signatures, and OpenSSL takes them.
- */
-const SMALL_ORDER = [
-  '00'.padEnd(64, '0'),
-  '01'.padEnd(64, '0'),
-  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
-  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
-  ...['ec', 'ed', 'ee'].map((first) => `${first.padEnd(62, 'f')}7f`),
-];
-
-function isEverybodys(bytes: Buffer): boolean {
-  const point = Buffer.from(bytes);
-  point[31]! &= 0x7f;
-  return SMALL_ORDER.includes(point.toString('hex'));
-}
-
-/** @returns undefined where the numbers are no key: a point that is not on its curve, a modulus that is too short */
+/** @returns undefined if the point is not on its curve, or if the modulus has fewer than 2048 bits */
 export function importProofKey({ jwk }: ProofKey): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: jwk, format: 'jwk' });
@@ -130,13 +113,13 @@ export function importProofKey({ jwk }: ProofKey): KeyObject | undefined {
   }
 }
 
-/** On a thread of libuv's: others need not wait for it. */
+/** Runs on libuv's thread pool, so that other requests do not wait. */
 export function verifySignature(
   algorithm: ProofAlgorithm,
   key: KeyObject,
-  data: string,
+  signingInput: string,
   signature: Buffer,
 ): Promise<boolean> {
-  const { hash, options } = KINDS[algorithm];
-  return verifyWith(hash, Buffer.from(data), { key, ...options }, signature);
+  const { hash, options } = DEFINITIONS[algorithm];
+  return verifyAsync(hash, Buffer.from(signingInput), { key, ...options }, signature);
 }

@@ -13,5 +13,5 @@ export const openapi: AuthMethod['openapi'] = {
   type: 'http',
   scheme: 'dpop',
   description:
-    'A bound access token (RFC 9449): `Authorization: DPoP <token>`, and a proof in the header `DPoP`',
+    'An access token that is bound to a key (RFC 9449): `Authorization: DPoP <token>`, and a proof in the `DPoP` header',
 };

@@ -1,6 +1,6 @@
 /**
- * The signature base (RFC 9421, sections 2 and 2.5): the text that is signed, made of the components of a message that
- * the signature names. Both sides make it, so every step here refuses what two of them could make differently.
+ * Builds the signature base (RFC 9421 sections 2 and 2.5): the text that is signed. It holds one line for each covered
+ * component of the message. Both sides build it on their own, so anything ambiguous is rejected.
  */
 import {
   parseDictionary,
@@ -21,25 +21,25 @@ export interface RequestMessage {
   readonly method: string;
   /** Whether it came over TLS. */
   readonly secure: boolean;
-  /** The Host field. */
+  /** The Host header. */
   readonly authority: string;
-  /** Path and query as they stand in the first line. */
+  /** Path and query of the request line, not decoded. */
   readonly target: string;
-  /** The values of all lines of a field. */
+  /** The values of all lines of a header. */
   readonly lines: (name: string) => readonly string[];
 }
 
 export interface ResponseMessage {
   readonly status: number;
   readonly lines: (name: string) => readonly string[];
-  /** What it answers, for components with the parameter `req` (section 2.4). */
+  /** The request of this response, for components with the parameter `req` (RFC 9421 section 2.4). */
   readonly request: RequestMessage;
 }
 
 export type Message = RequestMessage | ResponseMessage;
 
-/** Section 2.2. */
-const OF_REQUEST: Readonly<Record<string, (request: RequestMessage, name: string) => string>> = {
+/** Derived components of a request (RFC 9421 section 2.2). */
+const DERIVED: Readonly<Record<string, (request: RequestMessage, name: string) => string>> = {
   '@method': ({ method }) => method,
   '@scheme': ({ secure }) => (secure ? 'https' : 'http'),
   '@authority': authorityOf,
@@ -51,8 +51,8 @@ const OF_REQUEST: Readonly<Record<string, (request: RequestMessage, name: string
   '@query-param': queryParameter,
 };
 
-/** The structured fields whose type is known here: `sf` and `key` mean nothing for others (section 2.1.1). */
-const TYPES: Readonly<Record<string, 'dictionary' | 'list' | 'item'>> = {
+/** The structured fields of a known type. Only these take the parameters `sf` and `key` (RFC 9421 section 2.1.1). */
+const STRUCTURED_FIELDS: Readonly<Record<string, 'dictionary' | 'list' | 'item'>> = {
   'accept-signature': 'dictionary',
   'client-cert': 'item',
   'client-cert-chain': 'list',
@@ -64,20 +64,20 @@ const TYPES: Readonly<Record<string, 'dictionary' | 'list' | 'item'>> = {
   'want-content-digest': 'dictionary',
 };
 
-const FLAGS = ['sf', 'bs', 'req'];
-const TEXTS = ['key', 'name'];
+const BOOLEAN_PARAMETERS = ['sf', 'bs', 'req'];
+const STRING_PARAMETERS = ['key', 'name'];
 const FIELD_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 const PRINTABLE = /^[\t\x20-\x7e]*$/;
 
 /**
- * @throws SignatureError where a component is not known, came twice, is absent, or has no value that can stand in a line
+ * @throws InvalidSignature if a component is unknown, duplicate or absent, or if its value is not printable
  */
 export function signatureBase(input: InnerList, message: Message): string {
   const seen = new Set<string>();
   const lines = input[0].map((component) => {
-    const identity = identityOf(component);
-    if (seen.has(identity)) throw new InvalidSignature('a component is covered twice');
-    seen.add(identity);
+    const identifier = normalizedIdentifier(component);
+    if (seen.has(identifier)) throw new InvalidSignature('a component is covered twice');
+    seen.add(identifier);
     const value = valueOf(component, message);
     if (!PRINTABLE.test(value))
       throw new InvalidSignature('a component has characters that cannot be signed');
@@ -86,42 +86,45 @@ export function signatureBase(input: InnerList, message: Message): string {
   return `${lines.join('')}"@signature-params": ${serializeInnerList(input)}`;
 }
 
-/** Two identifiers with the same parameters in another order are one (section 2). */
-const identityOf = ([name, parameters]: Item) =>
+/** The order of an identifier's parameters does not matter (RFC 9421 section 2). */
+const normalizedIdentifier = ([name, parameters]: Item) =>
   serializeIdentifier([name, new Map([...parameters].sort(([a], [b]) => (a < b ? -1 : 1)))]);
 
 function valueOf([name, parameters]: Item, message: Message): string {
-  if (typeof name !== 'string')
-    throw new InvalidSignature('a component is named by something else than a string');
+  if (typeof name !== 'string') throw new InvalidSignature('a component name is not a string');
   for (const [key, value] of parameters)
-    if (!(FLAGS.includes(key) ? value === true : TEXTS.includes(key) && typeof value === 'string'))
-      throw new InvalidSignature('a component has a parameter that is not known here');
+    if (
+      !(BOOLEAN_PARAMETERS.includes(key)
+        ? value === true
+        : STRING_PARAMETERS.includes(key) && typeof value === 'string')
+    )
+      throw new InvalidSignature('a component has an unknown parameter');
   const response = 'status' in message ? message : undefined;
-  if (parameters.has('req') && !response) throw new InvalidSignature('a request answers no request');
+  if (parameters.has('req') && !response) throw new InvalidSignature('a request has no req components');
   const source = parameters.has('req') ? response!.request : message;
-  if (name.startsWith('@')) return derived(name, parameters, source);
-  if (!FIELD_NAME.test(name)) throw new InvalidSignature('a component is neither derived nor a field');
-  return field(name, parameters, source);
+  if (name.startsWith('@')) return derivedValue(name, parameters, source);
+  if (!FIELD_NAME.test(name)) throw new InvalidSignature('a component name is not a header name');
+  return headerValue(name, parameters, source);
 }
 
-function derived(name: string, parameters: Parameters, message: Message): string {
-  const named = name === '@query-param';
-  if ([...parameters.keys()].some((key) => key !== 'req' && !(named && key === 'name')))
-    throw new InvalidSignature('a derived component has a parameter of a field');
+function derivedValue(name: string, parameters: Parameters, message: Message): string {
+  const isQueryParameter = name === '@query-param';
+  if ([...parameters.keys()].some((key) => key !== 'req' && !(isQueryParameter && key === 'name')))
+    throw new InvalidSignature('a derived component has a parameter of a header');
   if ('status' in message) {
     if (name !== '@status') throw new InvalidSignature('a response has no such component');
     return String(message.status);
   }
-  const derive = OF_REQUEST[name];
+  const derive = DERIVED[name];
   if (!derive) throw new InvalidSignature('a request has no such component');
   return derive(message, (parameters.get('name') ?? '') as string);
 }
 
-/** Section 2.1. A structured field is written anew, so that space which a proxy has changed does no harm. */
-function field(name: string, parameters: Parameters, message: Message): string {
+/** RFC 9421 section 2.1. A structured field is serialized again, so a proxy may change its spaces. */
+function headerValue(name: string, parameters: Parameters, message: Message): string {
   const values = message.lines(name).map((value) => value.trim());
-  if (!values.length) throw new InvalidSignature('a field that is covered is absent');
-  if (parameters.has('name')) throw new InvalidSignature('a field has a parameter of a derived component');
+  if (!values.length) throw new InvalidSignature('a covered header is absent');
+  if (parameters.has('name')) throw new InvalidSignature('a header has a parameter of a derived component');
   const key = parameters.get('key') as string | undefined;
   const structured = parameters.has('sf') || key !== undefined;
   if (parameters.has('bs') && structured) throw new InvalidSignature('bs goes with neither sf nor key');
@@ -130,15 +133,17 @@ function field(name: string, parameters: Parameters, message: Message): string {
   const text = values.join(', ');
   if (!structured) return text;
   try {
-    return key === undefined ? rewritten(text, TYPES[name]) : memberOf(text, TYPES[name], key);
+    return key === undefined
+      ? reserialize(text, STRUCTURED_FIELDS[name])
+      : dictionaryMember(text, STRUCTURED_FIELDS[name], key);
   } catch (error) {
     throw error instanceof InvalidSignature
       ? error
-      : new InvalidSignature('a field is not what sf says it is');
+      : new InvalidSignature('a header is not a structured field');
   }
 }
 
-function rewritten(text: string, type: (typeof TYPES)[string] | undefined): string {
+function reserialize(text: string, type: (typeof STRUCTURED_FIELDS)[string] | undefined): string {
   switch (type) {
     case 'dictionary':
       return serializeDictionary(parseDictionary(text));
@@ -147,31 +152,35 @@ function rewritten(text: string, type: (typeof TYPES)[string] | undefined): stri
     case 'item':
       return serializeItem(parseItem(text));
     default:
-      throw new InvalidSignature('a field is not known to be structured');
+      throw new InvalidSignature('a header is not a structured field of a known type');
   }
 }
 
-function memberOf(text: string, type: (typeof TYPES)[string] | undefined, key: string): string {
+function dictionaryMember(
+  text: string,
+  type: (typeof STRUCTURED_FIELDS)[string] | undefined,
+  key: string,
+): string {
   const member = type === 'dictionary' ? parseDictionary(text).get(key) : undefined;
-  if (!member) throw new InvalidSignature('a field has no such member');
+  if (!member) throw new InvalidSignature('a header lacks the member');
   return isInnerList(member) ? serializeInnerList(member) : serializeItem(member);
 }
 
-/** In lower case, and without the port that goes without saying (RFC 9110, section 4.2.3). */
+/** In lower case, without a default port (RFC 9421 section 2.2.3, RFC 9110 section 4.2.3). */
 function authorityOf({ authority, secure }: RequestMessage): string {
   return authority.toLowerCase().replace(secure ? /:443$/ : /:80$/, '');
 }
 
-/** Section 2.2.8: decoded and encoded again, each in the one way that HTML forms have. */
+/** RFC 9421 section 2.2.8: decoded and encoded again, as HTML forms do. */
 function queryParameter({ target }: RequestMessage, name: string): string {
   const [, query = ''] = /\?(.*)$/s.exec(target) ?? [];
-  const values = [...new URLSearchParams(query)].filter(([each]) => encoded(each) === name);
+  const values = [...new URLSearchParams(query)].filter(([each]) => formEncode(each) === name);
   const [value, ...others] = values;
-  if (!value || others.length) throw new InvalidSignature('a query parameter is absent, or came twice');
-  return encoded(value[1]);
+  if (!value || others.length) throw new InvalidSignature('a query parameter is absent or duplicate');
+  return formEncode(value[1]);
 }
 
-const encoded = (text: string) =>
+const formEncode = (text: string) =>
   encodeURIComponent(text).replace(
     /[!'()~]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

@@ -8,50 +8,50 @@ import {
   InvalidSignature,
   TAG,
   selectSignature,
-  readDictionary,
-  readSignatures,
+  parseCanonicalDictionary,
+  parseSignatures,
   assertCovered,
 } from './http-signature.js';
-import { responseComponents, signatureFields } from './http-signature.signer.js';
+import { responseComponents, signatureHeaders } from './http-signature.signer.js';
 
 /**
- * Signs requests: `fetch(await withHttpSignature({ keyid, key })(new Request(url)))`.
- * @param key the private key: Ed25519, P-256, P-384 or RSA
- * @param also what is covered besides what must be: the names of fields
+ * Signs requests (RFC 9421 section 3.1): `fetch(await withHttpSignature({ keyid, key })(new Request(url)))`.
+ * @param key a private key: Ed25519, P-256, P-384 or RSA
+ * @param extraComponents further components to cover, such as header names
  */
 export const withHttpSignature =
-  ({ keyid, key }: { keyid: string; key: KeyObject }, also: readonly string[] = []) =>
+  ({ keyid, key }: { keyid: string; key: KeyObject }, extraComponents: readonly string[] = []) =>
   async (request: Request): Promise<Request> => {
     const algorithm = algorithmOf(key);
-    if (!algorithm) throw new Error('This key is for none of the algorithms.');
-    const covered = [...REQUIRED_COMPONENTS, ...also];
+    if (!algorithm) throw new Error('No signature algorithm fits this key.');
+    const covered = [...REQUIRED_COMPONENTS, ...extraComponents];
     if (request.body) {
       request.headers.set('Content-Digest', contentDigest(await bytesOf(request)));
       covered.push(BODY_COMPONENT);
     }
-    const how = { label: 'sig', nonce: randomUUID() };
-    const fields = signatureFields(messageOf(request), covered, { keyid, key, algorithm }, how);
-    for (const [name, value] of Object.entries(fields)) request.headers.set(name, value);
+    const options = { label: 'sig', nonce: randomUUID() };
+    const headers = signatureHeaders(messageOf(request), covered, { keyid, key, algorithm }, options);
+    for (const [name, value] of Object.entries(headers)) request.headers.set(name, value);
     return request;
   };
 
-/** Asks for an answer that is signed (RFC 9421, section 5.1). Before the request itself is signed. */
+/** Requests a signed response (RFC 9421 section 5.1). Call it before the request itself is signed. */
 export function requestSignedResponse(request: Request): Request {
-  request.headers.set('Accept-Signature', `answer=();created;nonce="${randomUUID()}";tag="${TAG}"`);
+  request.headers.set('Accept-Signature', `response=();created;nonce="${randomUUID()}";tag="${TAG}"`);
   return request;
 }
 
-/** The keys that a server signs its answers with, by their id. */
+/** Fetches the server's public keys for signed responses, by `keyid`. */
 export async function fetchResponseKeys(origin: string): Promise<ReadonlyMap<string, KeyObject>> {
-  const answer = await fetch(new URL('/.well-known/http-message-signatures-directory', origin));
-  const { keys } = (await answer.json()) as { keys: (JsonWebKey & { kid: string })[] };
+  const response = await fetch(new URL('/.well-known/http-message-signatures-directory', origin));
+  const { keys } = (await response.json()) as { keys: (JsonWebKey & { kid: string })[] };
   return new Map(keys.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: 'jwk' })]));
 }
 
 /**
- * Believes an answer only where the server has signed it, for this very request.
+ * Verifies that the server signed a response, for exactly this request.
  * @param request as it was sent, with {@link requestSignedResponse}
- * @throws SignatureError where it is unsigned, altered, old, or the answer to another request
+ * @throws InvalidSignature if the response is unsigned, altered, old, or the response to another request
  */
 export async function verifyResponse(
   response: Response,
@@ -59,11 +59,12 @@ export async function verifyResponse(
   keys: ReadonlyMap<string, KeyObject>,
 ): Promise<void> {
   const message = { status: response.status, lines: linesOf(response), request: messageOf(request) };
-  const all = readSignatures(message.lines('Signature-Input'), message.lines('Signature'));
+  const all = parseSignatures(message.lines('Signature-Input'), message.lines('Signature'));
   const signed = selectSignature(all, Math.floor(Date.now() / 1000));
   assertCovered(signed, responseComponents(message));
-  const asked = readDictionary(message.request.lines('Accept-Signature')).get('answer');
-  if (signed.nonce !== asked?.[1].get('nonce')) throw new InvalidSignature('it answers another request');
+  const requested = parseCanonicalDictionary(message.request.lines('Accept-Signature')).get('response');
+  if (signed.nonce !== requested?.[1].get('nonce'))
+    throw new InvalidSignature('the response is for another request');
   const key = keys.get(signed.keyid);
   const algorithm = key && algorithmOf(key);
   if (

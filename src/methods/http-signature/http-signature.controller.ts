@@ -9,9 +9,10 @@ import { importPublicJwk } from './http-signature.algorithms.js';
 import type { SignatureKey } from './http-signature.entity.js';
 import { HttpSignatureService } from './http-signature.service.js';
 
+/** A number of a key, up to 4096 bits (RFC 7518 section 6). */
 const number = z.base64url().max(700);
 
-/** The members of a public key. Strict, so that a private one is never taken in. */
+/** A public key. Strict, so that a private key is rejected. */
 const PublicJwk = z
   .strictObject({
     kty: z.enum(['OKP', 'EC', 'RSA']),
@@ -31,11 +32,10 @@ const PublicJwk = z
     'must be a public key: Ed25519, P-256, P-384, or RSA of 2048 to 4096 bits',
   );
 
-const NewKey = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, jwk: PublicJwk });
-const Proof = z.strictObject({ signature: z.base64().min(1).max(700) });
+const NewKeyBody = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, jwk: PublicJwk });
+const KeyProofBody = z.strictObject({ signature: z.base64().min(1).max(700) });
 
-/** What may be told of a key, which is all. */
-const view = (key: SignatureKey) => ({
+const keyView = (key: SignatureKey) => ({
   id: key.id,
   name: key.name,
   algorithm: key.algorithm,
@@ -59,9 +59,12 @@ export class HttpSignatureController {
   }
 
   @Post('signature-keys')
-  async register(@Caller() caller: Principal, @Body({ schema: NewKey }) body: z.output<typeof NewKey>) {
+  async register(
+    @Caller() caller: Principal,
+    @Body({ schema: NewKeyBody }) body: z.output<typeof NewKeyBody>,
+  ) {
     const row = await this.keys.register(caller, { ...body, jwk: body.jwk });
-    return { ...view(row), challenge: row.challenge, challengeUntil: row.challengeUntil };
+    return { ...keyView(row), challenge: row.challenge, challengeUntil: row.challengeUntil };
   }
 
   @Post('signature-keys/:id/proof')
@@ -69,14 +72,14 @@ export class HttpSignatureController {
   async prove(
     @Caller() caller: Principal,
     @Param('id') id: string,
-    @Body({ schema: Proof }) { signature }: z.output<typeof Proof>,
+    @Body({ schema: KeyProofBody }) { signature }: z.output<typeof KeyProofBody>,
   ) {
-    return view(await this.keys.prove(caller, id, Buffer.from(signature, 'base64')));
+    return keyView(await this.keys.prove(caller, id, Buffer.from(signature, 'base64')));
   }
 
   @Get('signature-keys')
   async list(@Caller() caller: Principal) {
-    return { items: (await this.keys.list(caller)).map(view) };
+    return { items: (await this.keys.list(caller)).map(keyView) };
   }
 
   @Delete('signature-keys/:id')
@@ -91,7 +94,7 @@ export class HttpSignatureController {
 export class HttpSignatureDirectoryController {
   constructor(private readonly keys: SigningKeys) {}
 
-  /** The keys that this server signs answers with (RFC 7517): `kid` is the `keyid` of the signature. */
+  /** The public keys of signed responses (JWK Set, RFC 7517 section 5). `kid` equals the `keyid` of the signature. */
   @Get('.well-known/http-message-signatures-directory')
   @Header('Cache-Control', 'public, max-age=300')
   async directory() {

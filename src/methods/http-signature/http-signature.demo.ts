@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { DemoData } from '../../database/demo-data.service.js';
 import { SignatureKey } from './http-signature.entity.js';
 
-/** The machine's key in the demo. Its private half is published on the method's page, so that anybody can sign with it. */
+/** The demo key of the account acme-machine. Its private key is printed in docs/methods/http-signature.md. */
 export const DEMO_KEY_ID = 'demo-key-of-acme-machine';
 export const DEMO_PUBLIC_JWK = {
   kty: 'OKP',

@@ -3,10 +3,10 @@ import { DATE_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 import type { SignatureAlgorithm } from './http-signature.algorithms.js';
 
-/** A public key that signs an account's requests once its owner has proved to have the private one. */
+/** A public key of an account. It verifies requests after its owner has proved possession of the private key. */
 @Entity('signature_keys')
 export class SignatureKey {
-  /** The `keyid` of its signatures. */
+  /** The `keyid` of the key's signatures. */
   @PrimaryColumn({ type: 'varchar', length: 36 })
   id!: string;
 
@@ -24,22 +24,22 @@ export class SignatureKey {
   @Column({ type: 'varchar', length: 32 })
   algorithm!: SignatureAlgorithm;
 
-  /** Never another one under the same id: the server remembers it. */
+  /** Never changes: the strategy caches it by id. */
   @Column({ type: 'simple-json' })
   publicJwk!: Readonly<Record<string, string>>;
 
-  /** The text whose signature proves that the owner has the private key. */
+  /** The text to sign, to prove possession of the private key. */
   @Column({ type: 'varchar', length: 500 })
   challenge!: string;
 
   @Column({ type: DATE_COLUMN })
   challengeUntil!: Date;
 
-  /** Null: it signs nothing yet. */
+  /** Null: not proved yet, so requests with this key are rejected. */
   @Column({ type: DATE_COLUMN, nullable: true })
   provedAt!: Date | null;
 
-  /** Null: no ceiling but the owner's roles. */
+  /** Null: limited only by the owner's roles. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
@@ -49,7 +49,7 @@ export class SignatureKey {
   @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
-  /** To the minute. */
+  /** Precise to the minute. */
   @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 

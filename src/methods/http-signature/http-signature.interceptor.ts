@@ -6,18 +6,18 @@ import type { CompleteResponse } from '../../authentication/on-send.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { contentDigest } from './http-signature.content-digest.js';
-import { InvalidSignature, TAG, readDictionary } from './http-signature.js';
-import { responseComponents, signatureFields, type SigningKey } from './http-signature.signer.js';
+import { InvalidSignature, TAG, parseCanonicalDictionary } from './http-signature.js';
+import { responseComponents, signatureHeaders, type SigningKey } from './http-signature.signer.js';
 
-/** What `Accept-Signature` asks for (RFC 9421, section 5.1). */
-interface Wish {
+/** A member of `Accept-Signature` (RFC 9421 section 5.1). */
+interface RequestedSignature {
   readonly label: string;
   readonly nonce?: string;
 }
 
 /**
- * Signs the answer where the request asks for it, whatever has proved the request. What the guards refuse is not signed:
- * nobody who is not let in makes this server compute.
+ * Signs the response if the request asks for it with `Accept-Signature` (RFC 9421 section 5.2), whichever method proved
+ * the request. Interceptors run after the guards, so rejected requests (401, 403, 429) never cost a signature.
  */
 @Injectable()
 export class ResponseSigningInterceptor implements NestInterceptor {
@@ -28,44 +28,44 @@ export class ResponseSigningInterceptor implements NestInterceptor {
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<ReturnType<CallHandler['handle']>> {
     const request = authRequestOf(context);
-    const wish = wishOf(request.lines('Accept-Signature'));
-    if (wish) {
-      const { kid, key } = await this.keys.active(this.dataSource.manager);
-      const signer: SigningKey = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
-      request.onSend((answer) => fieldsOf(answer, request, signer, wish));
-    }
+    const requested = requestedSignature(request.lines('Accept-Signature'));
+    if (!requested) return next.handle();
+    const { kid, key } = await this.keys.active(this.dataSource.manager);
+    const signingKey: SigningKey = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
+    request.onSend((response) => signedHeaders(response, request, signingKey, requested));
     return next.handle();
   }
 }
 
-function fieldsOf(
-  answer: CompleteResponse,
+/** Returns the headers of a signed response, or none if a covered component cannot be signed. */
+function signedHeaders(
+  response: CompleteResponse,
   request: AuthRequest,
-  signer: SigningKey,
-  wish: Wish,
+  signingKey: SigningKey,
+  requested: RequestedSignature,
 ): Record<string, string> {
-  const digest = { 'Content-Digest': contentDigest(answer.body) };
+  const digest = { 'Content-Digest': contentDigest(response.body) };
   const message = {
-    status: answer.status,
+    status: response.status,
     lines: (name: string) => {
-      const value = name.toLowerCase() === 'content-digest' ? digest['Content-Digest'] : answer.header(name);
+      const isDigest = name.toLowerCase() === 'content-digest';
+      const value = isDigest ? digest['Content-Digest'] : response.header(name);
       return value === undefined ? [] : [value];
     },
     request,
   };
   try {
-    return { ...digest, ...signatureFields(message, responseComponents(message), signer, wish) };
+    return { ...digest, ...signatureHeaders(message, responseComponents(message), signingKey, requested) };
   } catch (error) {
-    // Of this request something cannot be signed. The answer is complete, and goes out without.
     if (error instanceof InvalidSignature) return {};
     throw error;
   }
 }
 
-/** A wish that is not understood is not one: the field is no credential. */
-function wishOf(lines: readonly string[]): Wish | undefined {
+/** The first requested signature with our tag. `Accept-Signature` is no credential, so a malformed one is ignored. */
+function requestedSignature(lines: readonly string[]): RequestedSignature | undefined {
   try {
-    for (const [label, member] of readDictionary(lines)) {
+    for (const [label, member] of parseCanonicalDictionary(lines)) {
       const [, parameters] = member;
       if (!isInnerList(member) || parameters.get('tag') !== TAG) continue;
       const nonce = parameters.get('nonce');

@@ -8,9 +8,9 @@ import { CredentialsService } from '../../users/credentials.service.js';
 import { importPublicJwk, verifySignature } from './http-signature.algorithms.js';
 import { SignatureKey } from './http-signature.entity.js';
 
-const KIND = 'signature-key';
-/** How long a registered key may wait for its proof. */
-const PROVABLE_MS = 15 * 60_000;
+const CREDENTIAL_KIND = 'signature-key';
+/** The time between the registration of a key and its proof. */
+const KEY_PROOF_LIFETIME_MS = 15 * 60_000;
 
 export interface NewSignatureKey {
   readonly name: string;
@@ -19,7 +19,7 @@ export interface NewSignatureKey {
   readonly expiresAt?: Date | undefined;
 }
 
-/** The life of an account's own keys. The private halves never come here. */
+/** Registers, proves, lists and revokes an account's own public keys. The server never receives a private key. */
 @Injectable()
 export class HttpSignatureService {
   private readonly credentials: CredentialsService<SignatureKey>;
@@ -29,7 +29,7 @@ export class HttpSignatureService {
     private readonly audit: AuditPort,
     private readonly settings: Settings,
   ) {
-    this.credentials = new CredentialsService(dataSource, audit, SignatureKey, KIND);
+    this.credentials = new CredentialsService(dataSource, audit, SignatureKey, CREDENTIAL_KIND);
   }
 
   list(caller: Principal): Promise<SignatureKey[]> {
@@ -40,7 +40,10 @@ export class HttpSignatureService {
     return this.credentials.revoke(caller, id);
   }
 
-  /** @param jwk one that `publicKeyOf` takes */
+  /**
+   * Stores a public key. It cannot sign requests before {@link prove}.
+   * @param jwk a key that `importPublicJwk` accepts
+   */
   register(caller: Principal, { name, jwk, scopes, expiresAt }: NewSignatureKey): Promise<SignatureKey> {
     const { key, algorithm } = importPublicJwk(jwk)!;
     const id = randomUUID();
@@ -54,7 +57,7 @@ export class HttpSignatureService {
         algorithm,
         publicJwk: key.export({ format: 'jwk' }) as Record<string, string>,
         challenge: this.challengeFor(caller, id),
-        challengeUntil: new Date(createdAt.getTime() + PROVABLE_MS),
+        challengeUntil: new Date(createdAt.getTime() + KEY_PROOF_LIFETIME_MS),
         provedAt: null,
         scopes: this.credentials.scopesFor(caller, scopes),
         createdAt,
@@ -66,46 +69,48 @@ export class HttpSignatureService {
   }
 
   /**
-   * Lets a key sign once its owner has shown to have the private half: else anybody could enter another's public key as
-   * an own one, and what that key signs would be read as coming from the wrong account.
+   * Proof of possession: activates a key after its owner has signed the key's challenge. Without it, anyone could register
+   * another account's public key, and requests that its owner signs would count for the wrong account.
    *
+   * @param signature the signature of `challenge`, with the key's own algorithm
    * @throws ForbiddenException `invalid_key_proof`
-   * @throws ConflictException `key_proof_expired` where it was proved before, or the time for it is over
+   * @throws ConflictException `key_proof_expired` if the key was proved before, or if the challenge has expired
    */
   async prove(caller: Principal, id: string, signature: Buffer): Promise<SignatureKey> {
     const row = await this.credentials.find(caller, id);
     const now = new Date();
-    if (row.challengeUntil <= now) throw over();
+    if (row.challengeUntil <= now) throw keyProofExpired();
     const { key } = importPublicJwk(row.publicJwk)!;
     if (!(await verifySignature(row.algorithm, key, row.challenge, signature)))
       throw new ForbiddenException({
         code: 'invalid_key_proof',
-        detail: 'This is not the signature of the challenge by the key that was registered.',
+        detail: 'The signature does not match the challenge and the registered key.',
       });
     await this.dataSource.transaction(async (manager) => {
-      const unproved = { id, provedAt: IsNull() };
-      const { affected } = await manager.update(SignatureKey, unproved, { provedAt: now });
-      if (!affected) throw over();
-      const details = { proved: true };
+      const { affected } = await manager.update(SignatureKey, { id, provedAt: IsNull() }, { provedAt: now });
+      if (!affected) throw keyProofExpired();
       await this.audit.append(manager, {
         event: 'authn_token_created',
         actor: caller,
-        target: `${KIND}:${id}`,
-        details,
+        target: `${CREDENTIAL_KIND}:${id}`,
+        details: { proved: true },
       });
     });
     return { ...row, provedAt: now };
   }
 
-  /** Whoever signs it can read what it is for. A signature base begins with a quote, so it is never one. */
+  /**
+   * The text states its purpose, so that the signer can read it. It can never be a signature base: every signature base
+   * begins with a quotation mark (RFC 9421 section 2.5).
+   */
   private challengeFor({ id, tenantId }: Principal, keyid: string): string {
     const random = randomBytes(16).toString('base64url');
     return `This key signs requests to ${this.settings.publicUrl} for ${id} of ${tenantId}: key ${keyid}, ${random}`;
   }
 }
 
-const over = () =>
+const keyProofExpired = () =>
   new ConflictException({
     code: 'key_proof_expired',
-    detail: 'The key is proved already, or the time to prove it is over: register it anew.',
+    detail: 'The key was already proved, or its challenge has expired. Register the key again.',
   });

@@ -2,9 +2,9 @@ import type { KeyObject } from 'node:crypto';
 import { parseItem, serializeInnerList, type InnerList } from 'structured-headers';
 import { sign, type SignatureAlgorithm } from './http-signature.algorithms.js';
 import { signatureBase, type Message, type ResponseMessage } from './http-signature.base.js';
-import { BODY_COMPONENT, TAG, toIdentifier } from './http-signature.js';
+import { BODY_COMPONENT, REQUIRED_COMPONENTS, TAG, toIdentifier } from './http-signature.js';
 
-/** What signs: a private key, and the name that the other side knows it by. */
+/** A private key and the `keyid` of its signatures. */
 export interface SigningKey {
   readonly keyid: string;
   readonly key: KeyObject;
@@ -12,11 +12,11 @@ export interface SigningKey {
 }
 
 /**
- * The two fields of a new signature.
- * @param components what it covers: `@method`, or with parameters `"@method";req`
- * @throws SignatureError where the message lacks one of them
+ * Signs a message and returns the headers `Signature-Input` and `Signature` (RFC 9421 section 3.1).
+ * @param components the covered components: `@method`, or with parameters `"@method";req`
+ * @throws InvalidSignature if the message lacks a component
  */
-export function signatureFields(
+export function signatureHeaders(
   message: Message,
   components: readonly string[],
   { keyid, key, algorithm }: SigningKey,
@@ -38,13 +38,16 @@ export function signatureFields(
   };
 }
 
-/** What the signature of an answer covers: the answer, and the request that it is the answer to (RFC 9421, section 2.4). */
+/**
+ * The components that the signature of a response covers: the response, and the request that it answers
+ * (RFC 9421 section 2.4). So it cannot be presented as the response to another request.
+ */
 export function responseComponents({ lines, request }: ResponseMessage): string[] {
   return [
     '@status',
     BODY_COMPONENT,
     ...(lines('Content-Type').length ? ['content-type'] : []),
-    ...['@method', '@authority', '@path', '@query'].map((name) => `"${name}";req`),
+    ...REQUIRED_COMPONENTS.map((name) => `"${name}";req`),
     ...(request.lines('Signature').length ? ['"signature";req'] : []),
   ];
 }

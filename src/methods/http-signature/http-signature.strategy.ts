@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache';
 import { generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import { BadCredential } from '../../authentication/challenge.js';
+import { BadCredential, Challenge } from '../../authentication/challenge.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
@@ -21,7 +21,6 @@ import {
 import { principalOf } from '../../users/principal-of.js';
 import { importPublicJwk, verifySignature, type SignatureAlgorithm } from './http-signature.algorithms.js';
 import { signatureBase } from './http-signature.base.js';
-import { CODE, challengeFor, remember } from './http-signature.coverage.js';
 import { verifyContentDigest } from './http-signature.content-digest.js';
 import { SignatureKey } from './http-signature.entity.js';
 import {
@@ -31,7 +30,7 @@ import {
   InvalidSignature,
   TAG,
   selectSignature,
-  readSignatures,
+  parseSignatures,
   assertCovered,
   type SelectedSignature,
 } from './http-signature.js';
@@ -44,31 +43,48 @@ interface Row extends CredentialRow {
   readonly provedAt: Date | string | null;
 }
 
-const REMEMBERED = 10_000;
+/** One code for every invalid signature. The log has the reason. */
+export const CODE = 'invalid_http_signature';
+const MAX_CACHED_KEYS = 10_000;
+/** A used nonce is stored a little longer than the signature's `created` is accepted. */
+const REPLAY_MARGIN_SECONDS = 1;
+
+/**
+ * The challenge of a 401. `Accept-Signature` (RFC 9421 section 5.1) lists the components to cover. The `Signature` scheme
+ * is the project's own: every 401 needs a challenge (RFC 9110 section 15.5.2), and no registered scheme fits.
+ */
+export function signatureChallenge(components: readonly string[]): Challenge {
+  const list = components.map((name) => `"${name}"`).join(' ');
+  return new Challenge(
+    'Signature',
+    { realm: 'auth-atlas' },
+    { headers: { 'Accept-Signature': `sig=(${list});created;tag="${TAG}"` } },
+  );
+}
 
 @Injectable()
 export class HttpSignatureStrategy
   extends PassportStrategy(Strategy, 'http-signature')
   implements AuthStrategy
 {
-  readonly challenge = challengeFor([...REQUIRED_COMPONENTS, BODY_COMPONENT]);
+  readonly challenge = signatureChallenge([...REQUIRED_COMPONENTS, BODY_COMPONENT]);
   private readonly find: (id: string) => Promise<Row | undefined>;
-  /** A key never changes under its id. Whether it may be used is in its row, which every request reads. */
-  private readonly keys = new LRUCache<string, KeyObject>({ max: REMEMBERED });
-  /** Verifies in place of a key that nobody has, so that asking for one takes as long. */
+  /** By id: the key of an id never changes. Revocation and expiry are in the row, which every request reads. */
+  private readonly keys = new LRUCache<string, KeyObject>({ max: MAX_CACHED_KEYS });
+  /** Verifies signatures with an unknown keyid, so that their response takes as long as any other. */
   private readonly decoyKey = generateKeyPairSync('ed25519').publicKey;
 
   constructor(
     dataSource: DataSource,
     private readonly settings: Settings,
-    private readonly oneTime: ReplayStore,
+    private readonly replayStore: ReplayStore,
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
     this.find = credentialQuery<Row>(dataSource, 'signature_keys', COLUMNS);
   }
 
-  /** Signatures, unless all are marked as another application's: a proxy's are none of ours. */
+  /** True for any signature, unless all of them carry the tag of another application, such as a proxy's. */
   claims(request: AuthRequest): boolean {
     const inputs = request.lines('Signature-Input');
     const tags = inputs.join().match(/; *tag="[^"]*"/g);
@@ -78,7 +94,7 @@ export class HttpSignatureStrategy
 
   async validate(request: AuthRequest): Promise<Principal> {
     const now = new Date();
-    const { signed, base } = this.read(request, now);
+    const { signed, base } = this.parse(request, now);
     const row = await this.find(signed.keyid);
     const verified = await verifySignature(
       row?.algorithm ?? 'ed25519',
@@ -86,12 +102,12 @@ export class HttpSignatureStrategy
       base,
       signed.signature,
     );
-    if (!row || !verified) throw refused('unknown key or wrong signature');
-    const account = accountOfActive(row, refused);
-    if (!row.provedAt) throw refused(`the key ${row.id} was never proved`).ofAccount(account);
+    if (!row || !verified) throw rejected('unknown key or wrong signature');
+    const account = accountOfActive(row, rejected);
+    if (!row.provedAt) throw rejected(`the key ${row.id} has not been proved`).ofAccount(account);
     if (signed.alg !== undefined && signed.alg !== row.algorithm)
-      throw refused(`the key ${row.id} is for another algorithm`).ofAccount(account);
-    this.refuseOtherBody(request);
+      throw rejected(`the key ${row.id} is for another algorithm`).ofAccount(account);
+    this.verifyBody(request);
     const proof = {
       method: 'http-signature',
       credentialId: row.id,
@@ -100,27 +116,27 @@ export class HttpSignatureStrategy
       bound: true,
       ...(row.expiresAt && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesFromRow(row));
-    // Last of all: nobody but the key's owner can use a nonce up.
-    const until = new Date((signed.created + MAX_CLOCK_SKEW_SECONDS + 1) * 1000);
-    if (!(await this.oneTime.use(`http-signature nonce of ${row.id}`, signed.nonce!, until)))
-      throw refused(`a nonce of the key ${row.id} came twice`).ofAccount(account);
-    remember(request, signed);
+    const principal = principalOf(account, proof, rejected, scopesFromRow(row));
+    // Last, so that only the owner of the key can use up a nonce.
+    const until = new Date((signed.created + MAX_CLOCK_SKEW_SECONDS + REPLAY_MARGIN_SECONDS) * 1000);
+    if (!(await this.replayStore.use(`http-signature nonce of ${row.id}`, signed.nonce!, until)))
+      throw rejected(`a nonce of the key ${row.id} was used before`).ofAccount(account);
     this.lastUsed.touch(SignatureKey, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
   }
 
-  /** All that can be said without the key. */
-  private read(request: AuthRequest, now: Date): { signed: SelectedSignature; base: string } {
-    return refusing(() => {
-      const all = readSignatures(request.lines('Signature-Input'), request.lines('Signature'));
+  /** Parses the headers and checks everything that does not need the key. */
+  private parse(request: AuthRequest, now: Date): { signed: SelectedSignature; base: string } {
+    return rejecting(() => {
+      const all = parseSignatures(request.lines('Signature-Input'), request.lines('Signature'));
       const signed = selectSignature(all, Math.floor(now.getTime() / 1000));
       if (signed.nonce === undefined) throw new InvalidSignature('the nonce is missing');
       assertCovered(
         signed,
         hasBody(request) ? [...REQUIRED_COMPONENTS, BODY_COMPONENT] : REQUIRED_COMPONENTS,
       );
-      if (!this.settings.answersTo(request.authority)) throw new InvalidSignature('it is for another host');
+      if (!this.settings.answersTo(request.authority))
+        throw new InvalidSignature('the signature is for another host');
       return { signed, base: signatureBase(signed.input, request) };
     });
   }
@@ -135,31 +151,31 @@ export class HttpSignatureStrategy
     return key;
   }
 
-  /** Where there is a body there is a digest: it is covered, and nothing is that is absent. */
-  private refuseOtherBody(request: AuthRequest): void {
+  /** If there is a body, `Content-Digest` is covered, so it is present. Without a body the header is optional. */
+  private verifyBody(request: AuthRequest): void {
     const digests = request.lines('Content-Digest');
-    if (digests.length) refusing(() => verifyContentDigest(digests, request.rawBody ?? Buffer.alloc(0)));
+    if (digests.length) rejecting(() => verifyContentDigest(digests, request.rawBody ?? Buffer.alloc(0)));
   }
 }
 
 /**
- * By the framing (RFC 9112, section 6.3), not by `rawBody`: where an application does not keep the bytes, no body is let
- * in, rather than any.
+ * Reads the framing (RFC 9112 section 6.3), not `rawBody`: an application that does not keep the raw bytes then rejects
+ * every body, instead of accepting any.
  */
 const hasBody = ({ headers }: AuthRequest): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
-function refusing<T>(read: () => T): T {
+function rejecting<T>(check: () => T): T {
   try {
-    return read();
+    return check();
   } catch (error) {
     if (!(error instanceof InvalidSignature)) throw error;
-    if (!error.duplicate) throw refused(error.message);
+    if (!error.duplicate) throw rejected(error.message);
     throw new BadRequestException({
       code: 'duplicate_header',
-      detail: 'A signature, or another member of a field, came twice under the same name.',
+      detail: 'A signature header contains two members with the same name.',
     });
   }
 }
 
-const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });
+const rejected = (reason: string) => new BadCredential(CODE, reason, { error: CODE });

@@ -1,5 +1,5 @@
 /**
- * HTTP Message Signatures (RFC 9421): the request itself is signed, with a key that never leaves its owner. On the wire
+ * HTTP Message Signatures (RFC 9421). The client signs each request with a private key that never leaves it:
  *
  *     POST /documents HTTP/1.1
  *     Host: api.example
@@ -8,8 +8,8 @@
  *         ;created=1618884473;keyid="…";nonce="…";tag="auth-atlas"
  *     Signature: sig=:wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jr…:
  *
- * (`Signature-Input` is one line). This file reads and writes the two fields. `http-signature.base.ts` makes the text
- * that is signed out of a message, `http-signature.digest.ts` binds the body, `http-signature.algorithms.ts` signs.
+ * (`Signature-Input` is one line.) This file parses the two headers. `http-signature.base.ts` builds the signature base,
+ * `http-signature.content-digest.ts` binds the body, `http-signature.algorithms.ts` signs and verifies.
  */
 import {
   isInnerList,
@@ -22,40 +22,41 @@ import {
   type Item,
 } from 'structured-headers';
 
-/** Says for which application a signature was made (RFC 9421, section 7.2.7). Others' signatures are none of ours. */
+/** The application that a signature is for (RFC 9421 section 7.2.7). Signatures with another tag are ignored. */
 export const TAG = 'auth-atlas';
-/** How far `created` may be from this clock, in seconds. */
+/** How far `created` may differ from the server's clock. */
 export const MAX_CLOCK_SKEW_SECONDS = 300;
-/** What every signature covers, so that it is of no use for any other request. */
+/** Every signature covers these components, so that it is valid for one request only (RFC 9421 section 7.2.1). */
 export const REQUIRED_COMPONENTS: readonly string[] = ['@method', '@authority', '@path', '@query'];
-/** What it covers besides where there is a body. */
+/** A signature also covers this component if the request has a body (RFC 9421 section 7.2.8). */
 export const BODY_COMPONENT = 'content-digest';
 
-/** Longer than any that is meant. */
-const MAX_LENGTH = 8 * 1024;
+const MAX_HEADER_CHARACTERS = 8 * 1024;
+const MAX_PARAMETER_CHARACTERS = 255;
+/** RFC 9421 section 2.3. */
 const PARAMETERS = ['created', 'expires', 'nonce', 'alg', 'keyid', 'tag'];
 
-/** Something that is not, or does not fit, a signature: the message is for a log, never for whoever sent it. */
+/** The signature is missing, malformed or wrong. The message is for the log, never for the sender. */
 export class InvalidSignature extends Error {
-  /** @param duplicate whether the same thing came twice, so that two readers could read two different things */
+  /** @param duplicate true if a name occurs twice, so that two parsers could read different values */
   constructor(
     reason: string,
     readonly duplicate = false,
   ) {
     super(reason);
-    this.name = 'SignatureError';
+    this.name = 'InvalidSignature';
   }
 }
 
-/** A member of `Signature-Input`, and what `Signature` holds under the same label. */
+/** One member of `Signature-Input` and the value of the same label in `Signature`. */
 export interface MessageSignature {
   readonly label: string;
-  /** The components that are covered, in their order, and the parameters. */
+  /** The covered components, in order, with the signature parameters. */
   readonly input: InnerList;
   readonly signature: Buffer;
 }
 
-/** A signature that was made for us, and says of itself all that it must. */
+/** A signature with the tag {@link TAG} and valid parameters. */
 export interface SelectedSignature extends MessageSignature {
   /** Seconds since 1970. */
   readonly created: number;
@@ -65,112 +66,127 @@ export interface SelectedSignature extends MessageSignature {
 }
 
 /**
- * A Dictionary (RFC 9651, section 3.2) in its one spelling: the RFC's parser keeps the last of two members, or of two
- * parameters, that have the same name, and knows many ways to write a number, a truth or bytes. Another reader may keep
- * the first.
+ * Parses a Dictionary (RFC 9651 section 3.2) in its canonical form only. The parser keeps the last of two members or
+ * parameters with the same name, while another parser may keep the first, so both are rejected here.
  *
- * @param lines those of the field; each must be whole
- * @throws SignatureError
+ * @param lines the lines of the header; each must parse on its own
+ * @throws InvalidSignature
  */
-export function readDictionary(lines: readonly string[]): Dictionary {
+export function parseCanonicalDictionary(lines: readonly string[]): Dictionary {
   const all: Dictionary = new Map();
   let members = 0;
   for (const line of lines) {
-    if (line.length > MAX_LENGTH) throw new InvalidSignature('the field is too long');
-    const read = parsed(line);
-    members += read.size && 1 + (line.match(COMMA_OR_STRING) ?? []).filter((found) => found === ',').length;
-    for (const [name, member] of read) all.set(name, member);
-    if (members !== all.size) throw new InvalidSignature('a member of the field came twice', true);
-    if (withoutSpace(line) !== withoutSpace(serializeDictionary(read)))
-      throw new InvalidSignature('the field is not in its canonical form');
+    if (line.length > MAX_HEADER_CHARACTERS) throw new InvalidSignature('the header is too long');
+    const parsed = parseLine(line);
+    members += parsed.size && 1 + (line.match(COMMA_OR_STRING) ?? []).filter((token) => token === ',').length;
+    for (const [name, member] of parsed) all.set(name, member);
+    if (members !== all.size) throw new InvalidSignature('the header has a duplicate member', true);
+    if (withoutSpace(line) !== withoutSpace(serializeDictionary(parsed)))
+      throw new InvalidSignature('the header is not in its canonical form');
   }
   return all;
 }
 
-/** Each matches a string as a whole, for what stands in one means nothing. Only for what was parsed. */
+/** These match a quoted string as a whole, to skip what it contains. Use them only on text that parsed. */
 const COMMA_OR_STRING = /"(?:[^"\\]|\\.)*"|,/g;
 const SPACE_OR_STRING = /("(?:[^"\\]|\\.)*")|[ \t]+/g;
 const withoutSpace = (text: string) =>
   text.replace(SPACE_OR_STRING, (_, string: string | undefined) => string ?? '');
 
-function parsed(line: string): Dictionary {
+function parseLine(line: string): Dictionary {
   try {
     return parseDictionary(line);
   } catch {
-    throw new InvalidSignature('the field is not a dictionary');
+    throw new InvalidSignature('the header is not a dictionary');
   }
 }
 
 /**
- * All signatures of a message, each with its input (RFC 9421, sections 4.1 and 4.2).
- * @throws SignatureError where the two fields do not belong together
+ * Parses all signatures of a message (RFC 9421 sections 4.1 and 4.2).
+ * @throws InvalidSignature if the labels of the two headers differ, or if a member has the wrong type
  */
-export function readSignatures(inputs: readonly string[], signatures: readonly string[]): MessageSignature[] {
-  const [described, values] = [readDictionary(inputs), readDictionary(signatures)];
-  if (described.size !== values.size) throw new InvalidSignature('the labels of the two fields differ');
+export function parseSignatures(
+  inputs: readonly string[],
+  signatures: readonly string[],
+): MessageSignature[] {
+  const [described, values] = [parseCanonicalDictionary(inputs), parseCanonicalDictionary(signatures)];
+  if (described.size !== values.size) throw new InvalidSignature('the labels of the two headers differ');
   return [...described].map(([label, input]) => {
     const [value, parameters] = values.get(label) ?? [];
-    if (!isInnerList(input)) throw new InvalidSignature('a member of Signature-Input is no list');
+    if (!isInnerList(input)) throw new InvalidSignature('a member of Signature-Input is not an inner list');
     if (!(value instanceof ArrayBuffer) || parameters?.size)
-      throw new InvalidSignature('a signature is missing, or is not bytes');
+      throw new InvalidSignature('a signature is missing, or is not a byte sequence');
     return { label, input, signature: Buffer.from(value) };
   });
 }
 
 /**
- * The one that was made for us, chosen by its tag and never by its label, which anybody may choose.
+ * Finds the one signature for this application. It compares the tag; a sender may choose any label.
+ * @throws InvalidSignature if there is none, or more than one
+ */
+export function findSignature(all: readonly MessageSignature[]): MessageSignature {
+  const [signature, ...others] = all.filter(({ input }) => input[1].get('tag') === TAG);
+  if (!signature) throw new InvalidSignature('no signature has our tag');
+  if (others.length) throw new InvalidSignature('more than one signature has our tag');
+  return signature;
+}
+
+/**
+ * Finds the signature for this application and checks its parameters.
  * @param now seconds since 1970
- * @throws SignatureError where there is none, or more than one, or it lacks something or is not of this time
+ * @throws InvalidSignature also if a parameter is missing, unknown or out of date
  */
 export function selectSignature(all: readonly MessageSignature[], now: number): SelectedSignature {
-  const [signed, ...others] = all.filter(({ input }) => input[1].get('tag') === TAG);
-  if (!signed) throw new InvalidSignature('no signature has our tag');
-  if (others.length) throw new InvalidSignature('more than one signature has our tag');
-  const [, parameters] = signed.input;
-  const unknown = [...parameters.keys()].some((name) => !PARAMETERS.includes(name));
-  if (unknown) throw new InvalidSignature('a parameter is not known here, so it cannot be kept to');
-  const created = secondsIn(parameters.get('created'));
-  const expires = secondsIn(parameters.get('expires'));
-  const keyid = textIn(parameters.get('keyid'));
+  const selected = findSignature(all);
+  const [, parameters] = selected.input;
+  if ([...parameters.keys()].some((name) => !PARAMETERS.includes(name)))
+    throw new InvalidSignature('a parameter is unknown');
+  const created = secondsParameter(parameters.get('created'));
+  const expires = secondsParameter(parameters.get('expires'));
+  const keyid = textParameter(parameters.get('keyid'));
   if (created === undefined || keyid === undefined) throw new InvalidSignature('created or keyid is missing');
   if (Math.abs(now - created) > MAX_CLOCK_SKEW_SECONDS)
-    throw new InvalidSignature('it was not created in these minutes');
+    throw new InvalidSignature('created is too far from the current time');
   if (expires !== undefined && (expires <= now || expires < created))
-    throw new InvalidSignature('it has expired');
+    throw new InvalidSignature('the signature has expired');
   return {
-    ...signed,
+    ...selected,
     created,
     keyid,
-    nonce: textIn(parameters.get('nonce')),
-    alg: textIn(parameters.get('alg')),
+    nonce: textParameter(parameters.get('nonce')),
+    alg: textParameter(parameters.get('alg')),
   };
 }
 
-/** @throws SignatureError where something is not covered; an identifier with parameters covers less than one without */
-export function assertCovered({ input: [items] }: MessageSignature, required: readonly string[]): void {
-  const covered = new Set(items.map(serializeIdentifier));
+/**
+ * @param required component names, or serialized identifiers with parameters. An identifier with parameters does not
+ *   count as the one without
+ * @throws InvalidSignature if a component is not covered
+ */
+export function assertCovered({ input: [components] }: MessageSignature, required: readonly string[]): void {
+  const covered = new Set(components.map(serializeIdentifier));
   if (!required.every((component) => covered.has(toIdentifier(component))))
-    throw new InvalidSignature('it does not cover all that it must');
+    throw new InvalidSignature('a required component is not covered');
 }
 
-/** A component as it stands in the list. Most are a name and nothing else, and the way through the serializer is long. */
+/** Serializes a component identifier (RFC 9421 section 2). Most have no parameters; the shortcut for these is faster. */
 export const serializeIdentifier = (component: Item): string =>
   component[1].size || typeof component[0] !== 'string' ? serializeItem(component) : `"${component[0]}"`;
 
-/** The same from a name, `@method`; what has parameters is written as it stands in the list: `"@method";req`. */
+/** Quotes a component name: `@method`. An identifier that is already serialized is returned as it is: `"@method";req`. */
 export const toIdentifier = (component: string): string =>
   component.startsWith('"') ? component : `"${component}"`;
 
-function secondsIn(value: BareItem | undefined): number | undefined {
+function secondsParameter(value: BareItem | undefined): number | undefined {
   if (value === undefined) return undefined;
   if (!Number.isInteger(value) || (value as number) < 0)
-    throw new InvalidSignature('a moment is not a whole number');
+    throw new InvalidSignature('a time is not a whole number of seconds');
   return value as number;
 }
 
-function textIn(value: BareItem | undefined): string | undefined {
+function textParameter(value: BareItem | undefined): string | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== 'string' || !value || value.length > 255)
-    throw new InvalidSignature('a parameter is not a text of 1 to 255 characters');
+  if (typeof value !== 'string' || !value || value.length > MAX_PARAMETER_CHARACTERS)
+    throw new InvalidSignature(`a parameter is not a string of 1 to ${MAX_PARAMETER_CHARACTERS} characters`);
   return value;
 }
