@@ -15,7 +15,7 @@ export const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: '
 export const thumbprintOf = (key: KeyObject, alg = 'ES256'): string =>
   parseProofKey(alg, createPublicKey(key).export({ format: 'jwk' }))!.thumbprint;
 
-/** A token that is bound to a key, and the key. */
+/** Issues an access token that is bound to a key. */
 export async function boundToken(
   running: Pick<Running, 'app' | 'db'>,
   userId: string,

@@ -9,8 +9,8 @@ import {
 } from 'node:crypto';
 import { accessTokenHash } from '../../src/methods/dpop/dpop.js';
 
-/** Keys of each kind that is taken, and how they sign. */
-export const KINDS = {
+/** A key for each accepted algorithm, and how it signs. */
+export const ALGORITHMS = {
   ES256: {
     key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
     hash: 'sha256',
@@ -30,28 +30,28 @@ export const publicJwk = (key: KeyObject) =>
 
 export interface Forgery {
   readonly key: KeyObject;
-  /** What it is signed with, as one of {@link KINDS} does; ES256 where it is not said. */
-  readonly kind?: keyof typeof KINDS;
-  /** Over what a header has; undefined leaves a member out. */
+  /** The default is ES256. */
+  readonly kind?: keyof typeof ALGORITHMS;
+  /** Replaces members of a valid header; undefined removes a member. */
   readonly header?: Readonly<Record<string, unknown>>;
   readonly claims?: Readonly<Record<string, unknown>>;
   readonly accessToken?: string;
-  /** In place of the signature. */
+  /** Replaces the signature. */
   readonly signature?: string;
 }
 
 export const encode = (part: object | string) =>
   Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
 
-/** Signs any text, as an attacker who keeps to no rule. */
-export function signed(input: string, key: KeyObject, kind: keyof typeof KINDS = 'ES256'): string {
-  const { hash, options } = KINDS[kind];
+/** Signs any text, as an attacker could. */
+export function signed(input: string, key: KeyObject, kind: keyof typeof ALGORITHMS = 'ES256'): string {
+  const { hash, options } = ALGORITHMS[kind];
   const signature = sign(hash, Buffer.from(input), { key, ...options });
   return `${input}.${signature.toString('base64url')}`;
 }
 
-/** A proof that is good but for what is said otherwise. */
-export function forge({ key, kind = 'ES256', header, claims, accessToken, signature }: Forgery): string {
+/** Creates a proof that is valid except for the given parts. */
+export function forgeProof({ key, kind = 'ES256', header, claims, accessToken, signature }: Forgery): string {
   const head = { typ: 'dpop+jwt', alg: kind, jwk: publicJwk(key), ...header };
   const payload = {
     jti: randomUUID(),
@@ -65,14 +65,14 @@ export function forge({ key, kind = 'ES256', header, claims, accessToken, signat
   return signature === undefined ? signed(input, key, kind) : `${input}.${signature}`;
 }
 
-/** The order of the curve P-256: with (r, s), (r, n - s) signs the same. */
-const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+/** The order of P-256. If (r, s) is a signature, (r, order - s) is one of the same text. */
+const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
-/** The other signature that an ECDSA signature is as good as. */
-export function otherSignature(proof: string): string {
+/** Replaces an ECDSA signature with the second valid one. */
+export function withSecondSignature(proof: string): string {
   const [head, payload, signature = ''] = proof.split('.');
   const bytes = Buffer.from(signature, 'base64url');
-  const s = N - BigInt(`0x${bytes.subarray(32).toString('hex')}`);
+  const s = P256_ORDER - BigInt(`0x${bytes.subarray(32).toString('hex')}`);
   const other = Buffer.concat([bytes.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')]);
   return `${head}.${payload}.${other.toString('base64url')}`;
 }

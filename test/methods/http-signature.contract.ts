@@ -5,7 +5,7 @@ import { HttpSignatureGuard } from '../../src/methods/http-signature/http-signat
 import { importPublicJwk } from '../../src/methods/http-signature/http-signature.algorithms.js';
 import type { Contract, Running } from '../method.contract.js';
 
-/** A proved key of an account, made with the database alone. */
+/** Stores a proved key of an account, without an HTTP request. */
 export async function createSignatureKey(
   { db }: Pick<Running, 'db'>,
   userId: string,

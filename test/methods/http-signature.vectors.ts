@@ -83,7 +83,7 @@ export const SHARED = createSecretKey(
   'base64',
 );
 
-/** Appendix B.2's `test-request`, and what it asks for. */
+/** `test-request` and `test-response` of appendix B.2. */
 export const BODY = '{"hello": "world"}';
 export const DIGEST =
   'sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:';
@@ -113,7 +113,7 @@ export interface Vector {
   readonly message: Message;
   readonly algorithm: SignatureAlgorithm;
   readonly key: KeyObject;
-  /** Where the algorithm makes the same signature each time: what makes it. */
+  /** The private key, if the algorithm is deterministic. */
   readonly signer?: KeyObject;
   readonly input: string;
   readonly base: readonly string[];
@@ -135,7 +135,7 @@ const PROXIED = {
     ['Content-Length', '18'],
   ] as Fields,
 };
-/** The request of appendix B.3, with the certificate that the proxy says it has seen. */
+/** The request of appendix B.3, with the client certificate that the proxy forwards. */
 export const proxied = (certificate: string) =>
   request('POST /foo?param=Value&Pet=dog', [...PROXIED.fields, ['Client-Cert', certificate]]);
 
@@ -255,7 +255,7 @@ export const VECTORS: readonly Vector[] = [
   },
 ];
 
-/** Section 2.4: a response bound to the request that it answers. */
+/** Section 2.4: a response that is bound to its request. */
 export const BOUND_INPUT =
   '("@status" "content-digest" "content-type" "@authority";req "@method";req "@path";req "content-digest";req);created=1618884479;keyid="test-key-ecc-p256"';
 export const BOUND_SIGNATURE =
@@ -273,7 +273,7 @@ export const boundTo = (answered: RequestMessage): Message => ({
   request: answered,
 });
 
-/** Section 4.3: a client's signature, and that of a proxy which has changed the authority. */
+/** Section 4.3: the signatures of a client and of a proxy that changed the authority. */
 export const FORWARDED = request('POST /foo?param=Value&Pet=dog', [
   ['Host', 'origin.host.internal.example'],
   ['Date', 'Tue, 20 Apr 2021 02:07:56 GMT'],
@@ -298,7 +298,7 @@ export const FORWARDED = request('POST /foo?param=Value&Pet=dog', [
   ],
 ]);
 
-/** Appendix B.4: one signature, and what proxies have made of its request. */
+/** Appendix B.4: one signature, and its request after changes by proxies. */
 export const TRANSFORM_INPUT =
   '("@method" "@path" "@authority" "accept");created=1618884473;keyid="test-key-ed25519"';
 export const TRANSFORM_SIGNATURE =
