@@ -24,7 +24,7 @@ import {
 
 /** The application that a signature is for (RFC 9421 section 7.2.7). Signatures with another tag are ignored. */
 export const TAG = 'auth-atlas';
-/** How far `created` may differ from the server's clock. */
+/** The maximum difference between `created` and the clock of the server. */
 export const MAX_CLOCK_SKEW_SECONDS = 300;
 /** Every signature covers these components, so that it is valid for one request only (RFC 9421 section 7.2.1). */
 export const REQUIRED_COMPONENTS: readonly string[] = ['@method', '@authority', '@path', '@query'];
