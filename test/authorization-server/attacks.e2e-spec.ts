@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
-import { OauthRecord } from '../../src/authorization-server/record.entity.js';
+import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';

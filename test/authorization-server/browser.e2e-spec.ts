@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
-import { Clients } from '../../src/authorization-server/clients.js';
+import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { boot, freePort, type Booted } from '../support/app.js';
 
 const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
@@ -27,7 +27,7 @@ const browserTests = () => {
     application = createServer((_request, response) => response.end('The application.'));
     application.listen(port, '127.0.0.1');
     home = `http://localhost:${port}`;
-    await booted.app.get(Clients, { strict: false }).upsert('tried', {
+    await booted.app.get(ClientsService, { strict: false }).upsert('tried', {
       client_name: 'Tried in a browser',
       token_endpoint_auth_method: 'none',
       redirect_uris: [`${home}/callback`],
@@ -109,7 +109,7 @@ const browserTests = () => {
       await expectUsablePage();
       await signIn('wrong');
       await expectUsablePage();
-      expect(await page.getByRole('alert').textContent()).toBe('The username or the password is wrong.');
+      expect(await page.getByRole('alert').textContent()).toBe('The username or the password is incorrect.');
       expect(await page.getByLabel('Username').inputValue()).toBe('bob');
       expect(await page.evaluate('document.activeElement.id')).toBe('password');
       await signIn();
@@ -178,7 +178,7 @@ const browserTests = () => {
     it('signs in as another user, and posts a form_post response', async () => {
       await page.goto(request());
       await signIn();
-      await page.getByRole('link', { name: 'Sign in as somebody else' }).click();
+      await page.getByRole('link', { name: 'Sign in with another account' }).click();
       await expectUsablePage();
       await page.getByLabel('Username').fill('alice');
       await page.getByLabel('Password').fill(DEMO_PASSWORD);

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
-import { demoSecret } from '../../src/authorization-server/clients.demo.js';
-import { Clients } from '../../src/authorization-server/clients.js';
-import { Engine } from '../../src/authorization-server/engine.js';
+import { demoSecret } from '../../src/authorization-server/authorization-server.demo.js';
+import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
+import { OidcProviderService } from '../../src/authorization-server/provider/oidc-provider.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
 import { boot, client, type Answer, type Booted } from '../support/app.js';
@@ -62,7 +62,7 @@ describe('consents', () => {
       { grant_type: TOKEN_EXCHANGE, subject_token: tokens.access_token, subject_token_type: ACCESS_TOKEN },
       basicOf('machine'),
     );
-    await booted.app.get(Clients, { strict: false }).upsert('plain', {
+    await booted.app.get(ClientsService, { strict: false }).upsert('plain', {
       client_secret: demoSecret('plain'),
       redirect_uris: [WEB_CALLBACK],
       access_token_format: 'opaque',
@@ -188,7 +188,7 @@ describe('on two servers', () => {
   afterAll(() => processes.stop());
 
   it('rejects tokens of a withdrawn consent on both servers with the next request', async () => {
-    const provider = await processes.app.get(Engine, { strict: false }).provider();
+    const provider = await processes.app.get(OidcProviderService, { strict: false }).provider();
     const grant = new provider.Grant({ accountId: 'bob', clientId: 'web' });
     const grantId = await grant.save();
     const tokens = await Promise.all(
@@ -317,7 +317,7 @@ describe('rich authorization requests', () => {
     });
 
     it('rejects details from clients without the right, and actions beyond the client’s scopes', async () => {
-      await booted.app.get(Clients, { strict: false }).upsert('reader', {
+      await booted.app.get(ClientsService, { strict: false }).upsert('reader', {
         client_secret: demoSecret('reader'),
         redirect_uris: [],
         response_types: [],

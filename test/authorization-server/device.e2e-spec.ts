@@ -4,9 +4,9 @@ import * as openid from 'openid-client';
 import { IsNull, Not } from 'typeorm';
 import { User } from '../../src/users/user.entity.js';
 import { AccessToken } from '../../src/access-tokens/access-token.entity.js';
-import { digestOf } from '../../src/authorization-server/endings.js';
-import { Engine } from '../../src/authorization-server/engine.js';
-import { OauthRecord } from '../../src/authorization-server/record.entity.js';
+import { recordId } from '../../src/authorization-server/storage/oauth-records.service.js';
+import { OidcProviderService } from '../../src/authorization-server/provider/oidc-provider.service.js';
+import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
 import { boot, client, type Booted } from '../support/app.js';
 import { startProcesses, type Processes } from '../support/processes.js';
@@ -205,7 +205,7 @@ describe('the device flow', () => {
       const started = await start();
       await approve(started, 'bob');
       const page = await enter(new Browser(booted.origin), started.user_code);
-      expect(page.text).toContain('used already');
+      expect(page.text).toContain('already used');
       const { body } = await poll(started);
       expect((await demo(body.access_token as string)).body).toMatchObject({ id: 'bob' });
     });
@@ -492,7 +492,7 @@ describe('on two servers', () => {
   afterAll(() => processes.stop());
 
   it('accepts exactly one of concurrent decisions', async () => {
-    const provider = await processes.app.get(Engine, { strict: false }).provider();
+    const provider = await processes.app.get(OidcProviderService, { strict: false }).provider();
     const desk = await provider.Client.find('ciba');
     const login = { username: 'bob', password, as: 'jwt' };
     const { access_token } = (await client(processes.origins[0]!).post('/auth/login', login)).body;
@@ -507,7 +507,7 @@ describe('on two servers', () => {
           client: desk!,
           expiresIn: 60,
         } as never);
-        return digestOf('BackchannelAuthenticationRequest', await request.save());
+        return recordId('BackchannelAuthenticationRequest', await request.save());
       },
       use: async (origin, id) => {
         const bob = client(origin, { Authorization: `Bearer ${access_token}` });

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
-import { DEMO_FAPI_KEY } from '../../src/authorization-server/fapi.demo.js';
-import { OauthRecord } from '../../src/authorization-server/record.entity.js';
+import { DEMO_FAPI_KEY } from '../../src/authorization-server/authorization-server.demo.js';
+import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
 import { boot, type Answer, type Booted } from '../support/app.js';
 import { signIn } from './browser.js';
 import {

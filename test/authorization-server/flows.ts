@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
-import { demoSecret } from '../../src/authorization-server/clients.demo.js';
-import { DEMO_FAPI_KEY } from '../../src/authorization-server/fapi.demo.js';
+import { DEMO_FAPI_KEY, demoSecret } from '../../src/authorization-server/authorization-server.demo.js';
 import { client, type Answer } from '../support/app.js';
 import { signIn } from './browser.js';
 

@@ -4,7 +4,7 @@ import { SignJWT } from 'jose';
 import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
 import { AccessToken } from '../../src/access-tokens/access-token.entity.js';
-import { Clients } from '../../src/authorization-server/clients.js';
+import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken, signWithActiveKey, type TokenOptions } from '../support/access-tokens.js';
 import { boot, client, type Booted } from '../support/app.js';
@@ -267,7 +267,7 @@ describe('token exchange', () => {
       await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: new Date() });
       await expectError(exchange(subject.token), 'unauthorized_client');
       await booted.db.manager.update(User, { id: 'acme-machine' }, { disabledAt: null });
-      await booted.app.get(Clients, { strict: false }).upsert('open', {
+      await booted.app.get(ClientsService, { strict: false }).upsert('open', {
         token_endpoint_auth_method: 'none',
         redirect_uris: [],
         response_types: [],

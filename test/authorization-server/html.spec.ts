@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { formsTo } from '../../src/authorization-server/pages/forms-to.js';
 import { html } from '../../src/authorization-server/pages/html.js';
-import { policyOf } from '../../src/authorization-server/pages/layout.js';
+import { contentSecurityPolicy, formActionSources } from '../../src/authorization-server/pages/layout.js';
 
 const RUNS = { numRuns: 10_000 };
 const text = fc.oneof(
@@ -50,22 +49,24 @@ describe('the html template tag', () => {
 
 describe('the form-action sources of a redirect URI', () => {
   it('are its origin, or the scheme of a native application', () => {
-    expect(formsTo('https://app.example/callback?x=1')).toEqual(['https://app.example']);
-    expect(formsTo('http://127.0.0.1:4711/callback')).toEqual(['http://127.0.0.1:4711']);
-    expect(formsTo('http://[::1]:4711/callback')).toEqual(['http:']);
-    expect(formsTo('com.example.app:/callback')).toEqual(['com.example.app:']);
-    expect(formsTo(undefined)).toEqual([]);
+    expect(formActionSources('https://app.example/callback?x=1')).toEqual(['https://app.example']);
+    expect(formActionSources('http://127.0.0.1:4711/callback')).toEqual(['http://127.0.0.1:4711']);
+    expect(formActionSources('http://[::1]:4711/callback')).toEqual(['http:']);
+    expect(formActionSources('com.example.app:/callback')).toEqual(['com.example.app:']);
+    expect(formActionSources(undefined)).toEqual([]);
   });
 
   it('cannot add a directive or a policy', () => {
-    const count = policyOf({ title: '', body: html`` }).split(/[;,]/).length;
+    const count = contentSecurityPolicy({ title: '', body: html`` }).split(/[;,]/).length;
     const address = fc
       .tuple(fc.constantFrom('https://', 'http://', 'a:', ''), text)
       .map((parts) => parts.join(''));
     fc.assert(
       fc.property(fc.oneof(address, fc.webUrl()), (given) => {
-        const sources = formsTo(given);
-        expect(policyOf({ title: '', body: html``, formsTo: sources }).split(/[;,]/)).toHaveLength(count);
+        const sources = formActionSources(given);
+        expect(
+          contentSecurityPolicy({ title: '', body: html``, formAction: sources }).split(/[;,]/),
+        ).toHaveLength(count);
         for (const source of sources) expect(source).toMatch(/^[a-z][a-z0-9+.-]*:(?:\/\/[\w.:-]+)?$/);
       }),
       RUNS,

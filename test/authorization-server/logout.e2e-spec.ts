@@ -12,8 +12,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import type { Settings } from '../../src/config/settings.js';
-import { Clients } from '../../src/authorization-server/clients.js';
-import { outgoing } from '../../src/authorization-server/outgoing.js';
+import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
+import { outboundRequests } from '../../src/authorization-server/provider/http-security.js';
 import { boot, freePort, type Booted } from '../support/app.js';
 import { signIn, type Browser, type Page } from './browser.js';
 import { claimsOf, oauthAt } from './flows.js';
@@ -107,7 +107,7 @@ describe('RP-initiated logout', () => {
         response.writeHead(answer, answer === 302 ? { Location: `${home}/elsewhere` } : {}).end();
       }).listen(port, '127.0.0.1');
       await once(receiver, 'listening');
-      await booted.app.get(Clients, { strict: false }).upsert('told', {
+      await booted.app.get(ClientsService, { strict: false }).upsert('told', {
         token_endpoint_auth_method: 'none',
         redirect_uris: [`${home}/callback`],
         grant_types: ['authorization_code'],
@@ -165,7 +165,7 @@ describe('RP-initiated logout', () => {
     });
 
     it('sends nothing in production without the guard against internal addresses', async () => {
-      const { fetch: send } = outgoing({ environment: 'production' } as Settings);
+      const { fetch: send } = outboundRequests({ environment: 'production' } as Settings);
       await expect(send!(`${home}/logout`, { method: 'POST' })).rejects.toThrow('no guard');
       expect(told).toEqual([]);
     });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
-import { Clients } from '../../src/authorization-server/clients.js';
+import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
 import { Password } from '../../src/passwords/password.entity.js';
 import { User } from '../../src/users/user.entity.js';
@@ -96,7 +96,7 @@ describe('the pages of the authorization server', () => {
         expect(again.text).toContain(`value="${username}"`);
         texts.push(again.text.replaceAll(`value="${username}"`, ''));
       }
-      expect(texts[0]).toContain('The username or the password is wrong.');
+      expect(texts[0]).toContain('The username or the password is incorrect.');
       expect(new Set(texts).size).toBe(1);
       const failures = await events('authn_login_fail');
       expect(failures.map(({ userId }) => userId)).toEqual(['bob', 'disabled', 'a-machine', null, 'bob']);
@@ -136,7 +136,7 @@ describe('the pages of the authorization server', () => {
       expect(page.text).toContain('You are signed in as <strong>bob</strong>');
       const form = await browser.page(`${page.url.href}?as=other`);
       const step = (await browser.submit(form, { username: 'alice', password: DEMO_PASSWORD })) as Page;
-      expect(step.text).toContain('Somebody else is signed in');
+      expect(step.text).toContain('Another person is signed in');
       const consent = (await browser.submit(step)) as Page;
       expect(consent.text).toContain('You are signed in as <strong>alice</strong>');
       const callback = (await browser.submit(consent)) as URL;
@@ -156,9 +156,9 @@ describe('the pages of the authorization server', () => {
       const { page } = await atConsent({ scope: 'openid offline_access documents:read', prompt: 'consent' });
       for (const words of [
         'Allow Demo web application?',
-        'know that it is you',
-        'keep its access when you are away, until you take it back',
-        'read the documents that you may read',
+        'recognize you when you sign in',
+        'keep its access when you are away, until you revoke it',
+        'read the documents that you can read',
       ])
         expect(page.text).toContain(words);
       expect(page.text).not.toContain('audit log');
@@ -210,8 +210,8 @@ describe('the pages of the authorization server', () => {
       expect(more.form!.fields.filter(([name]) => name === 'scope')).toEqual([
         ['scope', api('documents:delete')],
       ]);
-      expect(more.text.split('You have allowed it before to')[1]).toContain(
-        'read the documents that you may read',
+      expect(more.text.split('You have already allowed it to')[1]).toContain(
+        'read the documents that you can read',
       );
       const body = await tokensOf((await browser.submit(more, {}, 'Allow')) as URL);
       expect(body['scope']).toBe('documents:read documents:delete');
@@ -226,7 +226,9 @@ describe('the pages of the authorization server', () => {
       const step = await browser.page(verification_uri_complete!);
       const confirm = (await browser.submit(step)) as Page;
       expect(confirm.text).toContain(`<p class="user-code">${user_code}</p>`);
-      expect(((await browser.submit(confirm, {}, 'No')) as Page).text).toContain('The device was refused');
+      expect(((await browser.submit(confirm, {}, 'No')) as Page).text).toContain(
+        'Your device is not connected',
+      );
       const grant_type = 'urn:ietf:params:oauth:grant-type:device_code';
       const polled = await oauth.post('/token', {
         grant_type,
@@ -290,7 +292,7 @@ describe('the pages of the authorization server', () => {
     it('reject a consent sent by the sign-in form', async () => {
       const { browser, page } = await atSignIn();
       const response = await post(browser, page.url, { ...fieldsOf(page), action: 'allow' });
-      expect(await codeOf(response)).toEqual([409, 'not_asked']);
+      expect(await codeOf(response)).toEqual([409, 'invalid_request']);
     });
 
     it('reject cross-site forms and forms without the page’s token', async () => {
@@ -373,7 +375,7 @@ describe('the pages of the authorization server', () => {
     });
 
     it('escape text from applications and links', async () => {
-      await booted.app.get(Clients, { strict: false }).upsert('hostile', {
+      await booted.app.get(ClientsService, { strict: false }).upsert('hostile', {
         client_name: HOSTILE,
         client_uri: 'http://localhost:4000/?"><script>',
         token_endpoint_auth_method: 'none',

@@ -5,8 +5,8 @@ import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
-import { Engine } from '../../src/authorization-server/engine.js';
-import { OauthClient } from '../../src/authorization-server/client.entity.js';
+import { OidcProviderService } from '../../src/authorization-server/provider/oidc-provider.service.js';
+import { OauthClient } from '../../src/authorization-server/clients/oauth-client.entity.js';
 import { boot, client, type Booted } from '../support/app.js';
 import { basicOf, claimsOf, headerOf, oauthAt } from './flows.js';
 
@@ -147,7 +147,7 @@ describe('the authorization server', () => {
   describe('key rotation', () => {
     const kidOf = async () => headerOf((await machine()).body.access_token)['kid'] as string;
     /** Expires the cached keys. */
-    const reloadKeys = () => Object.assign(booted.app.get(Engine), { lookedAt: 0 });
+    const reloadKeys = () => Object.assign(booted.app.get(OidcProviderService), { checkedAt: 0 });
 
     it('signs with the new key and accepts tokens of the previous one (ported from server-rotate-keys)', async () => {
       const before = (await machine()).body.access_token as string;

@@ -2,15 +2,15 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
-import { cookies } from '../../src/authorization-server/cookies.js';
-import { OauthRecord } from '../../src/authorization-server/record.entity.js';
-import { Storage } from '../../src/authorization-server/storage.js';
+import { cookies } from '../../src/authorization-server/provider/http-security.js';
+import { withRequestState } from '../../src/authorization-server/provider/request-state.js';
+import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
+import { AdapterFactory } from '../../src/authorization-server/storage/adapter-factory.service.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { boot, type Booted } from '../support/app.js';
 import { Browser, signIn, type Page } from './browser.js';
 import { claimsOf, oauthAt } from './flows.js';
-import { requestContext } from '../../src/http/request-context.js';
 
 describe('the sign-in at the authorization server', () => {
   let booted: Booted;
@@ -145,11 +145,10 @@ describe('the sign-in at the authorization server', () => {
     });
 
     it('before it begins, if all sign-ins are ended during a request', async () => {
-      const sessions = booted.app.get(Storage, { strict: false }).of('Session');
+      const sessions = booted.app.get(AdapterFactory, { strict: false }).create('Session');
       const epoch = { accountId: 'bob', uid: randomUUID() };
       await sessions.upsert('before', { ...epoch, kind: 'Session' }, 60);
-      const context = { requestId: randomUUID(), details: () => ({ route: undefined, ip: undefined }) };
-      await requestContext.run(context, async () => {
+      await withRequestState(async () => {
         expect(await sessions.find('before')).toBeDefined();
         await everywhere();
         await sessions.upsert('after', { ...epoch, uid: randomUUID(), kind: 'Session' }, 60);
@@ -228,7 +227,7 @@ describe('the sign-in at the authorization server', () => {
   /** Sets the session's sign-in time to one day ago. */
   async function yesterday(browser: Browser): Promise<void> {
     const id = browser.cookies.find(({ name }) => name === 'oauth-session-dev')!.value;
-    const sessions = booted.app.get(Storage, { strict: false }).of('Session');
+    const sessions = booted.app.get(AdapterFactory, { strict: false }).create('Session');
     const session = (await sessions.find(id))!;
     await sessions.upsert(id, { ...session, loginTs: Math.floor(Date.now() / 1000) - 86_400 }, 3_600);
     expect(await booted.db.manager.countBy(OauthRecord, { kind: 'Session' })).toBeGreaterThan(0);

@@ -3,12 +3,11 @@ import type { Provider } from 'oidc-provider';
 import { AccessToken } from '../../src/access-tokens/access-token.entity.js';
 import { Settings } from '../../src/config/settings.js';
 import { SecretBox } from '../../src/crypto/secret-box.js';
-import { endConsent } from '../../src/authorization-server/endings.js';
-import { Engine } from '../../src/authorization-server/engine.js';
-import { OauthRecord } from '../../src/authorization-server/record.entity.js';
-import { Records } from '../../src/authorization-server/records.js';
-import { ServerSweep } from '../../src/authorization-server/server.sweep.js';
-import { Storage } from '../../src/authorization-server/storage.js';
+import { OidcProviderService } from '../../src/authorization-server/provider/oidc-provider.service.js';
+import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
+import { RecordAdapter } from '../../src/authorization-server/storage/record-adapter.js';
+import { OauthRecords, revokeGrant } from '../../src/authorization-server/storage/oauth-records.service.js';
+import { AdapterFactory } from '../../src/authorization-server/storage/adapter-factory.service.js';
 import { boot, type Booted } from '../support/app.js';
 import { startProcesses, type Processes } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -41,11 +40,11 @@ describe('the storage of the authorization server', () => {
   beforeAll(async () => {
     booted = await boot({ known: true });
     oauth = oauthAt(booted.origin);
-    provider = await booted.app.get(Engine).provider();
+    provider = await booted.app.get(OidcProviderService).provider();
   });
   afterAll(() => booted.close());
 
-  const records = (kind: string) => booted.app.get(Storage).of(kind);
+  const records = (kind: string) => booted.app.get(AdapterFactory).create(kind);
 
   it('does not restore used or ended records by a late write', async () => {
     const [used, ended] = [records('RefreshToken'), records('Session')];
@@ -65,7 +64,7 @@ describe('the storage of the authorization server', () => {
     const { code, grantId } = await makeCode(provider);
     const redeemed = await oauth.redeem(code);
     expect(await oauth.introspect(redeemed.body.access_token, 'web')).toMatchObject({ active: true });
-    await booted.db.transaction((manager) => endConsent(manager, grantId));
+    await booted.db.transaction((manager) => revokeGrant(manager, grantId));
     expect(await booted.db.manager.countBy(AccessToken, { grantId })).toBe(0);
     const late = { jti: 'late', kind: 'AccessToken', accountId: 'bob', clientId: 'web', grantId };
     await records('AccessToken').upsert('late', late, 60);
@@ -76,13 +75,13 @@ describe('the storage of the authorization server', () => {
   it('ends a consent with its codes and tokens in one transaction', async () => {
     const { code, grantId } = await makeCode(provider);
     const failing = booted.db.transaction(async (manager) => {
-      await endConsent(manager, grantId);
+      await revokeGrant(manager, grantId);
       throw new Error('and then it failed');
     });
     await expect(failing).rejects.toThrow('and then it failed');
     const { status, body } = await oauth.redeem(code);
     expect(status).toBe(200);
-    await booted.db.transaction((manager) => endConsent(manager, grantId));
+    await booted.db.transaction((manager) => revokeGrant(manager, grantId));
     expect((await oauth.refresh(body.refresh_token)).body.error).toBe('invalid_grant');
     expect(await oauth.introspect(body.access_token, 'web')).toEqual({ active: false });
   });
@@ -90,7 +89,7 @@ describe('the storage of the authorization server', () => {
   it('reads records encrypted with the previous APP_SECRET only while it is configured', async () => {
     const [old, next] = ['o'.repeat(32), 'n'.repeat(32)];
     const under = (env: Record<string, string>) =>
-      new Records('RefreshToken', booted.db, new SecretBox(Settings.from(env), 'oauth records'));
+      new RecordAdapter('RefreshToken', booted.db, new SecretBox(Settings.from(env), 'oauth records'));
     await under({ APP_SECRET: old }).upsert('sealed', { jti: 'sealed' }, 60);
     expect(await under({ APP_SECRET: next, APP_SECRET_PREVIOUS: old }).find('sealed')).toEqual({
       jti: 'sealed',
@@ -105,7 +104,7 @@ describe('the storage of the authorization server', () => {
     await records('RegistrationAccessToken').destroy('over');
     await records('RegistrationAccessToken').upsert('kept', { jti: 'kept' }, undefined);
     const before = await manager.count(OauthRecord);
-    await booted.app.get(ServerSweep).cleanUp();
+    await booted.app.get(OauthRecords).cleanUp();
     expect(await manager.count(OauthRecord)).toBe(before - 2);
     expect(await records('RegistrationAccessToken').find('kept')).toMatchObject({ jti: 'kept' });
   });
@@ -115,7 +114,7 @@ describe('the storage of the authorization server', () => {
     let made: Provider;
     beforeAll(async () => {
       processes = await startProcesses(2);
-      made = await processes.app.get(Engine).provider();
+      made = await processes.app.get(OidcProviderService).provider();
     }, 60_000);
     afterAll(() => processes.stop());
 

@@ -1,4 +1,4 @@
-/** A piece of a page: what stands in it may be shown as it is. */
+/** HTML that is inserted into a page without escaping. */
 export class Html {
   constructor(private readonly text: string) {}
 
@@ -7,20 +7,20 @@ export class Html {
   }
 }
 
-/** What may stand in a page. Nothing is written for what is absent. */
+/** A value in a template. `undefined` and `false` render as nothing. */
 export type Content = Html | string | number | undefined | false | readonly Content[];
 
 /**
- * A piece of a page. Whatever is put in is text, with all that means something in HTML escaped, unless it is such a piece
- * itself. Good between tags and in attributes that stand in double quotes, which all of ours do.
+ * A template tag that escapes all values except {@link Html}. Values are safe between tags and in attributes with double quotes,
+ * not elsewhere.
  */
 export const html = (strings: TemplateStringsArray, ...values: readonly Content[]): Html =>
-  new Html(String.raw({ raw: strings }, ...values.map(written)));
+  new Html(String.raw({ raw: strings }, ...values.map(render)));
 
-function written(value: Content): string {
+function render(value: Content): string {
   if (value instanceof Html) return value.toString();
-  if (Array.isArray(value)) return value.map(written).join('');
-  return value === undefined || value === false ? '' : escaped(String(value));
+  if (Array.isArray(value)) return value.map(render).join('');
+  return value === undefined || value === false ? '' : escape(String(value));
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -32,8 +32,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '`': '&#96;',
 };
 
-/** Without what ends text or an attribute, and what turns the direction of writing around, so that text reads as another. */
-const escaped = (text: string) =>
+/** Also replaces control characters, and bidirectional ones, which can make text display as different text. */
+const escape = (text: string) =>
   text
     .replace(/[&<>"'`]/g, (character) => ENTITIES[character]!)
     .replace(/\p{Bidi_Control}|[^\P{Cc}\n\t]/gu, '\ufffd');

@@ -1,0 +1,72 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { jsonSetting } from '../config/json.js';
+import type { Settings } from '../config/settings.js';
+import { SCOPES } from '../permissions.js';
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+const publicJwk = z
+  .looseObject({
+    kty: z.enum(['EC', 'OKP', 'RSA'], 'must be a public key, as kty EC, OKP or RSA'),
+    kid: z.string(),
+  })
+  .refine((key) => !('d' in key), 'must not hold a private key');
+
+const assertionIssuer = z.strictObject({
+  /** The `iss` claim of its assertions. */
+  issuer: z.url(),
+  keys: z.array(publicJwk).min(1),
+  /** Account ids by `sub`. Other subjects are rejected. */
+  accounts: z.record(z.string().min(1), z.string().min(1)),
+  /** The scopes that its assertions can obtain. */
+  scopes: z.array(z.enum(SCOPES)).min(1),
+});
+
+const schema = z.object({
+  OAUTH_CLIENT_CA_FILE: z.string().optional(),
+  OAUTH_ASSERTION_ISSUERS: jsonSetting.pipe(z.array(assertionIssuer)).default([]),
+});
+
+export type AssertionIssuer = z.output<typeof assertionIssuer>;
+
+export interface AuthorizationServerConfig {
+  /** The CAs for clients that connect through a proxy and authenticate by `tls_client_auth`. */
+  readonly clientCas: readonly X509Certificate[];
+  /** The trusted issuers of JWT bearer assertions (RFC 7523), by `iss`. Their keys are configured, never fetched. */
+  readonly assertionIssuers: ReadonlyMap<string, AssertionIssuer>;
+}
+
+/** @throws InvalidSettings, or Error if the CA file cannot be read */
+export function authorizationServerConfig(settings: Settings): AuthorizationServerConfig {
+  const { OAUTH_CLIENT_CA_FILE: file, OAUTH_ASSERTION_ISSUERS: configured } = settings.section(schema);
+  const certificates = file ? (readFileSync(file, 'utf8').match(PEM_CERTIFICATE) ?? []) : [];
+  if (file && !certificates.length) throw new Error(`OAUTH_CLIENT_CA_FILE holds no certificate: ${file}`);
+  const issuers = [...(settings.demo ? [DEMO_ASSERTION_ISSUER] : []), ...configured];
+  return {
+    clientCas: certificates.map((pem) => new X509Certificate(pem)),
+    assertionIssuers: new Map(issuers.map((each) => [each.issuer, each])),
+  };
+}
+
+/**
+ * A partner organisation whose assertions the demo trusts. Never trust it elsewhere, because its private key is published:
+ *
+ *     -----BEGIN PRIVATE KEY-----
+ *     MC4CAQAwBQYDK2VwBCIEIGenrGEJmrwqP/9nELzrDT22KOlvsj4Tjtpcx1YLGtFb
+ *     -----END PRIVATE KEY-----
+ */
+const DEMO_ASSERTION_ISSUER: AssertionIssuer = {
+  issuer: 'https://partner.example',
+  keys: [
+    {
+      kty: 'OKP',
+      crv: 'Ed25519',
+      kid: 'partner-demo',
+      x: 'uJpD12bjpdxvfQfs6ZrlI6e7wPvdNW-rgGuZ_6QTgsA',
+    },
+  ],
+  accounts: { 'robert@partner.example': 'bob' },
+  scopes: ['documents:read'],
+};

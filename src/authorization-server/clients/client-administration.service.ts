@@ -1,0 +1,102 @@
+import { Injectable, UnprocessableEntityException } from '@nestjs/common';
+import type { ClientMetadata } from 'oidc-provider';
+import { DataSource } from 'typeorm';
+import { AuditPort } from '../../authentication/ports.js';
+import type { Principal } from '../../authentication/principal.js';
+import { User } from '../../users/user.entity.js';
+import { OidcProviderService } from '../provider/oidc-provider.service.js';
+import { REGISTRATION_POLICY, newClientId, newClientSecret } from './client-metadata.js';
+import { ClientsService } from './clients.service.js';
+import { OauthClient } from './oauth-client.entity.js';
+
+const INITIAL_ACCESS_TOKEN_SECONDS = 3_600;
+
+/** Lets administrators create, list and remove clients. Each change and its audit event share a transaction. */
+@Injectable()
+export class ClientAdministration {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly audit: AuditPort,
+    private readonly clients: ClientsService,
+    private readonly oidc: OidcProviderService,
+  ) {}
+
+  /**
+   * @param account a machine account of the caller's tenant, for the grant `client_credentials`
+   * @throws InvalidClientMetadata
+   * @throws UnprocessableEntityException `invalid_account`
+   */
+  async create(caller: Principal, metadata: object, account: string | undefined): Promise<ClientMetadata> {
+    const Client = await this.oidc.clientModel();
+    const requested = { ...metadata, client_id: newClientId() };
+    const { client_secret, ...validated } = new Client({
+      ...requested,
+      ...(Client.needsSecret(requested) && { client_secret: newClientSecret() }),
+    }).metadata();
+    const accountId = await this.accountFor(caller, account, validated.grant_types ?? []);
+    const row = this.clients.rowOf(validated.client_id, { ...validated, client_secret });
+    await this.dataSource.transaction(async (manager) => {
+      await manager.insert(OauthClient, { ...row, accountId, tenantId: caller.tenantId });
+      await this.audit.append(manager, {
+        event: 'authn_token_created',
+        actor: caller,
+        target: `oauth-client:${row.id}`,
+      });
+    });
+    return { ...validated, ...(client_secret && { client_secret }) };
+  }
+
+  async list({ tenantId }: Principal): Promise<object[]> {
+    const rows = await this.dataSource.manager.find(OauthClient, {
+      where: { tenantId },
+      order: { createdAt: 'DESC', id: 'ASC' },
+    });
+    return rows.map(({ metadata, accountId }) => ({ ...metadata, ...(accountId && { account: accountId }) }));
+  }
+
+  /** @returns false if the caller's tenant has no such client */
+  async remove(caller: Principal, id: string): Promise<boolean> {
+    return this.dataSource.transaction(async (manager) => {
+      if (!(await manager.existsBy(OauthClient, { id, tenantId: caller.tenantId }))) return false;
+      await this.clients.remove(manager, id);
+      await this.audit.append(manager, {
+        event: 'authn_token_revoked',
+        actor: caller,
+        target: `oauth-client:${id}`,
+      });
+      return true;
+    });
+  }
+
+  /** Issues an initial access token (RFC 7591 section 3), valid for one registration. */
+  async issueInitialAccessToken(
+    caller: Principal,
+  ): Promise<{ initial_access_token: string; expires_in: number }> {
+    const { InitialAccessToken } = await this.oidc.provider();
+    const token = new InitialAccessToken({
+      policies: [REGISTRATION_POLICY],
+      expiresIn: INITIAL_ACCESS_TOKEN_SECONDS,
+    });
+    const initial_access_token = await token.save();
+    await this.audit.record({
+      event: 'authn_token_created',
+      actor: caller,
+      target: 'oauth-initial-access-token',
+    });
+    return { initial_access_token, expires_in: INITIAL_ACCESS_TOKEN_SECONDS };
+  }
+
+  private async accountFor(caller: Principal, id: string | undefined, grants: readonly string[]) {
+    const required = grants.includes('client_credentials');
+    if (id === undefined && !required) return null;
+    const { tenantId } = caller;
+    const isValid =
+      required && (await this.dataSource.manager.existsBy(User, { id: id ?? '', tenantId, kind: 'client' }));
+    if (isValid) return id!;
+    throw new UnprocessableEntityException({
+      code: 'invalid_account',
+      detail:
+        'Clients with the grant client_credentials must name a machine account of your tenant. Other clients must not name an account.',
+    });
+  }
+}

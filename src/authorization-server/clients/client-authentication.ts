@@ -1,0 +1,133 @@
+import type { X509Certificate } from 'node:crypto';
+import { TLSSocket } from 'node:tls';
+import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { tlsCertificate } from '../../authentication/client-certificate.js';
+import type { Settings } from '../../config/settings.js';
+import { authRequestOf } from '../provider/provider-request.js';
+
+/** Below the retention of oidc-provider's replay detection, which is one hour. */
+const MAX_ASSERTION_SECONDS = 600;
+const MAX_REQUEST_OBJECT_SECONDS = 3_600;
+
+/** Client authentication (OpenID Connect Core 1.0 section 9, RFC 7523, RFC 8705). */
+export const clientAuthentication: Configuration = {
+  clientAuthMethods: [
+    'none',
+    'client_secret_basic',
+    'client_secret_post',
+    'client_secret_jwt',
+    'private_key_jwt',
+    'tls_client_auth',
+    'self_signed_tls_client_auth',
+  ],
+  /**
+   * Accepts the issuer as the only audience. A malicious server could claim our token endpoint as its own and so obtain an
+   * assertion with that URL as its audience (FAPI 2.0 Security Profile section 5.3.2.1).
+   */
+  assertJwtClientAuthClaimsAndHeader(ctx, { aud, exp }) {
+    if (aud !== ctx.oidc.issuer)
+      throw new errors.InvalidClientAuth('the audience of the assertion is not the issuer');
+    if (typeof exp !== 'number' || exp > Date.now() / 1000 + MAX_ASSERTION_SECONDS)
+      throw new errors.InvalidClientAuth('the assertion is valid for too long');
+  },
+};
+
+/** Signed authorization requests (RFC 9101). Parameters outside of the request object are ignored. */
+export const requestObjects: NonNullable<Configuration['features']>['requestObjects'] = {
+  enabled: true,
+  assertJwtClaimsAndHeader(_ctx, { aud, exp, nbf, iat }) {
+    const invalid = (reason: string) => new errors.InvalidRequestObject(reason);
+    const start = [nbf, iat].find((time) => typeof time === 'number') ?? Date.now() / 1000;
+    if (aud === undefined) throw invalid('the request object has no audience');
+    if (typeof exp !== 'number') throw invalid('the request object has no expiry');
+    if (exp - start > MAX_REQUEST_OBJECT_SECONDS)
+      throw invalid('the request object is valid for more than an hour');
+  },
+};
+
+/** Client authentication by certificate, and certificate-bound access tokens (RFC 8705). */
+export function mutualTls(
+  settings: Settings,
+  clientCas: readonly X509Certificate[],
+): NonNullable<Configuration['features']>['mTLS'] {
+  const certificateOf = (ctx: KoaContextWithOIDC): X509Certificate | undefined =>
+    tlsCertificate(authRequestOf(ctx), (address) => settings.trusts(address));
+  return {
+    enabled: true,
+    certificateBoundAccessTokens: true,
+    tlsClientAuth: true,
+    selfSignedTlsClientAuth: true,
+    getCertificate: (ctx) => certificateOf(ctx)!,
+    /** Our own listener has checked its certificates and their revocation. A proxy's certificate is verified here. */
+    certificateAuthorized: (ctx) => {
+      const { socket } = authRequestOf(ctx);
+      if (socket instanceof TLSSocket && socket.authorized) return true;
+      const certificate = certificateOf(ctx);
+      return certificate !== undefined && isIssuedBy(clientCas, certificate, new Date());
+    },
+    certificateSubjectMatches: (ctx, property, expected) => {
+      const certificate = certificateOf(ctx);
+      return certificate !== undefined && subjectMatches(certificate, property, expected);
+    },
+  };
+}
+
+/** The endpoints that accept client certificates. */
+const MTLS_ENDPOINTS = {
+  token_endpoint: '/oidc/token',
+  introspection_endpoint: '/oidc/token/introspection',
+  revocation_endpoint: '/oidc/token/revocation',
+  pushed_authorization_request_endpoint: '/oidc/request',
+  userinfo_endpoint: '/oidc/me',
+};
+
+/**
+ * Adds `mtls_endpoint_aliases` (RFC 8705 section 5) to the server metadata.
+ * @param tlsOrigin of the listener that requests client certificates, if there is one
+ */
+export function mtlsEndpointAliases(tlsOrigin: string | undefined): Configuration['discovery'] {
+  if (!tlsOrigin) return {};
+  const aliases = Object.entries(MTLS_ENDPOINTS).map(([name, path]) => [name, tlsOrigin + path]);
+  return { mtls_endpoint_aliases: Object.fromEntries(aliases) as Record<string, string> };
+}
+
+/** Whether one of the CAs issued the certificate directly and both are valid now. The TLS proxy must check revocation. */
+function isIssuedBy(cas: readonly X509Certificate[], certificate: X509Certificate, now: Date): boolean {
+  const isCurrent = (each: X509Certificate) =>
+    new Date(each.validFrom) <= now && now < new Date(each.validTo);
+  return (
+    !certificate.ca &&
+    isCurrent(certificate) &&
+    cas.some(
+      (ca) => ca.ca && isCurrent(ca) && certificate.checkIssued(ca) && certificate.verify(ca.publicKey),
+    )
+  );
+}
+
+/** Node's prefixes in `subjectAltName`, by client metadata (RFC 8705 section 2.1.2). */
+const SAN_PREFIXES: Readonly<Record<string, string>> = {
+  tls_client_auth_san_dns: 'DNS:',
+  tls_client_auth_san_uri: 'URI:',
+  tls_client_auth_san_ip: 'IP Address:',
+  tls_client_auth_san_email: 'email:',
+};
+/** One attribute of a subject without characters that RFC 4514 escapes. */
+const UNESCAPED_ATTRIBUTE = /^[A-Za-z]+=[^\\",+<>;=\n]+$/;
+
+/**
+ * Whether a certificate has the name that the client's metadata requires.
+ * @param property the metadata: `tls_client_auth_subject_dn` (RFC 4514) or one of the `tls_client_auth_san_*`
+ */
+export function subjectMatches(certificate: X509Certificate, property: string, expected: string): boolean {
+  if (property === 'tls_client_auth_subject_dn') {
+    const attributes = certificate.subject.split('\n');
+    return (
+      attributes.every((attribute) => UNESCAPED_ATTRIBUTE.test(attribute)) &&
+      attributes.toReversed().join(',') === expected
+    );
+  }
+  const prefix = SAN_PREFIXES[property];
+  const names = certificate.subjectAltName ?? '';
+  // Node quotes a name that could be parsed as several names. Such a certificate is rejected.
+  return prefix !== undefined && !names.includes('"') && names.split(', ').includes(prefix + expected);
+}

@@ -1,0 +1,130 @@
+import { randomBytes } from 'node:crypto';
+import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import type { ReplayStore } from '../../crypto/replay-store.service.js';
+import { isScope } from '../../permissions.js';
+import type { ClientModel } from '../provider/oidc-provider.service.js';
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+/** Client metadata that this server adds to RFC 7591: a description of valid values, and their check. */
+const EXTRA_METADATA: Readonly<
+  Record<string, readonly [description: string, isValid: (value: unknown) => boolean]>
+> = {
+  resource_scopes: [
+    'scopes of the API, separated by spaces',
+    (value) => isText(value) && (value === '' || value.split(' ').every(isScope)),
+  ],
+  access_token_format: ['jwt or opaque', (value) => value === 'jwt' || value === 'opaque'],
+  /** For a resource server: it may introspect tokens with these audiences. */
+  audiences: ['a list of audiences', (value) => Array.isArray(value) && value.every(isText)],
+  /** For a service: it may exchange tokens of these clients (RFC 8693). */
+  exchanges: ['client ids, separated by spaces', isText],
+  security_profile: ['fapi-2.0', (value) => value === 'fapi-2.0'],
+};
+
+export const extraClientMetadata: Configuration['extraClientMetadata'] = {
+  properties: Object.keys(EXTRA_METADATA),
+  validator(_ctx, key, value) {
+    const [description, isValid] = EXTRA_METADATA[key]!;
+    if (value !== undefined && !isValid(value))
+      throw new errors.InvalidClientMetadata(`${key} must be ${description}`);
+  },
+};
+
+/** Applies the FAPI 2.0 Security Profile to the clients that are registered for it. */
+export const fapi: NonNullable<Configuration['features']>['fapi'] = {
+  enabled: true,
+  profile: (_ctx, client) => (client['security_profile'] === 'fapi-2.0' ? '2.0' : undefined),
+};
+
+/** The name of the policy that oidc-provider applies to self-registered clients, on registration and on every update. */
+export const REGISTRATION_POLICY = 'registered';
+
+/** Dynamic registration (RFC 7591, RFC 7592) with an initial access token, which an administrator issues for one client. */
+export const clientRegistration = (
+  replays: ReplayStore,
+): NonNullable<Configuration['features']>['registration'] => ({
+  enabled: true,
+  initialAccessToken: true,
+  issueRegistrationAccessToken: true,
+  idFactory: newClientId,
+  secretFactory: async () => newClientSecret(),
+  policies: {
+    [REGISTRATION_POLICY]: async (ctx: KoaContextWithOIDC, metadata: Metadata) => {
+      checkMetadata(metadata);
+      if (ctx.oidc.route !== 'registration') return;
+      // Validates first, so that an invalid request does not use the token up.
+      const Client = ctx.oidc.provider.Client as unknown as ClientModel;
+      const { clientId: _valid } = new Client(metadata, ctx);
+      const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
+      if (!(await replays.use('oauth initial access token', jti, new Date(exp! * 1000))))
+        throw new errors.InvalidToken('the initial access token was already used');
+    },
+  },
+});
+
+export const newClientId = () => randomBytes(16).toString('base64url');
+
+/** 256 bits, because `client_secret_jwt` uses it as an HMAC key (RFC 8725 section 3.5). */
+export const newClientSecret = () => randomBytes(32).toString('base64url');
+
+type Metadata = Record<string, unknown>;
+
+const SELF_REGISTERED_GRANT_TYPES = [
+  'authorization_code',
+  'refresh_token',
+  'urn:ietf:params:oauth:grant-type:device_code',
+];
+const URL_PROPERTIES = [
+  'client_uri',
+  'logo_uri',
+  'policy_uri',
+  'tos_uri',
+  'jwks_uri',
+  'initiate_login_uri',
+  'sector_identifier_uri',
+  'backchannel_logout_uri',
+];
+
+/** @throws InvalidClientMetadata for metadata that only an administrator may register */
+function checkMetadata(metadata: Metadata): void {
+  const invalid = (reason: string) => new errors.InvalidClientMetadata(reason);
+  if (metadata['software_statement'] !== undefined) throw invalid('software_statement is not supported');
+  if (!listOf(metadata['grant_types']).every((type) => SELF_REGISTERED_GRANT_TYPES.includes(type as string)))
+    throw invalid(`grant_types must be of ${SELF_REGISTERED_GRANT_TYPES.join(', ')}`);
+  for (const name of ['audiences', 'exchanges'])
+    if (metadata[name] !== undefined) throw invalid(`${name} can only be set by an administrator`);
+  for (const name of URL_PROPERTIES)
+    if (metadata[name] !== undefined && !isPublicUrl(metadata[name]))
+      throw invalid(`${name} must be an https URL with a public domain name`);
+  const native = metadata['application_type'] === 'native';
+  for (const name of ['redirect_uris', 'post_logout_redirect_uris'])
+    if (!listOf(metadata[name]).every(native ? isNativeRedirectUri : isPublicUrl))
+      throw invalid(
+        `${name} must be ${native ? 'loopback URLs, private-use URIs of your own domain, or https URLs' : 'https URLs'}`,
+      );
+}
+
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+function parseUrl(value: unknown): URL | undefined {
+  return typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+}
+
+const PUBLIC_DOMAIN = /^(?:[a-z\d-]+\.)+(?!localhost$|local$|internal$|arpa$)[a-z\d-]*[a-z][a-z\d-]*$/;
+
+/** An https URL with a domain name. Its address is checked on connection, see `outboundRequests` in http-security.ts. */
+function isPublicUrl(value: unknown): boolean {
+  const { protocol, hostname = '', username, hash } = parseUrl(value) ?? {};
+  return protocol === 'https:' && !username && !hash && PUBLIC_DOMAIN.test(hostname);
+}
+
+/** A private-use URI scheme, which contains a domain name (RFC 8252 section 7.1): `com.example.app:/callback`. */
+const PRIVATE_USE_SCHEME = /^[a-z][a-z\d+-]*\.[a-z\d.+-]+:$/;
+
+/** The redirect URIs of native applications (RFC 8252 section 7). */
+function isNativeRedirectUri(value: unknown): boolean {
+  const { protocol = '', hostname, hash } = parseUrl(value) ?? {};
+  if (protocol === 'http:') return !hash && (hostname === '127.0.0.1' || hostname === '[::1]');
+  return (PRIVATE_USE_SCHEME.test(protocol) && !hash) || isPublicUrl(value);
+}

@@ -1,0 +1,89 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { DataSource, type EntityManager } from 'typeorm';
+import { AccessToken } from '../../access-tokens/access-token.entity.js';
+import { Settings } from '../../config/settings.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { OauthRecord } from '../storage/oauth-record.entity.js';
+import { OauthClient } from './oauth-client.entity.js';
+
+/** Other processes see a changed or removed client after this time at the latest. */
+const CLIENT_CACHE_MS = 1_000;
+
+/** Stores clients. oidc-provider uses it as the adapter of its model `Client`. */
+@Injectable()
+export class ClientsService implements Adapter {
+  private readonly logger = new Logger(ClientsService.name);
+  private readonly box: SecretBox;
+  private readonly cache = new LRUCache<string, AdapterPayload>({ max: 1_000, ttl: CLIENT_CACHE_MS });
+
+  constructor(
+    private readonly dataSource: DataSource,
+    settings: Settings,
+  ) {
+    this.box = new SecretBox(settings, 'oauth client');
+  }
+
+  /** @param metadata RFC 7591 section 2, with `client_secret` if the client has one */
+  async upsert(id: string, metadata: AdapterPayload): Promise<void> {
+    const row = this.rowOf(id, metadata);
+    await this.dataSource
+      .createQueryBuilder()
+      .insert()
+      .into(OauthClient)
+      .values({ ...row, accountId: null, tenantId: null })
+      .orUpdate(['metadata', 'sealedSecret'], ['id'])
+      .execute();
+    this.cache.delete(id);
+  }
+
+  /** The row of a client, with its secret encrypted. */
+  rowOf(id: string, { client_secret, ...metadata }: AdapterPayload) {
+    const sealedSecret = client_secret === undefined ? null : this.box.seal(client_secret, id);
+    return { id, metadata: metadata as object, sealedSecret, createdAt: new Date() };
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    const cached = this.cache.get(id);
+    if (cached) return cached;
+    const row = await this.dataSource.manager.findOneBy(OauthClient, { id });
+    const client = row && this.decrypt(row);
+    if (client) this.cache.set(id, client);
+    return client ?? undefined;
+  }
+
+  async destroy(id: string): Promise<void> {
+    await this.dataSource.transaction((manager) => this.remove(manager, id));
+  }
+
+  /**
+   * Removes a client with all its tokens and consents.
+   * @param manager of a transaction
+   */
+  async remove(manager: EntityManager, id: string): Promise<void> {
+    await manager.delete(OauthClient, { id });
+    await manager.delete(OauthRecord, { clientId: id });
+    await manager.delete(AccessToken, { clientId: id });
+    this.cache.delete(id);
+  }
+
+  async consume(): Promise<void> {}
+
+  async findByUid(): Promise<undefined> {}
+
+  async findByUserCode(): Promise<undefined> {}
+
+  async revokeByGrantId(): Promise<void> {}
+
+  /** @returns undefined if the secret was encrypted with an APP_SECRET that is no longer set; the client needs a new secret */
+  private decrypt({ id, metadata, sealedSecret }: OauthClient): AdapterPayload | undefined {
+    try {
+      const secret = sealedSecret !== null && { client_secret: this.box.open(sealedSecret, id) };
+      return { ...metadata, ...secret, client_id: id };
+    } catch {
+      this.logger.warn({ event: 'client secret lost', client: id });
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { DATE_COLUMN } from '../../database/columns.js';
+import { User } from '../../users/user.entity.js';
+
+/** A registered OAuth client (RFC 7591 section 2). */
+@Entity('oauth_clients')
+export class OauthClient {
+  /** The `client_id`. */
+  @PrimaryColumn({ type: 'varchar', length: 255 })
+  id!: string;
+
+  /** The machine account of the client, for tokens without a user; null if it has none. */
+  @Index()
+  @Column({ type: 'varchar', length: 36, nullable: true })
+  accountId!: string | null;
+
+  @ManyToOne(() => User, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'accountId' })
+  account?: User;
+
+  /** The tenant whose administrators manage it; null for a self-registered client and for demo clients. */
+  @Column({ type: 'varchar', length: 36, nullable: true })
+  tenantId!: string | null;
+
+  /** Client metadata in the names of RFC 7591, without the secret. */
+  @Column({ type: 'simple-json' })
+  metadata!: Readonly<Record<string, unknown>>;
+
+  /** The client secret, encrypted and not hashed: `client_secret_jwt` needs the plain text. Null for other clients. */
+  @Column({ type: 'text', nullable: true })
+  sealedSecret!: string | null;
+
+  @Column({ type: DATE_COLUMN })
+  createdAt!: Date;
+}

@@ -1,0 +1,173 @@
+import {
+  BadRequestException,
+  Body,
+  Controller,
+  Get,
+  HttpException,
+  Param,
+  Post,
+  Query,
+  Req,
+  Res,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { ApiExcludeController } from '@nestjs/swagger';
+import { z } from 'zod';
+import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
+import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
+import { signInPage } from '../pages/interaction-pages.js';
+import {
+  STYLESHEET,
+  clientNameOf,
+  errorPage,
+  formActionSources,
+  pageHeaders,
+  renderPage,
+  type Page,
+} from '../pages/layout.js';
+import { withRequestState } from '../provider/request-state.js';
+import { ConsentPrompt } from './consent-prompt.service.js';
+import { CsrfToken } from './csrf-token.service.js';
+import { InteractionsService, type PendingInteraction } from './interactions.service.js';
+import { SignInService } from './sign-in.service.js';
+
+const text = z.string().max(1024);
+const Form = z.object({
+  token: text.optional(),
+  action: z.enum(['sign-in', 'cancel', 'allow', 'deny']),
+  username: text.default(''),
+  password: text.default(''),
+  scope: z.union([text.transform((single) => [single]), z.array(text)]).default([]),
+});
+
+/** The pages of oidc-provider's interactions: sign-in and consent. */
+@Controller('interaction')
+@Public()
+@ApiExcludeController()
+export class InteractionsController {
+  constructor(
+    private readonly interactions: InteractionsService,
+    private readonly csrf: CsrfToken,
+    private readonly signIns: SignInService,
+    private readonly consent: ConsentPrompt,
+    private readonly host: HttpAdapterHost,
+  ) {}
+
+  @Get('style.css')
+  stylesheet(@Res({ passthrough: true }) response: AdapterResponse): string {
+    const headers = { 'Content-Type': 'text/css; charset=utf-8', 'Cache-Control': 'public, max-age=3600' };
+    return this.send(response, 200, headers, STYLESHEET);
+  }
+
+  /** @param as present if the person wants to sign in with another account */
+  @Get(':uid')
+  page(
+    @Param('uid') uid: string,
+    @Query('as') as: unknown,
+    @Req() request: AdapterRequest,
+    @Res({ passthrough: true }) response: AdapterResponse,
+    @CurrentRequest() authRequest: AuthRequest,
+  ): Promise<string> {
+    return this.withErrorPage(authRequest, response, async () => {
+      const pending = await this.interactions.find(uid, request, response, authRequest);
+      const { interaction } = pending;
+      if (interaction.prompt.name === 'consent' && as === undefined)
+        return this.sendPage(response, 200, await this.consent.page(pending, this.csrf.create(interaction)));
+      const hint = interaction.params['login_hint'];
+      return this.sendPage(
+        response,
+        200,
+        this.signInPage(pending, typeof hint === 'string' ? hint : undefined),
+      );
+    });
+  }
+
+  @Post(':uid')
+  @Consumes('form')
+  @HttpsOnly()
+  submit(
+    @Param('uid') uid: string,
+    @Body() body: unknown,
+    @Req() request: AdapterRequest,
+    @Res({ passthrough: true }) response: AdapterResponse,
+    @CurrentRequest() authRequest: AuthRequest,
+  ): Promise<string> {
+    return this.withErrorPage(authRequest, response, async () => {
+      const pending = await this.interactions.find(uid, request, response, authRequest);
+      const form = Form.safeParse(body ?? {});
+      this.csrf.verify(authRequest, pending.interaction, form.data?.token);
+      if (!form.success) throw invalidForm();
+      const { action, username, password, scope } = form.data;
+      if (action === 'cancel' || action === 'deny') return this.redirect(response, await deny(pending));
+      if (action === 'allow') return this.redirect(response, await this.consent.allow(pending, scope));
+      const result = await this.signIns.signIn(username, password, authRequest.ip);
+      if ('login' in result)
+        return this.redirect(response, await pending.finish(result, { mergeWithLastSubmission: false }));
+      const page = this.signInPage(pending, username, result.message);
+      return this.sendPage(response, result.status, page, result.headers);
+    });
+  }
+
+  private signInPage({ interaction, client }: PendingInteraction, username?: string, error?: string): Page {
+    return signInPage({
+      client: clientNameOf(client),
+      csrfToken: this.csrf.create(interaction),
+      username,
+      error,
+      formAction: formActionSources(interaction.params['redirect_uri']),
+    });
+  }
+
+  /** Renders exceptions as a page if the caller accepts HTML. Other callers receive a problem from Nest's filter. */
+  private async withErrorPage(
+    authRequest: AuthRequest,
+    response: AdapterResponse,
+    handle: () => Promise<string>,
+  ): Promise<string> {
+    try {
+      return await withRequestState(handle);
+    } catch (error) {
+      const acceptsHtml = authRequest.lines('Accept').some((accepted) => accepted.includes('text/html'));
+      if (!acceptsHtml || !(error instanceof HttpException)) throw error;
+      const { code, detail } = error.getResponse() as { code: string; detail: string };
+      return this.sendPage(response, error.getStatus(), errorPage(detail, code));
+    }
+  }
+
+  private sendPage(
+    response: AdapterResponse,
+    status: number,
+    page: Page,
+    headers?: Readonly<Record<string, string>>,
+  ) {
+    return this.send(response, status, { ...pageHeaders(page), ...headers }, renderPage(page));
+  }
+
+  private redirect(response: AdapterResponse, location: string): string {
+    return this.send(response, 303, { Location: location }, '');
+  }
+
+  private send(
+    response: AdapterResponse,
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string,
+  ): string {
+    for (const [name, value] of Object.entries(headers))
+      this.host.httpAdapter.setHeader(response, name, value);
+    this.host.httpAdapter.status(response, status);
+    return body;
+  }
+}
+
+const deny = ({ finish }: PendingInteraction) =>
+  finish(
+    { error: 'access_denied', error_description: 'the person denied the request' },
+    { mergeWithLastSubmission: false },
+  );
+
+const invalidForm = () =>
+  new BadRequestException({
+    code: 'invalid_body',
+    detail: 'The form is invalid. Open the page again.',
+  });

@@ -1,0 +1,81 @@
+import { errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
+import type { Settings } from '../../config/settings.js';
+import { isScope } from '../../permissions.js';
+import { tokenExchangeOf } from '../provider/request-state.js';
+
+/** Short, because other resource servers cannot see that a JWT was revoked. */
+const ACCESS_TOKEN_SECONDS = 300;
+
+/** The second resource of the demo. Its tokens are opaque, so it introspects them. */
+export const archiveUrl = ({ publicUrl }: Settings) => `${publicUrl}/archive`;
+
+/** The resources that tokens can be issued for (RFC 8707), and the format of their tokens. */
+export function resourceIndicators(settings: Settings) {
+  const { publicUrl } = settings;
+  const includesApiScope = (scope: unknown) => typeof scope === 'string' && scope.split(' ').some(isScope);
+  return {
+    enabled: true,
+    /** Without `resource`, a request with scopes of the API is for the API. */
+    defaultResource: async (ctx: KoaContextWithOIDC, _client: Client, oneOf?: readonly string[]) => {
+      if (oneOf) return [...oneOf];
+      const { grant_type, scope, authorization_details } = ctx.oidc.params ?? {};
+      const isForApi =
+        grant_type === 'client_credentials' || includesApiScope(scope) || authorization_details !== undefined;
+      return isForApi ? publicUrl : (undefined as never);
+    },
+    /** Whether the token is for the API. With `openid` alone, it is for the userinfo endpoint. */
+    useGrantedResource: async (
+      ctx: KoaContextWithOIDC,
+      source: { readonly scope?: string | undefined; readonly rar?: unknown },
+    ) => source.rar !== undefined || includesApiScope(ctx.oidc.params?.scope ?? source.scope),
+    getResourceServerInfo: async (
+      _ctx: KoaContextWithOIDC,
+      resource: string,
+      client: Client,
+    ): Promise<ResourceServer> => {
+      const scope = (client['resource_scopes'] as string | undefined) ?? '';
+      const common = { scope, audience: resource, accessTokenTTL: ACCESS_TOKEN_SECONDS };
+      const opaque = { ...common, accessTokenFormat: 'opaque' } as const;
+      if (resource === archiveUrl(settings)) return opaque;
+      if (resource !== publicUrl) throw new errors.InvalidTarget();
+      if (client['access_token_format'] === 'opaque') return opaque;
+      return { ...common, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };
+    },
+  };
+}
+
+/**
+ * Additional claims of access tokens: time and method of the sign-in (RFC 9068 section 2.2.1). In a token exchange, those of the
+ * subject token, and the actor (RFC 8693 section 4.1).
+ */
+export function extraTokenClaims(ctx: KoaContextWithOIDC): Record<string, unknown> | undefined {
+  const exchange = tokenExchangeOf(ctx);
+  if (exchange) return { ...exchange.subject.content.extra, act: exchange.act };
+  const { AuthorizationCode, DeviceCode, BackchannelAuthenticationRequest, RefreshToken } = ctx.oidc.entities;
+  const source = AuthorizationCode ?? DeviceCode ?? BackchannelAuthenticationRequest ?? RefreshToken;
+  if (!source) return undefined;
+  const { authTime: auth_time, acr, amr } = source;
+  return { ...(auth_time && { auth_time }), ...(acr && { acr }), ...(amr && { amr }) };
+}
+
+interface Token {
+  readonly kind: string;
+  readonly clientId?: string | undefined;
+  readonly aud?: string | string[] | undefined;
+}
+
+/** A client may introspect its own tokens, and a resource server the tokens for its audiences (RFC 7662 section 4). */
+export function introspectionPolicy(_ctx: KoaContextWithOIDC, client: Client, token: Token): boolean {
+  if (token.clientId === client.clientId) return true;
+  const audiences = (client['audiences'] ?? []) as readonly unknown[];
+  return token.kind !== 'RefreshToken' && token.aud !== undefined && audiences.includes(token.aud);
+}
+
+/**
+ * A client may revoke only its own tokens (RFC 7009 section 2.1).
+ * @throws UnauthorizedClient
+ */
+export function revocationPolicy(_ctx: KoaContextWithOIDC, client: Client, token: Token): boolean {
+  if (token.clientId === client.clientId) return true;
+  throw new errors.UnauthorizedClient('the token was issued to another client');
+}

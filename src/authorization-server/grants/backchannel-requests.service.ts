@@ -1,0 +1,106 @@
+import { Injectable } from '@nestjs/common';
+import {
+  errors,
+  type Account,
+  type AdapterPayload,
+  type Configuration,
+  type KoaContextWithOIDC,
+} from 'oidc-provider';
+import { DataSource } from 'typeorm';
+import { User } from '../../users/user.entity.js';
+import { normalizeUsername } from '../../users/username.js';
+import { OauthClient } from '../clients/oauth-client.entity.js';
+import { OauthRecords } from '../storage/oauth-records.service.js';
+
+/** Limits how often a person is asked: repeated prompts make people approve (MFA fatigue). */
+const MAX_PENDING_REQUESTS_PER_USER = 5;
+
+export interface BackchannelRequest {
+  /** The row id. oidc-provider's own id, the `auth_req_id`, is a secret of the client. */
+  readonly id: string;
+  readonly clientId: string;
+  readonly expiresAt: Date;
+  readonly payload: AdapterPayload;
+}
+
+/** Finds the backchannel authentication requests (CIBA) that wait for a person's decision. */
+@Injectable()
+export class BackchannelRequests {
+  constructor(
+    private readonly records: OauthRecords,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  /**
+   * Finds the person that a client names, in the client's own tenant only, so that it cannot probe other tenants.
+   * @returns the account id; undefined for any other hint
+   */
+  async findAccount(clientId: string, loginHint: string): Promise<string | undefined> {
+    const { manager } = this.dataSource;
+    const client = await manager.findOne(OauthClient, {
+      where: { id: clientId },
+      relations: { account: true },
+    });
+    const username = normalizeUsername(loginHint);
+    if (!client?.account || client.account.disabledAt || username === undefined) return undefined;
+    const { tenantId } = client.account;
+    const user = await manager.findOneBy(User, { username, tenantId, kind: 'user' });
+    return user?.id;
+  }
+
+  /** @throws TemporarilyUnavailable if the person has too many undecided requests */
+  async checkLimit(accountId: string): Promise<void> {
+    if ((await this.findPending({ accountId })).length >= MAX_PENDING_REQUESTS_PER_USER)
+      throw new errors.TemporarilyUnavailable('this person has too many pending requests');
+  }
+
+  /** Finds an account's undecided requests. */
+  async findPending({ accountId, id }: { accountId: string; id?: string }): Promise<BackchannelRequest[]> {
+    const rows = await this.records.findActive('BackchannelAuthenticationRequest', accountId, 'ASC', id);
+    return rows
+      .map((row) => ({
+        id: row.id,
+        clientId: row.clientId!,
+        expiresAt: row.expiresAt!,
+        payload: this.records.decrypt<AdapterPayload>(row),
+      }))
+      .filter(({ payload }) => !payload.grantId && !payload.error);
+  }
+}
+
+const MAX_REQUEST_SECONDS = 300;
+
+export const backchannelRequestLifetime = ({ oidc }: KoaContextWithOIDC): number =>
+  Math.min(MAX_REQUEST_SECONDS, Number(oidc.params?.['requested_expiry'] ?? MAX_REQUEST_SECONDS));
+
+/** Letters, digits and plain punctuation. Both devices display the message, so that the person recognizes the request. */
+const BINDING_MESSAGE = /^[\p{L}\p{N}][\p{L}\p{N} .,:;#_+/!?€$-]{0,63}$/u;
+
+/**
+ * Client-initiated backchannel authentication (OpenID CIBA Core 1.0) in poll mode. A person decides at
+ * `GET /backchannel-requests` of this API; a product would send a notification to the person's device.
+ */
+export const backchannelAuthentication = (requests: BackchannelRequests) =>
+  ({
+    enabled: true,
+    deliveryModes: ['poll'],
+    processLoginHint: (ctx: KoaContextWithOIDC, hint: string | undefined) =>
+      requests.findAccount(ctx.oidc.client!.clientId, hint ?? ''),
+    processLoginHintToken: () => {
+      throw new errors.InvalidRequest('login_hint_token is not supported');
+    },
+    async verifyUserCode(_ctx: KoaContextWithOIDC, { accountId }: Account, userCode: string | undefined) {
+      if (userCode !== undefined) throw new errors.InvalidRequest('user_code is not supported');
+      await requests.checkLimit(accountId);
+    },
+    validateBindingMessage(_ctx: KoaContextWithOIDC, message: string | undefined) {
+      if (!BINDING_MESSAGE.test(message ?? ''))
+        throw new errors.InvalidBindingMessage(
+          'binding_message is required: 1 to 64 letters, digits, spaces and plain punctuation',
+        );
+    },
+    validateRequestContext(_ctx: KoaContextWithOIDC, context: string | undefined) {
+      if (context !== undefined) throw new errors.InvalidRequest('request_context is not supported');
+    },
+    triggerAuthenticationDevice() {},
+  }) satisfies NonNullable<Configuration['features']>['ciba'];

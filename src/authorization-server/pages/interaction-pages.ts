@@ -1,0 +1,119 @@
+import { html, type Html } from './html.js';
+import type { Page } from './layout.js';
+
+export interface SignInView {
+  /** The client's name. */
+  readonly client: string;
+  readonly csrfToken: string;
+  readonly username?: string | undefined;
+  /** Why the last attempt failed. */
+  readonly error?: string | undefined;
+  readonly formAction: readonly string[];
+}
+
+export const signInPage = ({ client, csrfToken, username, error, formAction }: SignInView): Page => ({
+  title: 'Sign in',
+  formAction,
+  body: html`
+    <p>to continue to <strong>${client}</strong></p>
+    ${error && html`<p class="error" id="error" role="alert">${error}</p>`}
+    <form method="post">
+      <input type="hidden" name="token" value="${csrfToken}" />
+      <label for="username">Username</label>
+      <input
+        id="username"
+        name="username"
+        value="${username}"
+        autocomplete="username"
+        autocapitalize="none"
+        spellcheck="false"
+        maxlength="256"
+        required
+        ${username ? '' : 'autofocus'}
+        ${error && html`aria-invalid="true" aria-describedby="error"`}
+      />
+      <label for="password">Password</label>
+      <input
+        id="password"
+        name="password"
+        type="password"
+        autocomplete="current-password"
+        maxlength="1024"
+        required
+        ${username ? 'autofocus' : ''}
+        ${error && html`aria-invalid="true" aria-describedby="error"`}
+      />
+      <button name="action" value="sign-in">Sign in</button>
+      <button name="action" value="cancel" class="quiet" formnovalidate>Cancel</button>
+    </form>
+  `,
+});
+
+export interface ScopeChoice {
+  /** The value of the checkbox. */
+  readonly field: string;
+  readonly description: string;
+}
+
+export interface ConsentView {
+  /** The client's name and its home page. */
+  readonly client: string;
+  readonly clientUri?: string | undefined;
+  readonly username: string;
+  readonly csrfToken: string;
+  /** Descriptions of permissions without a checkbox. */
+  readonly required: readonly string[];
+  readonly optional: readonly { readonly resource: string; readonly scopes: readonly ScopeChoice[] }[];
+  /** Descriptions of scopes from an earlier consent. */
+  readonly granted: readonly string[];
+  readonly formAction: readonly string[];
+}
+
+/** No button has the focus, so that pressing Enter does not allow access by accident. */
+export const consentPage = (view: ConsentView): Page => ({
+  title: `Allow ${view.client}?`,
+  formAction: view.formAction,
+  body: html`
+    <p>
+      <strong>${view.client}</strong> asks for access. You are signed in as <strong>${view.username}</strong>.
+    </p>
+    ${view.clientUri && html`<p>Its home page is <a href="${view.clientUri}">${view.clientUri}</a></p>`}
+    <form method="post">
+      <input type="hidden" name="token" value="${view.csrfToken}" />
+      ${
+        view.required.length > 0 &&
+        html`<p>It will be able to</p>
+          ${list(view.required)}`
+      }
+      ${view.optional.map(choices)}
+      ${
+        view.granted.length > 0 &&
+        html`<p>You have already allowed it to</p>
+          ${list(view.granted)}`
+      }
+      <button name="action" value="allow">Allow</button>
+      <button name="action" value="deny" class="quiet">Deny</button>
+    </form>
+    <p><a href="?as=other">Sign in with another account</a></p>
+  `,
+});
+
+const list = (lines: readonly string[]): Html =>
+  html`<ul>
+    ${lines.map((line) => html`<li>${line}</li>`)}
+  </ul>`;
+
+const choices = ({ resource, scopes }: ConsentView['optional'][number]): Html => html`
+  <fieldset>
+    <legend>
+      ${resource ? html`At <span class="resource">${resource}</span> it asks to` : 'It also asks to'}
+    </legend>
+    ${scopes.map(
+      ({ field, description }) => html`
+        <label class="choice"
+          ><input type="checkbox" name="scope" value="${field}" checked /> ${description}</label
+        >
+      `,
+    )}
+  </fieldset>
+`;

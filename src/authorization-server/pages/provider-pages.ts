@@ -1,0 +1,83 @@
+import type { ErrorOut, KoaContextWithOIDC } from 'oidc-provider';
+import { Html, html } from './html.js';
+import { clientNameOf, errorPage, formActionSources, sendPage } from './layout.js';
+
+/** Shows an error that oidc-provider must not or cannot redirect to the client (RFC 6749 section 4.1.2.1). */
+export async function renderError(ctx: KoaContextWithOIDC, { error, error_description }: ErrorOut) {
+  sendPage(
+    ctx,
+    errorPage(`The request of the application was rejected: ${error_description ?? error}.`, error),
+  );
+}
+
+/** The pages of RP-initiated logout: options of oidc-provider's `features.rpInitiatedLogout`. */
+export const logoutPages = {
+  async logoutSource(ctx: KoaContextWithOIDC) {
+    const { secret, postLogoutRedirectUri } = ctx.oidc.session!.state as Record<string, string>;
+    const { client } = ctx.oidc;
+    sendPage(ctx, {
+      title: 'Sign out?',
+      formAction: formActionSources(postLogoutRedirectUri),
+      body: html`
+        <p>
+          ${client && html`<strong>${clientNameOf(client)}</strong> asks you to sign out. `}Signing out also
+          ends the access of applications that depends on this sign-in.
+        </p>
+        <form method="post" action="${ctx.oidc.urlFor('end_session_confirm')}">
+          <input type="hidden" name="xsrf" value="${secret}" />
+          <button name="logout" value="yes" autofocus>Sign out</button>
+          <button class="quiet">${client ? 'Leave only this application' : 'Stay signed in'}</button>
+        </form>
+      `,
+    });
+  },
+
+  async postLogoutSuccessSource(ctx: KoaContextWithOIDC) {
+    const { client } = ctx.oidc;
+    sendPage(ctx, {
+      title: client ? 'You have left the application' : 'You are signed out',
+      body: html`<p role="status">
+        ${client && html`<strong>${clientNameOf(client)}</strong> has lost its access by this sign-in. `}You
+        can close this page.
+      </p>`,
+    });
+  },
+};
+
+/** The form that a script of oidc-provider would submit. Its values are escaped already. */
+const SELF_SUBMITTING_FORM = /(<form method="post" action="([^"]*)">[^]*?)<noscript>/;
+
+/**
+ * Koa middleware that replaces self-submitting forms by a page with a button, because no page here runs a script. oidc-provider
+ * uses such forms for the response mode `form_post` and before it signs another account out.
+ */
+export async function formPostPage(ctx: KoaContextWithOIDC, next: () => Promise<void>): Promise<void> {
+  await next();
+  if (typeof ctx.body !== 'string' || !ctx.body.includes('<script>')) return;
+  const match = SELF_SUBMITTING_FORM.exec(ctx.body);
+  if (!match) return;
+  const [, form = '', action = ''] = match;
+  const { session, entities } = ctx.oidc;
+  const targets = [
+    action,
+    session?.state?.['postLogoutRedirectUri'],
+    entities.Interaction?.params['redirect_uri'],
+  ];
+  sendPage(ctx, {
+    title: 'One more step',
+    formAction: [...new Set(targets.flatMap(formActionSources))],
+    body: html`
+      <p>${instruction(action, ctx.oidc.issuer, ctx.oidc.route)}</p>
+      ${new Html(form)}
+      <button autofocus>Continue</button>
+      ${new Html('</form>')}
+    `,
+  });
+}
+
+function instruction(action: string, issuer: string, route: string): string {
+  if (!action.startsWith(`${issuer}/`)) return `Press Continue to return to ${new URL(action).host}.`;
+  if (route === 'resume' || route === 'device_resume')
+    return 'Another person is signed in in this browser. Continue to sign them out and to go on with your account.';
+  return 'Press Continue to go on.';
+}

@@ -1,0 +1,184 @@
+import { Injectable } from '@nestjs/common';
+import { Provider, type Account, type Configuration, type JWKS } from 'oidc-provider';
+import { DataSource } from 'typeorm';
+import { ClientCertificateEndpoint } from '../authentication/client-certificate.js';
+import { Settings } from '../config/settings.js';
+import { ReplayStore } from '../crypto/replay-store.service.js';
+import { User } from '../users/user.entity.js';
+import { authorizationServerConfig, type AuthorizationServerConfig } from './authorization-server.config.js';
+import {
+  clientAuthentication,
+  mtlsEndpointAliases,
+  mutualTls,
+  requestObjects,
+} from './clients/client-authentication.js';
+import { clientRegistration, extraClientMetadata, fapi } from './clients/client-metadata.js';
+import { ClientsService } from './clients/clients.service.js';
+import { signInPrompt } from './consent/sign-in.service.js';
+import {
+  extraTokenClaims,
+  introspectionPolicy,
+  resourceIndicators,
+  revocationPolicy,
+} from './grants/access-tokens.js';
+import { richAuthorizationRequests } from './grants/authorization-details.js';
+import {
+  BackchannelRequests,
+  backchannelAuthentication,
+  backchannelRequestLifetime,
+} from './grants/backchannel-requests.service.js';
+import { JWT_BEARER, JWT_BEARER_PARAMETERS, JwtBearerGrant } from './grants/jwt-bearer.service.js';
+import {
+  TOKEN_EXCHANGE,
+  TOKEN_EXCHANGE_PARAMETERS,
+  TokenExchangeGrant,
+} from './grants/token-exchange.service.js';
+import { deviceFlowPages } from './pages/device-pages.js';
+import { formPostPage, logoutPages, renderError } from './pages/provider-pages.js';
+import { cookies, dpop, outboundRequests } from './provider/http-security.js';
+import { ProviderFactory } from './provider/oidc-provider.service.js';
+import { ProviderEvents } from './provider/provider-events.service.js';
+import { AdapterFactory } from './storage/adapter-factory.service.js';
+
+/** In seconds, like all lifetimes of oidc-provider. */
+const MINUTE = 60;
+const DAY = 24 * 60 * MINUTE;
+
+/** Configures oidc-provider. Options that are not listed here keep the library's defaults. */
+@Injectable()
+export class OidcProviderFactory extends ProviderFactory {
+  private readonly config: AuthorizationServerConfig;
+
+  /** @throws InvalidSettings */
+  constructor(
+    private readonly settings: Settings,
+    private readonly dataSource: DataSource,
+    private readonly replays: ReplayStore,
+    private readonly clientCertificateEndpoint: ClientCertificateEndpoint,
+    private readonly adapters: AdapterFactory,
+    private readonly clients: ClientsService,
+    private readonly events: ProviderEvents,
+    private readonly tokenExchange: TokenExchangeGrant,
+    private readonly jwtBearer: JwtBearerGrant,
+    private readonly backchannelRequests: BackchannelRequests,
+  ) {
+    super();
+    this.config = authorizationServerConfig(settings);
+  }
+
+  create(issuer: string, jwks: JWKS): Provider {
+    const provider = new Provider(issuer, this.configuration(jwks));
+    provider.registerGrantType(
+      TOKEN_EXCHANGE,
+      (ctx) => this.tokenExchange.handle(ctx),
+      TOKEN_EXCHANGE_PARAMETERS,
+      ['audience', 'resource'],
+    );
+    provider.registerGrantType(
+      JWT_BEARER,
+      (ctx) => this.jwtBearer.handle(ctx),
+      JWT_BEARER_PARAMETERS,
+      'resource',
+    );
+    provider.proxy = true;
+    provider.use(formPostPage as never);
+    this.events.listen(provider);
+    return provider;
+  }
+
+  private configuration(jwks: JWKS): Configuration {
+    const { settings } = this;
+    return {
+      adapter: (kind: string) => (kind === 'Client' ? this.clients : this.adapters.create(kind)),
+      jwks,
+      ...signInPrompt,
+      cookies: cookies(settings),
+      renderError,
+      findAccount: (_ctx, id) => this.findAccount(id),
+      claims: {
+        openid: ['sub'],
+        profile: ['preferred_username', 'tenant'],
+        acr: null,
+        auth_time: null,
+        iss: null,
+        sid: null,
+      },
+      clientDefaults: { id_token_signed_response_alg: 'ES256' },
+      enabledJWA: {
+        idTokenSigningAlgValues: ['ES256'],
+        requestObjectSigningAlgValues: ['ES256', 'PS256', 'Ed25519', 'EdDSA'],
+      },
+      ...clientAuthentication,
+      ...outboundRequests(settings),
+      extraClientMetadata,
+      extraTokenClaims,
+      discovery: mtlsEndpointAliases(this.clientCertificateEndpoint.url),
+      allowOmittingSingleRegisteredRedirectUri: false,
+      /** Scripts of a web page may request tokens only for a public client whose redirect URI is on the page's origin. */
+      clientBasedCORS: (_ctx, origin, client) =>
+        client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => isAt(origin, uri)),
+      features: this.features(),
+      formats: { customizers: { jwt: (_ctx, token, parts) => this.adapters.saveJwt(token, parts) } },
+      pkce: { required: () => true },
+      responseTypes: ['code'],
+      rotateRefreshToken: true,
+      scopes: ['openid', 'offline_access'],
+      ttl: {
+        AccessToken: 5 * MINUTE,
+        AuthorizationCode: MINUTE,
+        BackchannelAuthenticationRequest: backchannelRequestLifetime,
+        ClientCredentials: 5 * MINUTE,
+        DeviceCode: 10 * MINUTE,
+        Grant: 14 * DAY,
+        IdToken: 5 * MINUTE,
+        Interaction: 10 * MINUTE,
+        RefreshToken: 14 * DAY,
+        Session: DAY,
+      },
+    };
+  }
+
+  private features(): Configuration['features'] {
+    const { settings } = this;
+    return {
+      backchannelLogout: { enabled: true },
+      ciba: backchannelAuthentication(this.backchannelRequests),
+      claimsParameter: { enabled: true },
+      clientCredentials: { enabled: true },
+      deviceFlow: {
+        enabled: true,
+        // No vowels: a user code is no word, and no two letters look alike (RFC 8628 section 6.1).
+        charset: 'base-20',
+        mask: '****-****',
+        // The device's address does not help a person to recognise it.
+        deviceInfo: () => ({}),
+        ...deviceFlowPages,
+      },
+      devInteractions: { enabled: false },
+      dPoP: dpop(settings),
+      fapi,
+      introspection: { enabled: true, allowedPolicy: introspectionPolicy },
+      mTLS: mutualTls(settings, this.config.clientCas),
+      registration: clientRegistration(this.replays),
+      registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
+      requestObjects,
+      richAuthorizationRequests,
+      revocation: { enabled: true, allowedPolicy: revocationPolicy },
+      resourceIndicators: resourceIndicators(settings),
+      rpInitiatedLogout: { enabled: true, ...logoutPages },
+    };
+  }
+
+  /** @returns undefined for an unknown account, a disabled one, or one of a machine: oidc-provider rejects the request */
+  private async findAccount(id: string): Promise<Account | undefined> {
+    const user = await this.dataSource.manager.findOneBy(User, { id });
+    if (!user || user.disabledAt || user.kind !== 'user') return undefined;
+    const { username, tenantId } = user;
+    return {
+      accountId: id,
+      claims: async () => ({ sub: id, preferred_username: username, tenant: tenantId }),
+    };
+  }
+}
+
+const isAt = (origin: string, uri: string) => /^https?:/.test(origin) && new URL(uri).origin === origin;

@@ -1,0 +1,50 @@
+import { All, Controller, Get, Req, Res } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
+import { Consumes, CurrentRequest, Public } from '../../authentication/plan.js';
+import {
+  rawExchange,
+  type AdapterRequest,
+  type AdapterResponse,
+  type AuthRequest,
+} from '../../authentication/request.js';
+import { OidcProviderService } from './oidc-provider.service.js';
+
+/** Mounts oidc-provider at `/oidc`, and its metadata at the path of RFC 8414. */
+@Controller()
+@Public()
+@ApiExcludeController()
+export class OidcProviderController {
+  constructor(private readonly oidc: OidcProviderService) {}
+
+  @All(['oidc/:a', 'oidc/:a/:b', 'oidc/:a/:b/:c'])
+  @Consumes('form', 'json')
+  handle(
+    @Req() request: AdapterRequest,
+    @Res() response: AdapterResponse,
+    @CurrentRequest() authRequest: AuthRequest,
+  ): Promise<void> {
+    return this.forward(request, response, authRequest, authRequest.target.slice('/oidc'.length));
+  }
+
+  /** RFC 8414 section 3.1 puts the well-known part before the issuer's path. */
+  @Get('.well-known/oauth-authorization-server/oidc')
+  metadata(
+    @Req() request: AdapterRequest,
+    @Res() response: AdapterResponse,
+    @CurrentRequest() authRequest: AuthRequest,
+  ): Promise<void> {
+    return this.forward(request, response, authRequest, '/.well-known/oauth-authorization-server');
+  }
+
+  private async forward(
+    request: AdapterRequest,
+    response: AdapterResponse,
+    authRequest: AuthRequest,
+    path: string,
+  ): Promise<void> {
+    const handle = await this.oidc.handler(authRequest, path);
+    // From here on, Nest's filters and interceptors no longer write to the response.
+    const raw = rawExchange(request, response);
+    await handle(raw.request, raw.response);
+  }
+}

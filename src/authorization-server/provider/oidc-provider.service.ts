@@ -1,0 +1,96 @@
+import { Injectable } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Client, ClientMetadata, JWK, JWKS, KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { AuthRequest } from '../../authentication/request.js';
+import { Settings } from '../../config/settings.js';
+import { SigningKeys } from '../../crypto/signing-keys.service.js';
+import { providerRequest, replaceJwtByJti } from './provider-request.js';
+import { withRequestState } from './request-state.js';
+
+const KEY_CHECK_INTERVAL_MS = 1_000;
+
+/** Creates the `Provider`. `OidcProviderFactory` implements it at the top of this folder, because it uses every part. */
+export abstract class ProviderFactory {
+  abstract create(issuer: string, jwks: JWKS): Provider;
+}
+
+/** oidc-provider's model of a client, with the members that its types leave out. */
+export interface ClientModel {
+  /** @throws InvalidClientMetadata */
+  new (metadata: object, ctx?: KoaContextWithOIDC): Client & { metadata(): ClientMetadata };
+  needsSecret(metadata: object): boolean;
+}
+
+interface ProviderInstance {
+  readonly kids: string;
+  readonly provider: Provider;
+  readonly callback: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
+/** The `Provider` of the library oidc-provider, with the current signing keys. It keeps no state in memory. */
+@Injectable()
+export class OidcProviderService {
+  private instance: Promise<ProviderInstance> | undefined;
+  private checkedAt = 0;
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly keys: SigningKeys,
+    private readonly factory: ProviderFactory,
+  ) {}
+
+  get issuer(): string {
+    return `${this.settings.publicUrl}/oidc`;
+  }
+
+  async provider(): Promise<Provider> {
+    return (await this.current()).provider;
+  }
+
+  async clientModel(): Promise<ClientModel> {
+    return (await this.provider()).Client as unknown as ClientModel;
+  }
+
+  /**
+   * Prepares a request for oidc-provider.
+   * @param path below `/oidc`, with the query
+   * @returns writes the response
+   */
+  async handler(
+    authRequest: AuthRequest,
+    path: string,
+  ): Promise<(raw: IncomingMessage, response: ServerResponse) => Promise<void>> {
+    const { callback } = await this.current();
+    const form = await replaceJwtByJti(path, authRequest.rawBody, this.keys, this.issuer);
+    return (raw, response) => {
+      const request = providerRequest(raw, authRequest, this.settings, path, form);
+      return withRequestState(() => callback(request, response));
+    };
+  }
+
+  /** A provider cannot change its keys. So a new one is created after a process has rotated them. */
+  private async current(): Promise<ProviderInstance> {
+    if (this.instance && Date.now() - this.checkedAt < KEY_CHECK_INTERVAL_MS) return this.instance;
+    this.checkedAt = Date.now();
+    this.instance = this.refresh(this.instance);
+    this.instance.catch(() => (this.instance = undefined));
+    return this.instance;
+  }
+
+  private async refresh(previous: Promise<ProviderInstance> | undefined): Promise<ProviderInstance> {
+    const keys = await this.keys.published();
+    const kids = keys.map(({ kid }) => kid).join(' ');
+    const instance = await previous?.catch(() => undefined);
+    if (instance?.kids === kids) return instance;
+    const jwks = {
+      keys: keys.map(({ kid, key }): JWK => ({
+        ...(key.export({ format: 'jwk' }) as JWK),
+        kid,
+        alg: 'ES256',
+        use: 'sig',
+      })),
+    };
+    const provider = this.factory.create(this.issuer, jwks);
+    return { kids, provider, callback: provider.callback() };
+  }
+}

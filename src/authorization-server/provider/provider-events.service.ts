@@ -1,0 +1,104 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { DataSource } from 'typeorm';
+import { Unauthenticated } from '../../authentication/challenge.js';
+import { AuditPort } from '../../authentication/ports.js';
+import { User } from '../../users/user.entity.js';
+import { authRequestOf } from './provider-request.js';
+
+/** oidc-provider's events for a rejected request. */
+const ERROR_EVENTS = [
+  'grant.error',
+  'introspection.error',
+  'revocation.error',
+  'pushed_authorization_request.error',
+  'device_authorization.error',
+  'backchannel_authentication.error',
+  'userinfo.error',
+  'registration_create.error',
+  'registration_read.error',
+  'registration_update.error',
+  'registration_delete.error',
+] as const;
+
+/** The `error_detail` of a one-time code or refresh token that two requests used at the same time. */
+export const CONCURRENT_USE = 'code or token used concurrently';
+
+/** The `error_detail` values for a second use of a code or refresh token: one of the two users has stolen it. */
+const REUSE_DETAILS = ['authorization code already consumed', 'refresh token already used', CONCURRENT_USE];
+
+const GRANT_TYPE_NOT_ALLOWED = /^(requested grant type|urn:\S+) is not allowed for this client$/;
+
+interface ProviderError {
+  readonly error?: string;
+  readonly error_description?: string;
+  readonly error_detail?: string;
+  readonly statusCode?: number;
+}
+
+/** Logs and audits the requests that oidc-provider rejects and the sign-outs that it performs. */
+@Injectable()
+export class ProviderEvents {
+  private readonly logger = new Logger('OAuth');
+
+  constructor(
+    private readonly audit: AuditPort,
+    private readonly dataSource: DataSource,
+    private readonly adapter: HttpAdapterHost,
+  ) {}
+
+  /** Adds the listeners to a new provider. */
+  listen(provider: Provider): void {
+    for (const event of ERROR_EVENTS)
+      provider.on(event as 'grant.error', (ctx, error) => {
+        useRfcErrorCode(ctx, error as ProviderError);
+        this.rejected(ctx, error as ProviderError);
+      });
+    provider.on('backchannel.error', (_ctx, error, { clientId }) =>
+      this.logger.warn({ event: 'back-channel logout failed', clientId, error: error.message }),
+    );
+    provider.on('server_error', (_ctx, error) => this.logger.error(error));
+    // Koa writes errors to the console unless there is a listener.
+    provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));
+    provider.use(async (ctx, next) => {
+      await next();
+      const { oidc } = ctx as KoaContextWithOIDC;
+      if (oidc?.route === 'end_session_confirm' && ctx.status === 303) await this.signedOut(oidc);
+    });
+  }
+
+  private rejected(ctx: KoaContextWithOIDC, { error = '', error_detail: detail, statusCode }: ProviderError) {
+    // An unknown client_id is not logged: it is text that the caller typed.
+    const client = ctx.oidc.client?.clientId;
+    const reason = [detail ?? error, client && `client ${client}`].filter(Boolean).join(', ');
+    this.logger.warn({ event: 'refused', code: error, reason, route: ctx.oidc.route });
+    if (REUSE_DETAILS.includes(detail ?? ''))
+      this.audit.recordInBackground({
+        event: 'authn_token_reuse',
+        method: 'oauth',
+        details: { client, reason: detail },
+      });
+    if (statusCode !== 401) return;
+    const rejection = new Unauthenticated([], error, 'Authentication failed.', { method: 'oauth', reason });
+    const server = this.adapter.httpAdapter.getHttpServer() as { emit(...event: unknown[]): void };
+    server.emit('refused', rejection, authRequestOf(ctx).ip);
+  }
+
+  private async signedOut({ session, params, client }: KoaContextWithOIDC['oidc']): Promise<void> {
+    const actor = await this.dataSource.manager.findOneBy(User, { id: session?.accountId ?? '' });
+    if (!actor) return;
+    await this.audit.record({
+      event: 'authn_token_revoked',
+      actor,
+      method: 'oauth',
+      target: params?.['logout'] ? `user:${actor.id}` : `oauth-client:${client?.clientId}`,
+    });
+  }
+}
+
+/** A grant type that the client is not registered for is `unauthorized_client` (RFC 6749 section 5.2), not `invalid_request`. */
+function useRfcErrorCode(ctx: KoaContextWithOIDC, { error_description }: ProviderError): void {
+  if (GRANT_TYPE_NOT_ALLOWED.test(error_description ?? ''))
+    ctx.body = { error: 'unauthorized_client', error_description } satisfies object;
+}

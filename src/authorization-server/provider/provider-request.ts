@@ -1,0 +1,103 @@
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import type { IncomingMessage } from 'node:http';
+import { parse, stringify } from 'node:querystring';
+import { Readable } from 'node:stream';
+import type { AuthRequest } from '../../authentication/request.js';
+import type { Settings } from '../../config/settings.js';
+import type { SigningKeys } from '../../crypto/signing-keys.service.js';
+
+/** A request that was passed to oidc-provider, with what this application adds to it. */
+interface ProviderRequest extends IncomingMessage {
+  readonly authRequest: AuthRequest;
+  readonly verifiedJti: string | undefined;
+}
+
+/** A form whose `token` was a JWT and is its `jti` now. */
+export interface JwtForm {
+  readonly body: Buffer;
+  readonly jti: string;
+}
+
+interface HasRequest {
+  readonly req: IncomingMessage;
+}
+
+/** The {@link AuthRequest} of a request that oidc-provider handles. */
+export const authRequestOf = ({ req }: HasRequest): AuthRequest => (req as ProviderRequest).authRequest;
+
+/** The `jti` of the JWT access token in an introspection or revocation request, after its signature was verified. */
+export const verifiedJtiOf = (ctx: HasRequest | undefined): string | undefined =>
+  (ctx?.req as ProviderRequest | undefined)?.verifiedJti;
+
+/**
+ * Creates the request that oidc-provider handles: relative to its mount path, with an unread body. Its host is the one of
+ * PUBLIC_URL, whatever the Host header says, because oidc-provider writes absolute URLs into its responses.
+ *
+ * @param path below `/oidc`, with the query
+ * @param form replaces the body
+ */
+export function providerRequest(
+  raw: IncomingMessage,
+  authRequest: AuthRequest,
+  { publicUrl }: Settings,
+  path: string,
+  form?: JwtForm,
+): IncomingMessage {
+  const body = form?.body ?? authRequest.rawBody ?? Buffer.alloc(0);
+  // Settings has checked that PUBLIC_URL is an origin.
+  const [scheme = '', host = ''] = publicUrl.split('://');
+  const headers = {
+    ...raw.headers,
+    ...(body.length && { 'content-length': String(body.length) }),
+    host,
+    'x-forwarded-host': host,
+    'x-forwarded-proto': scheme,
+    'x-forwarded-for': authRequest.ip,
+  };
+  return Object.create(raw, {
+    url: { value: path, writable: true },
+    originalUrl: { value: `/oidc${path}` },
+    headers: { value: headers },
+    readable: { value: true },
+    readableEncoding: { value: null },
+    iterator: { value: () => Readable.from(body.length ? [body] : []) },
+    authRequest: { value: authRequest },
+    verifiedJti: { value: form?.jti },
+  }) as ProviderRequest;
+}
+
+/** Token introspection (RFC 7662) and revocation (RFC 7009). */
+const TOKEN_PATHS = ['/token/introspection', '/token/revocation'];
+/** Names no token, so oidc-provider answers as for an unknown one. */
+const NO_TOKEN = '-';
+
+/**
+ * oidc-provider introspects and revokes only tokens that it stores, and it stores no JWT. This server stores a row per JWT, so
+ * the JWT in the request is replaced by its `jti`. A JWT that this server did not sign counts as an unknown token.
+ *
+ * @param path below `/oidc`, with the query
+ * @returns undefined if the request is another one or its token is no JWT
+ */
+export async function replaceJwtByJti(
+  path: string,
+  rawBody: Buffer | undefined,
+  keys: SigningKeys,
+  issuer: string,
+): Promise<JwtForm | undefined> {
+  if (!TOKEN_PATHS.includes(path.split('?', 1)[0]!)) return undefined;
+  const form = parse(rawBody?.toString('utf8') ?? '');
+  const { token } = form;
+  if (typeof token !== 'string' || !token.includes('.')) return undefined;
+  const jti = (await verifiedJti(token, keys, issuer)) ?? NO_TOKEN;
+  return { body: Buffer.from(stringify({ ...form, token: jti })), jti };
+}
+
+async function verifiedJti(token: string, keys: SigningKeys, issuer: string): Promise<string | undefined> {
+  const published = createLocalJWKSet({ keys: await keys.jwks() });
+  try {
+    const { payload } = await jwtVerify(token, published, { issuer, typ: 'at+jwt', algorithms: ['ES256'] });
+    return payload.jti;
+  } catch {
+    return undefined;
+  }
+}

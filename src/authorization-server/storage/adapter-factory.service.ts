@@ -1,0 +1,126 @@
+import { Injectable } from '@nestjs/common';
+import {
+  Provider,
+  type AccessToken as ProviderToken,
+  type Adapter,
+  type AdapterPayload,
+  type ClientCredentials,
+  type JWTStructured,
+} from 'oidc-provider';
+import { DataSource, MoreThan } from 'typeorm';
+import { AccessToken, accessTokenId } from '../../access-tokens/access-token.entity.js';
+import { Settings } from '../../config/settings.js';
+import { ReplayStore } from '../../crypto/replay-store.service.js';
+import type { SecretBox } from '../../crypto/secret-box.js';
+import { verifiedJtiOf } from '../provider/provider-request.js';
+import { AccessTokenWriter } from './access-token-writer.js';
+import { recordSecretBox } from './oauth-records.service.js';
+import { POLLED_KINDS, PollingAdapter, UserCodeAttempts } from './polling-adapter.js';
+import { RecordAdapter } from './record-adapter.js';
+
+/** Creates oidc-provider's storage adapters. Everything is stored in the database. */
+@Injectable()
+export class AdapterFactory {
+  private readonly box: SecretBox;
+  private readonly writer: AccessTokenWriter;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly replays: ReplayStore,
+    private readonly attempts: UserCodeAttempts,
+    settings: Settings,
+  ) {
+    this.box = recordSecretBox(settings);
+    this.writer = new AccessTokenWriter(dataSource);
+  }
+
+  /** @param kind the name of a model, other than `Client` */
+  create(kind: string): Adapter {
+    if (kind === 'ReplayDetection') return new ReplayDetectionAdapter(this.replays) as unknown as Adapter;
+    if (kind === 'AccessToken' || kind === 'ClientCredentials')
+      return new AccessTokenAdapter(kind, this.dataSource, this.writer);
+    if (POLLED_KINDS.includes(kind))
+      return new PollingAdapter(kind, this.dataSource, this.box, this.attempts);
+    return new RecordAdapter(kind, this.dataSource, this.box);
+  }
+
+  /** Stores a JWT access token; oidc-provider does not. A JWT without a row counts as revoked. */
+  async saveJwt(token: ProviderToken | ClientCredentials, { payload }: JWTStructured): Promise<void> {
+    const { kind, aud, scope, jkt, 'x5t#S256': x5t, extra, rar } = token as ProviderToken;
+    const { jti, clientId, accountId, grantId } = token as ProviderToken;
+    const { iat, exp } = payload as { iat: number; exp: number };
+    const content = { kind, iat, aud, scope, jkt, 'x5t#S256': x5t, extra, rar };
+    await this.writer.write(
+      accessTokenId('jwt', jti),
+      { ...content, clientId, accountId, grantId },
+      exp - iat,
+    );
+  }
+}
+
+/** Stores access tokens in the table that the API reads as well. */
+class AccessTokenAdapter implements Adapter {
+  constructor(
+    private readonly kind: string,
+    private readonly dataSource: DataSource,
+    private readonly writer: AccessTokenWriter,
+  ) {}
+
+  async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
+    await this.writer.write(accessTokenId('opaque', id), payload, expiresIn);
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    const row = await this.dataSource.manager.findOne(AccessToken, {
+      where: { id: this.rowId(id), expiresAt: MoreThan(new Date()) },
+      relations: { account: true },
+    });
+    const content = row?.content as AdapterPayload | undefined;
+    if (!row || content?.kind !== this.kind) return undefined;
+    const { account, epoch } = row;
+    if (!account || account.disabledAt || account.epoch !== epoch) return undefined;
+    const owner = this.kind === 'AccessToken' && { accountId: row.accountId };
+    const exp = Math.floor(row.expiresAt.getTime() / 1000);
+    return { ...content, ...owner, jti: id, clientId: row.clientId, exp };
+  }
+
+  async destroy(id: string): Promise<void> {
+    await this.dataSource.manager.delete(AccessToken, { id: this.rowId(id) });
+  }
+
+  async revokeByGrantId(grantId: string): Promise<void> {
+    await this.dataSource.manager.delete(AccessToken, { grantId });
+  }
+
+  async consume(): Promise<void> {
+    throw new Error('An access token is not a one-time token.');
+  }
+
+  async findByUid(): Promise<undefined> {}
+
+  async findByUserCode(): Promise<undefined> {}
+
+  /** A `jti` names a row only if this request proved the JWT's signature: a `jti` is no secret, an opaque token is. */
+  private rowId(id: string): string {
+    return accessTokenId(verifiedJtiOf(Provider.ctx) === id ? 'jwt' : 'opaque', id);
+  }
+}
+
+const REPLAY_RETENTION_MS = 60 * 60_000;
+
+/**
+ * Detects replayed `jti` values. oidc-provider calls `find` and then `upsert`; another process could use the same value in
+ * between. So `find` already uses the value, atomically, and `upsert` does nothing.
+ */
+class ReplayDetectionAdapter implements Partial<Adapter> {
+  constructor(private readonly replays: ReplayStore) {}
+
+  /** @returns undefined on first use */
+  async find(id: string) {
+    const until = new Date(Date.now() + REPLAY_RETENTION_MS);
+    const isFirstUse = await this.replays.use('oauth replay', id, until);
+    return isFirstUse ? undefined : { exp: Math.floor(until.getTime() / 1000) };
+  }
+
+  async upsert(): Promise<void> {}
+}

@@ -1,0 +1,113 @@
+import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
+import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeorm';
+import type { SecretBox } from '../../crypto/secret-box.js';
+import { User } from '../../users/user.entity.js';
+import { CONCURRENT_USE } from '../provider/provider-events.service.js';
+import { epochInRequest } from '../provider/request-state.js';
+import { OauthRecord } from './oauth-record.entity.js';
+import { REVOKED, recordId, revokeGrant, revokeRecords } from './oauth-records.service.js';
+
+/** oidc-provider's storage adapter for one kind of record. */
+export class RecordAdapter implements Adapter {
+  constructor(
+    protected readonly kind: string,
+    protected readonly dataSource: DataSource,
+    private readonly box: SecretBox,
+  ) {}
+
+  /** @param expiresIn seconds; undefined for a record without expiry */
+  async upsert(id: string, payload: AdapterPayload, expiresIn: number | undefined): Promise<void> {
+    const { manager } = this.dataSource;
+    const rowId = recordId(this.kind, id);
+    const { clientId = null, grantId = null, result, lastSubmission } = payload;
+    // An interaction with a sign-in belongs to that account, as of the epoch that was read with its password.
+    const { login } = (result ?? lastSubmission ?? {}) as { login?: { accountId: string; epoch: number } };
+    const accountId = payload.accountId ?? login?.accountId ?? null;
+    const account = accountId === null ? null : await manager.findOneBy(User, { id: accountId });
+    const state = {
+      accountId: account?.id ?? null,
+      epoch: account && epochInRequest(account.id, login?.epoch ?? account.epoch),
+      clientId,
+      grantId: this.kind === 'Grant' ? id : grantId,
+      alias: aliasOf(payload),
+      sealed: this.box.seal(JSON.stringify(payload), rowId),
+      expiresAt: expiresIn === undefined ? null : new Date(Date.now() + expiresIn * 1000),
+    };
+    // Neither statement touches a row that was used or revoked in the meantime.
+    const active = { id: rowId, consumedAt: IsNull(), sealed: Not(REVOKED) };
+    const { affected } = await manager.update(OauthRecord, active, state);
+    if (affected) return;
+    const row = { ...state, id: rowId, kind: this.kind, consumedAt: null };
+    await this.dataSource.createQueryBuilder().insert().into(OauthRecord).values(row).orIgnore().execute();
+  }
+
+  find(id: string): Promise<AdapterPayload | undefined> {
+    return this.read({ id: recordId(this.kind, id) });
+  }
+
+  findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    return this.read({ kind: this.kind, alias: recordId('uid', uid) });
+  }
+
+  findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    return this.read({ kind: this.kind, alias: recordId('user code', userCode) });
+  }
+
+  /**
+   * Marks a code or refresh token as used. A second use means that it was copied, so the whole grant is revoked
+   * (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
+   * @throws InvalidGrant for every concurrent use but the first
+   */
+  async consume(id: string): Promise<void> {
+    const { manager } = this.dataSource;
+    const row = { id: recordId(this.kind, id) };
+    const unused = { ...row, consumedAt: IsNull(), sealed: Not(REVOKED) };
+    const { affected } = await manager.update(OauthRecord, unused, { consumedAt: new Date() });
+    if (affected) return;
+    const { grantId } = (await manager.findOneBy(OauthRecord, row)) ?? {};
+    if (grantId) await this.dataSource.transaction((transaction) => revokeGrant(transaction, grantId));
+    throw new errors.InvalidGrant(CONCURRENT_USE);
+  }
+
+  async destroy(id: string): Promise<void> {
+    if (this.kind === 'Grant') await this.dataSource.transaction((manager) => revokeGrant(manager, id));
+    else await revokeRecords(this.dataSource.manager, { id: recordId(this.kind, id) });
+  }
+
+  async revokeByGrantId(grantId: string): Promise<void> {
+    await revokeRecords(this.dataSource.manager, { kind: this.kind, grantId });
+  }
+
+  private async read(where: FindOptionsWhere<OauthRecord>): Promise<AdapterPayload | undefined> {
+    const active = [
+      { ...where, sealed: Not(REVOKED), expiresAt: IsNull() },
+      { ...where, sealed: Not(REVOKED), expiresAt: MoreThan(new Date()) },
+    ];
+    const row = await this.dataSource.manager.findOne(OauthRecord, {
+      where: active,
+      relations: { account: true },
+    });
+    if (!row) return undefined;
+    const { account, epoch } = row;
+    if (account && (account.disabledAt || account.epoch !== epoch)) return undefined;
+    if (account) epochInRequest(account.id, account.epoch);
+    const payload = this.decrypt(row);
+    if (!payload) return undefined;
+    return row.consumedAt ? { ...payload, consumed: Math.floor(row.consumedAt.getTime() / 1000) } : payload;
+  }
+
+  /** @returns undefined for a record that was encrypted with an APP_SECRET that is no longer set */
+  private decrypt({ id, sealed }: OauthRecord): AdapterPayload | undefined {
+    try {
+      return JSON.parse(this.box.open(sealed, id)) as AdapterPayload;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function aliasOf({ uid, userCode }: AdapterPayload): string | null {
+  if (uid !== undefined) return recordId('uid', uid);
+  if (userCode !== undefined) return recordId('user code', userCode);
+  return null;
+}
