@@ -1,21 +1,10 @@
 import { afterAll, expect, it } from '@jest/globals';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freshDatabase } from '../support/app.js';
 import { challengePattern } from '../support/contracts.js';
 import { CALLER, appModule, withHelpers, withKernel } from '../support/copies/blank.js';
 import { ProjectCopies } from '../support/copies/copy.js';
 import { contract } from './oauth.contract.js';
-
-const FOLDER = 'src/methods/oauth';
-const isServer = (file: string) => file.startsWith(join(FOLDER, 'server'));
-/** A file without what names the server. */
-const withoutServer = (file: string) =>
-  readFileSync(file, 'utf8')
-    .replace(', ServerModule', '')
-    .split('\n')
-    .filter((line) => !/server/i.test(line))
-    .join('\n');
 
 const project = new ProjectCopies();
 const database = await freshDatabase();
@@ -24,13 +13,12 @@ afterAll(async () => {
   await database.drop();
 });
 
-it('the resource server is lifted without the authorization server', async () => {
-  const copied = withKernel(['oauth'], isServer);
+it('works in another application without the authorization server and passwords', async () => {
+  const copied = withKernel(['oauth']);
   expect(copied).not.toContain('src/passwords');
+  expect(copied).not.toContain('src/authorization-server');
   const blank = project.copy('oauth');
-  for (const folder of copied) blank.add(folder, isServer);
-  for (const file of ['index.ts', 'oauth.module.ts'])
-    blank.write(join(FOLDER, file), withoutServer(join(FOLDER, file)));
+  for (const folder of copied) blank.add(folder);
   blank.write('src/app.module.ts', appModule(['oauth'], copied));
   const caller = CALLER.map((file) => join('test', file));
   for (const file of [...caller, ...withHelpers('test/methods/oauth.contract.ts')]) blank.add(file);
