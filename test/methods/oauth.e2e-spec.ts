@@ -41,9 +41,9 @@ const statusOf = async (userId: string, options?: TokenOptions) =>
 
 const challenge = (params: string) =>
   `Bearer realm="auth-atlas", resource_metadata="${publicUrl}/.well-known/oauth-protected-resource"${params}`;
-function expectInvalidToken(answer: Answer) {
-  expect([answer.status, answer.body.code]).toEqual([401, 'invalid_token']);
-  expect(answer.headers.get('www-authenticate')).toContain(challenge(', error="invalid_token"'));
+function expectInvalidToken(response: Answer) {
+  expect([response.status, response.body.code]).toEqual([401, 'invalid_token']);
+  expect(response.headers.get('www-authenticate')).toContain(challenge(', error="invalid_token"'));
 }
 
 describe('the resource server', () => {
@@ -51,9 +51,9 @@ describe('the resource server', () => {
     const { headers } = await client(booted.origin).get('/demo/oauth');
     expect(headers.get('www-authenticate')).toBe(challenge(''));
     const [, url = ''] = /resource_metadata="([^"]*)"/.exec(headers.get('www-authenticate')!) ?? [];
-    const answer = await client(booted.origin).get(new URL(url).pathname);
-    expect(answer.headers.get('content-type')).toMatch('application/json');
-    expect(answer.body).toMatchObject({
+    const response = await client(booted.origin).get(new URL(url).pathname);
+    expect(response.headers.get('content-type')).toMatch('application/json');
+    expect(response.body).toMatchObject({
       resource: publicUrl,
       authorization_servers: [`${publicUrl}/oidc`],
       scopes_supported: SCOPES,
@@ -124,20 +124,20 @@ describe('the resource server', () => {
 describe('the response to missing permissions', () => {
   it('is 403 with the missing scope (RFC 6750)', async () => {
     const { token } = await issue('bob', { scope: 'documents:read' });
-    const answer = await send(token, 'POST', '/documents', { title: 'a draft' });
-    expect([answer.status, answer.body.code]).toEqual([403, 'insufficient_scope']);
-    expect(answer.body.detail).toBe("The credential's scopes do not allow this.");
-    expect(answer.headers.get('www-authenticate')).toBe(
+    const response = await send(token, 'POST', '/documents', { title: 'a draft' });
+    expect([response.status, response.body.code]).toEqual([403, 'insufficient_scope']);
+    expect(response.body.detail).toBe("The credential's scopes do not allow this.");
+    expect(response.headers.get('www-authenticate')).toBe(
       challenge(', error="insufficient_scope", scope="documents:write"'),
     );
   });
 
   it('is 401 with the required step-up (RFC 9470), and a token with that step-up is accepted', async () => {
     const path = '/documents/alice-draft-confidential';
-    const answer = await send((await issue('alice')).token, 'DELETE', path);
-    expect([answer.status, answer.body.code]).toEqual([401, 'insufficient_user_authentication']);
-    expect(answer.body.detail).toMatch('requires a second factor');
-    expect(answer.headers.get('www-authenticate')).toBe(
+    const response = await send((await issue('alice')).token, 'DELETE', path);
+    expect([response.status, response.body.code]).toEqual([401, 'insufficient_user_authentication']);
+    expect(response.body.detail).toMatch('requires a second factor');
+    expect(response.headers.get('www-authenticate')).toBe(
       challenge(', error="insufficient_user_authentication", acr_values="mfa", max_age="300"'),
     );
     const old = { acr: 'mfa', auth_time: now() - 301 };
@@ -148,16 +148,16 @@ describe('the response to missing permissions', () => {
 
   it('has no challenge if no scope and no step-up would suffice', async () => {
     const { token } = await issue('carol', { scope: 'documents:read' });
-    const answer = await send(token, 'DELETE', '/documents/alice-published-public');
-    expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
-    expect(answer.headers.get('www-authenticate')).toBeNull();
+    const response = await send(token, 'DELETE', '/documents/alice-published-public');
+    expect([response.status, response.body.code]).toEqual([403, 'forbidden']);
+    expect(response.headers.get('www-authenticate')).toBeNull();
   });
 
   it('has no challenge for methods that cannot express it', async () => {
     const alice = client(booted.origin, as({ id: 'alice', roles: ['admin'], scopes: ['documents:read'] }));
-    const answer = await alice.send('POST', '/documents', { body: { title: 'a draft' } });
-    expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
-    expect(answer.headers.get('www-authenticate')).toBeNull();
+    const response = await alice.send('POST', '/documents', { body: { title: 'a draft' } });
+    expect([response.status, response.body.code]).toEqual([403, 'forbidden']);
+    expect(response.headers.get('www-authenticate')).toBeNull();
   });
 
   it('is recorded as a denied action, not as an invalid credential', async () => {

@@ -140,14 +140,14 @@ describe('introspection (RFC 7662)', () => {
       return active({ client_id: 'theirs', scope: 'documents:read' });
     });
     const [token, before] = [opaque(), server.requestCount(path)];
-    const answers = await Promise.all([1, 2, 3, 4, 5].map(() => get(token)));
-    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+    const responses = await Promise.all([1, 2, 3, 4, 5].map(() => get(token)));
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
     expect(server.requestCount(path) - before).toBe(1);
     const basic = Buffer.from('atlas%3A1:a+secret%2B').toString('base64');
     expect(sent[0]).toBe(`Basic ${basic}`);
     expect(sent[1]).toMatch('application/x-www-form-urlencoded');
     expect(sent[2]).toBe(`token=${token}&token_type_hint=access_token`);
-    expect(answers[0]!.body).toMatchObject({ id: 'acme-machine', proofs: [{ client: 'theirs' }] });
+    expect(responses[0]!.body).toMatchObject({ id: 'acme-machine', proofs: [{ client: 'theirs' }] });
   });
 
   it('rejects a revoked opaque token within a second', async () => {
@@ -197,7 +197,7 @@ describe('introspection (RFC 7662)', () => {
   });
 
   it('responds 503 if the introspection endpoint fails', async () => {
-    const answers: Parameters<typeof server.at>[1][] = [
+    const handlers: Parameters<typeof server.at>[1][] = [
       (_, response) => void response.writeHead(500).end('{"active":true}'),
       (_, response) => void response.writeHead(401, { 'Content-Type': 'application/json' }).end('{}'),
       (_, response) => void response.writeHead(302, { Location: '/as/active' }).end(),
@@ -208,8 +208,8 @@ describe('introspection (RFC 7662)', () => {
       () => null,
     ];
     server.at('/as/active', () => active());
-    for (const answer of answers) {
-      server.at(path, answer);
+    for (const handler of handlers) {
+      server.at(path, handler);
       expectUnavailable(await get(opaque()));
     }
     expect(server.requestCount('/as/active')).toBe(0);
@@ -317,7 +317,7 @@ describe('attacks', () => {
     expect((await get(key.sign(claimsOf(OTHER)))).status).toBe(200);
     const before = server.requestCount('/as/keys');
     const flood = Array.from({ length: 50 }, () => get(key.sign(claimsOf(OTHER), { kid: randomUUID() })));
-    for (const answer of await Promise.all(flood)) expectInvalidToken(answer);
+    for (const response of await Promise.all(flood)) expectInvalidToken(response);
     expect(server.requestCount('/as/keys') - before).toBeLessThanOrEqual(1);
   });
 
@@ -338,10 +338,10 @@ describe('attacks', () => {
       issuer: OTHER,
       jwks_uri: `${origin}/as/keys`,
     }));
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       brokenIssuers.map(async ({ issuer }) => [issuer, await get(key.sign(claimsOf(issuer)))] as const),
     );
-    for (const [issuer, { status, body }] of answers)
+    for (const [issuer, { status, body }] of responses)
       expect([issuer, status, body.code]).toEqual([issuer, 503, 'service_unavailable']);
     // The connection was closed long before all data was sent.
     expect(Math.abs(sent)).toBeLessThan(16 * 1024 * 1024);

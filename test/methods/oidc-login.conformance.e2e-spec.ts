@@ -109,8 +109,8 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
     for (const issuer of [other.issuer, `${op.issuer}/x`, undefined, 7]) {
       op.overrides.metadata = { issuer };
       reconfigure('op', {});
-      const { answer } = await startSignIn();
-      expect([issuer, answer.status, answer.body.code]).toEqual([issuer, 502, 'provider_error']);
+      const { response } = await startSignIn();
+      expect([issuer, response.status, response.body.code]).toEqual([issuer, 502, 'provider_error']);
     }
   });
 

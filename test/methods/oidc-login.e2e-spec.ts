@@ -59,8 +59,8 @@ describe('oidc-login', () => {
   });
 
   it('sends the browser to the provider with state, nonce and PKCE challenge', async () => {
-    const { answer, location } = await startSignIn();
-    expect(answer.status).toBe(303);
+    const { response, location } = await startSignIn();
+    expect(response.status).toBe(303);
     expect(location.origin + location.pathname).toBe(`${op.issuer}/auth`);
     const random = expect.stringMatching(/^[\w-]{43}$/);
     expect(Object.fromEntries(location.searchParams)).toEqual({
@@ -73,7 +73,7 @@ describe('oidc-login', () => {
       code_challenge: random,
       code_challenge_method: 'S256',
     });
-    const [cookie, ...more] = answer.headers.getSetCookie();
+    const [cookie, ...more] = response.headers.getSetCookie();
     expect(more).toEqual([]);
     expect(cookie).toMatch(/^oidc-op=[\w.-]+; Path=\/; HttpOnly; SameSite=Lax; Max-Age=600$/);
     for (const secret of ['state', 'nonce']) expect(cookie).not.toContain(location.searchParams.get(secret)!);
@@ -81,9 +81,9 @@ describe('oidc-login', () => {
 
   it('signs in the linked account', async () => {
     const identity = await linkIdentity('bob');
-    const answer = await signIn();
-    expect([answer.status, answer.headers.get('x-slip')]).toEqual([200, answer.body.slip]);
-    expect(issuedPrincipal(answer)).toEqual({
+    const response = await signIn();
+    expect([response.status, response.headers.get('x-slip')]).toEqual([200, response.body.slip]);
+    expect(issuedPrincipal(response)).toEqual({
       id: 'bob',
       kind: 'user',
       tenantId: 'acme',
@@ -92,9 +92,9 @@ describe('oidc-login', () => {
         { method: 'oidc-login', credentialId: identity.id, at: expect.any(Date), amr: [], bound: false },
       ],
     });
-    const { status, body } = await client(booted.origin, withSlip(answer.body.slip)).get('/me');
+    const { status, body } = await client(booted.origin, withSlip(response.body.slip)).get('/me');
     expect([status, body.id]).toEqual([200, 'bob']);
-    expect(answer.headers.getSetCookie()).toEqual(['oidc-op=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0']);
+    expect(response.headers.getSetCookie()).toEqual(['oidc-op=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0']);
   });
 
   it('rejects an identity that is not linked', async () => {
@@ -131,8 +131,8 @@ describe('oidc-login', () => {
   it('creates one account for concurrent first sign-ins', async () => {
     op.overrides.sub = randomUUID();
     const before = await users();
-    const answers = await Promise.all(Array.from({ length: 4 }, () => signIn('open')));
-    expect(new Set(answers.map((answer) => issuedPrincipal(answer).id)).size).toBe(1);
+    const responses = await Promise.all(Array.from({ length: 4 }, () => signIn('open')));
+    expect(new Set(responses.map((response) => issuedPrincipal(response).id)).size).toBe(1);
     expect(await users()).toBe(before + 1);
   });
 
@@ -192,8 +192,8 @@ describe('oidc-login', () => {
     await linkIdentity('bob');
     const kept = await signIn('op', undefined, { as: 'ambient', returnTo: '/openapi?page=1#top' });
     expect([kept.status, kept.headers.get('location'), kept.text]).toEqual([303, '/openapi?page=1#top', '']);
-    const { answer } = await startSignIn('op', { as: 'slip', returnTo: '/openapi' });
-    expect([answer.status, answer.body.code, answer.body.errors[0].field]).toEqual([
+    const { response } = await startSignIn('op', { as: 'slip', returnTo: '/openapi' });
+    expect([response.status, response.body.code, response.body.errors[0].field]).toEqual([
       400,
       'invalid_query',
       'returnTo',
@@ -241,20 +241,20 @@ describe('oidc-login', () => {
       op.overrides.sub = randomUUID();
       const back = op.authorize(begun.body.url as string);
       const browser = new Browser();
-      const answer = await sendCallback(browser, back, { Cookie: cookie.split(';')[0] });
+      const response = await sendCallback(browser, back, { Cookie: cookie.split(';')[0] });
       const identity = { provider: 'op', issuer: op.issuer, subject: op.overrides.sub, lastUsedAt: null };
-      expect([answer.status, answer.body]).toEqual([200, expect.objectContaining(identity)]);
-      expect((await me.get('/oidc-identities')).body.items).toEqual([answer.body]);
+      expect([response.status, response.body]).toEqual([200, expect.objectContaining(identity)]);
+      expect((await me.get('/oidc-identities')).body.items).toEqual([response.body]);
 
       const signedIn = await signIn();
       expect(issuedPrincipal(signedIn).id).toBe('carol');
-      const unlinked = await me.send('DELETE', `/oidc-identities/${answer.body.id}`);
+      const unlinked = await me.send('DELETE', `/oidc-identities/${response.body.id}`);
       expect([unlinked.status, Object.keys(unlinked.body)]).toEqual([200, ['slip']]);
       const statusOf = async (id: string) => (await client(booted.origin, withSlip(id)).get('/me')).status;
       expect([await statusOf(signedIn.body.slip), await statusOf(unlinked.body.slip)]).toEqual([401, 200]);
       expect((await signIn()).body.code).toBe('identity_not_linked');
       expect((await me.get('/oidc-identities')).body.items).toEqual([]);
-      const target = `oidc-identity:${answer.body.id}`;
+      const target = `oidc-identity:${response.body.id}`;
       expect((await events({ target })).map(({ event, userId }) => [event, userId])).toEqual([
         ['authn_token_created', 'carol'],
         ['authn_token_revoked', 'carol'],
@@ -344,7 +344,7 @@ describe('attacks', () => {
       ['with another state', ({ searchParams }) => searchParams.set('state', 'A'.repeat(43))],
       ['with the state twice', (back) => (back.search += `&state=${back.searchParams.get('state')}`)],
       ['with a state that is too long', (back) => (back.search = back.search.replace(/state=/, '$&x'))],
-    ])('%s', (_, spoil) => expectRejected(() => signIn('op', spoil)));
+    ])('%s', (_, tamper) => expectRejected(() => signIn('op', tamper)));
 
     it('in another browser', () =>
       expectRejected(async () => sendCallback(new Browser(), op.authorize((await startSignIn()).location))));
@@ -357,9 +357,9 @@ describe('attacks', () => {
 
     it('a second time', async () => {
       await linkIdentity('bob');
-      const { browser, answer, location } = await startSignIn();
+      const { browser, response, location } = await startSignIn();
       const back = op.authorize(location);
-      const cookie = answer.headers.getSetCookie()[0]!.split(';')[0];
+      const cookie = response.headers.getSetCookie()[0]!.split(';')[0];
       expect((await sendCallback(browser, back)).status).toBe(200);
       // The browser has deleted the cookie; an attacker may have a copy.
       for (const headers of [{}, { Cookie: cookie }])
@@ -373,12 +373,12 @@ describe('attacks', () => {
 
     it('four times concurrently: exactly one succeeds', async () => {
       await linkIdentity('bob');
-      const { answer, location } = await startSignIn();
-      const headers = { Cookie: answer.headers.getSetCookie()[0]!.split(';')[0] };
+      const { response, location } = await startSignIn();
+      const headers = { Cookie: response.headers.getSetCookie()[0]!.split(';')[0] };
       const backs = Array.from({ length: 4 }, () => op.authorize(location));
-      const answers = await Promise.all(backs.map((back) => sendCallback(new Browser(), back, headers)));
-      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-      expect(answers.filter(({ body }) => body.code === 'invalid_state')).toHaveLength(3);
+      const responses = await Promise.all(backs.map((back) => sendCallback(new Browser(), back, headers)));
+      expect(responses.filter(({ status }) => status === 200)).toHaveLength(1);
+      expect(responses.filter(({ body }) => body.code === 'invalid_state')).toHaveLength(3);
     });
 
     it('after ten minutes', () =>
@@ -391,9 +391,12 @@ describe('attacks', () => {
       }));
 
     it('with a modified, foreign or duplicate cookie', async () => {
-      const { answer, location } = await startSignIn();
-      const [name = '', value = ''] = answer.headers.getSetCookie()[0]!.split(';')[0]!.split('=');
-      const others = (await startSignIn('other')).answer.headers.getSetCookie()[0]!.split(';')[0]!.split('=');
+      const { response, location } = await startSignIn();
+      const [name = '', value = ''] = response.headers.getSetCookie()[0]!.split(';')[0]!.split('=');
+      const others = (await startSignIn('other')).response.headers
+        .getSetCookie()[0]!
+        .split(';')[0]!
+        .split('=');
       for (const cookie of [
         `${name}=${value.slice(0, -2)}AA`,
         `${name}=${value.split('.')[0]}.`,
@@ -423,9 +426,9 @@ describe('attacks', () => {
       ['iss has an additional slash', ({ searchParams }) => searchParams.set('iss', `${op.issuer}/`)],
       ['iss is missing, although the metadata announces it', (back) => back.searchParams.delete('iss')],
       ['iss is duplicated', (back) => (back.search += `&iss=${encodeURIComponent(other.issuer)}`)],
-    ])('%s: the code is not redeemed', async (_, spoil) => {
+    ])('%s: the code is not redeemed', async (_, tamper) => {
       await linkIdentity('bob');
-      await expectNoChange(async () => expect(await signIn('op', spoil)).toMatchObject(INVALID_IDENTITY));
+      await expectNoChange(async () => expect(await signIn('op', tamper)).toMatchObject(INVALID_IDENTITY));
       expect(op.tokenRequests).toEqual([]);
     });
 
@@ -492,9 +495,9 @@ describe('attacks', () => {
       ['two codes', (back) => (back.search += '&code=another')],
       ['an additional id_token', (back) => (back.search += '&id_token=e30.e30.')],
       ['an additional signed response', (back) => (back.search += '&response=e30.e30.')],
-    ])('%s', async (_, spoil) => {
+    ])('%s', async (_, tamper) => {
       await linkIdentity('bob');
-      await expectNoChange(async () => expect(await signIn('op', spoil)).toMatchObject(INVALID_IDENTITY));
+      await expectNoChange(async () => expect(await signIn('op', tamper)).toMatchObject(INVALID_IDENTITY));
     });
   });
 
@@ -524,14 +527,14 @@ describe('attacks', () => {
       ['<script>alert(1)</script>', 502, 'provider_error'],
     ])('%s: %d %s', async (error, status, code) => {
       await expectNoChange(async () => {
-        const answer = await signIn('op', (back) => {
+        const response = await signIn('op', (back) => {
           const state = back.searchParams.get('state')!;
           const description = '<script>alert(1)</script>';
           back.search = `${new URLSearchParams({ error, state, iss: op.issuer, error_description: description, error_uri: 'javascript:alert(1)' })}`;
         });
-        expect([answer.status, answer.body.code]).toEqual([status, code]);
-        expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-        expect(answer.text + [...answer.headers].flat().join()).not.toMatch(/script|alert/);
+        expect([response.status, response.body.code]).toEqual([status, code]);
+        expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+        expect(response.text + [...response.headers].flat().join()).not.toMatch(/script|alert/);
       });
       expect(op.tokenRequests).toEqual([]);
     });
@@ -598,14 +601,18 @@ describe('attacks', () => {
     }
 
     it.each(['client_secret_basic', 'client_secret_post'] as const)('signs in by %s', async (method) => {
-      const answer = await signInWith('real', { token_endpoint_auth_method: method }, { clientAuth: method });
-      expect([answer.status, issuedPrincipal(answer).roles]).toEqual([200, ['viewer']]);
+      const response = await signInWith(
+        'real',
+        { token_endpoint_auth_method: method },
+        { clientAuth: method },
+      );
+      expect([response.status, issuedPrincipal(response).roles]).toEqual([200, ['viewer']]);
     });
 
     it('signs in by private_key_jwt', async () => {
       const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
       const own = { alg: 'ES256', kid: 'ours', use: 'sig' };
-      const answer = await signInWith(
+      const response = await signInWith(
         'real',
         {
           token_endpoint_auth_method: 'private_key_jwt',
@@ -618,7 +625,7 @@ describe('attacks', () => {
           clientSecret: JSON.stringify({ ...(await exportJWK(privateKey)), ...own }),
         },
       );
-      expect(answer.status).toBe(200);
+      expect(response.status).toBe(200);
     });
 
     it('responds 502 if the client secret is wrong', async () => {
@@ -708,8 +715,8 @@ describe('attacks', () => {
       '/é',
       `/${'x'.repeat(1_000)}`,
     ]) {
-      const { answer } = await startSignIn('op', { as: 'ambient', returnTo });
-      expect([returnTo, answer.status, answer.body.code]).toEqual([returnTo, 400, 'invalid_query']);
+      const { response } = await startSignIn('op', { as: 'ambient', returnTo });
+      expect([returnTo, response.status, response.body.code]).toEqual([returnTo, 400, 'invalid_query']);
       const proof = { method: 'slip', at: new Date(), amr: [], bound: false } as const;
       const me = client(booted.origin, as({ id: 'bob', proofs: [proof] }));
       expect((await me.post('/auth/oidc/op/link', { returnTo })).status).toBe(422);
@@ -725,8 +732,8 @@ describe('attacks', () => {
       for (const path of ['/token', '/jwks', '/.well-known/openid-configuration']) {
         op.overrides.handlers = {};
         reconfigure('op', {});
-        const { browser, location, answer } = await startSignIn();
-        expect(answer.status).toBe(303);
+        const { browser, location, response } = await startSignIn();
+        expect(response.status).toBe(303);
         op.overrides.handlers = { [path]: elsewhere };
         if (path.includes('well-known')) reconfigure('op', {});
         expect(await sendCallback(browser, op.authorize(location))).toMatchObject({
@@ -748,24 +755,24 @@ describe('attacks', () => {
       ['a closed connection', (response) => response.destroy(), 503],
     ])('causes an error, without a cookie, if its metadata is %s', async (_, handler, status) => {
       op.overrides.handlers = { '/.well-known/openid-configuration': (__, response) => handler(response) };
-      const { answer } = await startSignIn();
-      expect([answer.status, answer.headers.getSetCookie()]).toEqual([status, []]);
+      const { response } = await startSignIn();
+      expect([response.status, response.headers.getSetCookie()]).toEqual([status, []]);
     });
 
     it('causes an error if its metadata exceeds 256 KiB', async () => {
       op.overrides.metadata = { more: 'x'.repeat(200_000) };
-      expect((await startSignIn()).answer.status).toBe(303);
+      expect((await startSignIn()).response.status).toBe(303);
       op.overrides.metadata = { more: 'x'.repeat(300_000) };
       reconfigure('op', {});
-      expect((await startSignIn()).answer.status).toBe(502);
+      expect((await startSignIn()).response.status).toBe(502);
     });
 
     it.each([undefined, 'no URL', 'javascript:alert(1)'])(
       'causes an error if its authorization_endpoint is %s',
       async (endpoint) => {
         op.overrides.metadata = { authorization_endpoint: endpoint };
-        const { answer } = await startSignIn();
-        expect([answer.status, answer.body.code, answer.headers.getSetCookie()]).toEqual([
+        const { response } = await startSignIn();
+        expect([response.status, response.body.code, response.headers.getSetCookie()]).toEqual([
           502,
           'provider_error',
           [],
@@ -782,9 +789,9 @@ describe('attacks', () => {
       for (const handler of [() => {}, (_: unknown, response: ServerResponse) => void response.write('{')]) {
         op.overrides.handlers = { '/.well-known/openid-configuration': handler };
         reconfigure('op', {});
-        const { answer } = await startSignIn();
-        expect([answer.status, answer.body.code]).toEqual([503, 'provider_unavailable']);
-        expect(answer.headers.get('retry-after')).toBe('10');
+        const { response } = await startSignIn();
+        expect([response.status, response.body.code]).toEqual([503, 'provider_unavailable']);
+        expect(response.headers.get('retry-after')).toBe('10');
       }
     });
 
@@ -807,7 +814,7 @@ describe('attacks', () => {
       expect(await asked()).toBe(2);
       op.overrides.handlers = {};
       later(60 * 60_000 + 11_000);
-      expect((await startSignIn()).answer.status).toBe(303);
+      expect((await startSignIn()).response.status).toBe(303);
       expect(op.requestCounts[path]).toBe(3);
     });
 
@@ -842,14 +849,14 @@ describe('oidc-login with each installed issuer', () => {
       whole.origin,
     );
     const back = op.authorize(location);
-    const answer = await readResponse(
+    const response = await readResponse(
       await browser.get(new URL(back.pathname + back.search, whole.origin), { headers: CROSS_SITE }),
     );
-    return { browser, answer };
+    return { browser, response };
   }
 
   /** A client that sends the issued credential. */
-  const carrying = ({ browser, answer: { body } }: Awaited<ReturnType<typeof signInWith>>) =>
+  const carrying = ({ browser, response: { body } }: Awaited<ReturnType<typeof signInWith>>) =>
     client(whole.origin, {
       Cookie: browser.cookieOf(whole.origin),
       ...(body.access_token && { Authorization: `${body.token_type} ${body.access_token}` }),
@@ -861,7 +868,7 @@ describe('oidc-login with each installed issuer', () => {
     for (const name of names) {
       op.overrides.sub = randomUUID();
       const entered = await signInWith(name);
-      expect([name, entered.answer.status]).toEqual([name, 200]);
+      expect([name, entered.response.status]).toEqual([name, 200]);
       const { status, body } = await carrying(entered).get(`/demo/${name}`);
       expect([status, body.tenantId, body.roles]).toEqual([200, 'acme', ['viewer']]);
       const where = { userId: body.id as string, event: 'authn_login_success' as const };
@@ -892,14 +899,14 @@ describe('oidc-login with each installed issuer', () => {
   it('redirects to returnTo only for cookie credentials', async () => {
     for (const name of names) {
       op.overrides.sub = randomUUID();
-      const { answer } = await signInWith(name);
-      const isCookie = answer.headers.getSetCookie().some((line) => !line.startsWith('oidc-'));
+      const { response } = await signInWith(name);
+      const isCookie = response.headers.getSetCookie().some((line) => !line.startsWith('oidc-'));
       if (isCookie) {
-        const { answer: sent, browser } = await signInWith(name, '/me');
+        const { response: sent, browser } = await signInWith(name, '/me');
         expect([sent.status, sent.headers.get('location')]).toEqual([303, '/me']);
         expect((await browser.get(`${whole.origin}/me`)).status).toBe(200);
       } else
-        expect((await startSignIn('op', { as: name, returnTo: '/me' }, whole.origin)).answer.status).toBe(
+        expect((await startSignIn('op', { as: name, returnTo: '/me' }, whole.origin)).response.status).toBe(
           400,
         );
     }

@@ -120,35 +120,35 @@ export async function linkIdentity(userId: string, more: Partial<OidcIdentity> =
 /** Starts a sign-in in a new browser. `location` is the authorization URL. */
 export async function startSignIn(
   provider = 'op',
-  wanted: Partial<SignInOptions> = {},
+  options: Partial<SignInOptions> = {},
   origin = booted.origin,
 ) {
   const browser = new Browser();
-  const answer = await readResponse(
-    await browser.get(signInUrl(origin, { provider, as: 'slip', ...wanted })),
+  const response = await readResponse(
+    await browser.get(signInUrl(origin, { provider, as: 'slip', ...options })),
   );
-  const sent = answer.headers.get('location');
-  return { browser, answer, location: new URL(sent ?? 'about:blank') };
+  const sent = response.headers.get('location');
+  return { browser, response, location: new URL(sent ?? 'about:blank') };
 }
 
 /** Sends the callback to the address on which this server listens. */
 export const sendCallback = async (browser: Browser, back: URL, headers = {}) =>
   readResponse(await browser.get(new URL(back.pathname + back.search, booted.origin), { headers }));
 
-/** A complete sign-in. @param spoil changes the callback URL */
+/** A complete sign-in. @param tamper changes the callback URL */
 export async function signIn(
   provider = 'op',
-  spoil: (back: URL) => void = () => {},
-  wanted: Partial<SignInOptions> = {},
+  tamper: (back: URL) => void = () => {},
+  options: Partial<SignInOptions> = {},
 ) {
-  const { browser, location } = await startSignIn(provider, wanted);
+  const { browser, location } = await startSignIn(provider, options);
   const back = (provider === 'other' ? other : op).authorize(location);
-  spoil(back);
+  tamper(back);
   return sendCallback(browser, back);
 }
 
-export const issuedPrincipal = (answer: { body: { slip: string } }) =>
-  issuer.slips.get(answer.body.slip)!.principal;
+export const issuedPrincipal = (response: { body: { slip: string } }) =>
+  issuer.slips.get(response.body.slip)!.principal;
 
 /** Expects that no credential is issued, and no account or identity created. */
 export async function expectNoChange(work: () => Promise<void>): Promise<void> {

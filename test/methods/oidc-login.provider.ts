@@ -71,7 +71,7 @@ export async function startProvider(
     },
   };
 
-  const answer = oidcProvider.callback();
+  const handleRequest = oidcProvider.callback();
   const interact = async (request: IncomingMessage, response: ServerResponse) => {
     const { prompt, params } = await oidcProvider.interactionDetails(request, response);
     const { user: accountId } = provider;
@@ -86,7 +86,7 @@ export async function startProvider(
   };
   server.on('request', (request, response) => {
     if (request.url?.startsWith('/interaction/')) void interact(request, response);
-    else void answer(request, response);
+    else void handleRequest(request, response);
   });
   return provider;
 }
