@@ -1,6 +1,6 @@
 /**
- * RFC 9421's own keys and signatures: appendix B, and the worked examples of sections 2.4 and 4.3. They are published, so
- * they sign nothing outside of a test.
+ * RFC 9421's own keys and signatures: appendix B, and the worked examples of sections 2.4 and 4.3. They are public: never
+ * use them outside of a test.
  */
 import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import type { Message, RequestMessage } from '../../src/methods/http-signature/http-signature.base.js';

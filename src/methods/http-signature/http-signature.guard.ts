@@ -10,7 +10,7 @@ import {
   findSignature,
   parseSignatures,
 } from './http-signature.js';
-import { CODE, signatureChallenge } from './http-signature.strategy.js';
+import { INVALID_HTTP_SIGNATURE, signatureChallenge } from './http-signature.strategy.js';
 
 /** `@UseGuards(HttpSignatureGuard)`: this route accepts only signed requests. */
 @Injectable()
@@ -36,7 +36,7 @@ export function mustCover(...components: readonly [string, ...string[]]): Type<C
         if (!(error instanceof InvalidSignature)) throw error;
         throw new Unauthenticated(
           [signatureChallenge([...REQUIRED_COMPONENTS, BODY_COMPONENT, ...components])],
-          CODE,
+          INVALID_HTTP_SIGNATURE,
           'The signature must also cover the components in the Accept-Signature header.',
         );
       }

@@ -44,7 +44,7 @@ interface Row extends CredentialRow {
 }
 
 /** One code for every invalid signature. The log has the reason. */
-export const CODE = 'invalid_http_signature';
+export const INVALID_HTTP_SIGNATURE = 'invalid_http_signature';
 const MAX_CACHED_KEYS = 10_000;
 /** A used nonce is stored a little longer than the signature's `created` is accepted. */
 const REPLAY_MARGIN_SECONDS = 1;
@@ -127,7 +127,7 @@ export class HttpSignatureStrategy
 
   /** Parses the headers and checks everything that does not need the key. */
   private parse(request: AuthRequest, now: Date): { signed: SelectedSignature; base: string } {
-    return rejecting(() => {
+    return withHttpErrors(() => {
       const all = parseSignatures(request.lines('Signature-Input'), request.lines('Signature'));
       const signed = selectSignature(all, Math.floor(now.getTime() / 1000));
       if (signed.nonce === undefined) throw new InvalidSignature('the nonce is missing');
@@ -154,7 +154,8 @@ export class HttpSignatureStrategy
   /** If there is a body, `Content-Digest` is covered, so it is present. Without a body the header is optional. */
   private verifyBody(request: AuthRequest): void {
     const digests = request.lines('Content-Digest');
-    if (digests.length) rejecting(() => verifyContentDigest(digests, request.rawBody ?? Buffer.alloc(0)));
+    if (digests.length)
+      withHttpErrors(() => verifyContentDigest(digests, request.rawBody ?? Buffer.alloc(0)));
   }
 }
 
@@ -165,7 +166,8 @@ export class HttpSignatureStrategy
 const hasBody = ({ headers }: AuthRequest): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
-function rejecting<T>(check: () => T): T {
+/** Maps an {@link InvalidSignature} to 401, or to 400 if a name is duplicate. */
+function withHttpErrors<T>(check: () => T): T {
   try {
     return check();
   } catch (error) {
@@ -178,4 +180,5 @@ function rejecting<T>(check: () => T): T {
   }
 }
 
-const rejected = (reason: string) => new BadCredential(CODE, reason, { error: CODE });
+const rejected = (reason: string) =>
+  new BadCredential(INVALID_HTTP_SIGNATURE, reason, { error: INVALID_HTTP_SIGNATURE });
