@@ -18,7 +18,7 @@ const basic = (username: string, password: string) => ({
 const base64 = (text: string, encoding: BufferEncoding = 'utf8') =>
   Buffer.from(text, encoding).toString('base64');
 
-/** How often argon2 ran during `work`. It really runs: this only counts. */
+/** How often argon2 ran during `work`. */
 async function argon2Runs<T>(booted: Booted, work: () => Promise<T>): Promise<{ runs: number; result: T }> {
   const verify = jest.spyOn(booted.app.get(PasswordHashing), 'verify');
   const result = await work();
@@ -28,7 +28,7 @@ async function argon2Runs<T>(booted: Booted, work: () => Promise<T>): Promise<{ 
 }
 
 let nextAddress = 0;
-/** A client's address that no other test has used (203.0.113.0/24 and its like are for documentation, RFC 5737). */
+/** A client address that no other test has used, from the ranges for documentation (RFC 5737). */
 const freshAddress = () => `203.0.${113 + Math.floor(nextAddress / 250)}.${(nextAddress++ % 250) + 1}`;
 
 const setPassword = async (booted: Booted, userId: string, password: string) =>
@@ -79,7 +79,7 @@ satisfiesTheContract(contract);
 
 describe('HTTP Basic', () => {
   let booted: Booted;
-  // The tests speak as a trusted proxy, so that each can be a client with an address of its own.
+  // The tests send requests as a trusted proxy, so that each can have its own client address.
   beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, also: [OpenRoute] })));
   afterAll(() => booted.close());
   afterEach(() => void jest.restoreAllMocks());
@@ -91,18 +91,18 @@ describe('HTTP Basic', () => {
   const send = (Authorization: string, from = freshAddress()) =>
     client(booted.origin).get('/demo/basic', { Authorization, 'X-Forwarded-For': from });
 
-  /** Refused for its form: no password is looked at. */
+  /** Rejected for its form, before a password is verified. */
   const malformed = async (Authorization: string) => {
     const { runs, result } = await argon2Runs(booted, () => send(Authorization));
     refused(result);
     expect(runs).toBe(0);
   };
 
-  it('asks for a username and a password', async () => {
+  it('challenges with Basic and UTF-8', async () => {
     refused(await client(booted.origin).get('/demo/basic'), 'unauthenticated');
   });
 
-  it('takes "username:password" in Base64', async () => {
+  it('accepts "username:password" in Base64', async () => {
     const answer = await client(booted.origin).get('/demo/basic', {
       Authorization: 'Basic Ym9iOmNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGU=',
     });
@@ -120,24 +120,24 @@ describe('HTTP Basic', () => {
     expect(() => withBasic('a:b', 'x')(request)).toThrow('colon');
   });
 
-  it('splits at the first colon: a password may hold more of them', async () => {
+  it('splits at the first colon, so a password may contain colons', async () => {
     await addUser(booted, 'colons', ':a:b:');
     expect((await attempt('colons', ':a:b:', freshAddress())).status).toBe(200);
     refused(await attempt('colons', 'a:b:', freshAddress()));
   });
 
-  it('takes one password for one text, however the keyboard composes its letters', async () => {
+  it('accepts composed and decomposed letters as the same password', async () => {
     await addUser(booted, 'accents', 'caf\u00e9 noir');
     expect((await attempt('accents', 'cafe\u0301\u00a0noir', freshAddress())).status).toBe(200);
     refused(await attempt('accents', 'cafe noir', freshAddress()));
   });
 
-  it('has no case in usernames', async () => {
+  it('ignores case in usernames', async () => {
     expect((await attempt('BOB', DEMO_PASSWORD, freshAddress())).body.id).toBe('bob');
   });
 
-  describe('remembers what was proved, for five minutes', () => {
-    it('runs argon2 for the first request only, and for each password and address anew', async () => {
+  describe('caching a verified password for five minutes', () => {
+    it('runs argon2 once per password and address', async () => {
       await addUser(booted, 'frequent', 'one');
       const [home, elsewhere] = [freshAddress(), freshAddress()];
       const runs = async (password: string, from: string) =>
@@ -149,7 +149,7 @@ describe('HTTP Basic', () => {
       expect(await runs('two', home)).toBe(1);
     });
 
-    it('verifies the same claim made many times at once only once', async () => {
+    it('verifies many concurrent requests with one password once', async () => {
       await addUser(booted, 'parallel', 'one');
       const from = freshAddress();
       const { runs, result } = await argon2Runs(booted, () =>
@@ -159,7 +159,7 @@ describe('HTTP Basic', () => {
       expect(runs).toBe(1);
     });
 
-    it('obeys a changed password on the next request', async () => {
+    it('rejects the old password on the next request after a change', async () => {
       await addUser(booted, 'changing', 'old');
       const from = freshAddress();
       expect((await attempt('changing', 'old', from)).status).toBe(200);
@@ -168,7 +168,7 @@ describe('HTTP Basic', () => {
       expect((await attempt('changing', 'new', from)).status).toBe(200);
     });
 
-    it('obeys a disabled account on the next request', async () => {
+    it('rejects a disabled account on the next request', async () => {
       await addUser(booted, 'leaving', 'one');
       const from = freshAddress();
       expect((await attempt('leaving', 'one', from)).status).toBe(200);
@@ -178,7 +178,7 @@ describe('HTTP Basic', () => {
   });
 
   describe('attacks', () => {
-    it('BASIC-01 an unknown name costs the same as a known one, and gets the same answer', async () => {
+    it('gives an unknown username the same cost and response as a known one', async () => {
       await addUser(booted, 'disabled', 'one');
       await booted.db.manager.update(User, { id: 'disabled' }, { disabledAt: new Date() });
       const from = freshAddress();
@@ -200,7 +200,7 @@ describe('HTTP Basic', () => {
       for (const other of seen) expect(other).toEqual(seen[0]);
     });
 
-    it('BASIC-01 an unknown name is throttled like a known one', async () => {
+    it('throttles an unknown username like a known one', async () => {
       await addUser(booted, 'someone', 'one');
       for (const username of ['someone', 'no-such-name']) {
         for (let i = 0; i < 10; i++) refused(await attempt(username, `wrong ${i}`, freshAddress()));
@@ -208,11 +208,11 @@ describe('HTTP Basic', () => {
       }
     });
 
-    it('BASIC-04 a token without a colon is no empty password', async () => {
+    it('rejects a token without a colon', async () => {
       await malformed(`Basic ${base64('alice')}`);
     });
 
-    it('BASIC-05 an empty user or password is refused, and counts as a failure of the address', async () => {
+    it('rejects an empty username or password, and counts a failure of the address', async () => {
       await addUser(booted, 'careless', '');
       const before = await counters();
       const from = freshAddress();
@@ -223,13 +223,13 @@ describe('HTTP Basic', () => {
       expect(ofAddress.map(({ points }) => points)).toEqual([5]);
     });
 
-    it('BASIC-08 the bytes are UTF-8: the example of RFC 7617 passes, its Latin-1 form does not', async () => {
+    it('accepts the UTF-8 example of RFC 7617, and rejects its Latin-1 form', async () => {
       await addUser(booted, 'test', '123\u00a3');
       expect((await send('Basic dGVzdDoxMjPCow==')).body.id).toBe('test');
       await malformed(`Basic ${base64('test:123\u00a3', 'latin1')}`);
     });
 
-    it('BASIC-09 names that look like an account are not that account, and cannot become one', async () => {
+    it('rejects usernames that look like another account', async () => {
       const lookAlikes = ['\u0430lice', '\uff41lice', 'alice ', ' alice', 'ali\u200bce', '\ufeffalice'];
       for (const name of lookAlikes) {
         expect(normalizeUsername(name)).toBeUndefined();
@@ -237,7 +237,7 @@ describe('HTTP Basic', () => {
       }
     });
 
-    it('BASIC-10 Base64 has one form: anything else is refused', async () => {
+    it('rejects Base64 that is not canonical', async () => {
       const good = base64(`bob:${DEMO_PASSWORD}`);
       const bad = [
         '%%%',
@@ -246,9 +246,9 @@ describe('HTTP Basic', () => {
         `${good}=`,
         `${good.slice(0, 8)} ${good.slice(8)}`,
         `${good.slice(0, 8)}\t${good.slice(8)}`,
-        // The last letter has bits that no byte uses; a lenient reader ignores them.
+        // The last letter has unused bits, which lenient decoders ignore.
         good.replace(/U=$/, 'V='),
-        // The URL-safe alphabet, of bytes that need it.
+        // The URL-safe alphabet, with bytes that need it.
         Buffer.from('bob:\u00bf\u00ff?>', 'utf8').toString('base64url'),
         Buffer.from('bob:\xff\xfe', 'latin1').toString('base64'),
         base64('bob:with\u0000null'),
@@ -258,7 +258,7 @@ describe('HTTP Basic', () => {
       for (const token of bad) await malformed(`Basic ${token}`);
     });
 
-    it("BASIC-11 the scheme's name has no case, and what is ambiguous is refused", async () => {
+    it('accepts the scheme in any case, and rejects ambiguous forms', async () => {
       const token = base64(`bob:${DEMO_PASSWORD}`);
       for (const scheme of ['basic', 'BASIC', 'bAsIc', 'Basic  '])
         expect((await send(`${scheme} ${token}`)).status).toBe(200);
@@ -268,7 +268,7 @@ describe('HTTP Basic', () => {
       refused(await send(`Basic${token}`), 'invalid_token');
     });
 
-    it('BASIC-12 two Authorization headers are refused, whichever of them is good', async () => {
+    it('rejects two Authorization headers', async () => {
       const good = `Authorization: ${basic('bob', DEMO_PASSWORD).Authorization}`;
       for (const pair of [
         [good, 'Authorization: Bearer x'],
@@ -286,7 +286,7 @@ describe('HTTP Basic', () => {
       }
     });
 
-    it('BASIC-15 every byte of a long password counts', async () => {
+    it('compares every byte of a long password', async () => {
       const password = 'x'.repeat(73);
       await addUser(booted, 'verbose', password);
       refused(await attempt('verbose', password.slice(0, 72), freshAddress()));
@@ -294,13 +294,13 @@ describe('HTTP Basic', () => {
       expect((await attempt('verbose', password, freshAddress())).status).toBe(200);
     });
 
-    it('BASIC-16 ten wrong guesses at an account, and every address that it does not know has to wait', async () => {
+    it('blocks unknown addresses after ten wrong guesses at an account', async () => {
       await addUser(booted, 'target', 'one');
       const from = freshAddress();
       for (let i = 0; i < 10; i++) refused(await attempt('target', `guess ${i}`, from));
       const { runs } = await argon2Runs(booted, async () => {
         throttled(await attempt('target', 'guess 11', from));
-        // Also the right guess, or waiting would be the answer to wrong guesses only.
+        // Also for the right password: otherwise 429 would mean a wrong guess.
         throttled(await attempt('target', 'one', from));
         for (let i = 0; i < 20; i++) throttled(await attempt('target', `guess ${i}`, freshAddress()));
       });
@@ -308,7 +308,7 @@ describe('HTTP Basic', () => {
       expect((await attempt('bob', DEMO_PASSWORD, from)).status).toBe(200);
     });
 
-    it('BASIC-16 guesses sent all at once are counted before they are looked at', async () => {
+    it('counts concurrent guesses before it verifies them', async () => {
       await addUser(booted, 'rushed', 'one');
       const { runs, result } = await argon2Runs(booted, () =>
         Promise.all(Array.from({ length: 16 }, (_, i) => attempt('rushed', `guess ${i}`, freshAddress()))),
@@ -318,7 +318,7 @@ describe('HTTP Basic', () => {
       result.filter(({ status }) => status !== 401).forEach(throttled);
     });
 
-    it('BASIC-16 what the owner has just proved elsewhere is no answer to a guess', async () => {
+    it("does not answer a blocked guess from the owner's cache entry", async () => {
       await addUser(booted, 'online', 'one');
       const [owner, attacker] = [freshAddress(), freshAddress()];
       expect((await attempt('online', 'one', owner)).status).toBe(200);
@@ -326,26 +326,26 @@ describe('HTTP Basic', () => {
       throttled(await attempt('online', 'one', attacker));
     });
 
-    it('BASIC-17 an attacker cannot lock the owner out', async () => {
+    it('lets the owner sign in from a known address during an attack', async () => {
       await addUser(booted, 'owner', 'one');
       const [home, attacker, hotel] = [freshAddress(), freshAddress(), freshAddress()];
       expect((await attempt('owner', 'one', home)).status).toBe(200);
       for (let i = 0; i < 10; i++) refused(await attempt('owner', `guess ${i}`, attacker));
       throttled(await attempt('owner', 'one', hotel));
 
-      // From home all is as ever, also where the password has to be verified anew, and after an error in typing.
+      // The known address still works, also without the cache and after a typing error.
       await setPassword(booted, 'owner', 'two');
       refused(await attempt('owner', 'tow', home));
       expect((await attempt('owner', 'two', home)).status).toBe(200);
 
-      // And from anywhere as soon as the quarter of an hour is over.
+      // Every address works again after 15 minutes.
       await booted.db.sql`UPDATE login_failures SET expire = ${Date.now() - 1}`;
       expect((await attempt('owner', 'two', hotel)).status).toBe(200);
       const known = await booted.db.manager.findBy(KnownAddress, { userId: 'owner' });
       expect(known.map(({ address }) => address).sort()).toEqual([home, hotel].sort());
     });
 
-    it('BASIC-17 each address that is known to the owner has its own limit', async () => {
+    it('limits each known address separately', async () => {
       await addUser(booted, 'flatmate', 'one');
       const [home, office] = [freshAddress(), freshAddress()];
       for (const from of [home, office]) expect((await attempt('flatmate', 'one', from)).status).toBe(200);
@@ -356,7 +356,7 @@ describe('HTTP Basic', () => {
         expect((await attempt('flatmate', 'two', from)).status).toBe(200);
     });
 
-    it('BASIC-18 one password tried on many accounts is stopped by the address', async () => {
+    it('blocks an address that tries one password on many accounts', async () => {
       const from = freshAddress();
       for (let i = 0; i < 50; i++) refused(await attempt(`account-${i}`, 'Winter2026!', from));
       const before = await counters();
@@ -366,14 +366,14 @@ describe('HTTP Basic', () => {
       expect((await attempt('alice', DEMO_PASSWORD, freshAddress())).status).toBe(200);
     });
 
-    it('BASIC-18 the addresses of one IPv6 network are one', async () => {
+    it('counts the addresses of one IPv6 /64 together', async () => {
       for (let i = 0; i < 50; i++)
         refused(await attempt(`account6-${i}`, 'Winter2026!', `2001:db8:1:2::${i + 1}`));
       throttled(await attempt('account6-50', 'Winter2026!', '2001:db8:1:2:ffff:ffff:ffff:ffff'));
       expect((await attempt('alice', DEMO_PASSWORD, '2001:db8:1:3::1')).status).toBe(200);
     });
 
-    it('BASIC-20 a flood of logins is turned away, and the rest of the API goes on', async () => {
+    it('rejects a flood of logins with 503, while other routes respond', async () => {
       const before = await counters();
       const flood = Promise.all(
         Array.from({ length: 64 }, (_, i) => attempt(`flood-${i}`, 'wrong', freshAddress())),
@@ -392,7 +392,7 @@ describe('HTTP Basic', () => {
       const looked = answers.filter(({ status }) => status !== 503);
       expect(looked.length).toBeGreaterThanOrEqual(18);
       looked.forEach((answer) => refused(answer));
-      // Who was turned away has not failed: two counters for each of the others, and none for these.
+      // A request with 503 is not counted: two counters for each of the others.
       expect((await counters()).length - before.length).toBe(looked.length * 2);
     });
   });
@@ -403,7 +403,7 @@ describe('attacks on HTTP Basic without a proxy in front', () => {
   beforeAll(async () => (booted = await boot()));
   afterAll(() => booted.close());
 
-  it('BASIC-19 X-Forwarded-For of a stranger is not believed: all its values are one client', async () => {
+  it('ignores X-Forwarded-For of an untrusted peer', async () => {
     const guess = (i: number) =>
       client(booted.origin).get('/demo/basic', {
         ...basic(`stuffed-${i}`, 'leaked'),

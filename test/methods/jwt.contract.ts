@@ -6,18 +6,18 @@ import { JwtService } from '../../src/methods/jwt/jwt.service.js';
 import { User } from '../../src/users/user.entity.js';
 import type { Contract, Running } from '../method.contract.js';
 
-/** A token of a good form that no key of ours has signed. */
+/** A well-formed token that is signed with an unknown key. */
 const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
 const somebodys = [
   encode({ alg: 'ES256', typ: 'at+jwt', kid: 'nobody' }),
-  // The issuer that the tests' application is.
+  // The issuer of the application in tests.
   encode({ iss: 'http://localhost:0', sub: 'bob' }),
   Buffer.alloc(64, 1).toString('base64url'),
 ].join('.');
 
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 
-/** Tokens as the issuer makes them at the end of a ceremony. */
+/** Issues tokens, as a sign-in does. */
 async function signIn({ app, db }: Running, userId: string) {
   const user = await db.manager.findOneByOrFail(User, { id: userId });
   const proof = { method: 'jwt', at: new Date(), amr: ['pwd'], bound: false } as const;

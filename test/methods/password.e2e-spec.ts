@@ -18,7 +18,7 @@ import { SCOPES } from '../../src/permissions.js';
 const NEW_PASSWORD = 'quite another long password';
 
 let nextUser = 0;
-/** An account of its own for a test that counts failures or ends sign-ins. */
+/** Creates an account for one test that counts failures or ends sign-ins. */
 async function someone(
   booted: Booted,
   own: Partial<User> & { password?: string | null } = {},
@@ -38,7 +38,7 @@ const change = (current: string, next: string) => ({ current_password: current, 
 const events = (booted: Booted, where: Partial<AuditEvent>) =>
   booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
 const counted = async (booted: Booted) =>
-  // Wrong credentials of whichever method have a counter of their own, which is written a second later.
+  // The counter of wrong credentials of all methods is stored a second later.
   (
     await booted.db.sql<
       { points: number }[]
@@ -47,7 +47,7 @@ const counted = async (booted: Booted) =>
     .map(({ points }) => points)
     .reduce((sum, points) => sum + points, 0);
 
-/** All of an answer by which two could be told apart, but for what is different each time. */
+/** The parts of a response that could distinguish two causes, without those that always differ. */
 const looks = ({ status, headers, body }: Answer) => ({
   status,
   headers: [...headers].filter(([name]) => !['date', 'x-request-id'].includes(name)),
@@ -75,14 +75,14 @@ describe('password', () => {
   }
 
   describe('POST /auth/login', () => {
-    it('answers what the issuer says, headers and all', async () => {
+    it('returns the response of the issuer, with its headers', async () => {
       const { status, headers, body } = await signIn(booted, 'bob');
       expect([status, body]).toEqual([200, { slip: expect.any(String) }]);
       expect(headers.get('x-slip')).toBe(body.slip);
       expect(headers.get('cache-control')).toBe('no-store');
     });
 
-    it('proves that a password was known, and when', async () => {
+    it('issues a proof with the method and time of the sign-in', async () => {
       const before = Date.now();
       const { body } = await (await signedIn('bob')).get('/me');
       expect(body).toMatchObject({ id: 'bob', roles: ['editor'], proofs: [{ amr: ['pwd'], bound: false }] });
@@ -97,7 +97,7 @@ describe('password', () => {
       expect((await fetch(loginRequest(booted.origin, login))).status).toBe(200);
     });
 
-    it('limits what is issued to a scope, where one is asked for', async () => {
+    it('limits the issued credential to the requested scope', async () => {
       const bob = await signedIn('bob', { scope: 'documents:read audit:read documents:read' });
       expect((await bob.get('/me')).body.scopes).toEqual(['documents:read', 'audit:read']);
       expect((await bob.get('/documents/bob-draft-public')).status).toBe(200);
@@ -112,18 +112,18 @@ describe('password', () => {
       'documents:read ',
       'documents:read,audit:read',
       'everything',
-    ])('refuses a scope that is none: %j', async (scope) => {
+    ])('rejects an invalid scope: %j', async (scope) => {
       const { status, body } = await signIn(booted, 'bob', { scope });
       expect([status, body.code]).toEqual([422, 'invalid_body']);
       expect(body.errors[0].field).toMatch(/^scope/);
     });
 
-    it('writes a scope as RFC 6749 does, and reads it again', () => {
+    it('formats and parses a scope as RFC 6749 does', () => {
       expect(formatScope(SCOPES)).toBe('documents:read documents:write documents:delete audit:read');
       expect(parseScope(formatScope(SCOPES))).toEqual(SCOPES);
     });
 
-    it('ends in what is installed: another name is refused, naming them, before the password is looked at', async () => {
+    it('rejects an unknown issuer before it verifies the password, and lists the installed ones', async () => {
       const verify = jest.spyOn(booted.app.get(PasswordHashing), 'verify');
       for (const name of ['test', 'password', 'nothing', '', 'constructor', '__proto__'])
         for (const typed of [DEMO_PASSWORD, 'wrong'])
@@ -135,7 +135,7 @@ describe('password', () => {
       expect(await counted(booted)).toBe(0);
     });
 
-    it('takes these fields and no others, each as text', async () => {
+    it('rejects other fields and other types', async () => {
       const good = { username: 'bob', password: DEMO_PASSWORD, as: 'slip' };
       const bad: [string, object][] = [
         ['isAdmin', { ...good, isAdmin: true }],
@@ -151,7 +151,7 @@ describe('password', () => {
       }
     });
 
-    it('knows a username in upper case, and a password as it was typed on another keyboard', async () => {
+    it('accepts a username in upper case, and a decomposed password', async () => {
       const id = await someone(booted, { password: 'crème brûlée, every day' });
       const typed = 'crème brûlée, every day'.normalize('NFD').replaceAll(' ', '\u00a0');
       expect((await signIn(booted, id.toUpperCase(), { password: typed })).status).toBe(200);
@@ -159,7 +159,7 @@ describe('password', () => {
   });
 
   describe('a sign-in that fails', () => {
-    it('has its event in the audit log before it is answered, and there is one, with nothing that was typed', async () => {
+    it('is audited once before the response, without the typed text', async () => {
       const { status, headers, body } = await signIn(booted, 'bob', { password: 'hunter2 and more' });
       expect([status, body.code]).toEqual([401, 'invalid_credentials']);
       const requestId = headers.get('x-request-id')!;
@@ -180,7 +180,7 @@ describe('password', () => {
       expect(JSON.stringify(await events(booted, {}))).not.toMatch(/hunter2|my own password/);
     });
 
-    it('counts once: for the account, for its address, and among the wrong credentials of the address', async () => {
+    it('counts once for the account, for the address and as a wrong credential', async () => {
       await booted.app.get(FailedAttempts, { strict: false }).flush();
       await booted.db.sql`DELETE FROM login_failures`;
       await signIn(booted, await someone(booted), { password: 'wrong' });
@@ -196,12 +196,12 @@ describe('password', () => {
       expect([account!.points, address!.points]).toEqual([1, 1]);
     });
 
-    it('has the challenge of what it would have become', async () => {
+    it('gets the challenge of the requested issuer', async () => {
       const { headers } = await signIn(booted, 'bob', { password: 'wrong' });
       expect(headers.get('www-authenticate')).toBe('Slip realm="test"');
     });
 
-    it('leaves the account with ten attempts in a quarter of an hour, for this and for the change together', async () => {
+    it('is allowed ten times in 15 minutes, together with failed changes', async () => {
       const id = await someone(booted);
       const caller = client(booted.origin, as({ id }));
       for (let i = 0; i < 5; i++) {
@@ -219,7 +219,7 @@ describe('password', () => {
   });
 
   describe('POST /auth/password', () => {
-    it('changes the password, ends all sign-ins, and lets the one who asked go on with a fresh one', async () => {
+    it('changes the password, ends all sign-ins, and issues a new one to the caller', async () => {
       const id = await someone(booted);
       const [here, there] = [await signedIn(id, { scope: 'audit:read' }), await signedIn(id)];
       const { status, body } = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
@@ -237,7 +237,7 @@ describe('password', () => {
       expect(JSON.stringify(await events(booted, {}))).not.toContain(NEW_PASSWORD);
     });
 
-    it('has nothing to give to a caller whose credential no issuer made', async () => {
+    it('responds 204 to a caller whose credential has no issuer', async () => {
       const id = await someone(booted);
       const answer = await client(booted.origin, as({ id })).post(
         '/auth/password',
@@ -247,7 +247,7 @@ describe('password', () => {
       expect((await signIn(booted, id, { password: NEW_PASSWORD })).status).toBe(200);
     });
 
-    it('asks for the current password, counts a wrong one, and writes it down', async () => {
+    it('rejects, counts and audits a wrong current password', async () => {
       const id = await someone(booted);
       const here = await signedIn(id);
       const { status, body, headers } = await here.post('/auth/password', change('wrong', NEW_PASSWORD));
@@ -270,8 +270,8 @@ describe('password', () => {
       ['short', 'Must have at least 15 characters.'],
       ['passwordpassword', 'Must not be a common password.'],
       ['auth-atlas-forever', 'Must not contain the name of this service.'],
-      [DEMO_PASSWORD, 'Must be another one than the current.'],
-    ])('refuses a weak one, naming the field and not what was typed: %s', async (next, message) => {
+      [DEMO_PASSWORD, 'Must differ from the current password.'],
+    ])('rejects a weak password with its field and without its text: %s', async (next, message) => {
       const id = await someone(booted);
       const here = await signedIn(id);
       const { status, body } = await here.post('/auth/password', change(DEMO_PASSWORD, next));
@@ -284,13 +284,13 @@ describe('password', () => {
       expect((await here.get('/me')).status).toBe(200);
     });
 
-    it('costs no attempt where the new one is weak', async () => {
+    it('does not count an attempt for a weak new password', async () => {
       const id = await someone(booted);
       await client(booted.origin, as({ id })).post('/auth/password', change('wrong', 'short'));
       expect(await counted(booted)).toBe(0);
     });
 
-    it('takes eight characters from a caller who has proved a second factor', async () => {
+    it('accepts eight characters from a caller with a second factor', async () => {
       const id = await someone(booted);
       const proof = { method: 'test', at: new Date(), amr: ['pwd', 'otp'], bound: false } as const;
       const both = client(booted.origin, as({ id, proofs: [proof] }));
@@ -298,7 +298,7 @@ describe('password', () => {
       expect((await both.post('/auth/password', change(DEMO_PASSWORD, next))).status).toBe(204);
     });
 
-    it('has nothing to change for an account without a password, such as a machine', async () => {
+    it('gives 404 for an account without a password', async () => {
       for (const id of [await someone(booted, { password: null }), 'acme-machine']) {
         const caller = client(booted.origin, as({ id, kind: 'client' }));
         const { status, body } = await caller.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
@@ -306,12 +306,12 @@ describe('password', () => {
       }
     });
 
-    it('is done once by two at the same moment', async () => {
+    it('succeeds for one of two concurrent requests', async () => {
       const id = await someone(booted);
       const caller = client(booted.origin, as({ id }));
       const passwords = booted.app.get(PasswordsService);
       const hash = passwords.hash.bind(passwords);
-      // Both have proved the old password before either writes the new one.
+      // Both requests verify the old password before either writes the new one.
       let waiting = 2;
       let go = () => {};
       const both = new Promise<void>((resolve) => (go = resolve));
@@ -332,7 +332,7 @@ describe('password', () => {
       expect((await booted.db.manager.findOneByOrFail(User, { id })).epoch).toBe(1);
     });
 
-    it('changes nothing where its event cannot be written', async () => {
+    it('changes nothing if the audit event cannot be stored', async () => {
       const id = await someone(booted);
       const here = await signedIn(id);
       await booted.db.sql`UPDATE audit_head SET id = 2`;
@@ -344,7 +344,7 @@ describe('password', () => {
     });
   });
 
-  it('in production a password is sent over HTTPS only, and is not looked at otherwise', async () => {
+  it('rejects a password over plain HTTP in production, without verifying it', async () => {
     const production = await boot({
       methods: [password, slip, testMethod],
       env: {
@@ -362,7 +362,7 @@ describe('password', () => {
       ['/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD)],
     ] as const) {
       expect(await post(path, body)).toMatchObject({ status: 403, body: { code: 'https_required' } });
-      // There is no account in a new production: what matters is that it is looked at.
+      // A new production database has no accounts. The test checks that the password is verified.
       expect((await post(path, body, { 'X-Forwarded-Proto': 'https' })).body.code).toMatch(
         /invalid_credentials|password_not_set/,
       );
@@ -371,7 +371,7 @@ describe('password', () => {
   });
 
   describe('attacks', () => {
-    it('BASIC-01, BASIC-05: unknown, disabled, without a password and wrong look alike, and cost the same', async () => {
+    it('gives the same cost and response to an unknown, disabled or passwordless account and a wrong password', async () => {
       const wrong = await someone(booted);
       const disabled = await someone(booted, { disabledAt: new Date() });
       const without = await someone(booted, { password: null });
@@ -399,19 +399,19 @@ describe('password', () => {
       expect(answers[0]).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } });
     });
 
-    it('BASIC-15: a password is not cut: the first 72 bytes of a longer one are wrong', async () => {
+    it('rejects the first 72 bytes of a longer password', async () => {
       const long = 'the quick brown fox jumps over '.repeat(4);
       const id = await someone(booted, { password: long });
       expect((await signIn(booted, id, { password: long.slice(0, 72) })).status).toBe(401);
       expect((await signIn(booted, id, { password: long })).status).toBe(200);
     });
 
-    it('SESSION-11: a sign-in with the old password that is under way while it is changed is over before it starts', async () => {
+    it('invalidates a sign-in that was verified before the password changed', async () => {
       const id = await someone(booted);
       const owner = client(booted.origin, as({ id }));
       issuer.before = async () => {
         issuer.before = async () => {};
-        // The thief's password was right a moment ago; now its owner changes it.
+        // The old password was verified; now its owner changes it.
         expect((await owner.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD))).status).toBe(204);
       };
       const { status, body } = await signIn(booted, id);
@@ -420,7 +420,7 @@ describe('password', () => {
       expect([thief.status, thief.body.code]).toEqual([401, 'invalid_slip']);
     });
 
-    it('SESSION-14: a sign-in with a password stays one: it is no second factor, however fresh', async () => {
+    it('does not accept a fresh password sign-in as a second factor', async () => {
       const alice = await signedIn('alice');
       const { headers } = await alice.get('/documents/alice-draft-confidential');
       const answer = await alice.send('DELETE', '/documents/alice-draft-confidential', {
@@ -429,7 +429,7 @@ describe('password', () => {
       expect([answer.status, answer.body.detail]).toEqual([403, expect.stringContaining('second factor')]);
     });
 
-    it('SESSION-17: a form of another page cannot sign in: a body is JSON, and says so', async () => {
+    it('rejects a login with a content type that a form can send', async () => {
       for (const type of [
         'text/plain',
         'application/x-www-form-urlencoded',
@@ -443,7 +443,7 @@ describe('password', () => {
       }
     });
 
-    it('ACCOUNT-08: nobody sets the password of another: there is no such route, and no such field', async () => {
+    it('has no route or field that changes the password of another account', async () => {
       const admin = client(booted.origin, as({ id: 'alice', roles: ['admin'] }));
       for (const [method, path] of [
         ['POST', '/users/bob/password'],
@@ -459,7 +459,7 @@ describe('password', () => {
       expect((await signIn(booted, 'bob')).status).toBe(200);
     });
 
-    it('a password in a query is not taken', async () => {
+    it('ignores a password in the query', async () => {
       const query = new URLSearchParams({ username: 'bob', password: DEMO_PASSWORD, as: 'slip' });
       expect((await client(booted.origin).post(`/auth/login?${query}`, {})).status).toBe(422);
       expect((await client(booted.origin).get(`/auth/login?${query}`)).status).toBe(404);
@@ -467,7 +467,7 @@ describe('password', () => {
   });
 });
 
-describe('password, ending in each issuer that is installed', () => {
+describe('password, with each installed issuer', () => {
   let booted: Booted;
   let names: readonly string[];
   beforeAll(async () => {
@@ -476,7 +476,7 @@ describe('password, ending in each issuer that is installed', () => {
   });
   afterAll(() => booted.close());
 
-  /** What goes on with an issuer's answer: a cookie with its token, or a token in a header. */
+  /** The headers that use an issuer's response: a cookie with its CSRF token, or a token. */
   function carrying({ headers, body }: Answer) {
     const cookie = headers.getSetCookie()[0]?.split(';')[0];
     if (cookie)
@@ -494,7 +494,7 @@ describe('password, ending in each issuer that is installed', () => {
     return carrying(answer);
   };
 
-  it('signs in, with what was proved and when', async () => {
+  it('signs in, with the method and time in the proof', async () => {
     expect(names.length).toBeGreaterThan(0);
     for (const name of names) {
       const { status, body } = await (await enter(name, 'bob')).get(`/demo/${name}`);
@@ -507,7 +507,7 @@ describe('password, ending in each issuer that is installed', () => {
     }
   });
 
-  it('writes the sign-in down, and nothing of the password', async () => {
+  it('audits the sign-in, without the password', async () => {
     for (const name of names) {
       const id = await someone(booted);
       await enter(name, id);
@@ -518,7 +518,7 @@ describe('password, ending in each issuer that is installed', () => {
     }
   });
 
-  it('refuses a wrong password with the challenge of that issuer', async () => {
+  it('rejects a wrong password with the challenge of that issuer', async () => {
     for (const name of names) {
       const nobody = await client(booted.origin).get(`/demo/${name}`);
       const { status, headers } = await signIn(booted, 'bob', { as: name, password: 'wrong' });
@@ -529,7 +529,7 @@ describe('password, ending in each issuer that is installed', () => {
     }
   });
 
-  it('SESSION-08: signs out, and what was issued is dead', async () => {
+  it('rejects the issued credential after a logout', async () => {
     for (const name of names) {
       const [here, there] = [await enter(name, 'bob'), await enter(name, 'bob')];
       expect([name, (await here.post('/auth/logout')).status]).toEqual([name, 204]);
@@ -538,7 +538,7 @@ describe('password, ending in each issuer that is installed', () => {
     }
   });
 
-  it('SESSION-09: signs out everywhere, whichever issuer it was', async () => {
+  it('rejects the issued credential after logging out everywhere', async () => {
     for (const name of names) {
       const id = await someone(booted);
       const all = [];
@@ -549,7 +549,7 @@ describe('password, ending in each issuer that is installed', () => {
     }
   });
 
-  it('SESSION-11: a new password ends every sign-in of every issuer, and the caller goes on', async () => {
+  it('ends the sign-ins of every issuer on a password change, and issues a new one', async () => {
     for (const name of names) {
       const id = await someone(booted);
       const all = [];

@@ -8,7 +8,7 @@ import { ABSOLUTE_TIMEOUT_MS, mintSession } from '../../src/methods/session/sess
 import { User } from '../../src/users/user.entity.js';
 import type { Contract } from '../method.contract.js';
 
-/** The cookie's name over plain HTTP, which tests speak. */
+/** The name of the cookie over plain HTTP, which tests use. */
 const NAME = 'session-dev';
 const cookie = (value: string) => `${NAME}=${value}`;
 const nobodys = mintSession().value;
@@ -30,7 +30,7 @@ export const contract: Contract = {
     { Cookie: cookie(`%${nobodys.slice(1)}`) },
   ],
   unknown: { Cookie: `theme=dark; ${cookie(nobodys)}; other=1` },
-  // Straight into the table: a sign-in by another method may not be installed, or be in another process.
+  // Inserted directly: a method that signs in may not be installed.
   issue: async ({ app, db }, userId) => {
     const { value, hash } = mintSession();
     const { epoch, roles } = await db.manager.findOneByOrFail(User, { id: userId });

@@ -1,6 +1,6 @@
 import { formatBasic } from './basic.js';
 
-/** Signs a request with a password: `fetch(withBasic('bob', password)(new Request(url)))`. */
+/** Adds a username and a password to a request: `fetch(withBasic('bob', password)(new Request(url)))`. */
 export const withBasic =
   (username: string, password: string) =>
   (request: Request): Request => {

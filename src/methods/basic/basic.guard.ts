@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
-/** `@UseGuards(BasicGuard)`: this route takes a username and a password and nothing else. */
+/** `@UseGuards(BasicGuard)`: this route accepts only HTTP Basic. */
 @Injectable()
 export class BasicGuard extends MethodGuard {
   protected readonly method = 'basic';

@@ -7,7 +7,7 @@ import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import { principalOf } from '../../users/principal-of.js';
-import { parseBasic, speaksBasic } from './basic.js';
+import { isBasic, parseBasic } from './basic.js';
 
 @Injectable()
 export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implements AuthStrategy {
@@ -19,7 +19,7 @@ export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implement
   }
 
   claims(request: AuthRequest): boolean {
-    return speaksBasic(request.header('Authorization') ?? '');
+    return isBasic(request.header('Authorization') ?? '');
   }
 
   async validate(request: AuthRequest): Promise<Principal> {

@@ -15,11 +15,11 @@ import { passwordFaults } from '../../passwords/password-policy.js';
 import { normalizePassword } from '../../passwords/password-hashing.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
 
-/** What counts as a second factor, in the words of RFC 8176. */
-const SECOND_FACTORS = ['mfa', 'otp', 'hwk'];
+/** `amr` values of a second factor (RFC 8176). */
+const SECOND_FACTOR_AMR = ['mfa', 'otp', 'hwk'];
 
 @Injectable()
-export class PasswordChange {
+export class PasswordChangeService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly passwords: PasswordsService,
@@ -27,18 +27,19 @@ export class PasswordChange {
   ) {}
 
   /**
-   * Puts a new password in the place of the caller's own, and ends all sign-ins of the account.
+   * Replaces the caller's password and ends all sign-ins of the account.
    *
    * @returns the account's new epoch
-   * @throws NotFoundException `password_not_set` where the account has none
-   * @throws UnprocessableEntityException `invalid_body` where the new one is too weak
+   * @throws NotFoundException `password_not_set`
+   * @throws UnprocessableEntityException `invalid_body` for a weak new password
    * @throws ForbiddenException `incorrect_password`
    * @throws ConflictException `concurrent_password_change`
    */
   async change(caller: Principal, current: string, next: string, ip: string): Promise<number> {
     const username = await this.usernameOf(caller);
-    refuseWeak(caller, username, current, next);
-    const { hash: before } = await this.proved(caller, username, current, ip);
+    // Before the current password is verified, so that a weak new one does not count as an attempt.
+    assertStrongPassword(caller, username, current, next);
+    const { hash: before } = await this.verifyCurrent(caller, username, current, ip);
     const hash = await this.passwords.hash(next);
     return this.dataSource.transaction(async (manager) => {
       const { affected } = await manager.update(
@@ -74,32 +75,32 @@ export class PasswordChange {
     return row.user.username;
   }
 
-  /** It counts as an attempt: whoever found a session open must not be able to guess here for nothing. */
-  private async proved(caller: Principal, username: string, password: string, ip: string) {
+  /** Counts as a sign-in attempt: an attacker with an open session must not guess the password here. */
+  private async verifyCurrent(caller: Principal, username: string, password: string, ip: string) {
     try {
       return await this.passwords.verifyWithHash(username, password, ip);
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
       const code = 'incorrect_password';
-      const refusal = new ForbiddenException({ code, detail: 'The current password is incorrect.' });
-      await this.audit.recordRejection(refusal, {
+      const rejection = new ForbiddenException({ code, detail: 'The current password is incorrect.' });
+      await this.audit.recordRejection(rejection, {
         event: 'authn_login_fail',
         actor: caller,
         method: 'password',
         target: `user:${caller.id}`,
         details: { code, reason: error.reason },
       });
-      throw refusal;
+      throw rejection;
     }
   }
 }
 
-/** Asks before the current password is looked at: a typing mistake in the new one must not cost an attempt. */
-function refuseWeak({ proofs }: Principal, username: string, current: string, next: string): void {
-  const onlyFactor = !proofs.some(({ amr }) => amr.some((how) => SECOND_FACTORS.includes(how)));
+/** @throws UnprocessableEntityException `invalid_body` */
+function assertStrongPassword({ proofs }: Principal, username: string, current: string, next: string): void {
+  const onlyFactor = !proofs.some(({ amr }) => amr.some((value) => SECOND_FACTOR_AMR.includes(value)));
   const faults = passwordFaults(next, { username, onlyFactor });
   if (normalizePassword(next) === normalizePassword(current))
-    faults.push('Must be another one than the current.');
+    faults.push('Must differ from the current password.');
   if (faults.length)
     throw new UnprocessableEntityException({
       code: 'invalid_body',

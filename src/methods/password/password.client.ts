@@ -1,6 +1,6 @@
 import type { Login } from './password.js';
 
-/** The request that signs in: `fetch(loginRequest('https://api.example', { username, password, as: 'session' }))`. */
+/** The sign-in request: `fetch(loginRequest('https://api.example', { username, password, as: 'session' }))`. */
 export const loginRequest = (origin: string, login: Login): Request =>
   new Request(new URL('/auth/login', origin), {
     method: 'POST',

@@ -13,18 +13,19 @@ import { Caller, CurrentRequest, Public, HttpsOnly, SelfService } from '../../au
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
-import { PasswordChange } from './password-change.service.js';
-import { PasswordLogin } from './password.service.js';
+import { PasswordChangeService } from './password-change.service.js';
+import { PasswordLoginService } from './password.service.js';
 import { parseScope } from './password.js';
 import { SCOPES } from '../../permissions.js';
 
-/** Far above what any password may have: what is longer costs nothing, and says nothing of an account. */
-const Secret = z.string().max(1024);
+/** Characters. Above the limit of the policy, so the response reveals nothing about an account. */
+const MAX_PASSWORD_INPUT_LENGTH = 1024;
+const PasswordInput = z.string().max(MAX_PASSWORD_INPUT_LENGTH);
 
 const LoginBody = z.strictObject({
-  // Whatever cannot be a username is an unknown one: it must not be told from the others.
+  // An invalid username is handled as an unknown one, so that the responses do not differ.
   username: z.string().max(256),
-  password: Secret,
+  password: PasswordInput,
   as: z.string().max(40),
   scope: z
     .string()
@@ -34,18 +35,18 @@ const LoginBody = z.strictObject({
     .optional(),
 });
 
-const Change = z.strictObject({ current_password: Secret, new_password: Secret });
+const ChangeBody = z.strictObject({ current_password: PasswordInput, new_password: PasswordInput });
 
 @Controller('auth')
 export class PasswordController {
   constructor(
     private readonly issuers: IssuerRegistry,
-    private readonly login: PasswordLogin,
-    private readonly change: PasswordChange,
+    private readonly login: PasswordLoginService,
+    private readonly change: PasswordChangeService,
     private readonly host: HttpAdapterHost,
   ) {}
 
-  /** Signs in, and answers what the issuer named by `as` says. */
+  /** Signs in, and returns the response of the issuer that `as` names. */
   @Post('login')
   @Public()
   @HttpsOnly()
@@ -66,8 +67,8 @@ export class PasswordController {
   }
 
   /**
-   * A new password for the caller. Every sign-in of the account ends, this one too; where an issuer made it, the
-   * answer is a fresh one, so that the caller goes on.
+   * Changes the caller's password. All sign-ins of the account end. If the caller's credential has an issuer, the
+   * response contains a new one.
    */
   @Post('password')
   @SelfService()
@@ -76,7 +77,7 @@ export class PasswordController {
   async changePassword(
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
-    @Body({ schema: Change }) { current_password, new_password }: z.output<typeof Change>,
+    @Body({ schema: ChangeBody }) { current_password, new_password }: z.output<typeof ChangeBody>,
     @Res({ passthrough: true }) response: unknown,
   ): Promise<object | undefined> {
     const epoch = await this.change.change(caller, current_password, new_password, request.ip);

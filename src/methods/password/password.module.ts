@@ -1,12 +1,12 @@
 import { Module } from '@nestjs/common';
 import { PasswordsModule } from '../../passwords/passwords.module.js';
-import { PasswordChange } from './password-change.service.js';
+import { PasswordChangeService } from './password-change.service.js';
 import { PasswordController } from './password.controller.js';
-import { PasswordLogin } from './password.service.js';
+import { PasswordLoginService } from './password.service.js';
 
 @Module({
   imports: [PasswordsModule],
   controllers: [PasswordController],
-  providers: [PasswordLogin, PasswordChange],
+  providers: [PasswordLoginService, PasswordChangeService],
 })
 export class PasswordModule {}

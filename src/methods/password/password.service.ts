@@ -9,15 +9,15 @@ import { PasswordsService } from '../../passwords/passwords.service.js';
 import { principalOf } from '../../users/principal-of.js';
 import type { User } from '../../users/user.entity.js';
 
-/** Who signs in, and what they want to have of it. */
-export interface Wanted {
+export interface PasswordLogin {
   readonly username: string;
   readonly password: string;
+  /** Limits the issued credential. */
   readonly scopes?: readonly string[];
 }
 
 @Injectable()
-export class PasswordLogin {
+export class PasswordLoginService {
   constructor(
     private readonly passwords: PasswordsService,
     private readonly authenticator: Authenticator,
@@ -25,18 +25,19 @@ export class PasswordLogin {
   ) {}
 
   /**
-   * @param as the name of the issuer's method
-   * @returns the issuer's body
+   * Verifies a password and issues a credential.
+   * @param as the method of the issuer
+   * @returns the body of the issuer's response
    * @throws Unauthenticated `invalid_credentials` with the challenge of the issuer's method
    */
   async signIn(
-    { username, password, scopes }: Wanted,
+    { username, password, scopes }: PasswordLogin,
     as: MethodName,
     issuer: Issuer,
     request: AuthRequest,
   ): Promise<object> {
     const at = new Date();
-    const user = await this.verified(username, password, as, request.ip);
+    const user = await this.verify(username, password, as, request.ip);
     const proof = { method: 'password', at, amr: ['pwd'], bound: false } as const;
     const principal = principalOf(
       user,
@@ -44,25 +45,25 @@ export class PasswordLogin {
       (reason) => new BadCredential('invalid_credentials', reason),
       scopes,
     );
-    // The epoch came with the hash, in one row: if the password is changed by now, this sign-in is over already.
+    // The epoch was read together with the hash. If the password has changed since, the new credential is invalid.
     return issuer.issue(principal, request, user.epoch);
   }
 
-  private async verified(username: string, password: string, as: MethodName, ip: string): Promise<User> {
+  private async verify(username: string, password: string, as: MethodName, ip: string): Promise<User> {
     try {
       return await this.passwords.verify(username, password, ip);
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
-      const refusal = this.authenticator.unauthenticated(as, error);
+      const rejection = this.authenticator.unauthenticated(as, error);
       const { code, reason, account } = error;
-      // What was typed goes nowhere: as a username, it is now and then a password.
-      await this.audit.recordRejection(refusal, {
+      // Without the typed username: people sometimes type their password there.
+      await this.audit.recordRejection(rejection, {
         event: 'authn_login_fail',
         actor: account,
         method: 'password',
         details: { code, reason },
       });
-      throw refusal;
+      throw rejection;
     }
   }
 }

@@ -1,23 +1,23 @@
 /**
- * Signing in with a password, as it travels:
+ * Signing in with a password:
  *
  *     POST /auth/login HTTP/1.1
  *     Content-Type: application/json
  *
  *     { "username": "bob", "password": "correct-horse-battery-staple", "as": "session" }
  *
- * The answer is the issuer's that `as` names: a session's cookie, or a token.
+ * The response comes from the issuer that `as` names: a session cookie, or tokens.
  */
 export interface Login {
   readonly username: string;
   readonly password: string;
-  /** The name of an installed method that issues. */
+  /** The name of an installed method with an issuer. */
   readonly as: string;
-  /** A ceiling on what is issued, as {@link formatScope} writes it; without it, the roles alone decide. */
+  /** Limits the issued credential, as {@link formatScope} writes it; absent: no limit but the account's roles. */
   readonly scope?: string;
 }
 
-/** The words of a scope (RFC 6749, section 3.3), each once. They are told apart by one space: two leave an empty word. */
+/** The distinct scopes of a scope parameter (RFC 6749 section 3.3). Two spaces give an empty scope, which is invalid. */
 export const parseScope = (scope: string): string[] => [...new Set(scope.split(' '))];
 
 export const formatScope = (scopes: readonly string[]): string => scopes.join(' ');
