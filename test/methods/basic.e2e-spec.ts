@@ -51,7 +51,7 @@ async function addUser(booted: Booted, id: string, password: string): Promise<vo
   await setPassword(booted, id, password);
 }
 
-function refused(answer: Answer, code = 'invalid_credentials') {
+function expectRejected(answer: Answer, code = 'invalid_credentials') {
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
   expect(answer.headers.get('www-authenticate')).toMatch(contract.challenge);
 }
@@ -94,12 +94,12 @@ describe('HTTP Basic', () => {
   /** Rejected for its form, before a password is verified. */
   const malformed = async (Authorization: string) => {
     const { runs, result } = await argon2Runs(booted, () => send(Authorization));
-    refused(result);
+    expectRejected(result);
     expect(runs).toBe(0);
   };
 
   it('challenges with Basic and UTF-8', async () => {
-    refused(await client(booted.origin).get('/demo/basic'), 'unauthenticated');
+    expectRejected(await client(booted.origin).get('/demo/basic'), 'unauthenticated');
   });
 
   it('accepts "username:password" in Base64', async () => {
@@ -123,13 +123,13 @@ describe('HTTP Basic', () => {
   it('splits at the first colon, so a password may contain colons', async () => {
     await addUser(booted, 'colons', ':a:b:');
     expect((await attempt('colons', ':a:b:', freshAddress())).status).toBe(200);
-    refused(await attempt('colons', 'a:b:', freshAddress()));
+    expectRejected(await attempt('colons', 'a:b:', freshAddress()));
   });
 
   it('accepts composed and decomposed letters as the same password', async () => {
     await addUser(booted, 'accents', 'caf\u00e9 noir');
     expect((await attempt('accents', 'cafe\u0301\u00a0noir', freshAddress())).status).toBe(200);
-    refused(await attempt('accents', 'cafe noir', freshAddress()));
+    expectRejected(await attempt('accents', 'cafe noir', freshAddress()));
   });
 
   it('ignores case in usernames', async () => {
@@ -164,7 +164,7 @@ describe('HTTP Basic', () => {
       const from = freshAddress();
       expect((await attempt('changing', 'old', from)).status).toBe(200);
       await setPassword(booted, 'changing', 'new');
-      refused(await attempt('changing', 'old', from));
+      expectRejected(await attempt('changing', 'old', from));
       expect((await attempt('changing', 'new', from)).status).toBe(200);
     });
 
@@ -173,7 +173,7 @@ describe('HTTP Basic', () => {
       const from = freshAddress();
       expect((await attempt('leaving', 'one', from)).status).toBe(200);
       await booted.db.manager.update(User, { id: 'leaving' }, { disabledAt: new Date() });
-      refused(await attempt('leaving', 'one', from));
+      expectRejected(await attempt('leaving', 'one', from));
     });
   });
 
@@ -203,7 +203,7 @@ describe('HTTP Basic', () => {
     it('throttles an unknown username like a known one', async () => {
       await addUser(booted, 'someone', 'one');
       for (const username of ['someone', 'no-such-name']) {
-        for (let i = 0; i < 10; i++) refused(await attempt(username, `wrong ${i}`, freshAddress()));
+        for (let i = 0; i < 10; i++) expectRejected(await attempt(username, `wrong ${i}`, freshAddress()));
         throttled(await attempt(username, 'wrong', freshAddress()));
       }
     });
@@ -217,7 +217,7 @@ describe('HTTP Basic', () => {
       const before = await counters();
       const from = freshAddress();
       for (const pair of ['alice:', ':x', ':', 'acme-machine:', 'careless:'])
-        refused(await send(`Basic ${base64(pair)}`, from));
+        expectRejected(await send(`Basic ${base64(pair)}`, from));
       const added = (await counters()).filter(({ key }) => !before.some((old) => old.key === key));
       const ofAddress = added.filter(({ key }) => key.startsWith('address:'));
       expect(ofAddress.map(({ points }) => points)).toEqual([5]);
@@ -233,7 +233,7 @@ describe('HTTP Basic', () => {
       const lookAlikes = ['\u0430lice', '\uff41lice', 'alice ', ' alice', 'ali\u200bce', '\ufeffalice'];
       for (const name of lookAlikes) {
         expect(normalizeUsername(name)).toBeUndefined();
-        refused(await attempt(name, DEMO_PASSWORD, freshAddress()));
+        expectRejected(await attempt(name, DEMO_PASSWORD, freshAddress()));
       }
     });
 
@@ -264,8 +264,8 @@ describe('HTTP Basic', () => {
         expect((await send(`${scheme} ${token}`)).status).toBe(200);
       for (const value of [`Basic\t${token}`, `Basic,Bearer ${token}`, `Basic ${token}, Bearer x`, 'Basic'])
         await malformed(value);
-      refused(await send('Bearer x'), 'invalid_token');
-      refused(await send(`Basic${token}`), 'invalid_token');
+      expectRejected(await send('Bearer x'), 'invalid_token');
+      expectRejected(await send(`Basic${token}`), 'invalid_token');
     });
 
     it('rejects two Authorization headers', async () => {
@@ -289,15 +289,15 @@ describe('HTTP Basic', () => {
     it('compares every byte of a long password', async () => {
       const password = 'x'.repeat(73);
       await addUser(booted, 'verbose', password);
-      refused(await attempt('verbose', password.slice(0, 72), freshAddress()));
-      refused(await attempt('verbose', `${password}x`, freshAddress()));
+      expectRejected(await attempt('verbose', password.slice(0, 72), freshAddress()));
+      expectRejected(await attempt('verbose', `${password}x`, freshAddress()));
       expect((await attempt('verbose', password, freshAddress())).status).toBe(200);
     });
 
     it('blocks unknown addresses after ten wrong guesses at an account', async () => {
       await addUser(booted, 'target', 'one');
       const from = freshAddress();
-      for (let i = 0; i < 10; i++) refused(await attempt('target', `guess ${i}`, from));
+      for (let i = 0; i < 10; i++) expectRejected(await attempt('target', `guess ${i}`, from));
       const { runs } = await argon2Runs(booted, async () => {
         throttled(await attempt('target', 'guess 11', from));
         // Also for the right password: otherwise 429 would mean a wrong guess.
@@ -322,7 +322,7 @@ describe('HTTP Basic', () => {
       await addUser(booted, 'online', 'one');
       const [owner, attacker] = [freshAddress(), freshAddress()];
       expect((await attempt('online', 'one', owner)).status).toBe(200);
-      for (let i = 0; i < 10; i++) refused(await attempt('online', `guess ${i}`, attacker));
+      for (let i = 0; i < 10; i++) expectRejected(await attempt('online', `guess ${i}`, attacker));
       throttled(await attempt('online', 'one', attacker));
     });
 
@@ -330,12 +330,12 @@ describe('HTTP Basic', () => {
       await addUser(booted, 'owner', 'one');
       const [home, attacker, hotel] = [freshAddress(), freshAddress(), freshAddress()];
       expect((await attempt('owner', 'one', home)).status).toBe(200);
-      for (let i = 0; i < 10; i++) refused(await attempt('owner', `guess ${i}`, attacker));
+      for (let i = 0; i < 10; i++) expectRejected(await attempt('owner', `guess ${i}`, attacker));
       throttled(await attempt('owner', 'one', hotel));
 
       // The known address still works, also without the cache and after a typing error.
       await setPassword(booted, 'owner', 'two');
-      refused(await attempt('owner', 'tow', home));
+      expectRejected(await attempt('owner', 'tow', home));
       expect((await attempt('owner', 'two', home)).status).toBe(200);
 
       // Every address works again after 15 minutes.
@@ -350,7 +350,7 @@ describe('HTTP Basic', () => {
       const [home, office] = [freshAddress(), freshAddress()];
       for (const from of [home, office]) expect((await attempt('flatmate', 'one', from)).status).toBe(200);
       await setPassword(booted, 'flatmate', 'two');
-      for (let i = 0; i < 10; i++) refused(await attempt('flatmate', `guess ${i}`, home));
+      for (let i = 0; i < 10; i++) expectRejected(await attempt('flatmate', `guess ${i}`, home));
       throttled(await attempt('flatmate', 'two', home));
       for (const from of [office, freshAddress()])
         expect((await attempt('flatmate', 'two', from)).status).toBe(200);
@@ -358,7 +358,7 @@ describe('HTTP Basic', () => {
 
     it('blocks an address that tries one password on many accounts', async () => {
       const from = freshAddress();
-      for (let i = 0; i < 50; i++) refused(await attempt(`account-${i}`, 'Winter2026!', from));
+      for (let i = 0; i < 50; i++) expectRejected(await attempt(`account-${i}`, 'Winter2026!', from));
       const before = await counters();
       throttled(await attempt('account-50', 'Winter2026!', from));
       throttled(await attempt('alice', DEMO_PASSWORD, from));
@@ -368,7 +368,7 @@ describe('HTTP Basic', () => {
 
     it('counts the addresses of one IPv6 /64 together', async () => {
       for (let i = 0; i < 50; i++)
-        refused(await attempt(`account6-${i}`, 'Winter2026!', `2001:db8:1:2::${i + 1}`));
+        expectRejected(await attempt(`account6-${i}`, 'Winter2026!', `2001:db8:1:2::${i + 1}`));
       throttled(await attempt('account6-50', 'Winter2026!', '2001:db8:1:2:ffff:ffff:ffff:ffff'));
       expect((await attempt('alice', DEMO_PASSWORD, '2001:db8:1:3::1')).status).toBe(200);
     });
@@ -391,7 +391,7 @@ describe('HTTP Basic', () => {
         });
       const looked = answers.filter(({ status }) => status !== 503);
       expect(looked.length).toBeGreaterThanOrEqual(18);
-      looked.forEach((answer) => refused(answer));
+      looked.forEach((answer) => expectRejected(answer));
       // A request with 503 is not counted: two counters for each of the others.
       expect((await counters()).length - before.length).toBe(looked.length * 2);
     });
@@ -409,7 +409,7 @@ describe('attacks on HTTP Basic without a proxy in front', () => {
         ...basic(`stuffed-${i}`, 'leaked'),
         'X-Forwarded-For': freshAddress(),
       });
-    for (let i = 0; i < 50; i++) refused(await guess(i));
+    for (let i = 0; i < 50; i++) expectRejected(await guess(i));
     throttled(await guess(50));
     const rows = await booted.db.sql<{ points: number }[]>`
       SELECT points FROM login_failures WHERE key LIKE ${'address:%'}`;

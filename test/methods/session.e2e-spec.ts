@@ -89,7 +89,7 @@ describe('session', () => {
   const ago = (ms: number) => new Date(Date.now() - ms);
   const works = async (signed: Pick<Signed, 'value' | 'token'>) =>
     (await by(signed).get('/demo/session')).status === 200;
-  const refused = (answer: Answer) => {
+  const expectRejected = (answer: Answer) => {
     expect([answer.status, answer.body.code]).toEqual([401, 'invalid_session']);
     expect(answer.headers.get('www-authenticate')).toBe(
       `Cookie realm="auth-atlas", cookie-name="${NAME}", form-action="/auth/login"`,
@@ -275,7 +275,7 @@ describe('session', () => {
       const planted = await signIn({ id: 'carol' });
       const signed = await signIn({}, { Cookie: `${NAME}=${planted.value}` });
       expect(signed.value).not.toBe(planted.value);
-      refused(await by(planted).get('/me'));
+      expectRejected(await by(planted).get('/me'));
       expect(await works(signed)).toBe(true);
       expect(await events(planted.id)).toEqual(['session_created', 'session_expired: replaced']);
       // The cookie before a renewal still identifies the session, and ends it as well.
@@ -362,7 +362,7 @@ describe('session', () => {
         '__proto__',
         '',
       ])
-        refused(await by({ value: altered, token }).get('/me'));
+        expectRejected(await by({ value: altered, token }).get('/me'));
       expect(await works({ value, token })).toBe(true);
     });
 
@@ -371,7 +371,8 @@ describe('session', () => {
       const dump = JSON.stringify(await booted.db.query('SELECT * FROM sessions'));
       expect(dump).toContain(id);
       expect(dump).not.toContain(value);
-      for (const stolen of [id, hashOf(value)]) refused(await by({ value: stolen, token: '' }).get('/me'));
+      for (const stolen of [id, hashOf(value)])
+        expectRejected(await by({ value: stolen, token: '' }).get('/me'));
       const log = JSON.stringify(await booted.db.query('SELECT * FROM audit_events'));
       expect(log).toContain(id);
       expect(log).not.toContain(value);
@@ -396,10 +397,10 @@ describe('session', () => {
         [{ expiresAt: new Date() }, 'expired'],
       ] as const) {
         const { signed, answer } = await edge(changes);
-        refused(answer);
+        expectRejected(answer);
         // It stays ended, and is audited once.
         await update(signed.id, { lastSeenAt: new Date(), expiresAt: new Date(Date.now() + MINUTE) });
-        await Promise.all([1, 2, 3].map(async () => refused(await by(signed).get('/me'))));
+        await Promise.all([1, 2, 3].map(async () => expectRejected(await by(signed).get('/me'))));
         expect(await events(signed.id)).toEqual(['session_created', `session_expired: ${reason}`]);
       }
       const { createdAt, expiresAt } = await row((await signIn()).id);
@@ -421,8 +422,8 @@ describe('session', () => {
       expect(answer.status).toBe(204);
       expect(answer.headers.get('clear-site-data')).toBe('"cache", "cookies", "storage"');
       expect(setCookies(answer)[0]).toMatch(/^__Host-session=;/);
-      refused(await by(signed).get('/me'));
-      refused(await by(signed).post('/auth/logout'));
+      expectRejected(await by(signed).get('/me'));
+      expectRejected(await by(signed).post('/auth/logout'));
       // No response to a session may be cached, or the back button would show it.
       expect((await by(await signIn()).get('/me')).headers.get('cache-control')).toBe('no-store');
     });
@@ -435,7 +436,7 @@ describe('session', () => {
         204,
         '"cache", "cookies", "storage"',
       ]);
-      for (const each of mine) refused(await by(each).get('/me'));
+      for (const each of mine) expectRejected(await by(each).get('/me'));
       expect((await client(booted.origin, as({ id: 'bob' })).get('/sessions')).body.items).toEqual([]);
       expect(await works(other)).toBe(true);
       expect(await works(await signIn())).toBe(true);
@@ -450,11 +451,11 @@ describe('session', () => {
     it('rejects the cookie after all sign-ins of the account were ended', async () => {
       const signed = await signIn();
       await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
-      refused(await by(signed).get('/me'));
+      expectRejected(await by(signed).get('/me'));
       // A login that was verified before that, and finished after it, is invalid from the start.
       const late = await signIn();
       await update(late.id, { epoch: (await row(late.id)).epoch - 1 });
-      refused(await by(late).get('/me'));
+      expectRejected(await by(late).get('/me'));
     });
 
     describe('after the roles of its account changed', () => {
@@ -469,9 +470,9 @@ describe('session', () => {
           return { ...signed, value: valueIn(setCookies(answer)[0]) };
         };
         await become(['viewer']);
-        const refusal = await write(signed);
-        expect(refusal.status).toBe(403);
-        const renewed = renewedBy(refusal);
+        const rejection = await write(signed);
+        expect(rejection.status).toBe(403);
+        const renewed = renewedBy(rejection);
         await become(['editor']);
         const done = await write(renewed);
         expect(done.status).toBe(201);
@@ -518,7 +519,7 @@ describe('session', () => {
         const before = await by(signed).get('/me');
         expect([before.status, setCookies(before)]).toEqual([200, []]);
         await update(signed.id, { previousUntil: new Date() });
-        refused(await by(signed).get('/me'));
+        expectRejected(await by(signed).get('/me'));
         expect(await works(renewed)).toBe(true);
       });
 
@@ -527,14 +528,14 @@ describe('session', () => {
         await update(signed.id, { roles: [] });
         const renewed = { ...signed, value: valueIn(setCookies(await by(signed).get('/me'))[0]) };
         await by(renewed).post('/auth/logout');
-        refused(await by(signed).get('/me'));
+        expectRejected(await by(signed).get('/me'));
       });
     });
 
     it('rejects a disabled account on the next request', async () => {
       const signed = await signIn({ id: 'dave' });
       await booted.db.manager.update(User, { id: 'dave' }, { disabledAt: new Date() });
-      refused(await by(signed).get('/me'));
+      expectRejected(await by(signed).get('/me'));
       await booted.db.manager.update(User, { id: 'dave' }, { disabledAt: null });
     });
 
@@ -543,7 +544,7 @@ describe('session', () => {
       const others = await Promise.all(Array.from({ length: 25 }, () => signIn({ id: 'alice' })));
       const alive = await Promise.all(others.map(works));
       expect(alive.filter(Boolean)).toHaveLength(MAX_SESSIONS_PER_USER);
-      refused(await by(first).get('/me'));
+      expectRejected(await by(first).get('/me'));
       expect(await events(first.id)).toEqual(['session_created', 'session_expired: replaced']);
       const listed = await client(booted.origin, as({ id: 'alice' })).get('/sessions');
       expect(listed.body.items).toHaveLength(MAX_SESSIONS_PER_USER);
@@ -553,7 +554,7 @@ describe('session', () => {
       const signed = await signIn();
       const { body } = await by(signed).post('/api-keys', { name: 'x' });
       for (const value of [signed.id, signed.token, body.key, hashOf(signed.value), 'bob'])
-        refused(await by({ value, token: signed.token }).get('/me'));
+        expectRejected(await by({ value, token: signed.token }).get('/me'));
     });
 
     describe('cross-site request forgery', () => {
