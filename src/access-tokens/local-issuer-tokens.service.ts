@@ -4,7 +4,7 @@ import { createHash, verify } from 'node:crypto';
 import { DataSource, LessThan } from 'typeorm';
 import { Settings } from '../config/settings.js';
 import { readAccessToken } from '../crypto/jws.js';
-import { PUBLISH_BEFORE_USE_MS, SigningKeys } from '../crypto/signing-keys.service.js';
+import { RETIRED_KEY_GRACE_MS, SigningKeys } from '../crypto/signing-keys.service.js';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { dateFromRow, nullableDateFromRow } from '../database/raw-dates.js';
 import { SCOPES } from '../permissions.js';
@@ -83,7 +83,7 @@ export class LocalIssuerTokens extends HourlyCleanup {
     if (!row) throw invalidToken('the token was revoked, or its key was deleted');
     const account = accountFromRow(row, now);
     const retiredAt = nullableDateFromRow(row.retiredAt);
-    if (retiredAt && retiredAt.getTime() + PUBLISH_BEFORE_USE_MS <= now)
+    if (retiredAt && retiredAt.getTime() + RETIRED_KEY_GRACE_MS <= now)
       throw invalidToken('the signing key is retired').ofAccount(account);
     if (!namesMatch(claims, account, row.clientId))
       throw invalidToken('sub or client_id differs from the row').ofAccount(account);
@@ -115,10 +115,10 @@ export class LocalIssuerTokens extends HourlyCleanup {
   private async verifyJwt(token: string): Promise<VerifiedJwt> {
     const jws = readAccessToken(token, ALGORITHM);
     if (!jws) throw invalidToken('malformed JWT');
-    const { kid, input, signature } = jws;
+    const { kid, signingInput, signature } = jws;
     const key = await this.keys.find(kid);
     if (!key) throw invalidToken('unknown kid');
-    if (!verify('sha256', input, { key, dsaEncoding: 'ieee-p1363' }, signature))
+    if (!verify('sha256', signingInput, { key, dsaEncoding: 'ieee-p1363' }, signature))
       throw invalidToken('invalid signature');
     const { iss, aud, jti } = jws.claims;
     if (iss !== this.issuer) throw invalidToken('wrong issuer');

@@ -97,7 +97,7 @@ export class TrustedIssuerTokens {
   }
 
   private async verifyJwt(issuer: Issuer, token: string): Promise<VerifiedJwt> {
-    const jws = readJws(token, { longest: MAX_JWT_CHARACTERS });
+    const jws = readJws(token, { maxLength: MAX_JWT_CHARACTERS });
     if (!jws) throw invalidToken('malformed JWT');
     const { alg, typ, kid } = jws.header;
     const algorithm = issuer.algorithms.find((each) => each === alg);

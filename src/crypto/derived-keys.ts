@@ -2,15 +2,15 @@ import { createHash, createSecretKey, hkdfSync, type KeyObject } from 'node:cryp
 import type { Settings } from '../config/settings.js';
 
 /**
- * A 256-bit key for one purpose (HKDF, RFC 5869). Keys of different purposes say nothing about each other or about
- * the secret, so what leaks from one use is of no use in another.
+ * Derives a 256-bit key for one purpose (HKDF, RFC 5869). Keys of different purposes are independent: a leaked key reveals
+ * neither the others nor the secret.
  *
- * @param purpose names the use: `passwords/attempts`
+ * @param purpose for example `passwords/attempts`
  */
 export const deriveKey = (secret: string, purpose: string): KeyObject =>
   createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `auth-atlas/${purpose}`, 32)));
 
-/** The keys of one purpose: what is new is made with the first, what is old may still be read with the others. */
+/** The keys of one purpose, from `APP_SECRET` and `APP_SECRET_PREVIOUS`. Only the current one creates new data. */
 export class DerivedKeys {
   readonly current: { readonly id: string; readonly key: KeyObject };
   private readonly keys: ReadonlyMap<string, KeyObject>;
@@ -19,21 +19,21 @@ export class DerivedKeys {
     const keys = [appSecret, previousAppSecret]
       .filter((secret) => secret !== undefined)
       .map((secret) => deriveKey(secret, purpose));
-    const named = keys.map((key): [string, KeyObject] => [idOf(key), key]);
-    this.keys = new Map(named);
-    this.current = { id: named[0]![0], key: named[0]![1] };
+    const keysById = keys.map((key): [string, KeyObject] => [keyId(key), key]);
+    this.keys = new Map(keysById);
+    this.current = { id: keysById[0]![0], key: keysById[0]![1] };
   }
 
-  /** Both, the current one first. */
+  /** The current key comes first. */
   get all(): readonly KeyObject[] {
     return [...this.keys.values()];
   }
 
-  /** @returns undefined for a key of a secret that is no longer set */
+  /** @returns undefined if the secret of this key is no longer set */
   find(id: string): KeyObject | undefined {
     return this.keys.get(id);
   }
 }
 
-/** Names a key without telling anything of it. */
-const idOf = (key: KeyObject) => createHash('sha256').update(key.export()).digest('hex').slice(0, 8);
+/** Eight hexadecimal digits of the key's SHA-256. They reveal nothing about the key. */
+const keyId = (key: KeyObject) => createHash('sha256').update(key.export()).digest('hex').slice(0, 8);

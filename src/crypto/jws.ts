@@ -1,37 +1,38 @@
-/** A JWS that is well-formed; nothing is believed of it yet. */
+/** A well-formed JWS whose signature was not verified yet. */
 export interface UnverifiedJws {
   readonly header: Readonly<Record<string, unknown>>;
   readonly claims: Readonly<Record<string, unknown>>;
-  /** What is signed. */
-  readonly input: Buffer;
+  /** The JWS Signing Input (RFC 7515 section 2). */
+  readonly signingInput: Buffer;
   readonly signature: Buffer;
 }
 
-/** Characters: far more than a token of ours has. */
-const LONGEST_OF_OURS = 4096;
+/** Characters. Access tokens of this server are much shorter. */
+const MAX_TOKEN_LENGTH = 4096;
 
 /**
- * Reads a JWS in its compact serialisation (RFC 7515, section 7.1) whose payload is a JSON object: three parts in canonical
- * base64url, the first two of them UTF-8. Most libraries forgive a padding, a line break, or bits left over at the end.
+ * Reads a JWS in compact serialization (RFC 7515 section 7.1) whose payload is a JSON object. Each part must be canonical
+ * base64url, and the first two UTF-8. Most libraries also accept padding, line breaks and unused trailing bits.
  *
- * @param exact whether both objects must be written as JSON.stringify writes them: then there are no duplicate names and no
- *   second spelling of anything, and no two parsers read them differently. For what this server has written itself.
- * @returns undefined for anything else
+ * @param maxLength characters
+ * @param canonicalJson requires both objects to be written as `JSON.stringify` writes them. This excludes duplicate names and
+ *   alternative spellings, so no two parsers read them differently. Use it for tokens of this server.
+ * @returns undefined for any other text
  */
 export function readJws(
   token: string,
-  { longest = LONGEST_OF_OURS, exact = false } = {},
+  { maxLength = MAX_TOKEN_LENGTH, canonicalJson = false } = {},
 ): UnverifiedJws | undefined {
-  if (token.length > longest) return undefined;
+  if (token.length > maxLength) return undefined;
   const parts = token.split('.', 4);
-  const [header, payload, signature] = parts.map(bytesOf);
+  const [header, payload, signature] = parts.map(decodeBase64url);
   if (parts.length !== 3 || !header || !payload || !signature) return undefined;
-  const [members, claims] = [objectOf(header, exact), objectOf(payload, exact)];
+  const [members, claims] = [parseObject(header, canonicalJson), parseObject(payload, canonicalJson)];
   if (!members || !claims) return undefined;
   return {
     header: members,
     claims,
-    input: Buffer.from(token.slice(0, token.lastIndexOf('.'))),
+    signingInput: Buffer.from(token.slice(0, token.lastIndexOf('.'))),
     signature,
   };
 }
@@ -40,39 +41,38 @@ const KID = /^[\w-]{1,64}$/;
 const TYPES = ['at+jwt', 'application/at+jwt'];
 
 /**
- * Reads a JWT access token of the one form that this server writes (RFC 9068), and no other: no duplicate or unusual
- * member of the header, `typ` as it should be, the algorithm that is expected. What two parsers could read differently
- * never gets to one.
+ * Reads a JWT access token (RFC 9068) in the one form that this server writes: canonical JSON, the expected `alg`, an
+ * access token's `typ`, a `kid`, and no other header member.
  *
- * @returns undefined for anything else
+ * @returns undefined for any other text
  */
 export function readAccessToken(
   token: string,
   algorithm: string,
 ): (UnverifiedJws & { readonly kid: string }) | undefined {
-  const read = readJws(token, { exact: true });
-  if (!read) return undefined;
-  const { alg, typ, kid, ...others } = read.header;
+  const jws = readJws(token, { canonicalJson: true });
+  if (!jws) return undefined;
+  const { alg, typ, kid, ...others } = jws.header;
   if (alg !== algorithm || !TYPES.includes(typ as string)) return undefined;
   if (typeof kid !== 'string' || !KID.test(kid)) return undefined;
-  // No jwk, x5u, crit, b64, zip: nothing in a header may choose a key or change how it is read (RFC 8725, 3.10).
-  return Object.keys(others).length ? undefined : { ...read, kid };
+  // Reject jwk, x5u, crit, b64 and zip: a header must not choose a key or change the encoding (RFC 8725 section 3.10).
+  return Object.keys(others).length ? undefined : { ...jws, kid };
 }
 
-/** Decoding skips what is no base64url, and bits left over at the end; encoding again shows it. */
-function bytesOf(part: string): Buffer | undefined {
+/** Node's decoder skips invalid characters and unused trailing bits. Encoding again detects them. */
+function decodeBase64url(part: string): Buffer | undefined {
   const bytes = Buffer.from(part, 'base64url');
   return bytes.length && bytes.toString('base64url') === part ? bytes : undefined;
 }
 
-function objectOf(bytes: Buffer, exact: boolean): Record<string, unknown> | undefined {
+function parseObject(bytes: Buffer, canonicalJson: boolean): Record<string, unknown> | undefined {
   const text = bytes.toString('utf8');
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-    // Written again it must come out the same; where others write, at least the UTF-8 must be one.
-    const again = exact ? JSON.stringify(value) : text;
-    return Buffer.from(again).equals(bytes) ? (value as Record<string, unknown>) : undefined;
+    // Without canonicalJson, this comparison still rejects invalid UTF-8.
+    const rewritten = canonicalJson ? JSON.stringify(value) : text;
+    return Buffer.from(rewritten).equals(bytes) ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }

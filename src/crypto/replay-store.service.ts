@@ -3,56 +3,58 @@ import { createHash } from 'node:crypto';
 import { Column, DataSource, Entity, Index, LessThan, PrimaryColumn } from 'typeorm';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
 
-/** Something that was used and may not be used again: a nonce, the id of a token. */
+/** A single-use value that was used: a nonce, or the `jti` of a token. */
 @Entity('used_once')
 export class UsedValue {
-  /** SHA-256 of what it was used for and of itself, in base64url. */
+  /** SHA-256 of purpose and value, in base64url. */
   @PrimaryColumn({ type: 'varchar', length: 43 })
   digest!: string;
 
-  /** Until when it could be used again if nobody remembered: seconds since 1970. */
+  /** When the value expires and the row can be deleted: seconds since 1970. */
   @Index()
   @Column({ type: 'bigint' })
   until!: number;
 }
 
-interface Use {
+interface PendingUse {
   readonly until: number;
-  readonly settle: (first: boolean) => void;
-  readonly fail: (error: unknown) => void;
+  readonly resolve: (firstUse: boolean) => void;
+  readonly reject: (error: unknown) => void;
 }
 
-/** So many parameters a statement may have, and two go with each use. */
-const MOST = 1_000;
+/** A row has two parameters. SQLite and PostgreSQL accept 32,766 parameters and more in a statement. */
+const ROWS_PER_STATEMENT = 1_000;
 
 /**
- * What may be used once, by whichever process. The database decides, by a unique key: there is no moment between asking
- * and remembering. All that are used in one turn of the event loop are written by one statement, because a commit costs
- * more than a row; each use is answered after its own is committed.
+ * Accepts each value once, across all processes. The primary key decides, so there is no gap between check and write.
+ *
+ * All uses of one turn of the event loop are written by one INSERT, because a commit costs more than a row. Each use is
+ * resolved after its commit. docs/explanation/performance.md shows the figures, and so the reason for SQL text here.
  */
 @Injectable()
 export class ReplayStore extends HourlyCleanup {
-  private waiting = new Map<string, Use>();
+  private pending = new Map<string, PendingUse>();
 
   constructor(private readonly dataSource: DataSource) {
     super();
   }
 
   /**
-   * Uses something, if nobody has before.
-   * @param purpose what for; the same value for another purpose is another thing: `hmac nonce of <key id>`
-   * @param until from when on it would be refused anyway, so that it need not be remembered
-   * @returns whether this was the first use
-   * @throws ServiceUnavailableException where that cannot be known: what may have been used is not used
+   * Marks a value as used.
+   *
+   * @param purpose separates the values of different uses, such as `hmac nonce of <key id>`
+   * @param until when the value expires: it is remembered until then
+   * @returns true for the first use, false for a replay
+   * @throws ServiceUnavailableException if the database fails: a possible replay is not accepted
    */
   use(purpose: string, value: string, until: Date): Promise<boolean> {
     const digest = createHash('sha256')
       .update(JSON.stringify([purpose, value]))
       .digest('base64url');
-    if (this.waiting.has(digest)) return Promise.resolve(false);
-    return new Promise((settle, fail) => {
-      if (!this.waiting.size) setImmediate(() => void this.write());
-      this.waiting.set(digest, { until: Math.ceil(until.getTime() / 1000), settle, fail });
+    if (this.pending.has(digest)) return Promise.resolve(false);
+    return new Promise((resolve, reject) => {
+      if (!this.pending.size) setImmediate(() => void this.flush());
+      this.pending.set(digest, { until: Math.ceil(until.getTime() / 1000), resolve, reject });
     });
   }
 
@@ -60,26 +62,27 @@ export class ReplayStore extends HourlyCleanup {
     await this.dataSource.manager.delete(UsedValue, { until: LessThan(Math.floor(Date.now() / 1000)) });
   }
 
-  private async write(): Promise<void> {
-    const uses = [...this.waiting];
-    this.waiting = new Map();
-    for (let from = 0; from < uses.length; from += MOST) await this.writeSome(uses.slice(from, from + MOST));
+  private async flush(): Promise<void> {
+    const uses = [...this.pending];
+    this.pending = new Map();
+    for (let from = 0; from < uses.length; from += ROWS_PER_STATEMENT)
+      await this.insert(uses.slice(from, from + ROWS_PER_STATEMENT));
   }
 
-  private async writeSome(uses: readonly [string, Use][]): Promise<void> {
+  private async insert(uses: readonly [string, PendingUse][]): Promise<void> {
     const parameter = (index: number) => this.dataSource.driver.createParameter(`p${index}`, index);
     const rows = uses.map((_, i) => `(${parameter(2 * i)}, ${parameter(2 * i + 1)})`);
     const sql = `INSERT INTO used_once (digest, until) VALUES ${rows.join(', ')} ON CONFLICT DO NOTHING RETURNING digest`;
     try {
-      const written = await this.dataSource.query<{ digest: string }[]>(
+      const inserted = await this.dataSource.query<{ digest: string }[]>(
         sql,
         uses.flatMap(([digest, { until }]) => [digest, until]),
       );
-      const first = new Set(written.map(({ digest }) => digest));
-      for (const [digest, { settle }] of uses) settle(first.has(digest));
+      const firstUses = new Set(inserted.map(({ digest }) => digest));
+      for (const [digest, { resolve }] of uses) resolve(firstUses.has(digest));
     } catch (error) {
       this.logger.error(error);
-      for (const [, { fail }] of uses) fail(new ServiceUnavailableException());
+      for (const [, { reject }] of uses) reject(new ServiceUnavailableException());
     }
   }
 }

@@ -2,9 +2,8 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { DATE_COLUMN } from '../database/columns.js';
 
 /**
- * A key that signs tokens. Its state follows from its moments: *next* until `activeFrom`, so that everybody has
- * learnt of it before it signs; then *active*; from `retiredAt` on *retired*: it signs no more, and what it signed is
- * good for a while yet.
+ * A key that signs tokens. It is published but does not sign before `activeFrom`, so that verifiers can fetch it first. From
+ * `retiredAt` on it no longer signs, and its signatures stay valid for `RETIRED_KEY_GRACE_MS`.
  */
 @Entity('signing_keys')
 export class SigningKey {
@@ -12,14 +11,14 @@ export class SigningKey {
   @PrimaryColumn({ type: 'varchar', length: 43 })
   kid!: string;
 
-  /** Counts the rotations; unique, so that of two processes that rotate at once only one does. */
+  /** The number of the rotation. It is unique, so of two processes that rotate at once only one succeeds. */
   @Column({ type: 'integer', unique: true })
   generation!: number;
 
   @Column({ type: 'simple-json' })
   publicJwk!: Readonly<Record<string, string>>;
 
-  /** The private key (PKCS #8, PEM) in the secret box. */
+  /** The private key (PKCS #8, PEM), encrypted by the secret box. */
   @Column({ type: 'text' })
   sealed!: string;
 

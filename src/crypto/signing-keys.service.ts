@@ -17,23 +17,25 @@ import { Settings } from '../config/settings.js';
 import { SecretBox } from './secret-box.js';
 import { SigningKey } from './signing-key.entity.js';
 
-const MINUTE = 60_000;
-/** How long a key is published before it signs: longer than anybody keeps a copy of the key set. */
-const PUBLISHED_AHEAD = 10 * MINUTE;
-/** How long what a retired key signed is still good: longer than any token lives. */
-export const PUBLISH_BEFORE_USE_MS = 10 * MINUTE;
-const ROTATE_AFTER = 30 * 24 * 60 * MINUTE;
+const MINUTE_MS = 60_000;
+const CHECK_INTERVAL_MS = 60 * MINUTE_MS;
+const ROTATION_INTERVAL_MS = 30 * 24 * 60 * MINUTE_MS;
+/** Longer than any verifier caches the key set. */
+const PUBLISH_BEFORE_USE_MS = 10 * MINUTE_MS;
+/** Longer than the lifetime of any token. */
+export const RETIRED_KEY_GRACE_MS = 10 * MINUTE_MS;
 
-type Also = (manager: EntityManager) => Promise<void>;
+/** Work that is committed together with a rotation. */
+type InTransaction = (manager: EntityManager) => Promise<void>;
 
-/** The keys that sign tokens (ES256), in the database, so that all processes have the same; private parts sealed. */
+/** The ES256 keys that sign tokens. They are stored in the database and shared by all processes. Private keys are encrypted. */
 @Injectable()
 export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(SigningKeys.name);
   private readonly box: SecretBox;
   private readonly privateKeys = new Map<string, KeyObject>();
   private readonly publicKeys = new Map<string, KeyObject>();
-  private ticking: NodeJS.Timeout | undefined;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -47,16 +49,16 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
   }
 
   onApplicationBootstrap(): void {
-    this.ticking = setInterval(() => {
-      this.tick().catch((error: unknown) => this.logger.error(error));
-    }, 60 * MINUTE).unref();
+    this.timer = setInterval(() => {
+      this.rotateIfDue().catch((error: unknown) => this.logger.error(error));
+    }, CHECK_INTERVAL_MS).unref();
   }
 
   onModuleDestroy(): void {
-    clearInterval(this.ticking);
+    clearInterval(this.timer);
   }
 
-  /** The keys that are published, with their private parts; the one to sign with now comes first. */
+  /** The published keys with their private parts. The key that signs now comes first. */
   async published(): Promise<{ kid: string; key: KeyObject }[]> {
     const { kid } = await this.activeRow(this.dataSource.manager);
     const rows = await this.publishedRows();
@@ -65,83 +67,70 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
       .map((row) => ({ kid: row.kid, key: this.privateKeyOf(row) }));
   }
 
-  /** The key to sign with now. Asked of the database: another process may have rotated a moment ago. */
+  /** The key that signs now. It is read from the database because another process may have rotated. */
   async active(manager: EntityManager): Promise<{ kid: string; key: KeyObject }> {
     const row = await this.activeRow(manager);
     return { kid: row.kid, key: this.privateKeyOf(row) };
   }
 
-  private privateKeyOf({ kid, sealed }: SigningKey): KeyObject {
-    let key = this.privateKeys.get(kid);
-    if (!key) this.privateKeys.set(kid, (key = createPrivateKey(this.box.open(sealed, kid))));
-    return key;
-  }
-
-  /** The public key of this id. Whether it may still be used is to be asked of its row, on every request. */
+  /** The public key of this id. The caller checks on every request that the key's row is not retired. */
   find(kid: string): KeyObject | Promise<KeyObject | undefined> {
     return this.publicKeys.get(kid) ?? this.load(kid);
   }
 
-  /** All that is published: next, active, and retired whose tokens may still live (RFC 7517, section 5). */
+  /** The public key set (RFC 7517 section 5): the next key, the active one, and retired ones within their grace period. */
   async jwks(): Promise<object[]> {
     const keys = await this.publishedRows();
     return keys.map(({ kid, publicJwk }) => ({ ...publicJwk, kid, alg: 'ES256', use: 'sig' }));
   }
 
   /**
-   * Makes the next key, which takes over once everybody had the time to learn of it; no request fails.
-   * Of two that rotate at once, one does.
+   * Publishes the next key, which signs after `PUBLISH_BEFORE_USE_MS`. No request fails. Of two concurrent rotations one
+   * succeeds.
    *
-   * @param also what is to be committed together with it
-   * @returns when it takes over; undefined where the one before has not taken over yet
+   * @returns when the next key becomes active; undefined if a next key is already published
    */
-  async rotate(now = Date.now(), also?: Also): Promise<Date | undefined> {
+  async rotate(now = Date.now(), inTransaction?: InTransaction): Promise<Date | undefined> {
     return this.dataSource.transaction(async (manager) => {
-      const takesOver = new Date(now + PUBLISHED_AHEAD);
-      const { generation } = await this.last(manager);
-      const open = { generation, retiredAt: IsNull(), activeFrom: LessThanOrEqual(new Date(now)) };
-      const { affected } = await manager.update(SigningKey, open, { retiredAt: takesOver });
+      const activeFrom = new Date(now + PUBLISH_BEFORE_USE_MS);
+      const { generation } = await this.newestRow(manager);
+      const unretired = { generation, retiredAt: IsNull(), activeFrom: LessThanOrEqual(new Date(now)) };
+      const { affected } = await manager.update(SigningKey, unretired, { retiredAt: activeFrom });
       if (!affected) return undefined;
-      await this.add(generation + 1, takesOver, manager);
-      await also?.(manager);
-      return takesOver;
+      await this.add(generation + 1, activeFrom, manager);
+      await inTransaction?.(manager);
+      return activeFrom;
     });
   }
 
-  /**
-   * Somebody else has a private key: a new one takes over now, and nothing that another has signed is good any more.
-   * @param also what is to be committed together with it
-   */
-  async replaceCompromised(also?: Also): Promise<void> {
+  /** Replaces the keys after a private key leaked: a new key signs now, and every older signature becomes invalid. */
+  async replaceCompromised(inTransaction?: InTransaction): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      const { generation } = await this.last(manager);
-      await manager.update(
-        SigningKey,
-        { generation: LessThanOrEqual(generation) },
-        { retiredAt: new Date(0) },
-      );
+      const { generation } = await this.newestRow(manager);
+      const olderKeys = { generation: LessThanOrEqual(generation) };
+      await manager.update(SigningKey, olderKeys, { retiredAt: new Date(0) });
       await this.add(generation + 1, new Date(), manager);
-      await also?.(manager);
+      await inTransaction?.(manager);
     });
   }
 
-  /** Rotates where it is time to, and forgets keys whose tokens are all dead. */
-  async tick(now = Date.now()): Promise<void> {
+  /** Rotates a key that is `ROTATION_INTERVAL_MS` old, and deletes keys whose tokens have all expired. */
+  async rotateIfDue(now = Date.now()): Promise<void> {
     const { activeFrom, retiredAt } = await this.activeRow(this.dataSource.manager, new Date(now));
-    if (retiredAt === null && activeFrom.getTime() <= now - ROTATE_AFTER) await this.rotate(now);
+    if (retiredAt === null && activeFrom.getTime() <= now - ROTATION_INTERVAL_MS) await this.rotate(now);
     await this.dataSource.manager.delete(SigningKey, {
-      retiredAt: LessThan(new Date(now - PUBLISH_BEFORE_USE_MS)),
+      retiredAt: LessThan(new Date(now - RETIRED_KEY_GRACE_MS)),
     });
   }
 
   private publishedRows(): Promise<SigningKey[]> {
     return this.dataSource.manager.find(SigningKey, {
-      where: [{ retiredAt: IsNull() }, { retiredAt: MoreThan(new Date(Date.now() - PUBLISH_BEFORE_USE_MS)) }],
+      where: [{ retiredAt: IsNull() }, { retiredAt: MoreThan(new Date(Date.now() - RETIRED_KEY_GRACE_MS)) }],
       order: { generation: 'ASC' },
     });
   }
 
-  private last(manager: EntityManager): Promise<SigningKey> {
+  private newestRow(manager: EntityManager): Promise<SigningKey> {
     return manager.findOneOrFail(SigningKey, { where: {}, order: { generation: 'DESC' } });
   }
 
@@ -152,6 +141,14 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
     });
   }
 
+  private privateKeyOf({ kid, sealed }: SigningKey): KeyObject {
+    const cached = this.privateKeys.get(kid);
+    if (cached) return cached;
+    const key = createPrivateKey(this.box.open(sealed, kid));
+    this.privateKeys.set(kid, key);
+    return key;
+  }
+
   private async load(kid: string): Promise<KeyObject | undefined> {
     const row = await this.dataSource.manager.findOneBy(SigningKey, { kid });
     if (!row) return undefined;
@@ -160,7 +157,7 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
     return key;
   }
 
-  /** Two processes that start, or rotate, at once make one key: the generation is unique. */
+  /** The generation is unique, so two processes that start or rotate at once add one key. */
   private async add(generation: number, activeFrom: Date, manager = this.dataSource.manager): Promise<void> {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const publicJwk = publicKey.export({ format: 'jwk' }) as Record<string, string>;
@@ -183,6 +180,6 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
   }
 }
 
-/** RFC 7638: SHA-256 over the members that make the key, in their alphabetical order. */
+/** RFC 7638: SHA-256 over the required members in alphabetical order. */
 const thumbprint = ({ crv, kty, x, y }: Record<string, string>): string =>
   createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url');

@@ -8,10 +8,10 @@ const compact = (header: string, payload: string, signature = 'sig') =>
   [header, payload, signature].map(base64).join('.');
 const RUNS = { numRuns: 10_000 };
 
-describe('a JWS in its compact form', () => {
+describe('a JWS in compact serialization', () => {
   const token = compact('{"alg":"ES256","typ":"at+jwt","kid":"k"}', '{"iss":"a"}');
 
-  it('is three parts, of which two are objects', () => {
+  it('is read if it has three parts, two of them JSON objects', () => {
     expect(readJws(token)).toMatchObject({ header: { kid: 'k' }, claims: { iss: 'a' } });
     expect(readAccessToken(token, 'ES256')).toMatchObject({ kid: 'k', claims: { iss: 'a' } });
     const others = [
@@ -28,15 +28,15 @@ describe('a JWS in its compact form', () => {
       expect([other, readJws(other)]).toEqual([other, undefined]);
   });
 
-  it('has one spelling of each part', () => {
+  it('is rejected if a part is not canonical base64url', () => {
     const [header, payload] = token.split('.');
     expect(readJws(`${header}.${payload}.QQ`)).toBeDefined();
-    // Bits that are left over, a padding, the other alphabet, a line break: libraries forgive them.
+    // Unused trailing bits, padding, the standard alphabet, a line break: many libraries accept them.
     for (const other of ['QR', 'QQ==', '+/+/', 'QQ\n', 'Q Q'])
       expect([other, readJws(`${header}.${payload}.${other}`)]).toEqual([other, undefined]);
   });
 
-  it('of ours is written exactly so: no duplicate names, no spaces, no other spelling of a number', () => {
+  it('is rejected with canonicalJson for duplicate names, white space and alternative spellings', () => {
     for (const payload of [
       '{"iss":"a","iss":"b"}',
       '{ "iss":"a"}',
@@ -44,12 +44,12 @@ describe('a JWS in its compact form', () => {
       '{"a":"\\u0061"}',
       '\uFEFF{}',
     ])
-      expect(readJws(compact('{"alg":"ES256"}', payload), { exact: true })).toBeUndefined();
+      expect(readJws(compact('{"alg":"ES256"}', payload), { canonicalJson: true })).toBeUndefined();
     const latin = Buffer.from('{"iss":"\xe9"}', 'latin1');
     expect(readJws(`${base64('{}')}.${base64(latin)}.AAAA`)).toBeUndefined();
   });
 
-  it('whatever comes, it is read or it is not, and never throws', () => {
+  it('never throws, whatever the text', () => {
     const part = fc.oneof(fc.string(), fc.json(), fc.base64String()).map((text) => base64(text));
     const near = fc.array(fc.oneof(part, fc.string()), { maxLength: 5 }).map((parts) => parts.join('.'));
     fc.assert(
@@ -57,18 +57,18 @@ describe('a JWS in its compact form', () => {
         const read = readJws(text);
         unverifiedIssuer(text);
         if (!read) return;
-        // What was read is what was signed, byte for byte.
-        expect(`${read.input.toString()}.${read.signature.toString('base64url')}`).toBe(text);
+        // The signing input and the signature are the token, byte for byte.
+        expect(`${read.signingInput.toString()}.${read.signature.toString('base64url')}`).toBe(text);
       }),
       RUNS,
     );
   });
 
-  it('every object that JSON can write is read as it was written', () => {
+  it('returns every JSON object unchanged', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (claims) => {
         const text = JSON.stringify(claims);
-        const read = readJws(compact('{"alg":"ES256"}', text), { longest: Infinity, exact: true });
+        const read = readJws(compact('{"alg":"ES256"}', text), { maxLength: Infinity, canonicalJson: true });
         expect(JSON.stringify(read?.claims)).toBe(text);
       }),
       RUNS,

@@ -10,27 +10,27 @@ const settings = (APP_SECRET: string, more: Record<string, string> = {}) =>
 const box = (purpose = 'totp', set = settings(OLD)) => new SecretBox(set, purpose);
 
 describe('the secret box', () => {
-  it('gives back what it sealed, to its owner', () => {
+  it('opens what it sealed for the same owner', () => {
     for (const secret of ['JBSWY3DPEHPK3PXP', '', 'ümläut ☃', 'x'.repeat(100_000)])
       expect(box().open(box().seal(secret, 'alice'), 'alice')).toBe(secret);
   });
 
-  it('shows nothing of a secret, not even that two are the same', () => {
+  it('seals equal secrets to different texts', () => {
     const [one, other] = [box().seal('the same', 'alice'), box().seal('the same', 'alice')];
     expect(one).not.toBe(other);
     expect(Buffer.from(one.split('.')[1]!, 'base64url').toString()).not.toContain('the same');
   });
 
-  it('what one purpose or one owner sealed, no other opens', () => {
+  it('opens nothing that was sealed for another purpose or owner', () => {
     const sealed = box('totp').seal('secret', 'alice');
     expect(() => box('hmac').open(sealed, 'alice')).toThrow('an APP_SECRET that is no longer set');
     expect(() => box('totp').open(sealed, 'bob')).toThrow(/authenticate/);
-    // Also when the name of the key is put right.
+    // Also with the key id of the right box.
     const keyId = box('hmac').seal('', 'alice').split('.')[0]!;
     expect(() => box('hmac').open(`${keyId}.${sealed.split('.')[1]}`, 'alice')).toThrow(/authenticate/);
   });
 
-  it('opens nothing of which any byte was altered, or taken away', () => {
+  it('rejects a text with an altered or missing byte', () => {
     const [keyId, text] = box().seal('secret', 'alice').split('.') as [string, string];
     const bytes = Buffer.from(text, 'base64url');
     for (let i = 0; i < bytes.length; i++) {
@@ -41,7 +41,7 @@ describe('the secret box', () => {
     }
   });
 
-  it('opens with the secret before, and seals with the new one', () => {
+  it('opens with APP_SECRET_PREVIOUS and seals with APP_SECRET', () => {
     const before = box().seal('secret', 'alice');
     const both = settings(NEW, { APP_SECRET_PREVIOUS: OLD });
     expect(box('totp', both).open(before, 'alice')).toBe('secret');
@@ -50,7 +50,7 @@ describe('the secret box', () => {
     expect(() => box().open(after, 'alice')).toThrow();
   });
 
-  it('says in a sentence that a secret is no longer set', () => {
+  it('names the cause when the secret of a text is no longer set', () => {
     const sealed = box().seal('secret', 'alice');
     for (const text of [sealed, '', 'no such thing'])
       expect(() => box('totp', settings(NEW)).open(text, 'alice')).toThrow(
@@ -59,25 +59,25 @@ describe('the secret box', () => {
   });
 });
 
-describe('the keys of a purpose', () => {
+describe('derived keys', () => {
   const bytes = (secret: string, purpose: string) => deriveKey(secret, purpose).export().toString('hex');
 
-  it('are 256 bits, the same every time, and another for every purpose and secret', () => {
+  it('have 256 bits, are reproducible, and differ by purpose and secret', () => {
     expect(bytes(OLD, 'a')).toMatch(/^[0-9a-f]{64}$/);
     expect(bytes(OLD, 'a')).toBe(bytes(OLD, 'a'));
     expect(new Set([bytes(OLD, 'a'), bytes(OLD, 'b'), bytes(NEW, 'a')]).size).toBe(3);
   });
 
-  it('are named by what says nothing of them', () => {
-    const { current, find } = keyringOf(OLD);
+  it('have ids that do not reveal them', () => {
+    const { current, find } = keysOf(OLD);
     expect(current.id).toMatch(/^[0-9a-f]{8}$/);
     expect(bytes(OLD, 'a')).not.toContain(current.id);
     expect(find(current.id)).toBe(current.key);
     expect(find('00000000')).toBeUndefined();
   });
 
-  function keyringOf(secret: string) {
-    const ring = new DerivedKeys(settings(secret), 'a');
-    return { current: ring.current, find: (id: string) => ring.find(id) };
+  function keysOf(secret: string) {
+    const keys = new DerivedKeys(settings(secret), 'a');
+    return { current: keys.current, find: (id: string) => keys.find(id) };
   }
 });

@@ -149,7 +149,7 @@ describe('jwt', () => {
         await move(1, { retiredAt: new Date(Date.now() - 11 * MINUTE) });
         expect(await status(own.origin, before.access_token)).toBe(401);
         expect(await status(own.origin, after.access_token)).toBe(200);
-        await keys.tick();
+        await keys.rotateIfDue();
         expect((await client(own.origin).get('/.well-known/jwks.json')).body.keys).toHaveLength(1);
       } finally {
         await own.close();
@@ -161,7 +161,7 @@ describe('jwt', () => {
       try {
         const keys = own.app.get(SigningKeys);
         const inAMonth = Date.now() + 31 * 24 * 60 * MINUTE;
-        await Promise.all([keys.tick(inAMonth), keys.tick(inAMonth)]);
+        await Promise.all([keys.rotateIfDue(inAMonth), keys.rotateIfDue(inAMonth)]);
         expect(await own.db.manager.count(SigningKey)).toBe(2);
       } finally {
         await own.close();

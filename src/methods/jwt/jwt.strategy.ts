@@ -11,7 +11,7 @@ import type { Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { readAccessToken } from '../../crypto/jws.js';
-import { PUBLISH_BEFORE_USE_MS } from '../../crypto/signing-keys.service.js';
+import { RETIRED_KEY_GRACE_MS } from '../../crypto/signing-keys.service.js';
 import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
 import { principalOf } from '../../users/principal-of.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
@@ -157,7 +157,7 @@ function secretOrKeyProvider(
 
 function isRetired({ keyRetiredAt }: Row, now: number): boolean {
   const retiredAt = nullableDateFromRow(keyRetiredAt);
-  return retiredAt !== null && retiredAt.getTime() + PUBLISH_BEFORE_USE_MS <= now;
+  return retiredAt !== null && retiredAt.getTime() + RETIRED_KEY_GRACE_MS <= now;
 }
 
 const cacheKey = (token: string) => createHash('sha256').update(token).digest('base64url');
