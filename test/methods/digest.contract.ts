@@ -1,6 +1,6 @@
 import { Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
-import { answerDigest, withDigest } from '../../src/methods/digest/digest.client.js';
+import { respondToChallenge, withDigest } from '../../src/methods/digest/digest.client.js';
 import { DigestCredential } from '../../src/methods/digest/digest.entity.js';
 import { DigestGuard } from '../../src/methods/digest/digest.guard.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
@@ -9,7 +9,7 @@ import { Password } from '../../src/passwords/password.entity.js';
 import type { Contract } from '../method.contract.js';
 
 /** An answer to a nonce that no server has made. */
-const forged = answerDigest(
+const forged = respondToChallenge(
   'bob',
   DEMO_PASSWORD,
   {

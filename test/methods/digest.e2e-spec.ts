@@ -8,18 +8,18 @@ import { Authenticate, SelfService } from '../../src/authentication/plan.js';
 import { InvalidSettings, Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import {
-  answerDigest,
-  isDigestAnswer,
+  respondToChallenge,
+  isServerAuthentic,
   parseChallenges,
   withDigest,
-  type DigestAnswerOptions,
+  type DigestRequest,
   type DigestChallenge,
 } from '../../src/methods/digest/digest.client.js';
 import { REALM, digestConfig } from '../../src/methods/digest/digest.config.js';
-import { DigestCounts } from '../../src/methods/digest/digest.counts.js';
-import { DigestEnrolment } from '../../src/methods/digest/digest.service.js';
+import { DigestNonceCounts } from '../../src/methods/digest/digest.counts.js';
+import { DigestService } from '../../src/methods/digest/digest.service.js';
 import { DigestCredential, DigestNonce } from '../../src/methods/digest/digest.entity.js';
-import { responseOf, userhashOf } from '../../src/methods/digest/digest.js';
+import { computeResponse, computeUserhash } from '../../src/methods/digest/digest.js';
 import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
 import { digestNonces } from '../../src/methods/digest/digest.strategy.js';
 import type { StatelessNonces } from '../../src/crypto/stateless-nonce.js';
@@ -75,8 +75,8 @@ const challengeOf = async (origin: string, algorithm = 'SHA-256') =>
   (await challengesOf(origin)).find((each) => each.algorithm === algorithm)!;
 
 /** bob's answer to a challenge. */
-const bobs = (challenge: DigestChallenge, more: Partial<DigestAnswerOptions> = {}) =>
-  answerDigest('bob', DEMO_PASSWORD, challenge, { method: 'GET', uri: DEMO, ...more });
+const bobs = (challenge: DigestChallenge, more: Partial<DigestRequest> = {}) =>
+  respondToChallenge('bob', DEMO_PASSWORD, challenge, { method: 'GET', uri: DEMO, ...more });
 
 function refused(answer: Answer, stale = false) {
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code: 'invalid_digest' });
@@ -150,7 +150,7 @@ describe('HTTP Digest', () => {
     const challenged = { ...(await challenge()), userhash: false };
     const options = { method: 'GET', uri: DEMO };
     for (const userhash of [true, false])
-      refused(await send(answerDigest('BOB', DEMO_PASSWORD, { ...challenged, userhash }, options)));
+      refused(await send(respondToChallenge('BOB', DEMO_PASSWORD, { ...challenged, userhash }, options)));
     refused(await send(bobs(challenged).replace('"bob"', '"BOB"')));
     expect((await send(bobs(challenged))).status).toBe(200);
   });
@@ -159,7 +159,7 @@ describe('HTTP Digest', () => {
     await addUser(booted, 'accents', 'caf\u00e9 noir \u2713');
     expect((await turnOn(booted, 'accents', 'cafe\u0301 noir \u2713')).status).toBe(200);
     const answer = async (password: string) =>
-      send(answerDigest('accents', password, await challenge(), { method: 'GET', uri: DEMO }));
+      send(respondToChallenge('accents', password, await challenge(), { method: 'GET', uri: DEMO }));
     expect((await answer('caf\u00e9 noir \u2713')).body.id).toBe('accents');
     expect((await answer('cafe\u0301 noir \u2713')).status).toBe(200);
     refused(await answer('cafe noir \u2713'));
@@ -167,7 +167,7 @@ describe('HTTP Digest', () => {
 
   it('takes a nonce again and again, as long as its count goes up', async () => {
     const challenged = await challenge();
-    const count = async (n: number) => send(bobs(challenged, { count: n }));
+    const count = async (n: number) => send(bobs(challenged, { nc: n }));
     for (const n of [1, 2, 9, 0x10, 0xffffffff]) expect((await count(n)).status).toBe(200);
   });
 
@@ -185,26 +185,26 @@ describe('HTTP Digest', () => {
         new RegExp(`^rspauth="[\\da-f]{64}", qop=${qop}, nc=00000001, cnonce="[\\w-]{24}"$`),
       );
       const request = new Request(booted.origin + DEMO, { headers: { Authorization } });
-      expect(await isDigestAnswer('bob', DEMO_PASSWORD, request, response)).toBe(true);
-      expect(await isDigestAnswer('bob', 'another', request, response)).toBe(false);
+      expect(await isServerAuthentic('bob', DEMO_PASSWORD, request, response)).toBe(true);
+      expect(await isServerAuthentic('bob', 'another', request, response)).toBe(false);
     });
 
     it('auth-int covers the body of the answer, whatever its status', async () => {
       const { request, response } = await exchange('/documents/no-such-document');
       expect(response.status).toBe(404);
-      expect(await isDigestAnswer('bob', DEMO_PASSWORD, request, response)).toBe(true);
+      expect(await isServerAuthentic('bob', DEMO_PASSWORD, request, response)).toBe(true);
       const forged = new Response(`${await response.text()} `, response);
-      expect(await isDigestAnswer('bob', DEMO_PASSWORD, request, forged)).toBe(false);
+      expect(await isServerAuthentic('bob', DEMO_PASSWORD, request, forged)).toBe(false);
     });
 
     it('auth-int covers what is sent, and to HEAD no body is', async () => {
       const { request, response } = await exchange('/me', { method: 'HEAD' });
       expect(response.status).toBe(200);
-      expect(await isDigestAnswer('bob', DEMO_PASSWORD, request, response)).toBe(true);
+      expect(await isServerAuthentic('bob', DEMO_PASSWORD, request, response)).toBe(true);
     });
 
     it('not to whom it does not let in', async () => {
-      const wrong = answerDigest('bob', 'wrong', await challenge(), { method: 'GET', uri: DEMO });
+      const wrong = respondToChallenge('bob', 'wrong', await challenge(), { method: 'GET', uri: DEMO });
       expect((await send(wrong)).headers.get('authentication-info')).toBeNull();
     });
   });
@@ -224,7 +224,7 @@ describe('HTTP Digest', () => {
     });
 
     it('a wrong answer to an old one is wrong', async () => {
-      const wrong = answerDigest('bob', 'wrong', await madeAgo(5), { method: 'GET', uri: DEMO });
+      const wrong = respondToChallenge('bob', 'wrong', await madeAgo(5), { method: 'GET', uri: DEMO });
       refused(await send(wrong));
     });
 
@@ -245,7 +245,7 @@ describe('HTTP Digest', () => {
         { id: 'over for an hour', nc: 1, until: until - 3602 },
         { id: 'over for less', nc: 1, until: until - 3500 },
       ]);
-      await booted.app.get(DigestCounts).cleanUp();
+      await booted.app.get(DigestNonceCounts).cleanUp();
       const kept = (await booted.db.manager.find(DigestNonce)).map(({ id }) => id);
       expect(kept.sort()).toEqual([...ids, 'over for less'].sort());
     });
@@ -256,7 +256,7 @@ describe('HTTP Digest', () => {
       await addUser(booted, 'frida', 'swan lake at four');
       const frida = client(booted.origin, me('frida'));
       const signIn = async () =>
-        send(answerDigest('frida', 'swan lake at four', await challenge(), { method: 'GET', uri: DEMO }));
+        send(respondToChallenge('frida', 'swan lake at four', await challenge(), { method: 'GET', uri: DEMO }));
       expect((await frida.get('/digest')).body).toEqual({ enabled: false });
       refused(await signIn());
 
@@ -282,7 +282,7 @@ describe('HTTP Digest', () => {
       const row = await booted.db.manager.findOneByOrFail(DigestCredential, { userId: 'sealed' });
       expect(row.sealed).toMatch(/^[\da-f]{8}\.[\w-]+$/);
       expect(Buffer.from(row.sealed.split('.')[1]!, 'base64url').toString('latin1')).not.toContain('SHA-256');
-      expect(row.userhashSha256).toBe(userhashOf('SHA-256', 'sealed', REALM));
+      expect(row.userhashSha256).toBe(computeUserhash('SHA-256', 'sealed', REALM));
     });
 
     it('not with another password, which counts as a guess', async () => {
@@ -340,7 +340,7 @@ describe('HTTP Digest', () => {
       await addUser(booted, 'changing', 'the first of two');
       await turnOn(booted, 'changing', 'the first of two');
       const signIn = async (password: string) =>
-        send(answerDigest('changing', password, await challenge(), { method: 'GET', uri: DEMO }));
+        send(respondToChallenge('changing', password, await challenge(), { method: 'GET', uri: DEMO }));
       expect((await signIn('the first of two')).status).toBe(200);
 
       const hash = await booted.app.get(PasswordHashing).hash('the second of two');
@@ -350,7 +350,7 @@ describe('HTTP Digest', () => {
       expect((await client(booted.origin, me('changing')).get('/digest')).body).toEqual({ enabled: false });
 
       const others = await booted.db.manager.countBy(DigestCredential, {});
-      await booted.app.get(DigestEnrolment).cleanUp();
+      await booted.app.get(DigestService).cleanUp();
       expect(await booted.db.manager.existsBy(DigestCredential, { userId: 'changing' })).toBe(false);
       expect(await booted.db.manager.countBy(DigestCredential, {})).toBe(others - 1);
 
@@ -399,7 +399,7 @@ describe('HTTP Digest', () => {
 
   describe('guesses', () => {
     const guess = async (id: string, password: string, from: string) =>
-      send(answerDigest(id, password, await challenge(), { method: 'GET', uri: DEMO }), DEMO, from);
+      send(respondToChallenge(id, password, await challenge(), { method: 'GET', uri: DEMO }), DEMO, from);
     const enrolled = async (id: string) => {
       await addUser(booted, id, 'the right one of all');
       await turnOn(booted, id, 'the right one of all');
@@ -428,7 +428,7 @@ describe('HTTP Digest', () => {
       const answers = await Promise.all(
         Array.from({ length: 16 }, (_, i) => {
           const options = { method: 'GET', uri: DEMO, count: i + 1 };
-          return send(answerDigest('rushed', `guess ${i}`, challenged, options));
+          return send(respondToChallenge('rushed', `guess ${i}`, challenged, options));
         }),
       );
       expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
@@ -439,7 +439,7 @@ describe('HTTP Digest', () => {
       await enrolled('patient');
       const challenged = { ...(await challenge()), nonce: nonces.issue(Date.now() - 6 * MINUTE) };
       const answer = (password: string) =>
-        send(answerDigest('patient', password, challenged, { method: 'GET', uri: DEMO }));
+        send(respondToChallenge('patient', password, challenged, { method: 'GET', uri: DEMO }));
       for (let i = 0; i < 10; i++) refused(await answer(`guess ${i}`));
       throttled(await answer('the right one of all'));
     });
@@ -457,7 +457,7 @@ describe('HTTP Digest', () => {
       await enrolled('seen');
       const elsewhere = freshAddress();
       const options = { method: 'GET', uri: DEMO };
-      const sent = answerDigest('seen', 'the right one of all', await challenge(), options);
+      const sent = respondToChallenge('seen', 'the right one of all', await challenge(), options);
       expect((await send(sent)).status).toBe(200);
       refused(await send(sent, DEMO, elsewhere), true);
       const known = await booted.db.manager.existsBy(KnownAddress, { userId: 'seen', address: elsewhere });
@@ -470,7 +470,7 @@ describe('HTTP Digest', () => {
       const challenged = await challenge();
       for (const userhash of [true, false]) {
         const answer = () =>
-          send(answerDigest('no-such-name', 'x', { ...challenged, userhash }, { method: 'GET', uri: DEMO }));
+          send(respondToChallenge('no-such-name', 'x', { ...challenged, userhash }, { method: 'GET', uri: DEMO }));
         for (let i = 0; i < 10; i++) refused(await answer());
         throttled(await answer());
       }
@@ -483,7 +483,7 @@ describe('HTTP Digest', () => {
       const answer = (count: number, nonce = challenged.nonce) => {
         const options = { method: 'GET', uri: DEMO, count };
         return send(
-          answerDigest('busy', 'the right one of all', { ...challenged, nonce }, options),
+          respondToChallenge('busy', 'the right one of all', { ...challenged, nonce }, options),
           DEMO,
           from,
         );
@@ -510,14 +510,14 @@ describe('HTTP Digest', () => {
 
     it('DIGEST-01 what was sent once is refused the second time, and so is any lower count', async () => {
       const challenged = await challenge();
-      const sent = bobs(challenged, { count: 5 });
+      const sent = bobs(challenged, { nc: 5 });
       expect((await send(sent)).status).toBe(200);
       await fails(() => send(sent), true);
-      for (const count of [1, 4, 5]) await fails(() => send(bobs(challenged, { count })), true);
-      expect((await send(bobs(challenged, { count: 6 }))).status).toBe(200);
+      for (const count of [1, 4, 5]) await fails(() => send(bobs(challenged, { nc: count })), true);
+      expect((await send(bobs(challenged, { nc: 6 }))).status).toBe(200);
       // There is no use before the first.
       const unused = await challenge();
-      await fails(() => send(bobs(unused, { count: 0 })));
+      await fails(() => send(bobs(unused, { nc: 0 })));
     });
 
     it('DIGEST-01 the count cannot be raised without the password', async () => {
@@ -564,7 +564,7 @@ describe('HTTP Digest', () => {
       for (const nonce of [...asked].slice(0, 5))
         refused(
           await send(
-            answerDigest('bob', 'wrong', { ...(await challenge()), nonce }, { method: 'GET', uri: DEMO }),
+            respondToChallenge('bob', 'wrong', { ...(await challenge()), nonce }, { method: 'GET', uri: DEMO }),
           ),
         );
       expect(await state()).toEqual(before);
@@ -731,7 +731,7 @@ describe('HTTP Digest', () => {
         const from = freshAddress();
         const before = (await failures()).length;
         const answer = await send(
-          answerDigest(name, 'has only a password', { ...challenged, userhash }, options),
+          respondToChallenge(name, 'has only a password', { ...challenged, userhash }, options),
           DEMO,
           from,
         );
@@ -753,7 +753,7 @@ describe('HTTP Digest', () => {
         send(bobs({ ...real, userhash: false }).replace('qop=auth', 'userhash=true, qop=auth')),
       );
       await fails(() =>
-        send(hashed.replace(/username="[^"]+"/, `username="${userhashOf('SHA-512-256', 'bob', REALM)}"`)),
+        send(hashed.replace(/username="[^"]+"/, `username="${computeUserhash('SHA-512-256', 'bob', REALM)}"`)),
       );
       expect((await send(hashed)).status).toBe(200);
     });
@@ -765,14 +765,14 @@ describe('HTTP Digest', () => {
       const real = await challenge();
       for (const nonce of [real.nonce, nonces.issue(Date.now() - 6 * MINUTE)]) {
         const options = { method: 'GET', uri: DEMO };
-        await fails(() => send(answerDigest('disabled', 'was good for long', { ...real, nonce }, options)));
+        await fails(() => send(respondToChallenge('disabled', 'was good for long', { ...real, nonce }, options)));
       }
     });
 
     it('DIGEST-19 an answer that is wrong anywhere, or of another length, is refused', async () => {
       await addUser(booted, 'exact', 'every digit counts');
       await turnOn(booted, 'exact', 'every digit counts');
-      const good = answerDigest('exact', 'every digit counts', await challenge(), {
+      const good = respondToChallenge('exact', 'every digit counts', await challenge(), {
         method: 'GET',
         uri: DEMO,
       });
@@ -808,7 +808,7 @@ describe('HTTP Digest', () => {
     it('who does not know the password cannot use up the counts of who does', async () => {
       const challenged = await challenge();
       const wrong = { method: 'GET', uri: DEMO, count: 0xffffffff };
-      await fails(() => send(answerDigest('bob', 'wrong', challenged, wrong)));
+      await fails(() => send(respondToChallenge('bob', 'wrong', challenged, wrong)));
       expect((await send(bobs(challenged))).status).toBe(200);
     });
   });
@@ -859,7 +859,7 @@ describe('the settings of HTTP Digest', () => {
       // No name is hashed by MD5, and none is found by its hash of another algorithm.
       expect(await by({ userhash: true })).toBe(401);
       const plain = bobs(await challengeOf(booted.origin, 'MD5'));
-      const hashed = `username="${userhashOf('SHA-256', 'bob', REALM)}", userhash=true`;
+      const hashed = `username="${computeUserhash('SHA-256', 'bob', REALM)}", userhash=true`;
       const Authorization = plain.replace('username="bob"', hashed);
       expect((await client(booted.origin).get(DEMO, { Authorization })).status).toBe(401);
 
@@ -875,7 +875,7 @@ describe('the settings of HTTP Digest', () => {
       // What is not kept is not an empty hash, which anybody could compute with.
       const asked = await challengeOf(booted.origin, 'MD5');
       const exchange = { ...asked, uri: DEMO, qop: 'auth', nc: '00000001', cnonce: 'c' } as const;
-      const response = responseOf('', exchange, 'GET', Buffer.alloc(0));
+      const response = computeResponse('', exchange, 'GET', Buffer.alloc(0));
       const empty = bobs(asked, { qop: 'auth', cnonce: 'c' }).replace(
         /response="[^"]+"/,
         `response="${response}"`,

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { createHash } from 'node:crypto';
-import { answerDigest, parseChallenges } from '../../src/methods/digest/digest.client.js';
-import { ha1Of, responseOf, sameHash, userhashOf, type Exchange } from '../../src/methods/digest/digest.js';
+import { respondToChallenge, parseChallenges } from '../../src/methods/digest/digest.client.js';
+import { computeHa1, computeResponse, sameHash, computeUserhash, type DigestParameters } from '../../src/methods/digest/digest.js';
 import { MalformedDigest, parseDigest, parseParameters } from '../../src/methods/digest/digest.parser.js';
 
 const NO_BODY = Buffer.alloc(0);
@@ -20,8 +20,8 @@ describe('the vectors of RFC 7616', () => {
     ['SHA-256', '753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1'],
     ['MD5', '8ca523f5e9506fed4657c9700eebdbec'],
   ] as const)('section 3.9.1, by %s', (algorithm, response) => {
-    const ha1 = ha1Of(algorithm, 'Mufasa', 'http-auth@example.org', 'Circle of Life');
-    expect(responseOf(ha1, { ...mufasa, algorithm }, 'GET', NO_BODY)).toBe(response);
+    const ha1 = computeHa1(algorithm, 'Mufasa', 'http-auth@example.org', 'Circle of Life');
+    expect(computeResponse(ha1, { ...mufasa, algorithm }, 'GET', NO_BODY)).toBe(response);
   });
 
   describe('section 3.9.2, by SHA-512-256, with a name in UTF-8 and its hash', () => {
@@ -66,25 +66,25 @@ describe('the vectors of RFC 7616', () => {
         response: '3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5',
       };
       expect(spelt((text) => createHash('sha512-256').update(text).digest('hex'))).toEqual(corrected);
-      const ha1 = ha1Of('SHA-512-256', name, realm, password);
+      const ha1 = computeHa1('SHA-512-256', name, realm, password);
       expect({
-        username: userhashOf('SHA-512-256', name, realm),
-        response: responseOf(ha1, exchange, 'GET', NO_BODY),
+        username: computeUserhash('SHA-512-256', name, realm),
+        response: computeResponse(ha1, exchange, 'GET', NO_BODY),
       }).toEqual(corrected);
-      const field = answerDigest(name, password, challenge, { method: 'GET', uri: '/doe.json', cnonce });
+      const field = respondToChallenge(name, password, challenge, { method: 'GET', uri: '/doe.json', cnonce });
       expect(parseDigest(field)).toMatchObject({ ...corrected, realm, cnonce, userhash: true });
     });
 
     it('is the same where the letters are composed otherwise (section 4)', () => {
       const apart = name.normalize('NFD');
       expect(apart).not.toBe(name);
-      expect(userhashOf('SHA-512-256', apart, realm)).toBe(userhashOf('SHA-512-256', name, realm));
-      expect(ha1Of('SHA-512-256', apart, realm, password)).toBe(ha1Of('SHA-512-256', name, realm, password));
+      expect(computeUserhash('SHA-512-256', apart, realm)).toBe(computeUserhash('SHA-512-256', name, realm));
+      expect(computeHa1('SHA-512-256', apart, realm, password)).toBe(computeHa1('SHA-512-256', name, realm, password));
     });
 
     it('the name travels as username* where it is not hashed', () => {
       const plain = { ...challenge, userhash: false };
-      const field = answerDigest(name, password, plain, { method: 'GET', uri: '/doe.json', cnonce });
+      const field = respondToChallenge(name, password, plain, { method: 'GET', uri: '/doe.json', cnonce });
       expect(field).toContain("username*=UTF-8''J%C3%A4s%C3%B8n%20Doe,");
       expect(parseDigest(field)).toMatchObject({ username: name, userhash: false });
     });
@@ -104,7 +104,7 @@ describe('the vectors of RFC 7616', () => {
       ['GET', ''],
       ['', 'an answer'],
     ] as const)
-      expect(responseOf(ha1, exchange, method, Buffer.from(body))).toBe(by(method, body));
+      expect(computeResponse(ha1, exchange, method, Buffer.from(body))).toBe(by(method, body));
   });
 });
 
@@ -114,7 +114,7 @@ describe('a response', () => {
     method: fc.constantFrom('GET', 'PUT', ''),
     body: fc.constantFrom('', ':', 'a'),
     uri: piece.map((rest) => `/${rest}`),
-    qop: fc.constantFrom('auth', 'auth-int') as fc.Arbitrary<Exchange['qop']>,
+    qop: fc.constantFrom('auth', 'auth-int') as fc.Arbitrary<DigestParameters['qop']>,
     nc: fc.constantFrom('00000001', '00000002'),
     cnonce: piece,
     nonce: fc.constantFrom('n', 'm'),
@@ -125,7 +125,7 @@ describe('a response', () => {
 
   it('is never that of another request', () => {
     const of = ({ method, body, ...exchange }: typeof request extends fc.Arbitrary<infer T> ? T : never) =>
-      responseOf('0'.repeat(64), { ...exchange, algorithm: 'SHA-256' }, method, Buffer.from(body));
+      computeResponse('0'.repeat(64), { ...exchange, algorithm: 'SHA-256' }, method, Buffer.from(body));
     fc.assert(
       fc.property(
         request,
@@ -137,7 +137,7 @@ describe('a response', () => {
   });
 
   it('is equal to another only in every digit', () => {
-    const hash = ha1Of('SHA-256', 'a', 'b', 'c');
+    const hash = computeHa1('SHA-256', 'a', 'b', 'c');
     expect(sameHash(hash, hash)).toBe(true);
     for (let i = 0; i < hash.length; i++)
       expect(sameHash(`${hash.slice(0, i)}x${hash.slice(i + 1)}`, hash)).toBe(false);
@@ -149,7 +149,7 @@ describe('what is read of an Authorization field', () => {
   const bytes = fc.string({
     unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
   });
-  const good = answerDigest(
+  const good = respondToChallenge(
     'bob',
     'x',
     { algorithm: 'SHA-256', nonce: 'n', realm: 'r', qops: ['auth'], userhash: false, stale: false },
@@ -200,7 +200,7 @@ describe('what is read of an Authorization field', () => {
       fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), text, text, (username, realm, nonce) => {
         const challenge = { algorithm: 'SHA-256', qops: ['auth'], userhash: false, stale: false } as const;
         const uri = '/a?b="c\\';
-        const field = answerDigest(username, 'x', { ...challenge, realm, nonce }, { method: 'GET', uri });
+        const field = respondToChallenge(username, 'x', { ...challenge, realm, nonce }, { method: 'GET', uri });
         expect(parseDigest(field)).toMatchObject({ username, realm, nonce, uri });
       }),
       { numRuns: 10_000 },

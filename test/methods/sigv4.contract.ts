@@ -3,10 +3,10 @@ import { accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
 import { withSigV4 } from '../../src/methods/sigv4/sigv4.client.js';
 import { AccessKey } from '../../src/methods/sigv4/sigv4.entity.js';
 import { SigV4Guard } from '../../src/methods/sigv4/sigv4.guard.js';
-import { newKeyId, newSecret, timeText } from '../../src/methods/sigv4/sigv4.js';
+import { newKeyId, newSecret, formatTime } from '../../src/methods/sigv4/sigv4.js';
 import type { Contract } from '../method.contract.js';
 
-const now = timeText(new Date());
+const now = formatTime(new Date());
 const credential = `${newKeyId()}/${now.slice(0, 8)}/atlas-1/auth-atlas/aws4_request`;
 const signedHeaders = 'SignedHeaders=host;x-amz-date';
 const signature = `Signature=${'0'.repeat(64)}`;

@@ -3,18 +3,18 @@ import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { Settings } from '../../src/config/settings.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
 import { Document } from '../../src/documents/document.entity.js';
-import { AccessKeys, accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
-import { presign, withSigV4, type KeyPair } from '../../src/methods/sigv4/sigv4.client.js';
+import { SigV4Service, accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
+import { presign, withSigV4, type SigV4Credentials } from '../../src/methods/sigv4/sigv4.client.js';
 import { DEMO_KEY } from '../../src/methods/sigv4/sigv4.demo.js';
 import { AccessKey } from '../../src/methods/sigv4/sigv4.entity.js';
 import {
   newKeyId,
   newSecret,
-  scopeText,
+  formatScope,
   sha256,
-  signatureOf,
+  sign,
   stringToSign,
-  timeText,
+  formatTime,
 } from '../../src/methods/sigv4/sigv4.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import type { CredentialsService } from '../../src/users/credentials.service.js';
@@ -38,10 +38,10 @@ describe('sigv4', () => {
 
   /** As bob, signed in by some other method, without a ceiling. */
   const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
-  const issue = async (body: object = {}, who = bob()): Promise<KeyPair> => {
+  const issue = async (body: object = {}, who = bob()): Promise<SigV4Credentials> => {
     const answer = await who.post('/access-keys', { name: 'test', ...body });
     expect(answer.status).toBe(201);
-    return answer.body as KeyPair;
+    return answer.body as SigV4Credentials;
   };
   const row = (id: string) => booted.db.manager.findOneByOrFail(AccessKey, { id });
   const update = (id: string, changes: Partial<AccessKey>) =>
@@ -57,9 +57,9 @@ describe('sigv4', () => {
     const challenge = response.headers.get('www-authenticate');
     return { status: response.status, challenge, body: await response.json() };
   };
-  const sendWith = async (key: KeyPair, path: string, init?: RequestInit) =>
+  const sendWith = async (key: SigV4Credentials, path: string, init?: RequestInit) =>
     fetch(await withSigV4(key)(new Request(booted.origin + path, init)));
-  const works = async (key: KeyPair) => (await sendWith(key, DEMO)).status === 200;
+  const works = async (key: SigV4Credentials) => (await sendWith(key, DEMO)).status === 200;
   const refused = async (message: Message) => {
     const { status, challenge, body } = await send(message);
     expect({ message, status, code: body.code, challenge }).toEqual({
@@ -103,7 +103,7 @@ describe('sigv4', () => {
     it('has two secrets during a rotation, and never three', async () => {
       const first = await issue();
       const rotate = async (body?: object) =>
-        (await bob().post(`/access-keys/${first.id}/rotate`, body)).body as KeyPair;
+        (await bob().post(`/access-keys/${first.id}/rotate`, body)).body as SigV4Credentials;
       const second = await rotate();
       expect([second.id, await works(first), await works(second)]).toEqual([first.id, true, true]);
       const third = await rotate();
@@ -115,7 +115,7 @@ describe('sigv4', () => {
     });
 
     it('that was rotated or revoked since it was looked at is not rotated', async () => {
-      const { keys } = booted.app.get<unknown>(AccessKeys) as { keys: CredentialsService<AccessKey> };
+      const { keys } = booted.app.get<unknown>(SigV4Service) as { keys: CredentialsService<AccessKey> };
       for (const changes of [{ sealed: 'another' }, { revokedAt: new Date() }]) {
         const { id } = await issue();
         const before = await row(id);
@@ -342,14 +342,14 @@ describe('sigv4', () => {
     });
 
     it('SIGV4-12: a query that the signer did not sort, as curl 7 does not: it signed something else', async () => {
-      const time = timeText(new Date());
+      const time = formatTime(new Date());
       const scope = { day: time.slice(0, 8), region: 'atlas-1', service: 'auth-atlas' };
       const { host } = new URL(booted.origin);
       const sign = (query: string) => {
         const rest = [`host:${host}`, `x-amz-date:${time}`, '', 'host;x-amz-date', sha256('')];
         const toSign = stringToSign(time, scope, ['GET', DEMO, query, ...rest].join('\n'));
-        const credential = `${DEMO_KEY.id}/${scopeText(scope)}`;
-        const signature = signatureOf(DEMO_KEY.secret, scope, toSign);
+        const credential = `${DEMO_KEY.id}/${formatScope(scope)}`;
+        const signature = sign(DEMO_KEY.secret, scope, toSign);
         const authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=host;x-amz-date, Signature=${signature}`;
         return { 'x-amz-date': time, authorization };
       };
@@ -477,7 +477,7 @@ describe('sigv4', () => {
     });
 
     it('a signature for another day, region or service, and one made with a clock that is wrong', async () => {
-      const day = timeText(minutes(-24 * 60)).slice(0, 8);
+      const day = formatTime(minutes(-24 * 60)).slice(0, 8);
       for (const odd of [{ day }, { region: 'us-east-1' }, { service: 's3' }, { at: minutes(6) }]) {
         await refused(signed(odd));
         await refused(presigned(odd));
@@ -485,7 +485,7 @@ describe('sigv4', () => {
       await refused(signed({ at: minutes(-5.1) }));
       for (const at of [minutes(-4.5), minutes(4.5)]) expect((await send(signed({ at }))).status).toBe(200);
       const { headers } = signed();
-      await refused({ headers: { ...headers, 'x-amz-date': timeText(minutes(-1)) } });
+      await refused({ headers: { ...headers, 'x-amz-date': formatTime(minutes(-1)) } });
     });
 
     it('an unknown key, a wrong secret, and the secret of another key', async () => {
@@ -624,7 +624,7 @@ describe('sigv4', () => {
       const narrow = await issue({ scopes: ['documents:read'] });
       const ending = await issue({ expiresAt: minutes(60).toISOString() });
       const before = await booted.db.manager.count(AccessKey);
-      const post = (key: KeyPair, path: string, body: object) =>
+      const post = (key: SigV4Credentials, path: string, body: object) =>
         sendWith(key, path, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(body) });
       const made = { name: 'x', scopes: ['documents:read', 'documents:write'] };
       for (const answer of [
@@ -638,7 +638,7 @@ describe('sigv4', () => {
           expect.objectContaining({ code: 'limited_credential' }),
         ]);
       expect(await booted.db.manager.count(AccessKey)).toBe(before);
-      const child = (await (await post(narrow, '/access-keys', { name: 'x' })).json()) as KeyPair;
+      const child = (await (await post(narrow, '/access-keys', { name: 'x' })).json()) as SigV4Credentials;
       expect((await row(child.id)).scopes).toEqual(['documents:read']);
     });
 

@@ -1,14 +1,14 @@
-import type { KeyPair } from '../../src/methods/sigv4/sigv4.client.js';
+import type { SigV4Credentials } from '../../src/methods/sigv4/sigv4.client.js';
 import { DEMO_KEY } from '../../src/methods/sigv4/sigv4.demo.js';
 import { parseQuery, splitTarget } from '../../src/methods/sigv4/sigv4.parser.js';
 import {
   canonicalQuery,
   canonicalRequest,
   sha256,
-  signatureOf,
+  sign,
   stringToSign,
-  timeText,
-  type Parameter,
+  formatTime,
+  type QueryParameter,
 } from '../../src/methods/sigv4/sigv4.js';
 
 /** A request as it is sent. */
@@ -21,7 +21,7 @@ export interface Message {
 
 /** What a signer may get wrong, or a thief may try. What is not said is as it should be. */
 export interface Odd extends Message {
-  readonly key?: KeyPair;
+  readonly key?: SigV4Credentials;
   readonly at?: Date;
   readonly day?: string;
   readonly region?: string;
@@ -32,7 +32,7 @@ export interface Odd extends Message {
   /** Of a presigned URL. */
   readonly expires?: string;
   readonly algorithm?: string;
-  readonly more?: readonly Parameter[];
+  readonly more?: readonly QueryParameter[];
 }
 
 /**
@@ -40,8 +40,8 @@ export interface Odd extends Message {
  * @param target the one that is signed where none is named
  */
 export function forge(origin: string, target: string) {
-  const sign = (odd: Odd, query: readonly Parameter[], headers: Readonly<Record<string, string>>) => {
-    const time = timeText(odd.at ?? new Date());
+  const sign = (odd: Odd, query: readonly QueryParameter[], headers: Readonly<Record<string, string>>) => {
+    const time = formatTime(odd.at ?? new Date());
     const { region = 'atlas-1', service = 'auth-atlas', key = DEMO_KEY } = odd;
     const scope = { day: odd.day ?? time.slice(0, 8), region, service };
     const names = odd.signedHeaders ?? Object.keys(headers).sort();
@@ -56,7 +56,7 @@ export function forge(origin: string, target: string) {
       time,
       credential: `${key.id}/${scope.day}/${region}/${service}/aws4_request`,
       signedHeaders: names.join(';'),
-      signature: signatureOf(key.secret, scope, stringToSign(time, scope, canonical)),
+      signature: sign(key.secret, scope, stringToSign(time, scope, canonical)),
     };
   };
   const host = ({ host = new URL(origin).host }: Odd) => ({ host });
@@ -65,7 +65,7 @@ export function forge(origin: string, target: string) {
   return {
     /** Signed in the header. */
     signed: (odd: Odd = {}): Message => {
-      const sent = { 'x-amz-date': timeText(odd.at ?? new Date()), ...odd.headers };
+      const sent = { 'x-amz-date': formatTime(odd.at ?? new Date()), ...odd.headers };
       const of = sign(odd, queryOf(odd), { ...host(odd), ...sent });
       const authorization = `AWS4-HMAC-SHA256 Credential=${of.credential}, SignedHeaders=${of.signedHeaders}, Signature=${of.signature}`;
       return { ...odd, headers: { ...sent, authorization } };
@@ -75,7 +75,7 @@ export function forge(origin: string, target: string) {
     presigned: (odd: Odd = {}): Message & { readonly target: string } => {
       const headers = { ...host(odd), ...odd.headers };
       const { credential, time, signedHeaders } = sign(odd, [], headers);
-      const query: Parameter[] = [
+      const query: QueryParameter[] = [
         ...queryOf(odd),
         ['X-Amz-Algorithm', odd.algorithm ?? 'AWS4-HMAC-SHA256'],
         ['X-Amz-Credential', credential],

@@ -7,7 +7,7 @@ import {
   parseHeader,
   parsePresigned,
   parseQuery,
-  repeatsAName,
+  hasDuplicateName,
   splitTarget,
 } from '../../src/methods/sigv4/sigv4.parser.js';
 import {
@@ -16,10 +16,10 @@ import {
   newKeyId,
   newSecret,
   sha256,
-  signatureOf,
+  sign,
   signingKey,
   stringToSign,
-  timeText,
+  formatTime,
 } from '../../src/methods/sigv4/sigv4.js';
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
@@ -65,7 +65,7 @@ describe("AWS's published values", () => {
       'iam.amazonaws.com',
     );
     expect(sha256(canonical)).toBe('f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59');
-    expect(signatureOf(SECRET, scope, stringToSign(TIME, scope, canonical))).toBe(
+    expect(sign(SECRET, scope, stringToSign(TIME, scope, canonical))).toBe(
       '5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7',
     );
   });
@@ -179,14 +179,14 @@ describe("AWS's published values", () => {
   ])('%s', (_, line, signature, headers = {}, body) => {
     const space = line.indexOf(' ');
     const canonical = canonicalOf(line.slice(0, space), line.slice(space + 1), { ...DATE, ...headers }, body);
-    expect(signatureOf(SECRET, SCOPE, stringToSign(TIME, SCOPE, canonical))).toBe(signature);
+    expect(sign(SECRET, SCOPE, stringToSign(TIME, SCOPE, canonical))).toBe(signature);
   });
 
   it('get-vanilla-query, presigned', () => {
     const target =
       '/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20150830%2Fus-east-1%2Fservice%2Faws4_request' +
       '&X-Amz-Date=20150830T123600Z&X-Amz-SignedHeaders=host&X-Amz-Expires=3600';
-    expect(signatureOf(SECRET, SCOPE, stringToSign(TIME, SCOPE, canonicalOf('GET', target, {})))).toBe(
+    expect(sign(SECRET, SCOPE, stringToSign(TIME, SCOPE, canonicalOf('GET', target, {})))).toBe(
       'e93c787ed7f371d5c6b165c1b38ede9550f4dce4144713e844b25b7192d3865d',
     );
   });
@@ -218,7 +218,7 @@ describe('the canonical form', () => {
     fc.assert(
       fc.property(queries, queries, (one, other) => {
         const [a, b] = [parseQuery(one)!, parseQuery(other)!];
-        fc.pre(!repeatsAName(a) && !repeatsAName(b));
+        fc.pre(!hasDuplicateName(a) && !hasDuplicateName(b));
         expect(canonicalQuery(a) === canonicalQuery(b)).toBe(read(one) === read(other));
       }),
       { numRuns: 10_000 },
@@ -244,7 +244,7 @@ describe('the canonical form', () => {
     fc.assert(
       fc.property(requests, requests, parts, (one, another, changed) => {
         const other = { ...one, ...Object.fromEntries(changed.map((part) => [part, another[part]])) };
-        for (const { query } of [one, other]) fc.pre(!repeatsAName(parseQuery(query)!));
+        for (const { query } of [one, other]) fc.pre(!hasDuplicateName(parseQuery(query)!));
         expect(canonical(one) === canonical(other)).toBe(meaning(one) === meaning(other));
       }),
       { numRuns: 10_000 },
@@ -309,7 +309,7 @@ describe('whatever is sent', () => {
         expect(sent.replace(/^\S+ +/, '').replace(/, */g, ', ')).toBe(
           `${spelt}, SignedHeaders=${signedHeaders.join(';')}, Signature=${claim.signature}`,
         );
-        expect(timeText(claim.at)).toBe(time);
+        expect(formatTime(claim.signedAt)).toBe(time);
       }),
       { numRuns: 10_000 },
     );
@@ -324,7 +324,7 @@ describe('whatever is sent', () => {
         for (const { name, value } of changes) changed.set(name, value);
         const query = [...changed].filter((pair): pair is [string, string] => pair[1] !== null);
         const claim = parsePresigned(query);
-        if (claim) expect([claim.keyId, claim.lifetime! <= 604_800]).toEqual([credential.slice(0, 20), true]);
+        if (claim) expect([claim.keyId, claim.lifetimeSeconds! <= 604_800]).toEqual([credential.slice(0, 20), true]);
         else expect(changes).not.toEqual([]);
         const target = `/?${new URLSearchParams(query)}&${rest}`;
         expect(isPresigned(target)).toBe(query.some(([name]) => /Algorithm|Credential|Signature/.test(name)));
@@ -335,7 +335,7 @@ describe('whatever is sent', () => {
   });
 
   it('a time is one that the calendar has', () => {
-    expect(parseHeader(header, '20240229T235959Z')?.at).toEqual(new Date('2024-02-29T23:59:59Z'));
+    expect(parseHeader(header, '20240229T235959Z')?.signedAt).toEqual(new Date('2024-02-29T23:59:59Z'));
     for (const time of [
       ...['20230229T000000Z', '20230230T000000Z', '20231301T000000Z', '20230101T240000Z', '20230101T236000Z'],
       ...[

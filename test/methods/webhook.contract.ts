@@ -4,7 +4,7 @@ import { SecretBox } from '../../src/crypto/secret-box.js';
 import { withWebhook } from '../../src/methods/webhook/webhook.client.js';
 import { WebhookSource } from '../../src/methods/webhook/webhook.entity.js';
 import { WebhookGuard } from '../../src/methods/webhook/webhook.guard.js';
-import { keyOf, newMessageId, newRequestId, newSecret, sign } from '../../src/methods/webhook/webhook.js';
+import { parseSecret, newMessageId, newRequestId, newSecret, sign } from '../../src/methods/webhook/webhook.js';
 import type { Contract } from '../method.contract.js';
 
 const attempt = {
@@ -16,7 +16,7 @@ const nobodys = {
   'Webhook-Source': 'src_nobody',
   'webhook-id': attempt.id,
   'webhook-timestamp': String(attempt.timestamp),
-  'webhook-signature': sign(keyOf(newSecret())!, attempt),
+  'webhook-signature': sign(parseSecret(newSecret())!, attempt),
 };
 
 export const contract: Contract = {

@@ -22,12 +22,12 @@ import {
   TOLERANCE_SECONDS,
   isCurrent,
   isSignedBy,
-  keyOf,
-  namesRequest,
+  parseSecret,
+  isRequestIdFor,
   newMessageId,
   newRequestId,
   newSecret,
-  parse,
+  parseHeaders,
   sign,
 } from '../../src/methods/webhook/webhook.js';
 import { User } from '../../src/users/user.entity.js';
@@ -45,7 +45,7 @@ const now = () => Math.floor(Date.now() / 1000);
 
 /** The fields of an attempt, of which each may be as one likes. */
 function attempt(secret: string, { id = newMessageId(), timestamp = String(now()), body = BODY } = {}) {
-  const signature = sign(keyOf(secret)!, { id, timestamp: timestamp as never, body: Buffer.from(body) });
+  const signature = sign(parseSecret(secret)!, { id, timestamp: timestamp as never, body: Buffer.from(body) });
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature };
 }
 
@@ -122,7 +122,7 @@ describe('webhook', () => {
   });
 
   it('signs as the standard says', () => {
-    const key = keyOf('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')!;
+    const key = parseSecret('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')!;
     const message = {
       id: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
       timestamp: 1614265330,
@@ -439,7 +439,7 @@ describe('webhook', () => {
             await deliver(id, { ...attempt(secret, { timestamp: signed }), 'webhook-timestamp': timestamp }),
           );
       for (const timestamp of [`${good}\n`, ` ${good}`, `${good} `, '１７００００００００', '٣'])
-        expect(parse('id', timestamp, 'v1,x')).toBeUndefined();
+        expect(parseHeaders('id', timestamp, 'v1,x')).toBeUndefined();
     });
 
     it('WEBHOOK-04: an id in which the timestamp or the body could begin is refused, well signed as it is', async () => {
@@ -448,7 +448,7 @@ describe('webhook', () => {
       for (const message of ['', '.', 'msg.1', `msg.${timestamp}`, 'a b', 'é', 'x'.repeat(257)])
         refused(await deliver(id, attempt(secret, { id: message, timestamp })));
       for (const message of ['a\n', '\0', 'a\tb', '\x7f', '\u2024', '\ufeff'])
-        expect(parse(message, timestamp, 'v1,x')).toBeUndefined();
+        expect(parseHeaders(message, timestamp, 'v1,x')).toBeUndefined();
       // What was signed as the message `a` with the body `1.{…}` is not the message `a.<timestamp>` with `{…}`.
       const { 'webhook-signature': signature } = attempt(secret, {
         id: 'a',
@@ -793,12 +793,12 @@ describe('webhook', () => {
     });
 
     it('WEBHOOK-21: no fields make it throw, and no two attempts or requests are signed alike', () => {
-      const key = keyOf(newSecret())!;
+      const key = parseSecret(newSecret())!;
       const runs = { numRuns: 10_000 };
       const text = fc.string({ unit: 'binary', maxLength: 300 });
       fc.assert(
         fc.property(fc.option(text, { nil: undefined }), text, text, (id, timestamp, signature) => {
-          const parsed = parse(id, timestamp, signature);
+          const parsed = parseHeaders(id, timestamp, signature);
           if (!parsed) return;
           expect(String(parsed.timestamp)).toBe(timestamp);
           expect(isSignedBy([key], { ...parsed, id: id!, body: Buffer.from('x') }, parsed.signatures)).toBe(
@@ -830,7 +830,7 @@ describe('webhook', () => {
       fc.assert(
         fc.property(request, request, (one, other) => {
           const same = one[0] === other[0] && one[1] === other[1];
-          expect(namesRequest(newRequestId(...one), ...other)).toBe(same);
+          expect(isRequestIdFor(newRequestId(...one), ...other)).toBe(same);
         }),
         runs,
       );

@@ -4,7 +4,7 @@ import { dateFromRow } from '../../database/raw-dates.js';
 import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
 import { normalizeUsername } from '../../users/username.js';
 import type { User } from '../../users/user.entity.js';
-import type { DigestAnswer } from './digest.parser.js';
+import type { DigestAuthorization } from './digest.parser.js';
 import { DigestSecrets } from './digest.secrets.js';
 
 interface Row extends UserRow {
@@ -46,7 +46,7 @@ export class DigestAccounts {
     this.parameter = dataSource.driver.createParameter('name', 0);
   }
 
-  async find(answer: DigestAnswer): Promise<DigestAccount> {
+  async find(answer: DigestAuthorization): Promise<DigestAccount> {
     const row = await this.row(answer);
     const user = row && userFromRow(row);
     const kept = user ? { sealed: row.sealed, userId: user.id } : this.secrets.decoy;
@@ -57,7 +57,7 @@ export class DigestAccounts {
     return { user, sealed: kept.sealed, ha1: ha1 ?? '', flaw };
   }
 
-  private async row({ username, userhash, algorithm }: DigestAnswer): Promise<Row | undefined> {
+  private async row({ username, userhash, algorithm }: DigestAuthorization): Promise<Row | undefined> {
     // MD5 is for clients that know no userhash.
     const by = !userhash ? 'username' : algorithm === 'MD5' ? undefined : algorithm;
     const name = userhash ? /^[\da-f]{64}$/.exec(username)?.[0] : normalizeUsername(username);
@@ -66,7 +66,7 @@ export class DigestAccounts {
     return row;
   }
 
-  private flawOf(row: Row, { username, userhash }: DigestAnswer): string | undefined {
+  private flawOf(row: Row, { username, userhash }: DigestAuthorization): string | undefined {
     if (row.user_disabledAt) return `the account ${row.user_id} is disabled`;
     if (dateFromRow(row.passwordChangedAt).getTime() !== dateFromRow(row.changedAt).getTime())
       return `the account ${row.user_id} has another password since`;

@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import {
-  ha1Of,
+  computeHa1,
   isAlgorithm,
-  responseOf,
+  computeResponse,
   sameHash,
-  userhashOf,
+  computeUserhash,
   type Algorithm,
-  type Exchange,
+  type DigestParameters,
   type Qop,
 } from './digest.js';
 import { parseDigest, parseParameters } from './digest.parser.js';
 
 /** What a server asks for, of a `Digest` challenge. */
-export interface DigestChallenge extends Pick<Exchange, 'algorithm' | 'nonce'> {
+export interface DigestChallenge extends Pick<DigestParameters, 'algorithm' | 'nonce'> {
   readonly realm: string;
   readonly qops: readonly Qop[];
   readonly userhash: boolean;
@@ -20,13 +20,13 @@ export interface DigestChallenge extends Pick<Exchange, 'algorithm' | 'nonce'> {
 }
 
 /** What the owner of a password sends in answer to a challenge. */
-export interface DigestAnswerOptions {
+export interface DigestRequest {
   readonly method: string;
   /** The request target. */
   readonly uri: string;
   readonly body?: Uint8Array;
   /** How often this nonce has been used, this time included. */
-  readonly count?: number;
+  readonly nc?: number;
   readonly qop?: Qop;
   readonly cnonce?: string;
 }
@@ -54,20 +54,20 @@ export function parseChallenges(field: string): DigestChallenge[] {
 }
 
 /** The `Authorization` field that answers a challenge. The username is hashed where the server takes that. */
-export function answerDigest(
+export function respondToChallenge(
   username: string,
   password: string,
   { algorithm, nonce, realm, qops, userhash }: DigestChallenge,
-  { method, uri, body = EMPTY, count = 1, ...chosen }: DigestAnswerOptions,
+  { method, uri, body = EMPTY, nc: count = 1, ...chosen }: DigestRequest,
 ): string {
   const qop = chosen.qop ?? (qops.includes('auth-int') ? 'auth-int' : 'auth');
   const nc = count.toString(16).padStart(8, '0');
   const cnonce = chosen.cnonce ?? randomBytes(18).toString('base64url');
-  const ha1 = ha1Of(algorithm, username, realm, password);
-  const response = responseOf(ha1, { algorithm, nonce, uri, qop, nc, cnonce }, method, body);
+  const ha1 = computeHa1(algorithm, username, realm, password);
+  const response = computeResponse(ha1, { algorithm, nonce, uri, qop, nc, cnonce }, method, body);
   const quoted = { realm, nonce, uri, cnonce, response };
   return `Digest ${[
-    userhash ? `username="${userhashOf(algorithm, username, realm)}", userhash=true` : written(username),
+    userhash ? `username="${computeUserhash(algorithm, username, realm)}", userhash=true` : written(username),
     ...Object.entries(quoted).map(([name, value]) => `${name}=${quote(value)}`),
     `algorithm=${algorithm}`,
     `qop=${qop}`,
@@ -103,7 +103,7 @@ export const withDigest =
     const body = new Uint8Array(await request.clone().arrayBuffer());
     request.headers.set(
       'Authorization',
-      answerDigest(username, password, challenge, { method, uri: pathname + search, body }),
+      respondToChallenge(username, password, challenge, { method, uri: pathname + search, body }),
     );
     return request;
   };
@@ -113,7 +113,7 @@ export const withDigest =
  * sent.
  * @param request as {@link withDigest} has signed it
  */
-export async function isDigestAnswer(
+export async function isServerAuthentic(
   username: string,
   password: string,
   request: Request,
@@ -121,8 +121,8 @@ export async function isDigestAnswer(
 ): Promise<boolean> {
   const sent = parseDigest(request.headers.get('Authorization') ?? '');
   const info = parseParameters(response.headers.get('Authentication-Info') ?? '');
-  const ha1 = ha1Of(sent.algorithm, username, sent.realm, password);
+  const ha1 = computeHa1(sent.algorithm, username, sent.realm, password);
   const body = new Uint8Array(await response.clone().arrayBuffer());
   const same = (['qop', 'nc', 'cnonce'] as const).every((name) => info.get(name) === sent[name]);
-  return same && sameHash(info.get('rspauth') ?? '', responseOf(ha1, sent, '', body));
+  return same && sameHash(info.get('rspauth') ?? '', computeResponse(ha1, sent, '', body));
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
-import { DigestEnrolment } from './digest.service.js';
+import { DigestService } from './digest.service.js';
 import type { DigestCredential } from './digest.entity.js';
 
 /** Far above what any password may have. */
@@ -15,7 +15,7 @@ const view = (row: DigestCredential | null) =>
 @Controller()
 @SelfService()
 export class DigestController {
-  constructor(private readonly enrolment: DigestEnrolment) {}
+  constructor(private readonly enrolment: DigestService) {}
 
   @Get('demo/digest')
   @Authenticate('digest')

@@ -11,7 +11,7 @@ const seconds = (milliseconds: number) => Math.ceil(milliseconds / 1000);
  * a nonce rightly gets a row.
  */
 @Injectable()
-export class DigestCounts extends HourlyCleanup {
+export class DigestNonceCounts extends HourlyCleanup {
   private readonly sql: string;
 
   constructor(private readonly dataSource: DataSource) {

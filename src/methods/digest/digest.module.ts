@@ -2,9 +2,9 @@ import { Module } from '@nestjs/common';
 import { PasswordsModule } from '../../passwords/passwords.module.js';
 import { DigestAccounts } from './digest.accounts.js';
 import { DigestController } from './digest.controller.js';
-import { DigestCounts } from './digest.counts.js';
+import { DigestNonceCounts } from './digest.counts.js';
 import { DigestDemo } from './digest.demo.js';
-import { DigestEnrolment } from './digest.service.js';
+import { DigestService } from './digest.service.js';
 import { DigestGuesses } from './digest.guesses.js';
 import { DigestSecrets } from './digest.secrets.js';
 import { DigestStrategy } from './digest.strategy.js';
@@ -16,9 +16,9 @@ import { DigestStrategy } from './digest.strategy.js';
     DigestStrategy,
     DigestSecrets,
     DigestAccounts,
-    DigestCounts,
+    DigestNonceCounts,
     DigestGuesses,
-    DigestEnrolment,
+    DigestService,
     DigestDemo,
   ],
 })

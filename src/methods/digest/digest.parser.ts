@@ -1,10 +1,10 @@
-import { digitsOf, isAlgorithm, type Exchange } from './digest.js';
+import { hashLength, isAlgorithm, type DigestParameters } from './digest.js';
 
 /** A field that is no Digest answer, or could be read in two ways; the message is for the log. */
 export class MalformedDigest extends Error {}
 
 /** What a caller sends in `Authorization` (RFC 7616, section 3.4). */
-export interface DigestAnswer extends Exchange {
+export interface DigestAuthorization extends DigestParameters {
   /** A name, or with `userhash` its hash. */
   readonly username: string;
   readonly userhash: boolean;
@@ -25,7 +25,7 @@ const PARAMETER = new RegExp(
 );
 
 /** Is this Digest, well-formed or not? The scheme's name has no case (RFC 9110, section 11.1). */
-export const speaksDigest = (authorization: string): boolean => /^digest(?:[\s,]|$)/i.test(authorization);
+export const hasDigestScheme = (authorization: string): boolean => /^digest(?:[\s,]|$)/i.test(authorization);
 
 /**
  * The parameters of a list, by their names in lower case, and without the quotes.
@@ -51,7 +51,7 @@ export function parseParameters(list: string): ReadonlyMap<string, string> {
  * @param authorization the field's value, a character for each byte, as Node hands it out
  * @throws MalformedDigest
  */
-export function parseDigest(authorization: string): DigestAnswer {
+export function parseDigest(authorization: string): DigestAuthorization {
   const list = /^digest +(?=\S)/i.exec(authorization);
   if (!list) throw new MalformedDigest('there are no parameters');
   const parameters = parseParameters(authorization.slice(list[0].length));
@@ -72,11 +72,11 @@ export function parseDigest(authorization: string): DigestAnswer {
     realm: get('realm', /^/),
     nonce: get('nonce', /^/),
     uri: get('uri', /^\//),
-    qop: get('qop', /^auth(?:-int)?$/) as Exchange['qop'],
+    qop: get('qop', /^auth(?:-int)?$/) as DigestParameters['qop'],
     nc: get('nc', /^(?!0{8})[\da-f]{8}$/),
     // It is sent back in Authentication-Info: so nothing that would have to be escaped there.
     cnonce: get('cnonce', /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/),
-    response: get('response', new RegExp(`^[\\da-f]{${digitsOf(algorithm)}}$`)),
+    response: get('response', new RegExp(`^[\\da-f]{${hashLength(algorithm)}}$`)),
   };
 }
 

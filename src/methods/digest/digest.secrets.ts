@@ -5,7 +5,7 @@ import { SecretBox } from '../../crypto/secret-box.js';
 import type { User } from '../../users/user.entity.js';
 import { REALM, digestConfig } from './digest.config.js';
 import { DigestCredential } from './digest.entity.js';
-import { ha1Of, userhashOf, type Algorithm } from './digest.js';
+import { computeHa1, computeUserhash, type Algorithm } from './digest.js';
 
 /** H(A1) by each algorithm that was offered when it was made. */
 type Ha1s = Partial<Record<Algorithm, string>>;
@@ -28,13 +28,13 @@ export class DigestSecrets {
   /** @param password the account's own, which has been verified */
   make(user: Pick<User, 'id' | 'username'>, password: string, passwordChangedAt: Date): DigestCredential {
     const ha1s: Ha1s = Object.fromEntries(
-      this.algorithms.map((each) => [each, ha1Of(each, user.username, REALM, password)]),
+      this.algorithms.map((each) => [each, computeHa1(each, user.username, REALM, password)]),
     );
     return {
       userId: user.id,
       sealed: this.box.seal(JSON.stringify(ha1s), user.id),
-      userhashSha256: userhashOf('SHA-256', user.username, REALM),
-      userhashSha512256: userhashOf('SHA-512-256', user.username, REALM),
+      userhashSha256: computeUserhash('SHA-256', user.username, REALM),
+      userhashSha512256: computeUserhash('SHA-512-256', user.username, REALM),
       passwordChangedAt,
       enabledAt: new Date(),
     };

@@ -12,7 +12,7 @@ import { DigestSecrets } from './digest.secrets.js';
 
 /** Whether an account may sign in by Digest: its owner turns that on with the password, and off again. */
 @Injectable()
-export class DigestEnrolment extends HourlyCleanup {
+export class DigestService extends HourlyCleanup {
   constructor(
     private readonly dataSource: DataSource,
     private readonly passwords: PasswordsService,

@@ -10,11 +10,11 @@ import { principalOf } from '../../users/principal-of.js';
 import type { User } from '../../users/user.entity.js';
 import { DigestAccounts } from './digest.accounts.js';
 import { REALM, digestConfig, type DigestConfig } from './digest.config.js';
-import { DigestCounts } from './digest.counts.js';
+import { DigestNonceCounts } from './digest.counts.js';
 import { DigestGuesses } from './digest.guesses.js';
-import { formatInfo, responseOf, sameHash, type Algorithm } from './digest.js';
+import { formatAuthenticationInfo, computeResponse, sameHash, type Algorithm } from './digest.js';
 import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
-import { MalformedDigest, parseDigest, speaksDigest, type DigestAnswer } from './digest.parser.js';
+import { MalformedDigest, parseDigest, hasDigestScheme, type DigestAuthorization } from './digest.parser.js';
 
 /** One code for every wrong answer, whatever is wrong with it; the log has the reason. */
 const CODE = 'invalid_digest';
@@ -46,7 +46,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   constructor(
     settings: Settings,
     private readonly accounts: DigestAccounts,
-    private readonly counts: DigestCounts,
+    private readonly counts: DigestNonceCounts,
     private readonly guesses: DigestGuesses,
   ) {
     super();
@@ -63,7 +63,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 
   claims(request: AuthRequest): boolean {
-    return speaksDigest(request.header('Authorization') ?? '');
+    return hasDigestScheme(request.header('Authorization') ?? '');
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
@@ -74,7 +74,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
     const account = await this.accounts.find(answer);
     const { ha1, user, flaw } = account;
     // Always computed and compared, also where no answer is good.
-    const expected = responseOf(ha1, answer, request.method, request.rawBody ?? EMPTY);
+    const expected = computeResponse(ha1, answer, request.method, request.rawBody ?? EMPTY);
     const right = sameHash(answer.response, expected) && !flaw;
     const good = right && !nonce.expired && (await this.counts.use(nonce, answer.nc));
     const outcome = good ? 'good' : right ? 'right' : 'wrong';
@@ -87,7 +87,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 
   /** The cheap checks, before anything is looked up. */
-  private read(request: AuthRequest): DigestAnswer {
+  private read(request: AuthRequest): DigestAuthorization {
     const answer = parsed(request.header('Authorization') ?? '');
     if (!this.config.algorithms.includes(answer.algorithm) || !this.config.qops.includes(answer.qop))
       throw refused('the algorithm or the qop was not offered');
@@ -96,9 +96,9 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 
   /** Shows the caller that this server knows the password too, and where the answer is covered, that it is as it was sent. */
-  private confirm(request: AuthRequest, answer: DigestAnswer, nonce: StatelessNonce, ha1: string): void {
+  private confirm(request: AuthRequest, answer: DigestAuthorization, nonce: StatelessNonce, ha1: string): void {
     const next = nonce.renewalDue ? this.nonces.issue() : undefined;
-    const info = (body: Buffer) => formatInfo(answer, responseOf(ha1, answer, '', body), next);
+    const info = (body: Buffer) => formatAuthenticationInfo(answer, computeResponse(ha1, answer, '', body), next);
     if (answer.qop === 'auth') request.setHeader('Authentication-Info', info(EMPTY));
     else request.onSend(({ body }) => ({ 'Authentication-Info': info(body) }));
   }
@@ -116,7 +116,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 }
 
-function parsed(authorization: string): DigestAnswer {
+function parsed(authorization: string): DigestAuthorization {
   try {
     return parseDigest(authorization);
   } catch (error) {

@@ -30,7 +30,7 @@ const HASHES: Readonly<Record<Algorithm, readonly [name: string, digits: number]
 };
 
 export const isAlgorithm = (text: string): text is Algorithm => Object.hasOwn(HASHES, text);
-export const digitsOf = (algorithm: Algorithm): number => HASHES[algorithm][1];
+export const hashLength = (algorithm: Algorithm): number => HASHES[algorithm][1];
 
 /** H of RFC 7616, section 3.3: lower-case hexadecimal. Text is UTF-8. */
 const hash = (algorithm: Algorithm, data: string | Uint8Array): string =>
@@ -43,15 +43,15 @@ const joined = (...parts: readonly string[]): string => parts.map((part) => part
  * H(A1), which is as good as the password itself (section 3.4.2). The username is taken as it is written:
  * another spelling is another hash.
  */
-export const ha1Of = (algorithm: Algorithm, username: string, realm: string, password: string): string =>
+export const computeHa1 = (algorithm: Algorithm, username: string, realm: string, password: string): string =>
   hash(algorithm, joined(username, realm, password));
 
 /** What stands for the username where nobody on the way is to read it (section 3.4.4). */
-export const userhashOf = (algorithm: Algorithm, username: string, realm: string): string =>
+export const computeUserhash = (algorithm: Algorithm, username: string, realm: string): string =>
   hash(algorithm, joined(username, realm));
 
 /** What both sides know of one exchange. */
-export interface Exchange {
+export interface DigestParameters {
   readonly algorithm: Algorithm;
   readonly nonce: string;
   /** The request target. */
@@ -66,7 +66,7 @@ export interface Exchange {
  * The caller's `response` (section 3.4.1), and for an empty method the server's `rspauth` (section 3.5).
  * @param body of the request or of the answer; only `auth-int` covers it
  */
-export function responseOf(ha1: string, exchange: Exchange, method: string, body: Uint8Array): string {
+export function computeResponse(ha1: string, exchange: DigestParameters, method: string, body: Uint8Array): string {
   const { algorithm, nonce, uri, qop, nc, cnonce } = exchange;
   const a2 = `${method}:${uri}${qop === 'auth-int' ? `:${hash(algorithm, body)}` : ''}`;
   return hash(algorithm, `${ha1}:${nonce}:${nc}:${cnonce}:${qop}:${hash(algorithm, a2)}`);
@@ -77,7 +77,7 @@ export const sameHash = (given: string, expected: string): boolean =>
   given.length === expected.length && timingSafeEqual(Buffer.from(given), Buffer.from(expected));
 
 /** The field `Authentication-Info` (section 3.5), from a parsed exchange: nothing in it can end a quoted-string. */
-export function formatInfo({ qop, nc, cnonce }: Exchange, rspauth: string, nextnonce?: string): string {
+export function formatAuthenticationInfo({ qop, nc, cnonce }: DigestParameters, rspauth: string, nextnonce?: string): string {
   const next = nextnonce === undefined ? '' : `, nextnonce="${nextnonce}"`;
   return `rspauth="${rspauth}", qop=${qop}, nc=${nc}, cnonce="${cnonce}"${next}`;
 }

@@ -5,17 +5,17 @@ import {
   ALGORITHM,
   canonicalQuery,
   canonicalRequest,
-  scopeText,
+  formatScope,
   sha256,
-  signatureOf,
+  sign,
   stringToSign,
-  timeText,
-  type Covered,
-  type Parameter,
+  formatTime,
+  type RequestToSign,
+  type QueryParameter,
 } from './sigv4.js';
 import type { CredentialScope } from './sigv4.js';
 
-export interface KeyPair {
+export interface SigV4Credentials {
   readonly id: string;
   readonly secret: string;
 }
@@ -26,20 +26,20 @@ const scopeAt = (time: string): CredentialScope => ({
   service: SERVICE,
 });
 
-const sign = ({ secret }: KeyPair, time: string, covered: Covered) =>
-  signatureOf(secret, scopeAt(time), stringToSign(time, scopeAt(time), canonicalRequest(covered)));
+const signWith = ({ secret }: SigV4Credentials, time: string, covered: RequestToSign) =>
+  sign(secret, scopeAt(time), stringToSign(time, scopeAt(time), canonicalRequest(covered)));
 
-const parametersOf = (url: URL): Parameter[] => parseQuery(url.search.slice(1)) ?? [];
+const parametersOf = (url: URL): QueryParameter[] => parseQuery(url.search.slice(1)) ?? [];
 
 /**
  * Signs a request with an access key, and all headers that it has by then: `fetch(await withSigV4(key)(new Request(url)))`.
  * The invocation's id, which AWS's SDKs send as well, lets two equal requests of one second be two.
  */
 export const withSigV4 =
-  (key: KeyPair) =>
+  (key: SigV4Credentials) =>
   async (request: Request): Promise<Request> => {
     const url = new URL(request.url);
-    const time = timeText(new Date());
+    const time = formatTime(new Date());
     const payloadHash = sha256(new Uint8Array(await request.clone().arrayBuffer()));
     request.headers.set('X-Amz-Date', time);
     request.headers.set('X-Amz-Content-Sha256', payloadHash);
@@ -47,7 +47,7 @@ export const withSigV4 =
     const headers = [['host', url.host] as const, ...request.headers]
       .map(([name, value]) => [name, [value]] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1));
-    const signature = sign(key, time, {
+    const signature = signWith(key, time, {
       method: request.method,
       path: url.pathname,
       query: parametersOf(url),
@@ -57,28 +57,28 @@ export const withSigV4 =
     const signedHeaders = headers.map(([name]) => name).join(';');
     request.headers.set(
       'Authorization',
-      `${ALGORITHM} Credential=${key.id}/${scopeText(scopeAt(time))}, SignedHeaders=${signedHeaders}, Signature=${signature}`,
+      `${ALGORITHM} Credential=${key.id}/${formatScope(scopeAt(time))}, SignedHeaders=${signedHeaders}, Signature=${signature}`,
     );
     return request;
   };
 
 /** A URL that anybody may use in the holder's name, for one request without a body. */
 export function presign(
-  key: KeyPair,
+  key: SigV4Credentials,
   address: string,
   { method = 'GET', expiresIn = 300 }: { method?: string; expiresIn?: number } = {},
 ): string {
   const url = new URL(address);
-  const time = timeText(new Date());
-  const query: Parameter[] = [
+  const time = formatTime(new Date());
+  const query: QueryParameter[] = [
     ...parametersOf(url),
     ['X-Amz-Algorithm', ALGORITHM],
-    ['X-Amz-Credential', `${key.id}/${scopeText(scopeAt(time))}`],
+    ['X-Amz-Credential', `${key.id}/${formatScope(scopeAt(time))}`],
     ['X-Amz-Date', time],
     ['X-Amz-Expires', String(expiresIn)],
     ['X-Amz-SignedHeaders', 'host'],
   ];
-  const signature = sign(key, time, {
+  const signature = signWith(key, time, {
     method,
     path: url.pathname,
     query,

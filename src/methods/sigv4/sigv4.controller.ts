@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
-import { AccessKeys } from './sigv4.service.js';
+import { SigV4Service } from './sigv4.service.js';
 import type { AccessKey } from './sigv4.entity.js';
 
 const NewKey = z.strictObject(NEW_CREDENTIAL_FIELDS);
@@ -22,7 +22,7 @@ const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUnti
 @Controller()
 @SelfService()
 export class SigV4Controller {
-  constructor(private readonly keys: AccessKeys) {}
+  constructor(private readonly keys: SigV4Service) {}
 
   @Get('demo/sigv4')
   @Authenticate('sigv4')

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CryptoModule } from '../../crypto/crypto.module.js';
-import { AccessKeys } from './sigv4.service.js';
+import { SigV4Service } from './sigv4.service.js';
 import { SigV4Controller } from './sigv4.controller.js';
 import { SigV4Demo } from './sigv4.demo.js';
 import { SigV4Strategy } from './sigv4.strategy.js';
@@ -8,6 +8,6 @@ import { SigV4Strategy } from './sigv4.strategy.js';
 @Module({
   imports: [CryptoModule],
   controllers: [SigV4Controller],
-  providers: [SigV4Strategy, AccessKeys, SigV4Demo],
+  providers: [SigV4Strategy, SigV4Service, SigV4Demo],
 })
 export class SigV4Module {}

@@ -19,7 +19,7 @@ export interface Issued {
 
 /** The life of an account's own access keys. */
 @Injectable()
-export class AccessKeys {
+export class SigV4Service {
   private readonly keys: CredentialsService<AccessKey>;
   private readonly box: SecretBox;
 

@@ -19,17 +19,17 @@ import {
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
 import { accessKeyBox } from './sigv4.service.js';
-import { endOf, flawOf } from './sigv4.checks.js';
+import { expiryOf, findFault } from './sigv4.checks.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { AccessKey } from './sigv4.entity.js';
 import {
-  isNamed,
+  hasName,
   isPresigned,
   parseHeader,
   parsePresigned,
   parseQuery,
-  repeatsAName,
-  speaksSigV4,
+  hasDuplicateName,
+  hasSigV4Scheme,
   splitTarget,
 } from './sigv4.parser.js';
 import {
@@ -38,7 +38,7 @@ import {
   newSecret,
   sameSignature,
   sha256,
-  signatureOf,
+  sign,
   stringToSign,
 } from './sigv4.js';
 
@@ -77,27 +77,27 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
   }
 
   claims(request: AuthRequest): boolean {
-    return speaksSigV4(request.header('Authorization') ?? '') || isPresigned(request.target);
+    return hasSigV4Scheme(request.header('Authorization') ?? '') || isPresigned(request.target);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
     const { claim, path, query } = read(request);
     const now = new Date();
     const payloadHash = sha256(request.rawBody ?? '');
-    const flaw = flawOf(claim, request, query, payloadHash, now);
+    const flaw = findFault(claim, request, query, payloadHash, now);
     if (flaw) throw refused(flaw);
     if (!this.settings.answersTo(request.authority)) throw refused('it is for another host');
 
     const canonical = canonicalRequest({
       method: request.method,
       path,
-      query: query.filter((each) => claim.lifetime === undefined || !isNamed('X-Amz-Signature')(each)),
+      query: query.filter((each) => claim.lifetimeSeconds === undefined || !hasName('X-Amz-Signature')(each)),
       headers: claim.signedHeaders.map((name) => [name, request.lines(name)]),
       payloadHash,
     });
     const toSign = stringToSign(claim.time, claim.scope, canonical);
     const isBy = ({ id, sealed }: { id: string; sealed: string }) =>
-      sameSignature(claim.signature, signatureOf(this.box.open(sealed, id), claim.scope, toSign));
+      sameSignature(claim.signature, sign(this.box.open(sealed, id), claim.scope, toSign));
     const key = await this.find(claim.keyId);
     // An unknown key costs what a known one does.
     const current = isBy(key ?? this.nobodys);
@@ -108,7 +108,7 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
     if (!key || !(current || previous)) throw refused('unknown key or wrong signature');
 
     const account = accountOfActive(key, refused);
-    const presigned = claim.lifetime !== undefined;
+    const presigned = claim.lifetimeSeconds !== undefined;
     const proof = {
       method: 'sigv4',
       credentialId: key.id,
@@ -122,7 +122,7 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
     // SigV4 has no nonce. What changes something is done once; what is read may be read until the signature ends.
     if (
       !SAFE.includes(request.method) &&
-      !(await this.oneTime.use(`sigv4 signature of ${key.id}`, claim.signature, endOf(claim)))
+      !(await this.oneTime.use(`sigv4 signature of ${key.id}`, claim.signature, expiryOf(claim)))
     )
       throw refused(`a signature of the key ${key.id} was used before`).ofAccount(account);
     this.lastUsed.touch(AccessKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
@@ -134,14 +134,14 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
 function read(request: AuthRequest) {
   const authorization = request.header('Authorization') ?? '';
   const presigned = isPresigned(request.target);
-  if (presigned && speaksSigV4(authorization))
+  if (presigned && hasSigV4Scheme(authorization))
     throw new BadRequestException({
       code: 'ambiguous_credentials',
       detail: 'The header is signed, and the URL is as well. Send one signature.',
     });
   const { path, query: text } = splitTarget(request.target);
   const query = parseQuery(text);
-  if (query && repeatsAName(query))
+  if (query && hasDuplicateName(query))
     throw new BadRequestException({
       code: 'duplicate_parameter',
       detail: 'A signed query has each parameter once: the signature does not say in which order they came.',

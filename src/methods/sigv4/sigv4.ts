@@ -30,15 +30,15 @@ export interface CredentialScope {
 }
 
 /** A query parameter, decoded. */
-export type Parameter = readonly [name: string, value: string];
+export type QueryParameter = readonly [name: string, value: string];
 
 /** What a signature covers. */
-export interface Covered {
+export interface RequestToSign {
   readonly method: string;
   /** As it travels: encoded, and not normalised. */
   readonly path: string;
   /** All of them, but for `X-Amz-Signature`. */
-  readonly query: readonly Parameter[];
+  readonly query: readonly QueryParameter[];
   /** The signed headers in the order of their names, which are in lower case; with the values of all lines. */
   readonly headers: readonly (readonly [name: string, values: readonly string[]])[];
   /** SHA-256 of the body's bytes, hexadecimal. */
@@ -48,26 +48,26 @@ export interface Covered {
 export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
 /** RFC 3986's unreserved characters stay; every other byte is `%XX`. */
-const encode = (text: string) =>
+const percentEncode = (text: string) =>
   encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 
-const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Sorted by the names as they are encoded, then by the values. */
-export const canonicalQuery = (query: readonly Parameter[]): string =>
+export const canonicalQuery = (query: readonly QueryParameter[]): string =>
   query
-    .map(([name, value]): Parameter => [encode(name), encode(value)])
-    .sort(([name, value], [otherName, other]) => compare(name, otherName) || compare(value, other))
+    .map(([name, value]): QueryParameter => [percentEncode(name), percentEncode(value)])
+    .sort(([name, value], [otherName, other]) => compareText(name, otherName) || compareText(value, other))
     .map(([name, value]) => `${name}=${value}`)
     .join('&');
 
 const canonicalValue = (value: string) => value.replace(/[ \t]+/g, ' ').replace(/^ | $/g, '');
 
 /** The path is encoded once more than it travels, as every service but S3 does: `/a%20b` is signed as `/a%2520b`. */
-export const canonicalRequest = ({ method, path, query, headers, payloadHash }: Covered): string =>
+export const canonicalRequest = ({ method, path, query, headers, payloadHash }: RequestToSign): string =>
   [
     method,
-    path.split('/').map(encode).join('/'),
+    path.split('/').map(percentEncode).join('/'),
     canonicalQuery(query),
     ...headers.map(([name, values]) => `${name}:${values.map(canonicalValue).join(',')}`),
     '',
@@ -75,28 +75,28 @@ export const canonicalRequest = ({ method, path, query, headers, payloadHash }: 
     payloadHash,
   ].join('\n');
 
-export const scopeText = ({ day, region, service }: CredentialScope): string =>
+export const formatScope = ({ day, region, service }: CredentialScope): string =>
   [day, region, service, TERMINATOR].join('/');
 
 /** @param time `20260807T101500Z` */
 export const stringToSign = (time: string, scope: CredentialScope, canonical: string): string =>
-  [ALGORITHM, time, scopeText(scope), sha256(canonical)].join('\n');
+  [ALGORITHM, time, formatScope(scope), sha256(canonical)].join('\n');
 
-const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
+const hmacSha256 = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
 
 export const signingKey = (secret: string, { day, region, service }: CredentialScope): Buffer =>
-  [day, region, service, TERMINATOR].reduce<Buffer>(hmac, Buffer.from(`AWS4${secret}`));
+  [day, region, service, TERMINATOR].reduce<Buffer>(hmacSha256, Buffer.from(`AWS4${secret}`));
 
 /** @returns 64 hexadecimal digits, in lower case */
-export const signatureOf = (secret: string, scope: CredentialScope, toSign: string): string =>
-  hmac(signingKey(secret, scope), toSign).toString('hex');
+export const sign = (secret: string, scope: CredentialScope, toSign: string): string =>
+  hmacSha256(signingKey(secret, scope), toSign).toString('hex');
 
 /** @param given 64 hexadecimal digits */
 export const sameSignature = (given: string, expected: string): boolean =>
   timingSafeEqual(Buffer.from(given, 'hex'), Buffer.from(expected, 'hex'));
 
 /** `20260807T101500Z` */
-export const timeText = (moment: Date): string => moment.toISOString().replace(/[-:]|\.\d{3}/g, '');
+export const formatTime = (moment: Date): string => moment.toISOString().replace(/[-:]|\.\d{3}/g, '');
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 

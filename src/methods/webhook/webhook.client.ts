@@ -1,12 +1,12 @@
-import { keyOf, newMessageId, newRequestId, sign } from './webhook.js';
+import { parseSecret, newMessageId, newRequestId, sign } from './webhook.js';
 
 const encoder = new TextEncoder();
 
 /** The fields of an attempt that is made now. */
-function fieldsOf(secrets: readonly string[], id: string, body: Uint8Array): Record<string, string> {
+function signatureHeaders(secrets: readonly string[], id: string, body: Uint8Array): Record<string, string> {
   const timestamp = Math.floor(Date.now() / 1000);
   const signatures = secrets.map((secret) => {
-    const key = keyOf(secret);
+    const key = parseSecret(secret);
     if (!key) throw new Error('The secret of a webhook is whsec_ and the base64 of 24 to 64 bytes.');
     return sign(key, { id, timestamp, body });
   });
@@ -23,7 +23,7 @@ export const withWebhook =
   async (request: Request): Promise<Request> => {
     const { pathname, search } = new URL(request.url);
     const body = new Uint8Array(await request.clone().arrayBuffer());
-    const fields = fieldsOf([secret], newRequestId(request.method, pathname + search), body);
+    const fields = signatureHeaders([secret], newRequestId(request.method, pathname + search), body);
     for (const [name, value] of Object.entries(fields)) request.headers.set(name, value);
     request.headers.set('Webhook-Source', source);
     return request;
@@ -48,6 +48,6 @@ export function signedEvent(
   id = newMessageId(),
 ): { headers: Record<string, string>; body: string } {
   const body = JSON.stringify(event);
-  const fields = fieldsOf([secret].flat(), id, encoder.encode(body));
+  const fields = signatureHeaders([secret].flat(), id, encoder.encode(body));
   return { headers: { 'Content-Type': 'application/json', ...fields }, body };
 }

@@ -7,14 +7,14 @@ import { Settings } from '../../config/settings.js';
 import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { WebhookSource } from './webhook.entity.js';
 import { WebhookInbox } from './webhook.inbox.js';
-import { WebhookSources } from './webhook.service.js';
-import { keyOf } from './webhook.js';
+import { WebhookService } from './webhook.service.js';
+import { parseSecret } from './webhook.js';
 
 /** Many senders make the secret themselves. */
 const secret = z
   .string()
   .max(100)
-  .refine((text) => keyOf(text) !== undefined, 'must be whsec_ and the base64 of 24 to 64 bytes')
+  .refine((text) => parseSecret(text) !== undefined, 'must be whsec_ and the base64 of 24 to 64 bytes')
   .optional();
 const NewSource = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, secret });
 const Rotation = z.strictObject({ ...ROTATION_SCHEMA.unwrap().shape, secret }).prefault({});
@@ -33,7 +33,7 @@ const Event = z.looseObject({
 @SelfService()
 export class WebhookController {
   constructor(
-    private readonly sources: WebhookSources,
+    private readonly sources: WebhookService,
     private readonly inbox: WebhookInbox,
     private readonly settings: Settings,
   ) {}

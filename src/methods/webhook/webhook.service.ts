@@ -17,7 +17,7 @@ interface Told {
 
 /** The life of an account's own sources. */
 @Injectable()
-export class WebhookSources {
+export class WebhookService {
   private readonly sources: CredentialsService<WebhookSource>;
   private readonly box: SecretBox;
 

@@ -23,10 +23,10 @@ import {
   TOLERANCE_SECONDS,
   isCurrent,
   isSignedBy,
-  keyOf,
-  namesRequest,
+  parseSecret,
+  isRequestIdFor,
   newSecret,
-  parse,
+  parseHeaders,
 } from './webhook.js';
 
 /** One code for everything that is wrong with a signature; the log has the reason. */
@@ -72,7 +72,7 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const attempt = parse(
+    const attempt = parseHeaders(
       request.header('webhook-id'),
       request.header('webhook-timestamp'),
       request.header('webhook-signature'),
@@ -107,7 +107,7 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
   private keysOf({ id, secret, previousSecret, previousUntil } = this.nobody) {
     const overlaps = previousSecret && previousUntil && dateFromRow(previousUntil) > new Date();
     return [secret, ...(overlaps ? [previousSecret] : [])].flatMap(
-      (sealed) => keyOf(this.box.open(sealed, id)) ?? [],
+      (sealed) => parseSecret(this.box.open(sealed, id)) ?? [],
     );
   }
 }
@@ -127,7 +127,7 @@ function signerOf(request: AuthRequest, id: string): { sourceId: string; isMessa
   const sourceId = addressed ?? named;
   if (sourceId === undefined) throw refused('names no source');
   const isMessage = addressed !== undefined;
-  if (!(namesRequest(id, request.method, request.target) ?? isMessage))
+  if (!(isRequestIdFor(id, request.method, request.target) ?? isMessage))
     throw refused('signed for another request');
   return { sourceId, isMessage };
 }

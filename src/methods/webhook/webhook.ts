@@ -20,7 +20,7 @@ import type { KeyObject } from 'node:crypto';
 /** How far an attempt's clock may be from ours, either way. */
 export const TOLERANCE_SECONDS = 5 * 60;
 /** Two while a sender changes its secret; a few more for versions that are not known here. */
-const MOST_SIGNATURES = 10;
+const MAX_SIGNATURES = 10;
 
 const PREFIX = 'whsec_';
 /** Visible ASCII without the full stop, which ends the id in what is signed. */
@@ -30,7 +30,7 @@ const SECONDS = /^[1-9]\d{0,9}$/;
 const REQUEST_ID = /^req_[\da-f]{32}_([\da-f]{64})$/;
 
 /** One attempt to deliver a message: what is signed. */
-export interface Attempt {
+export interface DeliveryAttempt {
   readonly id: string;
   /** Seconds since 1970. */
   readonly timestamp: number;
@@ -41,25 +41,25 @@ export const newSecret = () => PREFIX + randomBytes(32).toString('base64');
 export const newMessageId = () => `msg_${randomBytes(16).toString('hex')}`;
 
 /** The key in a secret, or undefined where it is not `whsec_` and the base64 of 24 to 64 bytes. */
-export function keyOf(secret: string): KeyObject | undefined {
+export function parseSecret(secret: string): KeyObject | undefined {
   const text = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : '';
   const bytes = Buffer.from(text, 'base64');
   const fits = bytes.length >= 24 && bytes.length <= 64 && bytes.toString('base64') === text;
   return fits ? createSecretKey(bytes) : undefined;
 }
 
-export const sign = (key: KeyObject, { id, timestamp, body }: Attempt): string =>
+export const sign = (key: KeyObject, { id, timestamp, body }: DeliveryAttempt): string =>
   `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.`).update(body).digest('base64')}`;
 
 /**
  * The three fields of an attempt, or undefined where one is absent or could be read in two ways.
  * @param fields `webhook-id`, `webhook-timestamp` and `webhook-signature`
  */
-export function parse(
+export function parseHeaders(
   ...[id = '', timestamp = '', signature = '']: readonly (string | undefined)[]
 ): { id: string; timestamp: number; signatures: string[] } | undefined {
-  const signatures = signature.split(' ', MOST_SIGNATURES + 1);
-  if (!ID.test(id) || !SECONDS.test(timestamp) || signatures.length > MOST_SIGNATURES) return undefined;
+  const signatures = signature.split(' ', MAX_SIGNATURES + 1);
+  if (!ID.test(id) || !SECONDS.test(timestamp) || signatures.length > MAX_SIGNATURES) return undefined;
   return { id, timestamp: Number(timestamp), signatures };
 }
 
@@ -72,7 +72,7 @@ export const isCurrent = (timestamp: number, now = Date.now()): boolean =>
  */
 export function isSignedBy(
   keys: readonly KeyObject[],
-  attempt: Attempt,
+  attempt: DeliveryAttempt,
   signatures: readonly string[],
 ): boolean {
   const given = signatures.map((signature) => Buffer.from(signature));
@@ -90,7 +90,7 @@ export const newRequestId = (method: string, target: string) =>
   `req_${randomBytes(16).toString('hex')}_${digestOf(method, target)}`;
 
 /** Whether an id names this request; undefined where it names none, as a message's does. */
-export function namesRequest(id: string, method: string, target: string): boolean | undefined {
+export function isRequestIdFor(id: string, method: string, target: string): boolean | undefined {
   const [, digest] = REQUEST_ID.exec(id) ?? [];
   return digest === undefined ? undefined : digest === digestOf(method, target);
 }
