@@ -1,14 +1,14 @@
-import { Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
 import { respondToChallenge, withDigest } from '../../src/methods/digest/digest.client.js';
+import { DigestCredentials } from '../../src/methods/digest/digest.credentials.service.js';
 import { DigestCredential } from '../../src/methods/digest/digest.entity.js';
 import { DigestGuard } from '../../src/methods/digest/digest.guard.js';
-import { DigestSecrets } from '../../src/methods/digest/digest.secrets.js';
+import { DigestModule } from '../../src/methods/digest/digest.module.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
 import { Password } from '../../src/passwords/password.entity.js';
 import type { Contract } from '../method.contract.js';
 
-/** An answer to a nonce that no server has made. */
+/** A response to a nonce that the server did not issue. */
 const forged = respondToChallenge(
   'bob',
   DEMO_PASSWORD,
@@ -46,7 +46,7 @@ export const contract: Contract = {
     const hash = await new PasswordHashing().hash(DEMO_PASSWORD);
     await db.manager.save(Password, { userId, hash, changedAt });
     const user = { id: userId, username: userId };
-    const row = new DigestSecrets(app.get(Settings)).make(user, DEMO_PASSWORD, changedAt);
+    const row = app.select(DigestModule).get(DigestCredentials).create(user, DEMO_PASSWORD, changedAt);
     await db.manager.upsert(DigestCredential, row, ['userId']);
     return {
       sign: withDigest(userId, DEMO_PASSWORD),

@@ -1,8 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { createHash } from 'node:crypto';
+import { constantTimeEqual } from '../../src/crypto/constant-time.js';
 import { respondToChallenge, parseChallenges } from '../../src/methods/digest/digest.client.js';
-import { computeHa1, computeResponse, sameHash, computeUserhash, type DigestParameters } from '../../src/methods/digest/digest.js';
+import {
+  computeHa1,
+  computeResponse,
+  computeUserhash,
+  type DigestParameters,
+} from '../../src/methods/digest/digest.js';
 import { MalformedDigest, parseDigest, parseParameters } from '../../src/methods/digest/digest.parser.js';
 
 const NO_BODY = Buffer.alloc(0);
@@ -19,12 +25,12 @@ describe('the vectors of RFC 7616', () => {
   it.each([
     ['SHA-256', '753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1'],
     ['MD5', '8ca523f5e9506fed4657c9700eebdbec'],
-  ] as const)('section 3.9.1, by %s', (algorithm, response) => {
+  ] as const)('section 3.9.1 with %s', (algorithm, response) => {
     const ha1 = computeHa1(algorithm, 'Mufasa', 'http-auth@example.org', 'Circle of Life');
     expect(computeResponse(ha1, { ...mufasa, algorithm }, 'GET', NO_BODY)).toBe(response);
   });
 
-  describe('section 3.9.2, by SHA-512-256, with a name in UTF-8 and its hash', () => {
+  describe('section 3.9.2 with SHA-512-256, a UTF-8 username and its hash', () => {
     const [name, realm, password] = ['J\u00e4s\u00f8n Doe', 'api@example.org', 'Secret, or not?'] as const;
     const challenge = {
       algorithm: 'SHA-512-256',
@@ -37,8 +43,8 @@ describe('the vectors of RFC 7616', () => {
     const cnonce = 'NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v';
     const exchange = { ...challenge, uri: '/doe.json', qop: 'auth', nc: '00000001', cnonce } as const;
 
-    /** The whole computation, spelt out, by a hash of one's choice. */
-    const spelt = (hash: (text: string) => string) => ({
+    /** The whole computation, with any hash function. */
+    const compute = (hash: (text: string) => string) => ({
       username: hash(`${name}:${realm}`),
       response: hash(
         [
@@ -52,37 +58,45 @@ describe('the vectors of RFC 7616', () => {
       ),
     });
 
-    it('the RFC prints SHA-512 cut to half its length, which is not SHA-512/256 (FIPS 180-4; erratum 4897)', () => {
-      const cut = (text: string) => createHash('sha512').update(text).digest('hex').slice(0, 64);
-      expect(spelt(cut)).toEqual({
+    it('the RFC prints truncated SHA-512, which is not SHA-512/256 (FIPS 180-4; erratum 4897)', () => {
+      const truncatedSha512 = (text: string) => createHash('sha512').update(text).digest('hex').slice(0, 64);
+      expect(compute(truncatedSha512)).toEqual({
         username: '488869477bf257147b804c45308cd62ac4e25eb717b12b298c79e62dcea254ec',
         response: 'ae66e67d6b427bd3f120414a82e4acff38e8ecd9101d6c861229025f607a79dd',
       });
     });
 
-    it('by SHA-512/256 it is this', () => {
+    it('computes the corrected values with SHA-512/256', () => {
       const corrected = {
         username: '793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b',
         response: '3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5',
       };
-      expect(spelt((text) => createHash('sha512-256').update(text).digest('hex'))).toEqual(corrected);
+      expect(compute((text) => createHash('sha512-256').update(text).digest('hex'))).toEqual(corrected);
       const ha1 = computeHa1('SHA-512-256', name, realm, password);
       expect({
         username: computeUserhash('SHA-512-256', name, realm),
         response: computeResponse(ha1, exchange, 'GET', NO_BODY),
       }).toEqual(corrected);
-      const field = respondToChallenge(name, password, challenge, { method: 'GET', uri: '/doe.json', cnonce });
+      const field = respondToChallenge(name, password, challenge, {
+        method: 'GET',
+        uri: '/doe.json',
+        cnonce,
+      });
       expect(parseDigest(field)).toMatchObject({ ...corrected, realm, cnonce, userhash: true });
     });
 
-    it('is the same where the letters are composed otherwise (section 4)', () => {
-      const apart = name.normalize('NFD');
-      expect(apart).not.toBe(name);
-      expect(computeUserhash('SHA-512-256', apart, realm)).toBe(computeUserhash('SHA-512-256', name, realm));
-      expect(computeHa1('SHA-512-256', apart, realm, password)).toBe(computeHa1('SHA-512-256', name, realm, password));
+    it('normalizes Unicode (section 4)', () => {
+      const decomposed = name.normalize('NFD');
+      expect(decomposed).not.toBe(name);
+      expect(computeUserhash('SHA-512-256', decomposed, realm)).toBe(
+        computeUserhash('SHA-512-256', name, realm),
+      );
+      expect(computeHa1('SHA-512-256', decomposed, realm, password)).toBe(
+        computeHa1('SHA-512-256', name, realm, password),
+      );
     });
 
-    it('the name travels as username* where it is not hashed', () => {
+    it('sends an unhashed username as username*', () => {
       const plain = { ...challenge, userhash: false };
       const field = respondToChallenge(name, password, plain, { method: 'GET', uri: '/doe.json', cnonce });
       expect(field).toContain("username*=UTF-8''J%C3%A4s%C3%B8n%20Doe,");
@@ -90,7 +104,7 @@ describe('the vectors of RFC 7616', () => {
     });
   });
 
-  it('auth-int adds the hash of the body (section 3.4.3), of which the RFC prints no example', () => {
+  it('auth-int covers the body (section 3.4.3); the RFC has no example', () => {
     const hash = (text: string) => createHash('sha256').update(text).digest('hex');
     const ha1 = hash('Mufasa:http-auth@example.org:Circle of Life');
     const { nonce, nc, cnonce, uri } = mufasa;
@@ -102,7 +116,7 @@ describe('the vectors of RFC 7616', () => {
     for (const [method, body] of [
       ['POST', '{"a":1}'],
       ['GET', ''],
-      ['', 'an answer'],
+      ['', 'a response'],
     ] as const)
       expect(computeResponse(ha1, exchange, method, Buffer.from(body))).toBe(by(method, body));
   });
@@ -119,33 +133,33 @@ describe('a response', () => {
     cnonce: piece,
     nonce: fc.constantFrom('n', 'm'),
   });
-  /** `auth` does not cover the body. */
-  const meaning = ({ body, ...rest }: { qop: string; body: string }) =>
+  /** The covered parts: `auth` does not cover the body. */
+  const covered = ({ body, ...rest }: { qop: string; body: string }) =>
     JSON.stringify([rest, rest.qop === 'auth-int' && body]);
 
-  it('is never that of another request', () => {
+  it('differs for different requests', () => {
     const of = ({ method, body, ...exchange }: typeof request extends fc.Arbitrary<infer T> ? T : never) =>
       computeResponse('0'.repeat(64), { ...exchange, algorithm: 'SHA-256' }, method, Buffer.from(body));
     fc.assert(
       fc.property(
         request,
         request,
-        (one, other) => (of(one) === of(other)) === (meaning(one) === meaning(other)),
+        (one, other) => (of(one) === of(other)) === (covered(one) === covered(other)),
       ),
       { numRuns: 20_000 },
     );
   });
 
-  it('is equal to another only in every digit', () => {
+  it('is rejected if any digit or the length differs', () => {
     const hash = computeHa1('SHA-256', 'a', 'b', 'c');
-    expect(sameHash(hash, hash)).toBe(true);
+    expect(constantTimeEqual(hash, hash)).toBe(true);
     for (let i = 0; i < hash.length; i++)
-      expect(sameHash(`${hash.slice(0, i)}x${hash.slice(i + 1)}`, hash)).toBe(false);
-    for (const other of ['', hash.slice(1), `${hash}0`]) expect(sameHash(other, hash)).toBe(false);
+      expect(constantTimeEqual(`${hash.slice(0, i)}x${hash.slice(i + 1)}`, hash)).toBe(false);
+    for (const other of ['', hash.slice(1), `${hash}0`]) expect(constantTimeEqual(other, hash)).toBe(false);
   });
 });
 
-describe('what is read of an Authorization field', () => {
+describe('the parser of the Authorization header', () => {
   const bytes = fc.string({
     unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
   });
@@ -164,7 +178,7 @@ describe('what is read of an Authorization field', () => {
     }
   };
 
-  it('is an answer or a refusal, whatever the bytes', () => {
+  it('returns credentials or throws MalformedDigest, for any bytes', () => {
     const parts = fc.constantFrom(
       ...good.split(/([ ,="]+)/),
       '\\',
@@ -192,7 +206,7 @@ describe('what is read of an Authorization field', () => {
     );
   });
 
-  it('is what was written, whatever the values', () => {
+  it('parses what was formatted, for any values', () => {
     const text = fc.string({
       unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
     });
@@ -200,14 +214,19 @@ describe('what is read of an Authorization field', () => {
       fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), text, text, (username, realm, nonce) => {
         const challenge = { algorithm: 'SHA-256', qops: ['auth'], userhash: false, stale: false } as const;
         const uri = '/a?b="c\\';
-        const field = respondToChallenge(username, 'x', { ...challenge, realm, nonce }, { method: 'GET', uri });
+        const field = respondToChallenge(
+          username,
+          'x',
+          { ...challenge, realm, nonce },
+          { method: 'GET', uri },
+        );
         expect(parseDigest(field)).toMatchObject({ username, realm, nonce, uri });
       }),
       { numRuns: 10_000 },
     );
   });
 
-  it('is refused where a name is no UTF-8, is both hashed and extended, or a response is of another length', () => {
+  it('rejects invalid UTF-8, a hashed username*, and a response of another length', () => {
     const changed = (from: string | RegExp, to: string) => good.replace(from, to);
     const digits = 'a'.repeat(64);
     const response = /response="[^"]+"/;
@@ -223,7 +242,7 @@ describe('what is read of an Authorization field', () => {
     expect(outcome(changed(response, `response="${digits}"`))?.response).toBe(digits);
   });
 
-  it('takes no longer than it is long: every character is looked at a few times at most', () => {
+  it('parses the worst cases in linear time', () => {
     const most = 12 * 1024 - 10;
     for (const text of [
       ','.repeat(most),
@@ -239,7 +258,7 @@ describe('what is read of an Authorization field', () => {
       for (let i = 0; i < 200; i++) expect(outcome(`Digest ${text}`)).toBeUndefined();
   });
 
-  it('has each parameter once, whatever its case, and no more than it needs', () => {
+  it('rejects duplicate and too many parameters', () => {
     const names = (count: number) => Array.from({ length: count }, (_, i) => `p${i}=1`).join(',');
     expect(parseParameters(names(32)).size).toBe(32);
     expect(() => parseParameters(names(33))).toThrow(MalformedDigest);
@@ -251,8 +270,8 @@ describe('what is read of an Authorization field', () => {
   });
 });
 
-describe('what a client reads of a WWW-Authenticate field', () => {
-  it('are the Digest challenges among others, whatever stands in their strings', () => {
+describe('the parser of the WWW-Authenticate header', () => {
+  it('returns the Digest challenges among those of other schemes', () => {
     const field =
       'ApiKey realm="a, Digest realm=\\"b\\"", Digest realm="a,\\"b", qop="auth, auth-int", algorithm=SHA-256, ' +
       'nonce="n=", userhash=true, Basic realm="x", Digest realm="old", nonce="m", Digest realm="c", ' +

@@ -7,7 +7,7 @@ import { HmacModule } from '../../src/methods/hmac/hmac.module.js';
 import { formatAuthorization, newKeyId, newSecret } from '../../src/methods/hmac/hmac.js';
 import type { Contract } from '../method.contract.js';
 
-const somebodys = formatAuthorization({
+const unknownKey = formatAuthorization({
   id: newKeyId(),
   timestamp: Math.floor(Date.now() / 1000).toString(),
   nonce: 'neverUsedBefore0',
@@ -27,15 +27,15 @@ export const contract: Contract = {
   malformed: [
     'HMAC-SHA256,',
     'HMAC-SHA256 x',
-    somebodys.slice(0, -1),
-    `${somebodys} `,
-    `${somebodys}, ${somebodys}`,
-    somebodys.replaceAll('"', ''),
-    somebodys.replace(', nonce="neverUsedBefore0"', ''),
-    somebodys.replace(', ', ',  '),
-    somebodys.replace('headers=', 'algorithm="none", headers='),
+    unknownKey.slice(0, -1),
+    `${unknownKey} `,
+    `${unknownKey}, ${unknownKey}`,
+    unknownKey.replaceAll('"', ''),
+    unknownKey.replace(', nonce="neverUsedBefore0"', ''),
+    unknownKey.replace(', ', ',  '),
+    unknownKey.replace('headers=', 'algorithm="none", headers='),
   ].map((value) => ({ Authorization: value })),
-  unknown: { Authorization: somebodys },
+  unknown: { Authorization: unknownKey },
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [newKeyId(), newSecret()];
     const sealed = app.select(HmacModule).get(SecretBox).seal(secret, id);

@@ -2,26 +2,25 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { readFileSync } from 'node:fs';
 import { parse } from 'node:querystring';
+import { constantTimeEqual } from '../../src/crypto/constant-time.js';
 import {
   canonicalTarget,
   formatAuthorization,
-  macOf,
+  sign,
   newKeyId,
   newSecret,
   parseAuthorization,
-  sameMac,
-  textOf,
-  type Authorization,
-  type Signed,
+  stringToSign,
+  type HmacAuthorization,
+  type SignedRequest,
 } from '../../src/methods/hmac/hmac.js';
 
-/** So many inputs for each property. */
 const RUNS = { numRuns: 10_000 };
 
 const bytes = (hex: string) => Buffer.from(hex, 'hex');
 
 describe('hmac: the signature', () => {
-  // RFC 4231, section 4; the fifth is cut to 128 bits there.
+  // RFC 4231 section 4. It truncates the fifth to 128 bits.
   it.each([
     [
       1,
@@ -55,21 +54,21 @@ describe('hmac: the signature', () => {
       '5468697320697320612074657374207573696e672061206c6172676572207468616e20626c6f636b2d73697a65206b657920616e642061206c6172676572207468616e20626c6f636b2d73697a6520646174612e20546865206b6579206e6565647320746f20626520686173686564206265666f7265206265696e6720757365642062792074686520484d414320616c676f726974686d2e',
       '9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2',
     ],
-  ])('HMAC-26: is the HMAC-SHA256 of RFC 4231, test case %i', (_, key, data, mac) => {
-    expect(macOf(bytes(key), bytes(data).toString('latin1')).slice(0, mac.length)).toBe(mac);
+  ])('equals the HMAC-SHA256 of RFC 4231, test case %i', (_, key, data, mac) => {
+    expect(sign(bytes(key), bytes(data).toString('latin1')).slice(0, mac.length)).toBe(mac);
   });
 
-  it('HMAC-21: right in its first digits, however many, it is as wrong as any', () => {
-    const right = macOf('secret', 'text');
+  it('is rejected if only its first digits are correct', () => {
+    const right = sign('secret', 'text');
     for (let digits = 0; digits < right.length; digits++) {
       const next = right[digits] === '0' ? '1' : '0';
-      expect(sameMac(right.slice(0, digits) + next.repeat(64 - digits), right)).toBe(false);
+      expect(constantTimeEqual(right.slice(0, digits) + next.repeat(64 - digits), right)).toBe(false);
     }
-    expect(sameMac(right, right)).toBe(true);
+    expect(constantTimeEqual(right, right)).toBe(true);
   });
 
-  it('HMAC-20: of another length, or spelt otherwise, it is wrong, and nothing is thrown', () => {
-    const right = macOf('secret', 'text');
+  it('is rejected with another length or spelling, without an exception', () => {
+    const right = sign('secret', 'text');
     for (const given of [
       '',
       right[0]!,
@@ -83,14 +82,14 @@ describe('hmac: the signature', () => {
       Buffer.from(right).toString('base64'),
       bytes(right).toString('latin1'),
     ])
-      expect(sameMac(given, right)).toBe(false);
+      expect(constantTimeEqual(given, right)).toBe(false);
   });
 
-  it('is the one that the page shows, of the text that the page shows', () => {
+  it('equals the one on the page, for the text on the page', () => {
     const page = readFileSync('docs/methods/hmac.md', 'utf8');
     const sent = parseAuthorization(/^Authorization: (.*)$/m.exec(page)![1]!)!;
     const [, text = ''] = /```text\n(HMAC-SHA256\n[\s\S]*?\n)```/.exec(page)!;
-    const made = textOf({
+    const made = stringToSign({
       ...sent,
       audience: 'http://localhost:3000',
       method: 'POST',
@@ -100,17 +99,17 @@ describe('hmac: the signature', () => {
       fields: [['content-type', 'application/json']],
     });
     expect(made).toBe(text);
-    expect(sent.signature).toBe(macOf('atlas_hmac_PublishedSoNeverUsedOutsideOfTheDemo0000001', text));
+    expect(sent.signature).toBe(sign('atlas_hmac_PublishedSoNeverUsedOutsideOfTheDemo0000001', text));
   });
 });
 
-describe('hmac: the text that is signed', () => {
-  /** What a field can hold: any byte of Latin-1 but a line break. Few others, so that parts are alike often. */
+describe('hmac: the string to sign', () => {
+  /** Few characters, so that generated parts are often equal. */
   const value = fc.string({ unit: fc.constantFrom(':', ' ', 'a', '/', '0', 'é', '"', '%'), maxLength: 6 });
   const target = fc
     .string({ unit: fc.constantFrom('?', '&', '=', 'a', 'b', '+', '%41', '%26', '/', '%'), maxLength: 8 })
     .map((text) => `/${text}`);
-  const signed: fc.Arbitrary<Signed> = fc.record({
+  const signed: fc.Arbitrary<SignedRequest> = fc.record({
     id: value,
     timestamp: value,
     nonce: value,
@@ -122,10 +121,10 @@ describe('hmac: the text that is signed', () => {
     fields: fc.array(fc.tuple(fc.constantFrom('a', 'b', 'content-type'), value), { maxLength: 3 }),
   });
 
-  it('can be read back, but for the body and the spelling of the query: no two requests share one', () => {
+  it('can be parsed back into the request, so two requests never share one', () => {
     fc.assert(
       fc.property(signed, (request) => {
-        const lines = textOf(request).split('\n');
+        const lines = stringToSign(request).split('\n');
         expect(lines.pop()).toBe('');
         const [scheme, audience, id, timestamp, nonce, method, authority, canonical, digest, ...rest] = lines;
         const fields = rest.map((line) => {
@@ -136,20 +135,24 @@ describe('hmac: the text that is signed', () => {
         expect({ audience, id, timestamp, nonce, method, authority, fields }).toEqual(others);
         expect([scheme, canonical]).toEqual(['HMAC-SHA256', canonicalTarget(target)]);
         expect(digest).toMatch(/^[\da-f]{64}$/);
-        expect(textOf({ ...request, body: Buffer.concat([body!, Buffer.from('x')]) })).not.toContain(digest);
+        expect(stringToSign({ ...request, body: Buffer.concat([body!, Buffer.from('x')]) })).not.toContain(
+          digest,
+        );
       }),
       RUNS,
     );
   });
 
-  it('has one hash for an empty body and none', () => {
+  it('has the same hash for an empty and a missing body', () => {
     const request = { ...fc.sample(signed, 1)[0]!, body: undefined };
-    expect(textOf(request)).toBe(textOf({ ...request, body: Buffer.alloc(0) }));
-    expect(textOf(request)).toContain('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');
+    expect(stringToSign(request)).toBe(stringToSign({ ...request, body: Buffer.alloc(0) }));
+    expect(stringToSign(request)).toContain(
+      'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+    );
   });
 });
 
-describe('hmac: the query', () => {
+describe('hmac: the canonical query', () => {
   it.each([
     ['/x', '/x'],
     ['/x?', '/x?'],
@@ -164,7 +167,7 @@ describe('hmac: the query', () => {
     ['/x?b=%7e&a=%', '/x?b=%7e&a=%'],
     ['/x?a=\xff', '/x?a=\xff'],
     ['/x?a=%ff', '/x?a=%FF'],
-  ])('%s is signed as %s', (target, canonical) => {
+  ])('of %s is %s', (target, canonical) => {
     expect(canonicalTarget(target)).toBe(canonical);
     expect(canonicalTarget(canonical)).toBe(canonical);
   });
@@ -177,7 +180,7 @@ describe('hmac: the query', () => {
   });
   const wellFormed = query.filter((text) => !/%(?![\da-f]{2})/i.test(text));
 
-  it('is spelt anew without a change in what anybody reads', () => {
+  it('is read by parsers like the original', () => {
     fc.assert(
       fc.property(query, (text) => {
         const canonical = canonicalTarget(`/?${text}`).slice(2);
@@ -189,31 +192,31 @@ describe('hmac: the query', () => {
     );
   });
 
-  it('is one text, in whatever way what lies between has spelt it', () => {
+  it('is the same for every encoding of the query', () => {
     const encode = (part: string) => `%${part.charCodeAt(0).toString(16).padStart(2, '0')}`;
-    const respelt = (text: string) =>
+    const reencode = (text: string) =>
       text.replace(/%..|[^&=+]/g, (part) =>
         part.length > 1 ? part.toLowerCase().replace('%7e', '~') : encode(part),
       );
     fc.assert(
       fc.property(wellFormed, (text) => {
-        expect(canonicalTarget(`/?${respelt(text)}`)).toBe(canonicalTarget(`/?${text}`));
+        expect(canonicalTarget(`/?${reencode(text)}`)).toBe(canonicalTarget(`/?${text}`));
       }),
       RUNS,
     );
   });
 
-  it('takes one step for each character: 64 KiB of the worst', () => {
+  it('is computed in linear time: 64 KiB of worst cases', () => {
     for (const worst of ['%', '%7e', '&', '=', '&=', '%4', '?', 'b&a&'])
       expect(canonicalTarget(`/?${worst.repeat(65_536 / worst.length)}`).length).toBeGreaterThan(1);
   });
 });
 
-describe('hmac: the Authorization field', () => {
+describe('hmac: the Authorization header', () => {
   const unit = (characters: string) => fc.constantFrom(...characters);
   const word = (min: number, max: number) =>
     fc.string({ unit: unit('abyzABYZ0189-_'), minLength: min, maxLength: max });
-  const good: fc.Arbitrary<Authorization> = fc.record({
+  const good: fc.Arbitrary<HmacAuthorization> = fc.record({
     id: word(16, 16),
     timestamp: fc.string({ unit: unit('0123456789'), minLength: 10, maxLength: 10 }),
     nonce: word(16, 64),
@@ -221,7 +224,7 @@ describe('hmac: the Authorization field', () => {
     signature: fc.string({ unit: unit('0123456789abcdef'), minLength: 64, maxLength: 64 }),
   });
 
-  it('says what was said, in whatever case the scheme is written', () => {
+  it('is parsed to what was formatted, with a case-insensitive scheme', () => {
     fc.assert(
       fc.property(good, fc.boolean(), (sent, lower) => {
         const text = formatAuthorization(sent);
@@ -231,7 +234,7 @@ describe('hmac: the Authorization field', () => {
     );
   });
 
-  it('is read in one spelling only, and nothing makes it throw', () => {
+  it('is accepted in one spelling only, and never throws', () => {
     const piece = fc.oneof(
       fc.string({ maxLength: 3 }),
       fc.constantFrom('"', ', ', ' ', '=', '\\"', 'é', '\n'),
@@ -251,8 +254,8 @@ describe('hmac: the Authorization field', () => {
     );
   });
 
-  it('with a signature of another form is not read', () => {
-    const [sent] = fc.sample(good, 1) as [Authorization];
+  it('is rejected if the signature has another form', () => {
+    const [sent] = fc.sample(good, 1) as [HmacAuthorization];
     for (const signature of [
       '',
       'ab',
@@ -265,8 +268,8 @@ describe('hmac: the Authorization field', () => {
       expect(parseAuthorization(formatAuthorization({ ...sent, signature }))).toBeUndefined();
   });
 
-  it('of names without end is not read, and takes no time without end', () => {
-    const [sent] = fc.sample(good, 1) as [Authorization];
+  it('is rejected with too many or too long header names', () => {
+    const [sent] = fc.sample(good, 1) as [HmacAuthorization];
     for (const headers of [
       Array(17).fill('a'),
       ['a'.repeat(65)],
@@ -276,7 +279,7 @@ describe('hmac: the Authorization field', () => {
       expect(parseAuthorization(formatAuthorization({ ...sent, headers }))).toBeUndefined();
   });
 
-  it('has ids and secrets that were never there before', () => {
+  it('creates unique ids and secrets', () => {
     expect(newKeyId()).toMatch(/^[\w-]{16}$/);
     expect(newSecret()).toMatch(/^atlas_hmac_[\w-]{43}$/);
     expect(new Set(Array.from({ length: 1_000 }, newSecret)).size).toBe(1_000);

@@ -1,9 +1,9 @@
-import { Settings } from '../../src/config/settings.js';
-import { accessKeyBox } from '../../src/methods/sigv4/sigv4.service.js';
+import { SecretBox } from '../../src/crypto/secret-box.js';
 import { withSigV4 } from '../../src/methods/sigv4/sigv4.client.js';
 import { AccessKey } from '../../src/methods/sigv4/sigv4.entity.js';
 import { SigV4Guard } from '../../src/methods/sigv4/sigv4.guard.js';
-import { newKeyId, newSecret, formatTime } from '../../src/methods/sigv4/sigv4.js';
+import { SigV4Module } from '../../src/methods/sigv4/sigv4.module.js';
+import { formatTime, newKeyId, newSecret } from '../../src/methods/sigv4/sigv4.js';
 import type { Contract } from '../method.contract.js';
 
 const now = formatTime(new Date());
@@ -35,7 +35,7 @@ export const contract: Contract = {
   unknown: saying(`Credential=${credential}, ${signedHeaders}, ${signature}`),
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [newKeyId(), newSecret()];
-    const sealed = accessKeyBox(app.get(Settings)).seal(secret, id);
+    const sealed = app.select(SigV4Module).get(SecretBox).seal(secret, id);
     await db.manager.insert(AccessKey, { id, userId, name: 'contract', sealed, createdAt: new Date() });
     const change = async (changes: Partial<AccessKey>) =>
       void (await db.manager.update(AccessKey, { id }, changes));

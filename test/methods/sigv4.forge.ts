@@ -11,7 +11,7 @@ import {
   type QueryParameter,
 } from '../../src/methods/sigv4/sigv4.js';
 
-/** A request as it is sent. */
+/** A request to send. */
 export interface Message {
   readonly method?: string;
   readonly target?: string;
@@ -19,8 +19,8 @@ export interface Message {
   readonly body?: string;
 }
 
-/** What a signer may get wrong, or a thief may try. What is not said is as it should be. */
-export interface Odd extends Message {
+/** The faults of a forged request. Everything else is correct. */
+export interface Forgery extends Message {
   readonly key?: SigV4Credentials;
   readonly at?: Date;
   readonly day?: string;
@@ -36,21 +36,25 @@ export interface Odd extends Message {
 }
 
 /**
- * Signs by the arithmetic alone, without any of the care that a client takes.
- * @param target the one that is signed where none is named
+ * Signs without the checks of a client.
+ * @param target the default target
  */
 export function forge(origin: string, target: string) {
-  const sign = (odd: Odd, query: readonly QueryParameter[], headers: Readonly<Record<string, string>>) => {
-    const time = formatTime(odd.at ?? new Date());
-    const { region = 'atlas-1', service = 'auth-atlas', key = DEMO_KEY } = odd;
-    const scope = { day: odd.day ?? time.slice(0, 8), region, service };
-    const names = odd.signedHeaders ?? Object.keys(headers).sort();
+  const sign = (
+    forgery: Forgery,
+    query: readonly QueryParameter[],
+    headers: Readonly<Record<string, string>>,
+  ) => {
+    const time = formatTime(forgery.at ?? new Date());
+    const { region = 'atlas-1', service = 'auth-atlas', key = DEMO_KEY } = forgery;
+    const scope = { day: forgery.day ?? time.slice(0, 8), region, service };
+    const names = forgery.signedHeaders ?? Object.keys(headers).sort();
     const canonical = canonicalRequest({
-      method: odd.method ?? 'GET',
-      path: splitTarget(odd.target ?? target).path,
+      method: forgery.method ?? 'GET',
+      path: splitTarget(forgery.target ?? target).path,
       query,
       headers: names.map((name) => [name, Object.hasOwn(headers, name) ? [headers[name]!] : []]),
-      payloadHash: odd.payloadHash ?? sha256(odd.body ?? ''),
+      payloadHash: forgery.payloadHash ?? sha256(forgery.body ?? ''),
     });
     return {
       time,
@@ -59,34 +63,34 @@ export function forge(origin: string, target: string) {
       signature: sign(key.secret, scope, stringToSign(time, scope, canonical)),
     };
   };
-  const host = ({ host = new URL(origin).host }: Odd) => ({ host });
-  const queryOf = (odd: Odd) => parseQuery(splitTarget(odd.target ?? target).query)!;
+  const host = ({ host = new URL(origin).host }: Forgery) => ({ host });
+  const queryOf = (forgery: Forgery) => parseQuery(splitTarget(forgery.target ?? target).query)!;
 
   return {
     /** Signed in the header. */
-    signed: (odd: Odd = {}): Message => {
-      const sent = { 'x-amz-date': formatTime(odd.at ?? new Date()), ...odd.headers };
-      const of = sign(odd, queryOf(odd), { ...host(odd), ...sent });
+    signed: (forgery: Forgery = {}): Message => {
+      const sent = { 'x-amz-date': formatTime(forgery.at ?? new Date()), ...forgery.headers };
+      const of = sign(forgery, queryOf(forgery), { ...host(forgery), ...sent });
       const authorization = `AWS4-HMAC-SHA256 Credential=${of.credential}, SignedHeaders=${of.signedHeaders}, Signature=${of.signature}`;
-      return { ...odd, headers: { ...sent, authorization } };
+      return { ...forgery, headers: { ...sent, authorization } };
     },
 
     /** Signed in the URL. */
-    presigned: (odd: Odd = {}): Message & { readonly target: string } => {
-      const headers = { ...host(odd), ...odd.headers };
-      const { credential, time, signedHeaders } = sign(odd, [], headers);
+    presigned: (forgery: Forgery = {}): Message & { readonly target: string } => {
+      const headers = { ...host(forgery), ...forgery.headers };
+      const { credential, time, signedHeaders } = sign(forgery, [], headers);
       const query: QueryParameter[] = [
-        ...queryOf(odd),
-        ['X-Amz-Algorithm', odd.algorithm ?? 'AWS4-HMAC-SHA256'],
+        ...queryOf(forgery),
+        ['X-Amz-Algorithm', forgery.algorithm ?? 'AWS4-HMAC-SHA256'],
         ['X-Amz-Credential', credential],
         ['X-Amz-Date', time],
-        ['X-Amz-Expires', odd.expires ?? '60'],
+        ['X-Amz-Expires', forgery.expires ?? '60'],
         ['X-Amz-SignedHeaders', signedHeaders],
-        ...(odd.more ?? []),
+        ...(forgery.more ?? []),
       ];
-      const { path } = splitTarget(odd.target ?? target);
-      const { signature } = sign(odd, query, headers);
-      return { ...odd, target: `${path}?${canonicalQuery(query)}&X-Amz-Signature=${signature}` };
+      const { path } = splitTarget(forgery.target ?? target);
+      const { signature } = sign(forgery, query, headers);
+      return { ...forgery, target: `${path}?${canonicalQuery(query)}&X-Amz-Signature=${signature}` };
     },
   };
 }

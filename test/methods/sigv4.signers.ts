@@ -4,13 +4,9 @@ import { execFile } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
 import { parse } from 'node:querystring';
 import { promisify } from 'node:util';
+import type { SigV4Credentials } from '../../src/methods/sigv4/sigv4.client.js';
 
-/** Signers that we did not write: the one in AWS's SDK for JavaScript, an older one of the community's, and curl. */
-
-interface KeyPair {
-  readonly id: string;
-  readonly secret: string;
-}
+/** Third-party signers: the AWS SDK for JavaScript, the package aws4, and curl. */
 
 export interface ToSign {
   readonly method: string;
@@ -23,7 +19,7 @@ const SIGNING = { region: 'atlas-1', service: 'auth-atlas' };
 type Init = ConstructorParameters<typeof SignatureV4>[0];
 type Data = string | ArrayBuffer | ArrayBufferView;
 
-/** What the SDK asks of a hash, over Node's own. */
+/** The hash interface of the SDK, implemented with Node. */
 class Sha256 {
   private readonly hash;
 
@@ -47,7 +43,7 @@ const bytesOf = (data: Data): Buffer =>
       ? Buffer.from(data.buffer, data.byteOffset, data.byteLength)
       : Buffer.from(data);
 
-const smithy = ({ id, secret }: KeyPair, more: Partial<Init> = {}) =>
+const smithy = ({ id, secret }: SigV4Credentials, more: Partial<Init> = {}) =>
   new SignatureV4({
     ...SIGNING,
     credentials: { accessKeyId: id, secretAccessKey: secret },
@@ -72,7 +68,7 @@ function forSmithy(address: string, { method, headers, body }: ToSign) {
 
 /** @returns the headers to send */
 export async function signWithSmithy(
-  key: KeyPair,
+  key: SigV4Credentials,
   address: string,
   toSign: ToSign,
   more?: Partial<Init>,
@@ -81,7 +77,7 @@ export async function signWithSmithy(
 }
 
 export async function presignWithSmithy(
-  key: KeyPair,
+  key: SigV4Credentials,
   address: string,
   toSign: ToSign,
   expiresIn: number,
@@ -94,7 +90,7 @@ export async function presignWithSmithy(
 
 /** @returns the headers to send and, of a presigned one, the URL */
 export function signWithAws4(
-  { id, secret }: KeyPair,
+  { id, secret }: SigV4Credentials,
   address: string,
   { method, headers, body }: ToSign,
   signQuery = false,
@@ -116,7 +112,7 @@ export function signWithAws4(
 }
 
 /** @returns what curl prints: the body, and the status after it */
-export async function curl(key: KeyPair, ...args: readonly string[]): Promise<string> {
+export async function curl(key: SigV4Credentials, ...args: readonly string[]): Promise<string> {
   const provider = `aws:amz:${SIGNING.region}:${SIGNING.service}`;
   const { stdout } = await promisify(execFile)('curl', [
     ...['-s', '-w', ' %{http_code}', '--aws-sigv4', provider, '--user', `${key.id}:${key.secret}`],

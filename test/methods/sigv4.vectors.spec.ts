@@ -44,8 +44,8 @@ const canonicalOf = (
   });
 };
 
-describe("AWS's published values", () => {
-  it('the signing key of its documentation comes out', () => {
+describe('the published test vectors of AWS', () => {
+  it('derives the signing key of the documentation', () => {
     const key = (day: string) => signingKey(SECRET, { day, region: 'us-east-1', service: 'iam' });
     expect(key('20150830').toString('hex')).toBe(
       'c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9',
@@ -55,7 +55,7 @@ describe("AWS's published values", () => {
     );
   });
 
-  it('so do the three steps of its example, IAM ListUsers', () => {
+  it('computes the three steps of the example IAM ListUsers', () => {
     const scope = { ...SCOPE, service: 'iam' };
     const canonical = canonicalOf(
       'GET',
@@ -214,7 +214,7 @@ describe('the canonical form', () => {
   const readLines = (values: readonly string[] = []) =>
     values.map((value) => value.split(/[ \t]/).filter(Boolean).join(' ')).join(',');
 
-  it('of two queries is the same exactly where a route reads the same in them', () => {
+  it('is equal for two queries only if a route reads them alike', () => {
     fc.assert(
       fc.property(queries, queries, (one, other) => {
         const [a, b] = [parseQuery(one)!, parseQuery(other)!];
@@ -225,7 +225,7 @@ describe('the canonical form', () => {
     );
   });
 
-  it('of two requests is the same exactly where method, path, query, headers and body are', () => {
+  it('is equal for two requests only if method, path, query, headers and body are', () => {
     const canonical = ({ method, path, query, headers, body }: Sample) =>
       canonicalRequest({
         method,
@@ -251,7 +251,7 @@ describe('the canonical form', () => {
     );
   });
 
-  it('is the one that aws4 makes, for every path that it does not normalise', () => {
+  it('equals that of aws4, for every path that aws4 does not normalize', () => {
     const segments = fc.array(text('a', 'Z', '%20', '%C3%A9', '-', '~', '!', '*', '(', ':', '@'), {
       minLength: 1,
     });
@@ -273,7 +273,7 @@ describe('the canonical form', () => {
   });
 });
 
-describe('whatever is sent', () => {
+describe('the parser', () => {
   const day = TIME.slice(0, 8);
   const credential = `ATLA${'A'.repeat(16)}/${day}/us-east-1/service/aws4_request`;
   const signature = '0'.repeat(64);
@@ -293,7 +293,7 @@ describe('whatever is sent', () => {
       .tuple(fc.nat(whole.length), fc.nat(3), anything)
       .map(([from, gone, put]) => whole.slice(0, from) + put + whole.slice(from + gone));
 
-  it('a header is read in one spelling or not at all, and nothing is thrown', () => {
+  it('accepts one spelling of the header, and never throws', () => {
     expect(parseHeader(header, TIME)).toMatchObject({ time: TIME, signature, signedHeaders: ['host'] });
     const authorization = fc.oneof(
       fc.constant(header),
@@ -315,7 +315,7 @@ describe('whatever is sent', () => {
     );
   });
 
-  it('so is a query', () => {
+  it('accepts one spelling of a presigned query, and never throws', () => {
     const names = fc.constantFrom(...Object.keys(presigned));
     const change = fc.record({ name: names, value: fc.option(anything) });
     fc.assert(
@@ -324,7 +324,8 @@ describe('whatever is sent', () => {
         for (const { name, value } of changes) changed.set(name, value);
         const query = [...changed].filter((pair): pair is [string, string] => pair[1] !== null);
         const claim = parsePresigned(query);
-        if (claim) expect([claim.keyId, claim.lifetimeSeconds! <= 604_800]).toEqual([credential.slice(0, 20), true]);
+        if (claim)
+          expect([claim.keyId, claim.lifetimeSeconds! <= 604_800]).toEqual([credential.slice(0, 20), true]);
         else expect(changes).not.toEqual([]);
         const target = `/?${new URLSearchParams(query)}&${rest}`;
         expect(isPresigned(target)).toBe(query.some(([name]) => /Algorithm|Credential|Signature/.test(name)));
@@ -334,7 +335,7 @@ describe('whatever is sent', () => {
     );
   });
 
-  it('a time is one that the calendar has', () => {
+  it('rejects a time outside the calendar', () => {
     expect(parseHeader(header, '20240229T235959Z')?.signedAt).toEqual(new Date('2024-02-29T23:59:59Z'));
     for (const time of [
       ...['20230229T000000Z', '20230230T000000Z', '20231301T000000Z', '20230101T240000Z', '20230101T236000Z'],
@@ -349,7 +350,7 @@ describe('whatever is sent', () => {
       expect(parseHeader(header, time)).toBeUndefined();
   });
 
-  it('a query is read whole or not at all', () => {
+  it('rejects a query with too many parameters or invalid UTF-8', () => {
     expect(parseQuery('a=%E0%A4')).toBeUndefined();
     expect(parseQuery('a=1&'.repeat(100))).toHaveLength(100);
     expect(parseQuery('a=1&'.repeat(101))).toBeUndefined();
@@ -363,7 +364,7 @@ describe('whatever is sent', () => {
 });
 
 describe('a new key', () => {
-  it('has an id as AWS has them and 240 random bits', () => {
+  it('has an id in the form of AWS and 240 random bits', () => {
     expect(newKeyId()).toMatch(/^ATLA[A-Z2-7]{16}$/);
     expect(newSecret()).toMatch(/^[A-Za-z0-9+/]{40}$/);
     expect(new Set(Array.from({ length: 1_000 }, () => newKeyId() + newSecret())).size).toBe(1_000);

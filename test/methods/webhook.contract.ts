@@ -1,10 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { Settings } from '../../src/config/settings.js';
 import { SecretBox } from '../../src/crypto/secret-box.js';
 import { withWebhook } from '../../src/methods/webhook/webhook.client.js';
 import { WebhookSource } from '../../src/methods/webhook/webhook.entity.js';
 import { WebhookGuard } from '../../src/methods/webhook/webhook.guard.js';
-import { parseSecret, newMessageId, newRequestId, newSecret, sign } from '../../src/methods/webhook/webhook.js';
+import { WebhookModule } from '../../src/methods/webhook/webhook.module.js';
+import {
+  parseSecret,
+  newMessageId,
+  newRequestId,
+  newSecret,
+  sign,
+} from '../../src/methods/webhook/webhook.js';
 import type { Contract } from '../method.contract.js';
 
 const attempt = {
@@ -12,7 +18,7 @@ const attempt = {
   timestamp: Math.floor(Date.now() / 1000),
   body: Buffer.alloc(0),
 };
-const nobodys = {
+const unknownSource = {
   'Webhook-Source': 'src_nobody',
   'webhook-id': attempt.id,
   'webhook-timestamp': String(attempt.timestamp),
@@ -27,20 +33,20 @@ export const contract: Contract = {
   bound: true,
   once: true,
   header: 'webhook-signature',
-  empty: { ...nobodys, 'webhook-signature': '' },
+  empty: { ...unknownSource, 'webhook-signature': '' },
   malformed: [
-    { 'webhook-signature': nobodys['webhook-signature'] },
-    { ...nobodys, 'webhook-signature': 'v1' },
-    { ...nobodys, 'webhook-signature': 'v1,' },
-    { ...nobodys, 'webhook-id': 'a.b' },
-    { ...nobodys, 'webhook-id': newMessageId() },
-    { ...nobodys, 'webhook-timestamp': 'now' },
-    { ...nobodys, 'Webhook-Source': '' },
+    { 'webhook-signature': unknownSource['webhook-signature'] },
+    { ...unknownSource, 'webhook-signature': 'v1' },
+    { ...unknownSource, 'webhook-signature': 'v1,' },
+    { ...unknownSource, 'webhook-id': 'a.b' },
+    { ...unknownSource, 'webhook-id': newMessageId() },
+    { ...unknownSource, 'webhook-timestamp': 'now' },
+    { ...unknownSource, 'Webhook-Source': '' },
   ],
-  unknown: nobodys,
+  unknown: unknownSource,
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [`src_${randomBytes(12).toString('hex')}`, newSecret()];
-    const box = new SecretBox(app.get(Settings), 'webhook');
+    const box = app.select(WebhookModule).get(SecretBox);
     await db.manager.insert(WebhookSource, {
       id,
       userId,

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
 import {
   computeHa1,
-  isAlgorithm,
   computeResponse,
-  sameHash,
   computeUserhash,
+  isAlgorithm,
   type Algorithm,
   type DigestParameters,
   type Qop,
 } from './digest.js';
 import { parseDigest, parseParameters } from './digest.parser.js';
 
-/** What a server asks for, of a `Digest` challenge. */
+/** A parsed `Digest` challenge. */
 export interface DigestChallenge extends Pick<DigestParameters, 'algorithm' | 'nonce'> {
   readonly realm: string;
   readonly qops: readonly Qop[];
@@ -19,21 +19,21 @@ export interface DigestChallenge extends Pick<DigestParameters, 'algorithm' | 'n
   readonly stale: boolean;
 }
 
-/** What the owner of a password sends in answer to a challenge. */
+/** The request that a response is computed for. */
 export interface DigestRequest {
   readonly method: string;
   /** The request target. */
   readonly uri: string;
   readonly body?: Uint8Array;
-  /** How often this nonce has been used, this time included. */
+  /** The number of uses of this nonce, including this one. 1 by default. */
   readonly nc?: number;
   readonly qop?: Qop;
   readonly cnonce?: string;
 }
 
-const EMPTY = new Uint8Array();
+const NO_BODY = new Uint8Array();
 
-/** The Digest challenges of a `WWW-Authenticate` field, in which others may stand too. */
+/** The Digest challenges of a `WWW-Authenticate` header. It may contain challenges of other schemes. */
 export function parseChallenges(field: string): DigestChallenge[] {
   const lists: string[][] = [];
   for (const [, scheme, parameter = ''] of field.matchAll(
@@ -53,12 +53,12 @@ export function parseChallenges(field: string): DigestChallenge[] {
   });
 }
 
-/** The `Authorization` field that answers a challenge. The username is hashed where the server takes that. */
+/** The `Authorization` header for a challenge. The username is hashed if the server supports it. */
 export function respondToChallenge(
   username: string,
   password: string,
   { algorithm, nonce, realm, qops, userhash }: DigestChallenge,
-  { method, uri, body = EMPTY, nc: count = 1, ...chosen }: DigestRequest,
+  { method, uri, body = NO_BODY, nc: count = 1, ...chosen }: DigestRequest,
 ): string {
   const qop = chosen.qop ?? (qops.includes('auth-int') ? 'auth-int' : 'auth');
   const nc = count.toString(16).padStart(8, '0');
@@ -67,7 +67,9 @@ export function respondToChallenge(
   const response = computeResponse(ha1, { algorithm, nonce, uri, qop, nc, cnonce }, method, body);
   const quoted = { realm, nonce, uri, cnonce, response };
   return `Digest ${[
-    userhash ? `username="${computeUserhash(algorithm, username, realm)}", userhash=true` : written(username),
+    userhash
+      ? `username="${computeUserhash(algorithm, username, realm)}", userhash=true`
+      : formatUsername(username),
     ...Object.entries(quoted).map(([name, value]) => `${name}=${quote(value)}`),
     `algorithm=${algorithm}`,
     `qop=${qop}`,
@@ -77,28 +79,27 @@ export function respondToChallenge(
 
 const quote = (text: string) => `"${text.replace(/["\\]/g, '\\$&')}"`;
 
-/** As a quoted-string, or where that cannot hold it, as RFC 8187 writes text. */
-function written(username: string): string {
+/** A quoted-string, or the extended notation of RFC 8187 for characters that do not fit into one. */
+function formatUsername(username: string): string {
   if (/^[\x20-\x7e]+$/.test(username)) return `username=${quote(username)}`;
   const hex = (character: string) => `%${character.charCodeAt(0).toString(16)}`;
   return `username*=UTF-8''${encodeURIComponent(username).replace(/['()*]/g, hex)}`;
 }
 
 /**
- * Signs a request with a password: `fetch(await withDigest('bob', password)(new Request(url)))`. Asks for a challenge
- * first, by the same request without a body, and answers the best one; `auth-int` where it is offered.
+ * Adds Digest credentials to a request: `fetch(await withDigest('bob', password)(new Request(url)))`. First sends the request
+ * without its body to get a challenge. Prefers `auth-int`.
  *
- * @throws Error where the server does not ask for Digest
+ * @throws Error if the server offers no Digest challenge with an accepted algorithm
  */
 export const withDigest =
   (username: string, password: string, algorithms: readonly Algorithm[] = ['SHA-256', 'SHA-512-256']) =>
   async (request: Request): Promise<Request> => {
     const { url, method } = request;
-    const asked = await fetch(url, { method });
-    const challenges = parseChallenges(asked.headers.get('WWW-Authenticate') ?? '');
+    const unauthenticated = await fetch(url, { method });
+    const challenges = parseChallenges(unauthenticated.headers.get('WWW-Authenticate') ?? '');
     const challenge = challenges.find(({ algorithm }) => algorithms.includes(algorithm));
-    if (!challenge)
-      throw new Error('The server does not ask for Digest by an algorithm that is good enough.');
+    if (!challenge) throw new Error('The server offers no Digest challenge with an accepted algorithm.');
     const { pathname, search } = new URL(url);
     const body = new Uint8Array(await request.clone().arrayBuffer());
     request.headers.set(
@@ -109,9 +110,8 @@ export const withDigest =
   };
 
 /**
- * Whether the answer comes from somebody who knows the password too, and with `auth-int` whether its body is as it was
- * sent.
- * @param request as {@link withDigest} has signed it
+ * Whether the response comes from a server that knows the password. With `auth-int` this also verifies its body.
+ * @param request the request that {@link withDigest} returned
  */
 export async function isServerAuthentic(
   username: string,
@@ -123,6 +123,6 @@ export async function isServerAuthentic(
   const info = parseParameters(response.headers.get('Authentication-Info') ?? '');
   const ha1 = computeHa1(sent.algorithm, username, sent.realm, password);
   const body = new Uint8Array(await response.clone().arrayBuffer());
-  const same = (['qop', 'nc', 'cnonce'] as const).every((name) => info.get(name) === sent[name]);
-  return same && sameHash(info.get('rspauth') ?? '', computeResponse(ha1, sent, '', body));
+  const isEcho = (['qop', 'nc', 'cnonce'] as const).every((name) => info.get(name) === sent[name]);
+  return isEcho && constantTimeEqual(info.get('rspauth') ?? '', computeResponse(ha1, sent, '', body));
 }

@@ -6,16 +6,16 @@ import type { Principal } from '../../authentication/principal.js';
 import { DigestService } from './digest.service.js';
 import type { DigestCredential } from './digest.entity.js';
 
-/** Far above what any password may have. */
+/** The limit is far above the longest allowed password. */
 const Enable = z.strictObject({ password: z.string().max(1024) });
 
-const view = (row: DigestCredential | null) =>
+const toResponse = (row: DigestCredential | null) =>
   row ? { enabled: true, enabledAt: row.enabledAt } : { enabled: false };
 
 @Controller()
 @SelfService()
 export class DigestController {
-  constructor(private readonly enrolment: DigestService) {}
+  constructor(private readonly digest: DigestService) {}
 
   @Get('demo/digest')
   @Authenticate('digest')
@@ -25,7 +25,7 @@ export class DigestController {
 
   @Get('digest')
   async show(@Caller() caller: Principal) {
-    return view(await this.enrolment.find(caller));
+    return toResponse(await this.digest.find(caller));
   }
 
   @Put('digest')
@@ -34,12 +34,12 @@ export class DigestController {
     @CurrentRequest() request: AuthRequest,
     @Body({ schema: Enable }) { password }: z.output<typeof Enable>,
   ) {
-    return view(await this.enrolment.enable(caller, password, request.ip));
+    return toResponse(await this.digest.enable(caller, password, request.ip));
   }
 
   @Delete('digest')
   @HttpCode(204)
   disable(@Caller() caller: Principal): Promise<void> {
-    return this.enrolment.disable(caller);
+    return this.digest.disable(caller);
   }
 }

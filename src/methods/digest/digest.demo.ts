@@ -1,22 +1,22 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { DEMO_PASSWORD, DemoData } from '../../database/demo-data.service.js';
 import { Password } from '../../passwords/password.entity.js';
+import { DigestCredentials } from './digest.credentials.service.js';
 import { DigestCredential } from './digest.entity.js';
-import { DigestSecrets } from './digest.secrets.js';
 
-/** Bob signs in by Digest in the demo. */
+/** Enables Digest for the demo account bob. */
 @Injectable()
 export class DigestDemo implements OnApplicationBootstrap {
   constructor(
     private readonly demo: DemoData,
-    private readonly secrets: DigestSecrets,
+    private readonly credentials: DigestCredentials,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
     await this.demo.once('digest', async (manager) => {
       const { changedAt } = await manager.findOneByOrFail(Password, { userId: 'bob' });
       const bob = { id: 'bob', username: 'bob' };
-      await manager.insert(DigestCredential, this.secrets.make(bob, DEMO_PASSWORD, changedAt));
+      await manager.insert(DigestCredential, this.credentials.create(bob, DEMO_PASSWORD, changedAt));
     });
   }
 }

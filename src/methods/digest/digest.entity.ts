@@ -1,8 +1,9 @@
 import { Column, Entity, Index, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
 import { DATE_COLUMN } from '../../database/columns.js';
+import { Password } from '../../passwords/password.entity.js';
 import { User } from '../../users/user.entity.js';
 
-/** An account that may sign in by Digest, with the password that it had then. */
+/** An account that has Digest enabled, with the hashes of the password that it had at that time. */
 @Entity('digest_credentials')
 export class DigestCredential {
   @PrimaryColumn({ type: 'varchar', length: 36 })
@@ -12,7 +13,12 @@ export class DigestCredential {
   @JoinColumn({ name: 'userId' })
   user?: User;
 
-  /** H(A1) by each algorithm, as JSON, in the secret box: whoever has one needs no password. */
+  /** The account's current password. */
+  @OneToOne(() => Password, { createForeignKeyConstraints: false })
+  @JoinColumn({ name: 'userId' })
+  password?: Password;
+
+  /** The encrypted H(A1) of each algorithm, as JSON. An H(A1) is as good as the password. */
   @Column({ type: 'text' })
   sealed!: string;
 
@@ -24,7 +30,7 @@ export class DigestCredential {
   @Column({ type: 'varchar', length: 64 })
   userhashSha512256!: string;
 
-  /** Of the password that it was made of: when the account has another one, this is over. */
+  /** The `changedAt` of the password that H(A1) was computed from. A password change makes the row invalid. */
   @Column({ type: DATE_COLUMN })
   passwordChangedAt!: Date;
 
@@ -32,17 +38,17 @@ export class DigestCredential {
   enabledAt!: Date;
 }
 
-/** How often a nonce has been used. */
+/** The nonce count of a nonce. */
 @Entity('digest_nonces')
 export class DigestNonce {
   @PrimaryColumn({ type: 'varchar', length: 22 })
   id!: string;
 
-  /** The highest count that was accepted. */
+  /** The highest count that was accepted. 0 before the first use. */
   @Column({ type: 'bigint' })
   nc!: number;
 
-  /** When the nonce is too old to be used: seconds since 1970. */
+  /** When the nonce expires: seconds since 1970. */
   @Index()
   @Column({ type: 'bigint' })
   until!: number;

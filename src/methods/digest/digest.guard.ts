@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
-/** `@UseGuards(DigestGuard)`: this route takes a Digest answer and nothing else. */
+/** `@UseGuards(DigestGuard)`: the route accepts only Digest credentials. */
 @Injectable()
 export class DigestGuard extends MethodGuard {
   protected readonly method = 'digest';

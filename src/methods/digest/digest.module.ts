@@ -1,24 +1,22 @@
 import { Module } from '@nestjs/common';
+import { secretBoxFor } from '../../crypto/secret-box.js';
 import { PasswordsModule } from '../../passwords/passwords.module.js';
-import { DigestAccounts } from './digest.accounts.js';
 import { DigestController } from './digest.controller.js';
-import { DigestNonceCounts } from './digest.counts.js';
+import { DigestCredentials } from './digest.credentials.service.js';
 import { DigestDemo } from './digest.demo.js';
+import { DigestNonceCounts } from './digest.nonce-counts.service.js';
 import { DigestService } from './digest.service.js';
-import { DigestGuesses } from './digest.guesses.js';
-import { DigestSecrets } from './digest.secrets.js';
 import { DigestStrategy } from './digest.strategy.js';
 
 @Module({
   imports: [PasswordsModule],
   controllers: [DigestController],
   providers: [
-    DigestStrategy,
-    DigestSecrets,
-    DigestAccounts,
+    secretBoxFor('digest'),
+    DigestCredentials,
     DigestNonceCounts,
-    DigestGuesses,
     DigestService,
+    DigestStrategy,
     DigestDemo,
   ],
 })

@@ -2,29 +2,27 @@ import { BadRequestException, Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
-import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
+import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
+import { LoginAttempts, type AttemptOutcome } from '../../passwords/login-attempts.service.js';
+import { VerifiedPasswords } from '../../passwords/verified-passwords.js';
 import { principalOf } from '../../users/principal-of.js';
 import type { User } from '../../users/user.entity.js';
-import { DigestAccounts } from './digest.accounts.js';
+import { normalizeUsername } from '../../users/username.js';
 import { REALM, digestConfig, type DigestConfig } from './digest.config.js';
-import { DigestNonceCounts } from './digest.counts.js';
-import { DigestGuesses } from './digest.guesses.js';
-import { formatAuthenticationInfo, computeResponse, sameHash, type Algorithm } from './digest.js';
-import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
-import { MalformedDigest, parseDigest, hasDigestScheme, type DigestAuthorization } from './digest.parser.js';
+import { DigestCredentials, type DigestAccount } from './digest.credentials.service.js';
+import { computeResponse, formatAuthenticationInfo, type Algorithm } from './digest.js';
+import { DigestNonceCounts } from './digest.nonce-counts.service.js';
+import { MalformedDigest, hasDigestScheme, parseDigest, type DigestAuthorization } from './digest.parser.js';
 
-/** One code for every wrong answer, whatever is wrong with it; the log has the reason. */
-const CODE = 'invalid_digest';
-/** A 400, says RFC 7616, section 3.4: this may be an answer that was taken from another request. */
-const ELSEWHERE = {
-  code: 'digest_uri_mismatch',
-  detail: 'The uri of the Digest answer is not the target of this request.',
-};
-const EMPTY = Buffer.alloc(0);
+/** One code for every rejection, so that a caller cannot probe for accounts. The log has the reason. */
+const ERROR_CODE = 'invalid_digest';
 const NONCE_LIFETIME_MS = 5 * 60_000;
+const NO_BODY = Buffer.alloc(0);
 
 /** The nonces of this server, valid for one realm. */
 export const digestNonces = (settings: Settings, realm = REALM): StatelessNonces =>
@@ -38,27 +36,28 @@ export const digestNonces = (settings: Settings, realm = REALM): StatelessNonces
 @Injectable()
 export class DigestStrategy extends PassportStrategy(Strategy, 'digest') implements AuthStrategy {
   readonly challenge: Challenge;
-  /** Who reads an answer cannot send it again, and can try passwords against it at home. */
+  /** A response cannot be replayed, but passwords can be guessed from it offline. So HTTPS is required. */
   readonly sendsSecret = true;
   private readonly config: DigestConfig;
   private readonly nonces: StatelessNonces;
+  private readonly verified = new VerifiedPasswords();
 
   constructor(
     settings: Settings,
-    private readonly accounts: DigestAccounts,
-    private readonly counts: DigestNonceCounts,
-    private readonly guesses: DigestGuesses,
+    private readonly credentials: DigestCredentials,
+    private readonly nonceCounts: DigestNonceCounts,
+    private readonly attempts: LoginAttempts,
   ) {
     super();
     this.config = digestConfig(settings);
     this.nonces = digestNonces(settings);
-    this.challenge = this.ask(this.config.algorithms[0]!, {});
+    this.challenge = this.challengeFor(this.config.algorithms[0]!, {});
   }
 
-  /** One for each algorithm, the best one first: a client takes the first that it knows. */
+  /** One challenge for each algorithm, the preferred one first. */
   challenges(): [Challenge, ...Challenge[]] {
     const nonce = this.nonces.issue();
-    const [first, ...others] = this.config.algorithms.map((each) => this.ask(each, { nonce }));
+    const [first, ...others] = this.config.algorithms.map((each) => this.challengeFor(each, { nonce }));
     return [first!, ...others];
   }
 
@@ -67,43 +66,79 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const answer = this.read(request);
-    const nonce = this.nonces.verify(answer.nonce);
-    if (!nonce) throw refused('the nonce is not one of ours');
-    if (answer.uri !== request.target) throw new BadRequestException(ELSEWHERE);
-    const account = await this.accounts.find(answer);
-    const { ha1, user, flaw } = account;
-    // Always computed and compared, also where no answer is good.
-    const expected = computeResponse(ha1, answer, request.method, request.rawBody ?? EMPTY);
-    const right = sameHash(answer.response, expected) && !flaw;
-    const good = right && !nonce.expired && (await this.counts.use(nonce, answer.nc));
-    const outcome = good ? 'good' : right ? 'right' : 'wrong';
-    await this.guesses.settle(outcome, answer.username, account, request.ip);
-    if (!right || !user) throw refused(flaw ?? `wrong answer for the account ${user?.id}`, user);
-    if (!good) throw refused('the nonce is old, or its count was used', user, { stale: 'true' });
-    this.confirm(request, answer, nonce, ha1);
+    const authorization = this.parse(request);
+    const nonce = this.nonces.verify(authorization.nonce);
+    if (!nonce) throw invalidCredential('this server did not issue the nonce');
+    // 400, says RFC 7616 section 3.4.6: the response may have been copied from another request.
+    if (authorization.uri !== request.target)
+      throw new BadRequestException({
+        code: 'digest_uri_mismatch',
+        detail: 'The uri of the Digest credentials is not the target of this request.',
+      });
+
+    const account = await this.credentials.find(authorization);
+    const { ha1, user, fault } = account;
+    // Compute and compare in every case, so that a rejection takes the same time whatever its reason.
+    const expected = computeResponse(ha1, authorization, request.method, request.rawBody ?? NO_BODY);
+    const isCorrect = constantTimeEqual(authorization.response, expected) && !fault;
+    const isFresh = isCorrect && !nonce.expired && (await this.nonceCounts.use(nonce, authorization.nc));
+    const outcome = isFresh ? 'success' : isCorrect ? 'stale' : 'failure';
+    await this.countAttempt(outcome, authorization.username, account, request.ip);
+    if (!isCorrect || !user)
+      throw invalidCredential(fault ?? `wrong response for the account ${user?.id}`, user);
+    if (!isFresh)
+      throw invalidCredential('the nonce has expired or its count was used', user, { stale: 'true' });
+
+    this.sendAuthenticationInfo(request, authorization, nonce, ha1);
     const proof = { method: 'digest', at: new Date(), amr: ['pwd'], bound: false } as const;
-    return principalOf(user, proof, refused);
+    return principalOf(user, proof, invalidCredential);
   }
 
-  /** The cheap checks, before anything is looked up. */
-  private read(request: AuthRequest): DigestAuthorization {
-    const answer = parsed(request.header('Authorization') ?? '');
-    if (!this.config.algorithms.includes(answer.algorithm) || !this.config.qops.includes(answer.qop))
-      throw refused('the algorithm or the qop was not offered');
-    if (answer.realm !== REALM) throw refused('the realm is another one');
-    return answer;
+  private parse(request: AuthRequest): DigestAuthorization {
+    const authorization = parseOrReject(request.header('Authorization') ?? '');
+    const { algorithms, qops } = this.config;
+    if (!algorithms.includes(authorization.algorithm) || !qops.includes(authorization.qop))
+      throw invalidCredential('the algorithm or the qop was not offered');
+    if (authorization.realm !== REALM) throw invalidCredential('another realm');
+    return authorization;
   }
 
-  /** Shows the caller that this server knows the password too, and where the answer is covered, that it is as it was sent. */
-  private confirm(request: AuthRequest, answer: DigestAuthorization, nonce: StatelessNonce, ha1: string): void {
-    const next = nonce.renewalDue ? this.nonces.issue() : undefined;
-    const info = (body: Buffer) => formatAuthenticationInfo(answer, computeResponse(ha1, answer, '', body), next);
-    if (answer.qop === 'auth') request.setHeader('Authentication-Info', info(EMPTY));
+  /**
+   * Counts the attempt together with all password guesses, before the caller learns the outcome. After a success the same
+   * account is not counted for five minutes from the same address, so that not every request writes the counters.
+   *
+   * @throws TooManyAttempts after too many failures for the account or from the address, whatever the outcome
+   */
+  private async countAttempt(
+    outcome: AttemptOutcome,
+    username: string,
+    { user, sealed }: DigestAccount,
+    ip: string,
+  ): Promise<void> {
+    const name = user?.username ?? normalizeUsername(username) ?? username;
+    const count = async () => {
+      const attempt = await this.attempts.open(name, user?.id ?? '', ip);
+      await this.attempts.count(attempt, () => Promise.resolve(outcome));
+    };
+    if (outcome === 'success') await this.verified.once(ip, [sealed], count);
+    else await count();
+  }
+
+  /** Proves to the caller that this server knows the password (RFC 7616 section 3.5). With `auth-int` it covers the body. */
+  private sendAuthenticationInfo(
+    request: AuthRequest,
+    authorization: DigestAuthorization,
+    nonce: StatelessNonce,
+    ha1: string,
+  ): void {
+    const nextNonce = nonce.renewalDue ? this.nonces.issue() : undefined;
+    const info = (body: Buffer) =>
+      formatAuthenticationInfo(authorization, computeResponse(ha1, authorization, '', body), nextNonce);
+    if (authorization.qop === 'auth') request.setHeader('Authentication-Info', info(NO_BODY));
     else request.onSend(({ body }) => ({ 'Authentication-Info': info(body) }));
   }
 
-  private ask(algorithm: Algorithm, nonce: { nonce?: string }): Challenge {
+  private challengeFor(algorithm: Algorithm, nonce: { nonce?: string }): Challenge {
     const params = {
       realm: REALM,
       qop: this.config.qops.join(', '),
@@ -116,15 +151,15 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 }
 
-function parsed(authorization: string): DigestAuthorization {
+function parseOrReject(header: string): DigestAuthorization {
   try {
-    return parseDigest(authorization);
+    return parseDigest(header);
   } catch (error) {
-    throw error instanceof MalformedDigest ? refused(error.message) : error;
+    throw error instanceof MalformedDigest ? invalidCredential(error.message) : error;
   }
 }
 
-function refused(reason: string, user?: User, params: Record<string, string> = {}): BadCredential {
-  const refusal = new BadCredential(CODE, reason, params);
-  return user ? refusal.ofAccount(user) : refusal;
+function invalidCredential(reason: string, user?: User, params: Record<string, string> = {}): BadCredential {
+  const error = new BadCredential(ERROR_CODE, reason, params);
+  return user ? error.ofAccount(user) : error;
 }

@@ -3,7 +3,7 @@ import { SecretBox } from '../../crypto/secret-box.js';
 import { DemoData } from '../../database/demo-data.service.js';
 import { HmacKey } from './hmac.entity.js';
 
-/** The machine's key in the demo; it has no ceiling but the machine's role. */
+/** The demo key of the machine account. It has no scope limit. */
 export const DEMO_KEY = {
   id: 'DemoHmacMachine0',
   secret: 'atlas_hmac_PublishedSoNeverUsedOutsideOfTheDemo0000001',

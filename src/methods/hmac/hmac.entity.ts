@@ -18,18 +18,18 @@ export class HmacKey {
   @Column({ type: 'varchar', length: 100 })
   name!: string;
 
-  /** The secret in the secret box: a signature is checked with what made it, so a hash would not do. */
+  /** The encrypted secret. Verifying a signature needs the secret itself, so a hash is not enough. */
   @Column({ type: 'text' })
   sealed!: string;
 
-  /** The secret before the last rotation, good until `previousUntil`. */
+  /** The secret before the last rotation. It is valid until `previousUntil`. */
   @Column({ type: 'text', nullable: true })
   previousSealed!: string | null;
 
   @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
-  /** Null: no ceiling but the owner's roles. */
+  /** Null: limited by the owner's roles only. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
@@ -39,7 +39,7 @@ export class HmacKey {
   @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
-  /** To the minute. */
+  /** Updated at most once a minute. */
   @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
-/** `@UseGuards(HmacGuard)`: this route takes a signed request and nothing else. */
+/** `@UseGuards(HmacGuard)`: the route accepts only requests signed with HMAC. */
 @Injectable()
 export class HmacGuard extends MethodGuard {
   protected readonly method = 'hmac';

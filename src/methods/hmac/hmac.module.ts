@@ -1,22 +1,14 @@
 import { Module } from '@nestjs/common';
-import { Settings } from '../../config/settings.js';
 import { CryptoModule } from '../../crypto/crypto.module.js';
-import { SecretBox } from '../../crypto/secret-box.js';
+import { secretBoxFor } from '../../crypto/secret-box.js';
 import { HmacController } from './hmac.controller.js';
 import { HmacDemo } from './hmac.demo.js';
+import { HmacService } from './hmac.service.js';
 import { HmacStrategy } from './hmac.strategy.js';
 
 @Module({
   imports: [CryptoModule],
   controllers: [HmacController],
-  providers: [
-    {
-      provide: SecretBox,
-      inject: [Settings],
-      useFactory: (settings: Settings) => new SecretBox(settings, 'hmac-keys'),
-    },
-    HmacStrategy,
-    HmacDemo,
-  ],
+  providers: [secretBoxFor('hmac-keys'), HmacService, HmacStrategy, HmacDemo],
 })
 export class HmacModule {}

@@ -3,15 +3,17 @@ import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
-import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
-import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
+import type { Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
+import { nullableDateFromRow } from '../../database/raw-dates.js';
 import {
+  acceptedSecrets,
   accountOfActive,
   credentialQuery,
   scopesFromRow,
@@ -19,13 +21,19 @@ import {
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
 import { HmacKey } from './hmac.entity.js';
-import { MUST_BE_SIGNED, macOf, newSecret, parseAuthorization, sameMac, speaksHmac, textOf } from './hmac.js';
+import {
+  SIGNED_IF_PRESENT,
+  hasHmacScheme,
+  newSecret,
+  parseAuthorization,
+  sign,
+  stringToSign,
+  type HmacAuthorization,
+} from './hmac.js';
 
-/** One code for every request that is not signed rightly, whatever is wrong; the log has the reason. */
-const CODE = 'invalid_hmac';
-/** How far a caller's clock may be from ours, either way, in seconds. */
-const MOST_SKEW = 300;
-
+/** One code for every rejection, so that a caller cannot probe for keys. The log has the reason. */
+const ERROR_CODE = 'invalid_hmac';
+const MAX_CLOCK_SKEW_SECONDS = 300;
 const COLUMNS = ['sealed', 'previousSealed', 'previousUntil'] as const;
 
 interface Row extends CredentialRow {
@@ -39,41 +47,41 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
   readonly challenge: Challenge;
 
   private readonly find: (id: string) => Promise<Row | undefined>;
-  /** What an unknown key is checked with, so that it costs what a known one does. */
-  private readonly nobodys: Pick<Row, 'id' | 'sealed'>;
+  /** Verified in place of an unknown key, so that both take the same time. */
+  private readonly dummyKey: Pick<Row, 'id' | (typeof COLUMNS)[number]>;
 
   constructor(
     dataSource: DataSource,
     private readonly settings: Settings,
     private readonly box: SecretBox,
-    private readonly oneTime: ReplayStore,
+    private readonly replayStore: ReplayStore,
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
     this.challenge = new Challenge('HMAC-SHA256', { realm: 'auth-atlas', audience: settings.publicUrl });
     this.find = credentialQuery<Row>(dataSource, 'hmac_keys', COLUMNS);
-    this.nobodys = { id: 'nobody', sealed: box.seal(newSecret(), 'nobody') };
+    const sealed = box.seal(newSecret(), 'dummy');
+    this.dummyKey = { id: 'dummy', sealed, previousSealed: null, previousUntil: null };
   }
 
   claims(request: AuthRequest): boolean {
-    return speaksHmac(request.header('Authorization') ?? '');
+    return hasHmacScheme(request.header('Authorization') ?? '');
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const sent = parseAuthorization(request.header('Authorization') ?? '');
-    if (!sent) throw refused('not of the form that is asked for');
+    const authorization = parseAuthorization(request.header('Authorization') ?? '');
+    if (!authorization) throw invalidCredential('malformed Authorization header');
     const now = new Date();
-    const signedAt = Number(sent.timestamp);
-    if (Math.abs(now.getTime() / 1000 - signedAt) > MOST_SKEW) throw refused('signed too long ago or ahead');
-    const { method, authority, target, rawBody: body } = request;
-    if (!this.settings.answersTo(authority)) throw refused('the Host is not ours');
-    const fields = signedFields(request, sent.headers);
-    const key = await this.find(sent.id);
-    const audience = this.settings.publicUrl;
-    const text = textOf({ ...sent, audience, method, authority, target, body, fields });
-    const good = this.secretsOf(key, now).some((secret) => sameMac(sent.signature, macOf(secret, text)));
-    if (!key || !good) throw refused('unknown key, or wrong signature');
-    const account = accountOfActive(key, refused);
+    const signedAt = Number(authorization.timestamp);
+    if (Math.abs(now.getTime() / 1000 - signedAt) > MAX_CLOCK_SKEW_SECONDS)
+      throw invalidCredential('the timestamp is more than five minutes off');
+    if (!this.settings.answersTo(request.authority)) throw invalidCredential('the Host is another server');
+    const text = this.stringToSign(authorization, request);
+    const key = await this.find(authorization.id);
+    const isSigned = this.isSignedBy(key ?? this.dummyKey, authorization.signature, text);
+    if (!key || !isSigned) throw invalidCredential('unknown key or wrong signature');
+
+    const account = accountOfActive(key, invalidCredential);
     const proof = {
       method: 'hmac',
       credentialId: key.id,
@@ -82,35 +90,41 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
       bound: true,
       ...(key.expiresAt && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesFromRow(key));
-    // Last of all, so that only who can sign uses a nonce. Kept for twice as long as a request is good: the clocks of
-    // processes differ as well.
-    const until = new Date((signedAt + 2 * MOST_SKEW) * 1000);
-    if (!(await this.oneTime.use(`hmac nonce of ${key.id}`, sent.nonce, until)))
-      throw refused(`the nonce was used before with the key ${key.id}`).ofAccount(account);
+    const principal = principalOf(account, proof, invalidCredential, scopesFromRow(key));
+    // Checked last, so that only the holder of the secret can use up a nonce. It is remembered for twice the accepted skew,
+    // because the clocks of the processes differ as well.
+    const until = new Date((signedAt + 2 * MAX_CLOCK_SKEW_SECONDS) * 1000);
+    if (!(await this.replayStore.use(`hmac nonce of ${key.id}`, authorization.nonce, until)))
+      throw invalidCredential(`the nonce was already used with the key ${key.id}`).ofAccount(account);
     this.lastUsed.touch(HmacKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
     return principal;
   }
 
-  /** The secrets that a signature may be made with: one, or two for a while after a rotation. */
-  private secretsOf(key: Row | undefined, now: Date): string[] {
-    const { id, sealed } = key ?? this.nobodys;
-    const secrets = [this.box.open(sealed, id)];
-    if (key?.previousSealed && dateFromRow(key.previousUntil ?? now) > now)
-      secrets.push(this.box.open(key.previousSealed, id));
-    return secrets;
+  private stringToSign(authorization: HmacAuthorization, request: AuthRequest): string {
+    const { method, authority, target, rawBody: body } = request;
+    const fields = signedFields(request, authorization.headers);
+    const audience = this.settings.publicUrl;
+    return stringToSign({ ...authorization, audience, method, authority, target, body, fields });
+  }
+
+  private isSignedBy(key: HmacStrategy['dummyKey'], signature: string, text: string): boolean {
+    const { id, sealed: current, previousSealed: previous, previousUntil } = key;
+    return acceptedSecrets({ current, previous, previousUntil })
+      .map((sealed) => this.box.open(sealed, id))
+      .some((secret) => constantTimeEqual(signature, sign(secret, text)));
   }
 }
 
-/** @throws BadCredential where a field that is named is absent, or one that must be signed is not named */
+/** @throws BadCredential if a named header is absent, or a header that must be signed is not named */
 function signedFields(request: AuthRequest, names: readonly string[]): [name: string, value: string][] {
-  for (const name of MUST_BE_SIGNED)
-    if (!names.includes(name) && request.header(name) !== undefined) throw refused(`${name} is not signed`);
+  for (const name of SIGNED_IF_PRESENT)
+    if (!names.includes(name) && request.header(name) !== undefined)
+      throw invalidCredential(`${name} is not signed`);
   return names.map((name) => {
     const value = request.header(name);
-    if (value === undefined) throw refused('a signed field is absent');
+    if (value === undefined) throw invalidCredential('a signed header is absent');
     return [name, value];
   });
 }
 
-const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });
+const invalidCredential = (reason: string) => new BadCredential(ERROR_CODE, reason, { error: ERROR_CODE });

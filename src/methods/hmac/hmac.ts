@@ -1,5 +1,5 @@
 /**
- * Requests signed with HMAC-SHA256 (RFC 2104), in a scheme of our own. On the wire:
+ * Requests signed with HMAC-SHA256 (RFC 2104), in a scheme of this project. On the wire:
  *
  *     POST /documents HTTP/1.1
  *     Host: api.example.com
@@ -8,117 +8,117 @@
  *
  *     {"title":"a draft"}
  *
- * The signature is the HMAC, in lower-case hexadecimal, of these lines, each ended by a line feed:
+ * The signature is the HMAC, in lower-case hexadecimal, of these lines. A line feed ends each of them:
  *
  *     HMAC-SHA256
- *     https://api.example.com          audience: the public URL of the server that is meant
+ *     https://api.example.com          audience: the public URL of the server
  *     Zk3…                             id of the key
  *     1767225600                       timestamp: seconds since 1970
- *     9fQ…                             nonce: never used before with this key
+ *     9fQ…                             nonce: used once per key
  *     POST                             method
- *     api.example.com                  the Host field, as it is sent
+ *     api.example.com                  the Host header as sent
  *     /documents                       path and query, see canonicalTarget
- *     42f6…                            SHA-256 of the body's bytes; no body is an empty one
+ *     42f6…                            SHA-256 of the body; a missing body counts as an empty one
  *     content-type:application/json    one line for each name in `headers`, in that order
  *
- * No part can hold a line feed (RFC 9110, section 5.5), so two requests that differ in anything never share a text.
+ * No part can contain a line feed (RFC 9110 section 5.5), so two different requests never have the same text.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual, type BinaryLike } from 'node:crypto';
+import { createHash, createHmac, randomBytes, type BinaryLike } from 'node:crypto';
 
 const SCHEME = 'HMAC-SHA256';
-/** One spelling and no other: what two readers could read differently is not read. */
+/** Exactly one spelling is accepted, so no two parsers read a header differently. */
 const PARAMETERS =
   /^ id="([\w-]{16})", timestamp="(\d{10})", nonce="([\w-]{16,64})", headers="((?:[a-z\d-]{1,64}(?: [a-z\d-]{1,64}){0,15})?)", signature="([\da-f]{64})"$/;
 
-/** Fields that say how the rest is meant: where one is sent, it must be signed. */
-export const MUST_BE_SIGNED = ['content-type', 'if-match'] as const;
+/** These headers change the meaning of a request, so they must be signed when they are sent. */
+export const SIGNED_IF_PRESENT = ['content-type', 'if-match'] as const;
 
-/** What the Authorization field holds. */
-export interface Authorization {
+/** The parsed `Authorization` header. */
+export interface HmacAuthorization {
   readonly id: string;
   /** Seconds since 1970, ten digits. */
   readonly timestamp: string;
   readonly nonce: string;
-  /** The names of the signed fields, in lower case. */
+  /** The names of the signed headers, in lower case. */
   readonly headers: readonly string[];
   /** Lower-case hexadecimal. */
   readonly signature: string;
 }
 
-/** What a signature covers. */
-export interface Signed extends Pick<Authorization, 'id' | 'timestamp' | 'nonce'> {
+/** The parts of a request that the signature covers. */
+export interface SignedRequest extends Pick<HmacAuthorization, 'id' | 'timestamp' | 'nonce'> {
   readonly audience: string;
   readonly method: string;
   readonly authority: string;
   readonly target: string;
   readonly body?: Uint8Array | undefined;
-  /** The signed fields with their values, in the order of `headers`. */
+  /** The signed headers with their values, in the order of `headers`. */
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
 export const newKeyId = () => randomBytes(12).toString('base64url');
 
-/** 256 random bits, under a prefix by which a secret scanner knows them. The whole text is the HMAC's key. */
+/** 256 random bits with a prefix for secret scanners. The whole text is the HMAC key. */
 export const newSecret = () => `atlas_hmac_${randomBytes(32).toString('base64url')}`;
 
-/** Is this our scheme, well-formed or not? Its name has no case (RFC 9110, section 11.1). */
-export const speaksHmac = (authorization: string): boolean => /^hmac-sha256(?:[\s,]|$)/i.test(authorization);
+/** Scheme names are case-insensitive (RFC 9110 section 11.1). The parameters may be malformed. */
+export const hasHmacScheme = (authorization: string): boolean =>
+  /^hmac-sha256(?:[\s,]|$)/i.test(authorization);
 
-/** Undefined where the field's value is not exactly of the form above. */
-export function parseAuthorization(value: string): Authorization | undefined {
-  if (!speaksHmac(value)) return undefined;
+/** @returns undefined if the value does not have exactly the form above */
+export function parseAuthorization(value: string): HmacAuthorization | undefined {
+  if (!hasHmacScheme(value)) return undefined;
   const [, id, timestamp, nonce, headers, signature] = PARAMETERS.exec(value.slice(SCHEME.length)) ?? [];
   if (!id || !timestamp || !nonce || !signature) return undefined;
   return { id, timestamp, nonce, headers: headers ? headers.split(' ') : [], signature };
 }
 
-export const formatAuthorization = ({ id, timestamp, nonce, headers, signature }: Authorization): string =>
+export const formatAuthorization = ({
+  id,
+  timestamp,
+  nonce,
+  headers,
+  signature,
+}: HmacAuthorization): string =>
   `${SCHEME} id="${id}", timestamp="${timestamp}", nonce="${nonce}", headers="${headers.join(' ')}", signature="${signature}"`;
 
-/** The lines that are signed. Their characters are bytes (Latin-1), as in the header of a request. */
-export function textOf(signed: Signed): string {
+/** The lines that are signed. Each character is one byte (Latin-1), as in a request's headers. */
+export function stringToSign(request: SignedRequest): string {
   return [
     SCHEME,
-    signed.audience,
-    signed.id,
-    signed.timestamp,
-    signed.nonce,
-    signed.method,
-    signed.authority,
-    canonicalTarget(signed.target),
+    request.audience,
+    request.id,
+    request.timestamp,
+    request.nonce,
+    request.method,
+    request.authority,
+    canonicalTarget(request.target),
     createHash('sha256')
-      .update(signed.body ?? '')
+      .update(request.body ?? '')
       .digest('hex'),
-    ...signed.fields.map(([name, value]) => `${name}:${value}`),
+    ...request.fields.map(([name, value]) => `${name}:${value}`),
     '',
   ].join('\n');
 }
 
 /**
- * A request target, with its query in one of the ways that it can be spelt: unreserved characters (RFC 3986, section
- * 2.3) as they are, all others percent-encoded in upper case. `&`, `=` and `+` stay what they were, encoded or not,
- * because readers differ on them, and parameters stay where they were. The path stays as it is, and so does a query
- * with a percent sign that encodes nothing.
+ * A request target whose query has one spelling: unreserved characters (RFC 3986 section 2.3) are literal, all others are
+ * percent-encoded in upper case. `&`, `=` and `+` are kept as sent, encoded or not, because programs read them differently.
+ * The order of parameters, the path, and a query with an invalid percent sign are kept as well.
  */
 export function canonicalTarget(target: string): string {
   const start = target.indexOf('?') + 1;
   const query = target.slice(start);
   if (!start || /%(?![\da-f]{2})/i.test(query)) return target;
-  return target.slice(0, start) + query.replace(/%..|[^\w.~&=+\x80-\uffff-]/g, spell);
+  return target.slice(0, start) + query.replace(/%..|[^\w.~&=+\x80-\uffff-]/g, canonicalCharacter);
 }
 
-function spell(part: string): string {
+function canonicalCharacter(part: string): string {
   if (part.length === 1) return `%${part.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
   const character = String.fromCharCode(parseInt(part.slice(1), 16));
   return /[\w.~-]/.test(character) ? character : part.toUpperCase();
 }
 
-/** The signature of a text: lower-case hexadecimal. */
-export const macOf = (secret: BinaryLike, text: string): string =>
+/** @returns lower-case hexadecimal */
+export const sign = (secret: BinaryLike, text: string): string =>
   createHmac('sha256', secret).update(text, 'latin1').digest('hex');
-
-/** Compares in constant time. Lengths are no secret, and `timingSafeEqual` throws where they differ. */
-export function sameMac(given: string, right: string): boolean {
-  const [a, b] = [Buffer.from(given, 'latin1'), Buffer.from(right, 'latin1')];
-  return a.length === b.length && timingSafeEqual(a, b);
-}

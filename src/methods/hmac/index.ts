@@ -16,5 +16,5 @@ export const migrations = [HmacKeys1700000400000];
 export const openapi: AuthMethod['openapi'] = {
   type: 'http',
   scheme: 'HMAC-SHA256',
-  description: 'A signature of the request by a shared key, good once: see docs/methods/hmac.md',
+  description: 'A signature of the request with a shared key, accepted once: see docs/methods/hmac.md',
 };

@@ -10,11 +10,12 @@ import {
   sign,
   stringToSign,
   formatTime,
+  type CredentialScope,
   type RequestToSign,
   type QueryParameter,
 } from './sigv4.js';
-import type { CredentialScope } from './sigv4.js';
 
+/** An access key. */
 export interface SigV4Credentials {
   readonly id: string;
   readonly secret: string;
@@ -26,14 +27,14 @@ const scopeAt = (time: string): CredentialScope => ({
   service: SERVICE,
 });
 
-const signWith = ({ secret }: SigV4Credentials, time: string, covered: RequestToSign) =>
-  sign(secret, scopeAt(time), stringToSign(time, scopeAt(time), canonicalRequest(covered)));
+const signWith = ({ secret }: SigV4Credentials, time: string, request: RequestToSign) =>
+  sign(secret, scopeAt(time), stringToSign(time, scopeAt(time), canonicalRequest(request)));
 
 const parametersOf = (url: URL): QueryParameter[] => parseQuery(url.search.slice(1)) ?? [];
 
 /**
- * Signs a request with an access key, and all headers that it has by then: `fetch(await withSigV4(key)(new Request(url)))`.
- * The invocation's id, which AWS's SDKs send as well, lets two equal requests of one second be two.
+ * Signs a request and all its current headers: `fetch(await withSigV4(key)(new Request(url)))`. Like the AWS SDKs, it adds an
+ * invocation id, so that two equal requests of the same second have different signatures.
  */
 export const withSigV4 =
   (key: SigV4Credentials) =>
@@ -62,7 +63,7 @@ export const withSigV4 =
     return request;
   };
 
-/** A URL that anybody may use in the holder's name, for one request without a body. */
+/** A URL that makes one request without a body in the name of the key's owner. Anyone who has the URL can use it. */
 export function presign(
   key: SigV4Credentials,
   address: string,

@@ -8,8 +8,8 @@ import type { AccessKey } from './sigv4.entity.js';
 
 const NewKey = z.strictObject(NEW_CREDENTIAL_FIELDS);
 
-/** What may be told of a key: all but its secret. */
-const view = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: AccessKey) => ({
+/** All of a key except its secret. */
+const toResponse = ({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: AccessKey) => ({
   id,
   name,
   scopes,
@@ -31,17 +31,14 @@ export class SigV4Controller {
   }
 
   @Post('access-keys')
-  async issue(
-    @Caller() caller: Principal,
-    @Body({ schema: NewKey }) { name, ...limits }: z.output<typeof NewKey>,
-  ) {
-    const { row, secret } = await this.keys.issue(caller, name, limits);
-    return { ...view(row), secret };
+  async issue(@Caller() caller: Principal, @Body({ schema: NewKey }) key: z.output<typeof NewKey>) {
+    const { row, secret } = await this.keys.issue(caller, key);
+    return { ...toResponse(row), secret };
   }
 
   @Get('access-keys')
   async list(@Caller() caller: Principal) {
-    return { items: (await this.keys.list(caller)).map(view) };
+    return { items: (await this.keys.list(caller)).map(toResponse) };
   }
 
   @Post('access-keys/:id/rotate')
@@ -51,7 +48,7 @@ export class SigV4Controller {
     @Body({ schema: ROTATION_SCHEMA }) { overlapSeconds }: z.output<typeof ROTATION_SCHEMA>,
   ) {
     const { row, secret } = await this.keys.rotate(caller, id, overlapSeconds);
-    return { ...view(row), secret };
+    return { ...toResponse(row), secret };
   }
 
   @Delete('access-keys/:id')

@@ -5,7 +5,7 @@ import type { Credential } from '../../users/credential.js';
 
 @Entity('access_keys')
 export class AccessKey implements Credential {
-  /** What requests name it by: no secret. */
+  /** Requests name the key by this id. It is not secret. */
   @PrimaryColumn({ type: 'varchar', length: 20 })
   id!: string;
 
@@ -20,17 +20,18 @@ export class AccessKey implements Credential {
   @Column({ type: 'varchar', length: 100 })
   name!: string;
 
-  /** The secret, sealed: a signature can only be checked by making it again, so a hash would not do. */
+  /** The encrypted secret. Verifying a signature needs the secret itself, so a hash is not enough. */
   @Column({ type: 'varchar', length: 200 })
   sealed!: string;
 
-  /** The secret before the last rotation, good until `previousUntil`. */
+  /** The secret before the last rotation. It is valid until `previousUntil`. */
   @Column({ type: 'varchar', length: 200, nullable: true })
   previousSealed!: string | null;
 
   @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
+  /** Null: limited by the owner's roles only. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
@@ -40,6 +41,7 @@ export class AccessKey implements Credential {
   @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
+  /** Updated at most once a minute. */
   @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 

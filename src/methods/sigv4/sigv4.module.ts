@@ -1,13 +1,14 @@
 import { Module } from '@nestjs/common';
 import { CryptoModule } from '../../crypto/crypto.module.js';
-import { SigV4Service } from './sigv4.service.js';
+import { secretBoxFor } from '../../crypto/secret-box.js';
 import { SigV4Controller } from './sigv4.controller.js';
 import { SigV4Demo } from './sigv4.demo.js';
+import { SigV4Service } from './sigv4.service.js';
 import { SigV4Strategy } from './sigv4.strategy.js';
 
 @Module({
   imports: [CryptoModule],
   controllers: [SigV4Controller],
-  providers: [SigV4Strategy, SigV4Service, SigV4Demo],
+  providers: [secretBoxFor('access-keys'), SigV4Service, SigV4Strategy, SigV4Demo],
 })
 export class SigV4Module {}

@@ -1,40 +1,40 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import type { Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
-import { Settings } from '../../config/settings.js';
+import type { Principal } from '../../authentication/principal.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { CredentialsService } from '../../users/credentials.service.js';
 import { AccessKey } from './sigv4.entity.js';
 import { newKeyId, newSecret } from './sigv4.js';
 
-/** Where the secrets of all access keys are kept; the owner of each is the key's id. */
-export const accessKeyBox = (settings: Settings): SecretBox => new SecretBox(settings, 'access-keys');
+export interface NewAccessKey {
+  readonly name: string;
+  readonly scopes?: readonly string[] | undefined;
+  readonly expiresAt?: Date | undefined;
+}
 
-/** A key with its secret, which is shown this once. */
-export interface Issued {
+/** A key with its secret, which is returned only once. */
+export interface IssuedAccessKey {
   readonly row: AccessKey;
   readonly secret: string;
 }
 
-/** The life of an account's own access keys. */
+/** Issues, lists, rotates and revokes an account's own access keys. */
 @Injectable()
 export class SigV4Service {
-  private readonly keys: CredentialsService<AccessKey>;
-  private readonly box: SecretBox;
+  private readonly credentials: CredentialsService<AccessKey>;
 
-  constructor(dataSource: DataSource, audit: AuditPort, settings: Settings) {
-    this.keys = new CredentialsService(dataSource, audit, AccessKey, 'access-key');
-    this.box = accessKeyBox(settings);
+  constructor(
+    dataSource: DataSource,
+    audit: AuditPort,
+    private readonly box: SecretBox,
+  ) {
+    this.credentials = new CredentialsService(dataSource, audit, AccessKey, 'access-key');
   }
 
-  async issue(
-    caller: Principal,
-    name: string,
-    { scopes, expiresAt }: { scopes?: string[] | undefined; expiresAt?: Date | undefined },
-  ): Promise<Issued> {
+  async issue(caller: Principal, { name, scopes, expiresAt }: NewAccessKey): Promise<IssuedAccessKey> {
     const [id, secret] = [newKeyId(), newSecret()];
-    const row = await this.keys.add(
+    const row = await this.credentials.add(
       caller,
       Object.assign(new AccessKey(), {
         id,
@@ -43,7 +43,7 @@ export class SigV4Service {
         sealed: this.box.seal(secret, id),
         previousSealed: null,
         previousUntil: null,
-        scopes: this.keys.scopesFor(caller, scopes),
+        scopes: this.credentials.scopesFor(caller, scopes),
         createdAt: new Date(),
         expiresAt: expiresAt ?? null,
         lastUsedAt: null,
@@ -54,22 +54,21 @@ export class SigV4Service {
   }
 
   list(caller: Principal): Promise<AccessKey[]> {
-    return this.keys.list(caller);
+    return this.credentials.list(caller);
   }
 
-  /** A new secret for the same key; the old one stays good for so long, and an older one ends at once. */
-  async rotate(caller: Principal, id: string, overlapSeconds: number): Promise<Issued> {
-    const { sealed, ...before } = await this.keys.find(caller, id);
+  /** Replaces the secret of a key. The previous secret stays valid for `overlapSeconds`. */
+  async rotate(caller: Principal, id: string, overlapSeconds: number): Promise<IssuedAccessKey> {
     const secret = newSecret();
-    const changes = {
-      sealed: this.box.seal(secret, id),
-      previousSealed: sealed,
-      previousUntil: new Date(Date.now() + overlapSeconds * 1000),
+    const columns = { current: 'sealed', previous: 'previousSealed' } as const;
+    const sealed = this.box.seal(secret, id);
+    return {
+      row: await this.credentials.rotateSecret(caller, id, columns, sealed, overlapSeconds),
+      secret,
     };
-    return { row: await this.keys.rotate(caller, { ...before, sealed }, { sealed }, changes), secret };
   }
 
   revoke(caller: Principal, id: string): Promise<void> {
-    return this.keys.revoke(caller, id);
+    return this.credentials.revoke(caller, id);
   }
 }

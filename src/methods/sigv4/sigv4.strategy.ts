@@ -3,48 +3,52 @@ import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
-import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
-import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
+import type { Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
-import type { SecretBox } from '../../crypto/secret-box.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import { nullableDateFromRow } from '../../database/raw-dates.js';
 import {
+  acceptedSecrets,
   accountOfActive,
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
-import { accessKeyBox } from './sigv4.service.js';
-import { expiryOf, findFault } from './sigv4.checks.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { AccessKey } from './sigv4.entity.js';
 import {
+  expiryOf,
+  findFault,
+  hasDuplicateName,
   hasName,
+  hasSigV4Scheme,
   isPresigned,
   parseHeader,
   parsePresigned,
   parseQuery,
-  hasDuplicateName,
-  hasSigV4Scheme,
   splitTarget,
+  type SigV4Parameters,
 } from './sigv4.parser.js';
 import {
   ALGORITHM,
   canonicalRequest,
   newSecret,
-  sameSignature,
   sha256,
   sign,
   stringToSign,
+  type QueryParameter,
 } from './sigv4.js';
 
-/** One code for every wrong signature, whatever is wrong with it; the log has the reason. */
-const CODE = 'invalid_sigv4';
-const SAFE = ['GET', 'HEAD', 'OPTIONS'];
+/** One code for every rejection, so that a caller cannot probe for keys. The log has the reason. */
+const ERROR_CODE = 'invalid_sigv4';
+const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
+const COLUMNS = ['sealed', 'previousSealed', 'previousUntil'] as const;
 
 interface Row extends CredentialRow {
   readonly sealed: string;
@@ -52,28 +56,32 @@ interface Row extends CredentialRow {
   readonly previousUntil: Date | string | null;
 }
 
+/** The parts of a request that are needed to verify its signature. */
+interface ParsedRequest {
+  readonly parameters: SigV4Parameters;
+  readonly path: string;
+  readonly query: readonly QueryParameter[];
+}
+
 @Injectable()
 export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implements AuthStrategy {
   readonly challenge = new Challenge(ALGORITHM, { realm: 'auth-atlas', region: REGION, service: SERVICE });
 
   private readonly find: (id: string) => Promise<Row | undefined>;
-  private readonly box: SecretBox;
-  private readonly nobodys: { readonly id: string; readonly sealed: string };
+  /** Verified in place of an unknown key, so that both take the same time. */
+  private readonly dummyKey: Pick<Row, 'id' | (typeof COLUMNS)[number]>;
 
   constructor(
     dataSource: DataSource,
     private readonly settings: Settings,
-    private readonly oneTime: ReplayStore,
+    private readonly box: SecretBox,
+    private readonly replayStore: ReplayStore,
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialQuery<Row>(dataSource, 'access_keys', [
-      'sealed',
-      'previousSealed',
-      'previousUntil',
-    ]);
-    this.box = accessKeyBox(settings);
-    this.nobodys = { id: 'nobody', sealed: this.box.seal(newSecret(), 'nobody') };
+    this.find = credentialQuery<Row>(dataSource, 'access_keys', COLUMNS);
+    const sealed = box.seal(newSecret(), 'dummy');
+    this.dummyKey = { id: 'dummy', sealed, previousSealed: null, previousUntil: null };
   }
 
   claims(request: AuthRequest): boolean {
@@ -81,76 +89,99 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const { claim, path, query } = read(request);
+    const parsed = parse(request);
+    const { parameters, query } = parsed;
     const now = new Date();
     const payloadHash = sha256(request.rawBody ?? '');
-    const flaw = findFault(claim, request, query, payloadHash, now);
-    if (flaw) throw refused(flaw);
-    if (!this.settings.answersTo(request.authority)) throw refused('it is for another host');
+    const fault = findFault(parameters, request, query, payloadHash, now);
+    if (fault) throw invalidCredential(fault);
+    if (!this.settings.answersTo(request.authority)) throw invalidCredential('the Host is another server');
 
-    const canonical = canonicalRequest({
-      method: request.method,
-      path,
-      query: query.filter((each) => claim.lifetimeSeconds === undefined || !hasName('X-Amz-Signature')(each)),
-      headers: claim.signedHeaders.map((name) => [name, request.lines(name)]),
-      payloadHash,
-    });
-    const toSign = stringToSign(claim.time, claim.scope, canonical);
-    const isBy = ({ id, sealed }: { id: string; sealed: string }) =>
-      sameSignature(claim.signature, sign(this.box.open(sealed, id), claim.scope, toSign));
-    const key = await this.find(claim.keyId);
-    // An unknown key costs what a known one does.
-    const current = isBy(key ?? this.nobodys);
-    const previous =
-      key?.previousSealed && dateFromRow(key.previousUntil ?? now) > now
-        ? isBy({ id: key.id, sealed: key.previousSealed })
-        : false;
-    if (!key || !(current || previous)) throw refused('unknown key or wrong signature');
+    const toSign = stringToSign(
+      parameters.time,
+      parameters.scope,
+      canonicalRequestOf(request, parsed, payloadHash),
+    );
+    const key = await this.find(parameters.keyId);
+    const isSigned = this.isSignedBy(key ?? this.dummyKey, parameters, toSign);
+    if (!key || !isSigned) throw invalidCredential('unknown key or wrong signature');
 
-    const account = accountOfActive(key, refused);
-    const presigned = claim.lifetimeSeconds !== undefined;
+    const account = accountOfActive(key, invalidCredential);
+    const presigned = parameters.lifetimeSeconds !== undefined;
     const proof = {
       method: 'sigv4',
       credentialId: key.id,
       at: now,
+      // A copy of a presigned URL is enough to use it, so it proves no possession of the key.
       amr: presigned ? [] : ['pop'],
-      // Whoever has a copy of a presigned URL can use it.
       bound: !presigned,
       ...(presigned || key.expiresAt ? ({ restricted: true } as const) : {}),
     } as const;
-    const principal = principalOf(account, proof, refused, scopesFromRow(key));
-    // SigV4 has no nonce. What changes something is done once; what is read may be read until the signature ends.
-    if (
-      !SAFE.includes(request.method) &&
-      !(await this.oneTime.use(`sigv4 signature of ${key.id}`, claim.signature, expiryOf(claim)))
-    )
-      throw refused(`a signature of the key ${key.id} was used before`).ofAccount(account);
+    const principal = principalOf(account, proof, invalidCredential, scopesFromRow(key));
+    // SigV4 has no nonce. The signature of an unsafe request is accepted once; a safe request may be repeated until it expires.
+    if (!SAFE_METHODS.includes(request.method) && !(await this.isFirstUse(key.id, parameters)))
+      throw invalidCredential(`the signature was already used with the key ${key.id}`).ofAccount(account);
     this.lastUsed.touch(AccessKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
     return principal;
   }
+
+  private isSignedBy(
+    key: SigV4Strategy['dummyKey'],
+    { signature, scope }: SigV4Parameters,
+    toSign: string,
+  ): boolean {
+    const { id, sealed: current, previousSealed: previous, previousUntil } = key;
+    return acceptedSecrets({ current, previous, previousUntil })
+      .map((sealed) => this.box.open(sealed, id))
+      .some((secret) => constantTimeEqual(signature, sign(secret, scope, toSign)));
+  }
+
+  private isFirstUse(keyId: string, parameters: SigV4Parameters): Promise<boolean> {
+    const { signature } = parameters;
+    return this.replayStore.use(`sigv4 signature of ${keyId}`, signature, expiryOf(parameters));
+  }
 }
 
-/** @throws BadRequestException where two readers could read two things, BadCredential where it is malformed */
-function read(request: AuthRequest) {
+/**
+ * @throws BadRequestException if the request is ambiguous
+ * @throws BadCredential if it is malformed
+ */
+function parse(request: AuthRequest): ParsedRequest {
   const authorization = request.header('Authorization') ?? '';
   const presigned = isPresigned(request.target);
   if (presigned && hasSigV4Scheme(authorization))
     throw new BadRequestException({
       code: 'ambiguous_credentials',
-      detail: 'The header is signed, and the URL is as well. Send one signature.',
+      detail: 'The header and the URL both contain a signature. Send only one.',
     });
   const { path, query: text } = splitTarget(request.target);
   const query = parseQuery(text);
   if (query && hasDuplicateName(query))
     throw new BadRequestException({
       code: 'duplicate_parameter',
-      detail: 'A signed query has each parameter once: the signature does not say in which order they came.',
+      detail:
+        'A signed query may contain each parameter only once, because the signature does not cover their order.',
     });
-  const claim = presigned
+  const parameters = presigned
     ? query && parsePresigned(query)
     : parseHeader(authorization, request.header('X-Amz-Date'));
-  if (!query || !claim) throw refused('not a signature, or malformed');
-  return { claim, path, query };
+  if (!query || !parameters) throw invalidCredential('malformed signature');
+  return { parameters, path, query };
 }
 
-const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });
+const canonicalRequestOf = (
+  request: AuthRequest,
+  { parameters, path, query }: ParsedRequest,
+  payloadHash: string,
+): string =>
+  canonicalRequest({
+    method: request.method,
+    path,
+    query: query.filter(
+      (each) => parameters.lifetimeSeconds === undefined || !hasName('X-Amz-Signature')(each),
+    ),
+    headers: parameters.signedHeaders.map((name) => [name, request.lines(name)]),
+    payloadHash,
+  });
+
+const invalidCredential = (reason: string) => new BadCredential(ERROR_CODE, reason, { error: ERROR_CODE });

@@ -7,21 +7,21 @@
  *     Authorization: AWS4-HMAC-SHA256 Credential=ATLA…/20260807/atlas-1/auth-atlas/aws4_request,
  *       SignedHeaders=host;x-amz-date, Signature=38fac9…
  *
- * or in a URL that was signed beforehand and is good for X-Amz-Expires seconds:
+ * or in a presigned URL, valid for X-Amz-Expires seconds:
  *
  *     GET /demo/sigv4?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ATLA…%2F20260807%2Fatlas-1%2Fauth-atlas%2Faws4_request
  *       &X-Amz-Date=20260807T101500Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=38fac9… HTTP/1.1
  *
- * Both sides write the request down in one canonical form, and the HMAC of that is the signature. Its key is made of
- * the secret by a chain of HMACs, and is good for one day, region and service.
+ * Client and server convert the request to one canonical form. The signature is the HMAC of that form, with a key that a
+ * chain of HMACs derives from the secret for one day, region and service.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
-import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, randomInt } from 'node:crypto';
 
 export const ALGORITHM = 'AWS4-HMAC-SHA256';
 export const TERMINATOR = 'aws4_request';
 
-/** What a signing key is good for. */
+/** The scope of a signing key. */
 export interface CredentialScope {
   /** `20260807`, in UTC. */
   readonly day: string;
@@ -29,31 +29,31 @@ export interface CredentialScope {
   readonly service: string;
 }
 
-/** A query parameter, decoded. */
+/** A decoded query parameter. */
 export type QueryParameter = readonly [name: string, value: string];
 
-/** What a signature covers. */
+/** The parts of a request that the signature covers. */
 export interface RequestToSign {
   readonly method: string;
-  /** As it travels: encoded, and not normalised. */
+  /** As sent: percent-encoded and not normalized. */
   readonly path: string;
-  /** All of them, but for `X-Amz-Signature`. */
+  /** All parameters except `X-Amz-Signature`. */
   readonly query: readonly QueryParameter[];
-  /** The signed headers in the order of their names, which are in lower case; with the values of all lines. */
+  /** The signed headers in alphabetical order, with lower-case names and the values of all lines. */
   readonly headers: readonly (readonly [name: string, values: readonly string[]])[];
-  /** SHA-256 of the body's bytes, hexadecimal. */
+  /** SHA-256 of the body, hexadecimal. */
   readonly payloadHash: string;
 }
 
 export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
-/** RFC 3986's unreserved characters stay; every other byte is `%XX`. */
+/** Encodes every byte as `%XX` except unreserved characters (RFC 3986 section 2.3). */
 const percentEncode = (text: string) =>
   encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 
 const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Sorted by the names as they are encoded, then by the values. */
+/** Sorted by encoded name, then by encoded value. */
 export const canonicalQuery = (query: readonly QueryParameter[]): string =>
   query
     .map(([name, value]): QueryParameter => [percentEncode(name), percentEncode(value)])
@@ -63,7 +63,7 @@ export const canonicalQuery = (query: readonly QueryParameter[]): string =>
 
 const canonicalValue = (value: string) => value.replace(/[ \t]+/g, ' ').replace(/^ | $/g, '');
 
-/** The path is encoded once more than it travels, as every service but S3 does: `/a%20b` is signed as `/a%2520b`. */
+/** The path is encoded a second time, as for every AWS service except S3: `/a%20b` is signed as `/a%2520b`. */
 export const canonicalRequest = ({ method, path, query, headers, payloadHash }: RequestToSign): string =>
   [
     method,
@@ -87,22 +87,18 @@ const hmacSha256 = (key: string | Buffer, text: string) => createHmac('sha256', 
 export const signingKey = (secret: string, { day, region, service }: CredentialScope): Buffer =>
   [day, region, service, TERMINATOR].reduce<Buffer>(hmacSha256, Buffer.from(`AWS4${secret}`));
 
-/** @returns 64 hexadecimal digits, in lower case */
+/** @returns 64 lower-case hexadecimal digits */
 export const sign = (secret: string, scope: CredentialScope, toSign: string): string =>
   hmacSha256(signingKey(secret, scope), toSign).toString('hex');
 
-/** @param given 64 hexadecimal digits */
-export const sameSignature = (given: string, expected: string): boolean =>
-  timingSafeEqual(Buffer.from(given, 'hex'), Buffer.from(expected, 'hex'));
-
 /** `20260807T101500Z` */
-export const formatTime = (moment: Date): string => moment.toISOString().replace(/[-:]|\.\d{3}/g, '');
+export const formatTime = (date: Date): string => date.toISOString().replace(/[-:]|\.\d{3}/g, '');
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
-/** An id has the form of AWS's own, under another prefix, so that a secret scanner tells them apart. */
+/** The form of an AWS access key id, with a prefix of its own for secret scanners. */
 export const newKeyId = (): string =>
   `ATLA${Array.from({ length: 16 }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')}`;
 
-/** 240 bits, 40 characters of Base64. */
+/** 240 random bits: 40 characters of base64. */
 export const newSecret = (): string => randomBytes(30).toString('base64');

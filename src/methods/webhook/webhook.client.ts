@@ -1,8 +1,41 @@
-import { parseSecret, newMessageId, newRequestId, sign } from './webhook.js';
+import { newMessageId, newRequestId, parseSecret, sign } from './webhook.js';
 
-const encoder = new TextEncoder();
+/** Signs a request to any route of the API: `fetch(await withWebhook({ source, secret })(new Request(url)))`. */
+export const withWebhook =
+  ({ source, secret }: { source: string; secret: string }) =>
+  async (request: Request): Promise<Request> => {
+    const { pathname, search } = new URL(request.url);
+    const body = new Uint8Array(await request.clone().arrayBuffer());
+    const headers = signatureHeaders([secret], newRequestId(request.method, pathname + search), body);
+    for (const [name, value] of Object.entries(headers)) request.headers.set(name, value);
+    request.headers.set('Webhook-Source', source);
+    return request;
+  };
 
-/** The fields of an attempt that is made now. */
+export interface WebhookEvent {
+  /** For example `document.updated`. */
+  readonly type: string;
+  /** When the event happened: RFC 3339. */
+  readonly timestamp: string;
+  readonly data: object;
+}
+
+/**
+ * Signs an event for its receiver: `fetch(url, { method: 'POST', ...signedEvent(secret, event) })`.
+ * @param secret the receiver's secret; during a rotation the new one and the old one
+ * @param id use the same id when you send the event again
+ */
+export function signedEvent(
+  secret: string | readonly string[],
+  event: WebhookEvent,
+  id = newMessageId(),
+): { headers: Record<string, string>; body: string } {
+  const body = JSON.stringify(event);
+  const headers = signatureHeaders([secret].flat(), id, Buffer.from(body));
+  return { headers: { 'Content-Type': 'application/json', ...headers }, body };
+}
+
+/** The headers of an attempt that is made now. */
 function signatureHeaders(secrets: readonly string[], id: string, body: Uint8Array): Record<string, string> {
   const timestamp = Math.floor(Date.now() / 1000);
   const signatures = secrets.map((secret) => {
@@ -15,39 +48,4 @@ function signatureHeaders(secrets: readonly string[], id: string, body: Uint8Arr
     'webhook-timestamp': String(timestamp),
     'webhook-signature': signatures.join(' '),
   };
-}
-
-/** Signs a request to any route of the API: `fetch(await withWebhook({ source, secret })(new Request(url)))`. */
-export const withWebhook =
-  ({ source, secret }: { source: string; secret: string }) =>
-  async (request: Request): Promise<Request> => {
-    const { pathname, search } = new URL(request.url);
-    const body = new Uint8Array(await request.clone().arrayBuffer());
-    const fields = signatureHeaders([secret], newRequestId(request.method, pathname + search), body);
-    for (const [name, value] of Object.entries(fields)) request.headers.set(name, value);
-    request.headers.set('Webhook-Source', source);
-    return request;
-  };
-
-export interface WebhookEvent {
-  /** What happened, as `document.updated`. */
-  readonly type: string;
-  /** When it happened: RFC 3339. */
-  readonly timestamp: string;
-  readonly data: object;
-}
-
-/**
- * An event, signed for its receiver: `fetch(url, { method: 'POST', ...signedEvent(secret, event) })`.
- * @param secret the receiver's; during a rotation the new one and the old one
- * @param id stays the same when the event is sent again
- */
-export function signedEvent(
-  secret: string | readonly string[],
-  event: WebhookEvent,
-  id = newMessageId(),
-): { headers: Record<string, string>; body: string } {
-  const body = JSON.stringify(event);
-  const fields = signatureHeaders([secret].flat(), id, encoder.encode(body));
-  return { headers: { 'Content-Type': 'application/json', ...fields }, body };
 }

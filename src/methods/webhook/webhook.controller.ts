@@ -1,16 +1,15 @@
 import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
-import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { WebhookSource } from './webhook.entity.js';
-import { WebhookInbox } from './webhook.inbox.js';
-import { WebhookService } from './webhook.service.js';
+import { WebhookInbox } from './webhook.inbox.service.js';
 import { parseSecret } from './webhook.js';
+import { WebhookService } from './webhook.service.js';
 
-/** Many senders make the secret themselves. */
 const secret = z
   .string()
   .max(100)
@@ -19,12 +18,12 @@ const secret = z
 const NewSource = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, secret });
 const Rotation = z.strictObject({ ...ROTATION_SCHEMA.unwrap().shape, secret }).prefault({});
 
-/** The standard's payload; it may hold more, and what `data` is depends on `type`. */
+/** The payload of the standard. Other members are allowed, and the form of `data` depends on `type`. */
 const Event = z.looseObject({
   type: z
     .string()
     .max(128)
-    .regex(/^\w+(?:\.\w+)*$/, 'must be words with full stops between them, as user.created'),
+    .regex(/^\w+(?:\.\w+)*$/, 'must be words separated by full stops, such as user.created'),
   timestamp: z.iso.datetime({ offset: true }),
   data: z.looseObject({}),
 });
@@ -44,7 +43,7 @@ export class WebhookController {
     return caller;
   }
 
-  /** The address that a sender is given: its last segment names the source. */
+  /** Receives the messages of one sender. The last path segment is the id of the source. */
   @Post('webhooks/:source')
   @HttpCode(200)
   @Authenticate('webhook')
@@ -54,35 +53,32 @@ export class WebhookController {
     @Param('source') source: string,
     @Body({ schema: Event }) { type }: z.output<typeof Event>,
   ) {
-    // A router that knows one path by several spellings could lead a source to another's address.
+    // A router that accepts several spellings of a path could match another source's address.
     if (sender.proofs[0].credentialId !== source) throw new NotFoundException();
     const id = request.header('webhook-id')!;
-    const first = await this.inbox.accept(sender, source, id, request.rawBody!);
-    return { id, type, duplicate: !first };
+    const isFirst = await this.inbox.accept(sender, source, id, request.rawBody!);
+    return { id, type, duplicate: !isFirst };
   }
 
   @Post('webhook-sources')
-  async issue(
-    @Caller() caller: Principal,
-    @Body({ schema: NewSource }) { name, secret, ...wanted }: z.output<typeof NewSource>,
-  ) {
-    const told = await this.sources.issue(caller, name, wanted, secret);
-    return { ...this.view(told.row), secret: told.secret };
+  async issue(@Caller() caller: Principal, @Body({ schema: NewSource }) source: z.output<typeof NewSource>) {
+    const { row, secret } = await this.sources.issue(caller, source);
+    return { ...this.toResponse(row), secret };
   }
 
   @Get('webhook-sources')
   async list(@Caller() caller: Principal) {
-    return { items: (await this.sources.list(caller)).map((row) => this.view(row)) };
+    return { items: (await this.sources.list(caller)).map((row) => this.toResponse(row)) };
   }
 
   @Post('webhook-sources/:id/rotate')
   async rotate(
     @Caller() caller: Principal,
     @Param('id') id: string,
-    @Body({ schema: Rotation }) { overlapSeconds, secret }: z.output<typeof Rotation>,
+    @Body({ schema: Rotation }) rotation: z.output<typeof Rotation>,
   ) {
-    const told = await this.sources.rotate(caller, id, overlapSeconds, secret);
-    return { ...this.view(told.row), secret: told.secret };
+    const { row, secret } = await this.sources.rotate(caller, id, rotation.overlapSeconds, rotation.secret);
+    return { ...this.toResponse(row), secret };
   }
 
   @Delete('webhook-sources/:id')
@@ -91,8 +87,8 @@ export class WebhookController {
     return this.sources.revoke(caller, id);
   }
 
-  /** What may be told of a source: all but its secrets. */
-  private view({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: WebhookSource) {
+  /** All of a source except its secrets. */
+  private toResponse({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: WebhookSource) {
     const url = `${this.settings.publicUrl}/webhooks/${id}`;
     return { id, name, url, scopes, createdAt, expiresAt, lastUsedAt, previousUntil };
   }

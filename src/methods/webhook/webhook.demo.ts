@@ -1,10 +1,9 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { DemoData } from '../../database/demo-data.service.js';
 import { WebhookSource } from './webhook.entity.js';
 
-/** A source of the machine's: it delivers messages, and its secret opens nothing else. */
+/** The demo source of the machine account. It has no scopes, so it may only deliver messages. */
 export const DEMO_SOURCE = {
   source: 'src_demo',
   secret: `whsec_${Buffer.from('PublishedSoNeverUsedOutsideDemo!').toString('base64')}`,
@@ -14,7 +13,7 @@ export const DEMO_SOURCE = {
 export class WebhookDemo implements OnApplicationBootstrap {
   constructor(
     private readonly demo: DemoData,
-    private readonly settings: Settings,
+    private readonly box: SecretBox,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
@@ -24,7 +23,7 @@ export class WebhookDemo implements OnApplicationBootstrap {
         id,
         userId: 'acme-machine',
         name: 'address book',
-        secret: new SecretBox(this.settings, 'webhook').seal(secret, id),
+        secret: this.box.seal(secret, id),
         scopes: [],
         createdAt: new Date(),
       });

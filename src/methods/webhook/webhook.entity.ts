@@ -2,10 +2,10 @@ import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typ
 import { DATE_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 
-/** Somebody who sends messages, for an account of ours. */
+/** A sender of messages, registered by an account. */
 @Entity('webhook_sources')
 export class WebhookSource {
-  /** Stands in the address that the sender is given. */
+  /** Part of the address that the sender is given. */
   @PrimaryColumn({ type: 'varchar', length: 36 })
   id!: string;
 
@@ -20,18 +20,18 @@ export class WebhookSource {
   @Column({ type: 'varchar', length: 100 })
   name!: string;
 
-  /** Sealed: an HMAC needs the secret itself. */
+  /** The encrypted secret. Verifying an HMAC needs the secret itself, so a hash is not enough. */
   @Column({ type: 'varchar', length: 300 })
   secret!: string;
 
-  /** The secret before the last rotation, good until `previousUntil`. */
+  /** The secret before the last rotation. It is valid until `previousUntil`. */
   @Column({ type: 'varchar', length: 300, nullable: true })
   previousSecret!: string | null;
 
   @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
-  /** Null: no ceiling but the owner's roles. */
+  /** Null: limited by the owner's roles only. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
@@ -41,7 +41,7 @@ export class WebhookSource {
   @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
-  /** To the minute. */
+  /** Updated at most once a minute. */
   @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 
@@ -49,7 +49,7 @@ export class WebhookSource {
   revokedAt!: Date | null;
 }
 
-/** A message that was processed. */
+/** A processed message. */
 @Entity('webhook_messages')
 export class WebhookMessage {
   @PrimaryColumn({ type: 'varchar', length: 36 })
@@ -63,7 +63,7 @@ export class WebhookMessage {
   @PrimaryColumn({ type: 'varchar', length: 256 })
   id!: string;
 
-  /** Until when its sender may try again: seconds since 1970. */
+  /** When the row can be deleted, because the sender no longer retries: seconds since 1970. */
   @Index()
   @Column({ type: 'bigint' })
   until!: number;

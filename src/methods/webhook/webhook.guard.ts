@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
-/** `@UseGuards(WebhookGuard)`: this route takes what a source has signed and nothing else. */
+/** `@UseGuards(WebhookGuard)`: the route accepts only requests signed by a webhook source. */
 @Injectable()
 export class WebhookGuard extends MethodGuard {
   protected readonly method = 'webhook';

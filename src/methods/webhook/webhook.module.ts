@@ -1,14 +1,15 @@
 import { Module } from '@nestjs/common';
 import { CryptoModule } from '../../crypto/crypto.module.js';
+import { secretBoxFor } from '../../crypto/secret-box.js';
 import { WebhookController } from './webhook.controller.js';
 import { WebhookDemo } from './webhook.demo.js';
-import { WebhookInbox } from './webhook.inbox.js';
+import { WebhookInbox } from './webhook.inbox.service.js';
 import { WebhookService } from './webhook.service.js';
 import { WebhookStrategy } from './webhook.strategy.js';
 
 @Module({
   imports: [CryptoModule],
   controllers: [WebhookController],
-  providers: [WebhookStrategy, WebhookService, WebhookInbox, WebhookDemo],
+  providers: [secretBoxFor('webhook'), WebhookService, WebhookInbox, WebhookStrategy, WebhookDemo],
 })
 export class WebhookModule {}

@@ -1,52 +1,54 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { DataSource } from 'typeorm';
-import type { Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
-import { Settings } from '../../config/settings.js';
+import type { Principal } from '../../authentication/principal.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { CredentialsService } from '../../users/credentials.service.js';
 import { WebhookSource } from './webhook.entity.js';
 import { newSecret } from './webhook.js';
 
-/** A source, and its secret while it can still be told. */
-interface Told {
+export interface NewWebhookSource {
+  readonly name: string;
+  /** Without scopes, the secret is accepted for messages only. */
+  readonly scopes?: readonly string[] | undefined;
+  readonly expiresAt?: Date | undefined;
+  /** Some senders generate the secret themselves. */
+  readonly secret?: string | undefined;
+}
+
+/** A source with its secret, which is returned only once. */
+export interface IssuedWebhookSource {
   readonly row: WebhookSource;
   readonly secret: string;
 }
 
-/** The life of an account's own sources. */
+/** Issues, lists, rotates and revokes an account's own sources. */
 @Injectable()
 export class WebhookService {
-  private readonly sources: CredentialsService<WebhookSource>;
-  private readonly box: SecretBox;
+  private readonly credentials: CredentialsService<WebhookSource>;
 
-  constructor(dataSource: DataSource, audit: AuditPort, settings: Settings) {
-    this.sources = new CredentialsService(dataSource, audit, WebhookSource, 'webhook-source');
-    this.box = new SecretBox(settings, 'webhook');
+  constructor(
+    dataSource: DataSource,
+    audit: AuditPort,
+    private readonly box: SecretBox,
+  ) {
+    this.credentials = new CredentialsService(dataSource, audit, WebhookSource, 'webhook-source');
   }
 
-  /**
-   * @param wanted no scopes: the secret is good for messages, and for nothing that its owner may do besides
-   * @param secret the sender's, where it makes its own
-   */
-  async issue(
-    caller: Principal,
-    name: string,
-    wanted: { scopes?: string[] | undefined; expiresAt?: Date | undefined },
-    secret = newSecret(),
-  ): Promise<Told> {
+  async issue(caller: Principal, source: NewWebhookSource): Promise<IssuedWebhookSource> {
+    const { name, scopes = [], expiresAt, secret = newSecret() } = source;
     const id = `src_${randomBytes(12).toString('hex')}`;
-    const row = await this.sources.add(caller, {
+    const row = await this.credentials.add(caller, {
       id,
       userId: caller.id,
       name,
       secret: this.box.seal(secret, id),
       previousSecret: null,
       previousUntil: null,
-      scopes: wanted.scopes ?? [],
+      scopes: [...scopes],
       createdAt: new Date(),
-      expiresAt: wanted.expiresAt ?? null,
+      expiresAt: expiresAt ?? null,
       lastUsedAt: null,
       revokedAt: null,
     });
@@ -54,26 +56,25 @@ export class WebhookService {
   }
 
   list(caller: Principal): Promise<WebhookSource[]> {
-    return this.sources.list(caller);
+    return this.credentials.list(caller);
   }
 
-  /** The secret of before stays good for `overlapSeconds`; a rotation during an overlap ends the oldest at once. */
-  async rotate(caller: Principal, id: string, overlapSeconds: number, secret = newSecret()): Promise<Told> {
-    const before = await this.sources.find(caller, id);
-    const row = await this.sources.rotate(
-      caller,
-      before,
-      { secret: before.secret },
-      {
-        secret: this.box.seal(secret, id),
-        previousSecret: before.secret,
-        previousUntil: new Date(Date.now() + overlapSeconds * 1000),
-      },
-    );
-    return { row, secret };
+  /** Replaces the secret of a source. The previous secret stays valid for `overlapSeconds`. */
+  async rotate(
+    caller: Principal,
+    id: string,
+    overlapSeconds: number,
+    secret = newSecret(),
+  ): Promise<IssuedWebhookSource> {
+    const columns = { current: 'secret', previous: 'previousSecret' } as const;
+    const sealed = this.box.seal(secret, id);
+    return {
+      row: await this.credentials.rotateSecret(caller, id, columns, sealed, overlapSeconds),
+      secret,
+    };
   }
 
   revoke(caller: Principal, id: string): Promise<void> {
-    return this.sources.revoke(caller, id);
+    return this.credentials.revoke(caller, id);
   }
 }

@@ -3,15 +3,15 @@ import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
-import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
-import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
-import { Settings } from '../../config/settings.js';
+import type { Principal } from '../../authentication/principal.js';
+import type { AuthRequest } from '../../authentication/request.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
+import { nullableDateFromRow } from '../../database/raw-dates.js';
 import {
+  acceptedSecrets,
   accountOfActive,
   credentialQuery,
   scopesFromRow,
@@ -22,20 +22,20 @@ import { WebhookSource } from './webhook.entity.js';
 import {
   TOLERANCE_SECONDS,
   isCurrent,
-  isSignedBy,
-  parseSecret,
   isRequestIdFor,
+  isSignedBy,
   newSecret,
   parseHeaders,
+  parseSecret,
+  type DeliveryAttempt,
 } from './webhook.js';
 
-/** One code for everything that is wrong with a signature; the log has the reason. */
-const CODE = 'invalid_webhook';
-/** The one address of a source's messages. */
-const INBOUND = /^\/webhooks\/(\w{1,36})(?:\?|$)/;
-/** What a source without scopes may ask: who it is. */
-const WHO = ['/me', '/demo/webhook'];
-
+/** One code for every rejection, so that a caller cannot probe for sources. The log has the reason. */
+const ERROR_CODE = 'invalid_webhook';
+/** The only address that accepts messages. */
+const MESSAGE_PATH = /^\/webhooks\/(\w{1,36})(?:\?|$)/;
+/** The targets that a source without scopes may request, besides delivering messages. */
+const IDENTITY_TARGETS = ['/me', '/demo/webhook'];
 const COLUMNS = ['secret', 'previousSecret', 'previousUntil'] as const;
 
 interface Row extends CredentialRow {
@@ -46,25 +46,23 @@ interface Row extends CredentialRow {
 
 @Injectable()
 export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') implements AuthStrategy {
-  /** The standard has no scheme: this name is our own. */
+  /** The standard defines no authentication scheme. This name is specific to this project. */
   readonly challenge = new Challenge('Webhook', { realm: 'auth-atlas' });
 
   private readonly find: (id: string) => Promise<Row | undefined>;
-  private readonly box: SecretBox;
-  /** What an unknown source is verified with, so that it costs what a known one does. */
-  private readonly nobody: Pick<Row, 'id' | (typeof COLUMNS)[number]>;
+  /** Verified in place of an unknown source, so that both take the same time. */
+  private readonly dummySource: Pick<Row, 'id' | (typeof COLUMNS)[number]>;
 
   constructor(
     dataSource: DataSource,
-    settings: Settings,
-    private readonly oneTime: ReplayStore,
+    private readonly box: SecretBox,
+    private readonly replayStore: ReplayStore,
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
     this.find = credentialQuery<Row>(dataSource, 'webhook_sources', COLUMNS);
-    this.box = new SecretBox(settings, 'webhook');
-    const secret = this.box.seal(newSecret(), 'nobody');
-    this.nobody = { id: 'nobody', secret, previousSecret: null, previousUntil: null };
+    const secret = box.seal(newSecret(), 'dummy');
+    this.dummySource = { id: 'dummy', secret, previousSecret: null, previousUntil: null };
   }
 
   claims(request: AuthRequest): boolean {
@@ -72,64 +70,81 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const attempt = parseHeaders(
-      request.header('webhook-id'),
-      request.header('webhook-timestamp'),
-      request.header('webhook-signature'),
-    );
-    if (!attempt) throw refused('not an attempt in the form of the standard');
-    const { id, timestamp, signatures } = attempt;
-    if (!isCurrent(timestamp)) throw refused('its timestamp is too old or too new');
-    const body = request.rawBody ?? Buffer.alloc(0);
-    const { sourceId, isMessage } = signerOf(request, id);
+    const { id, timestamp, signatures } = readHeaders(request);
+    if (!isCurrent(timestamp)) throw invalidCredential('the timestamp is more than five minutes off');
+    const { sourceId, isMessage } = sourceOf(request, id);
     const source = await this.find(sourceId);
-    const signed = isSignedBy(this.keysOf(source), { id, timestamp, body }, signatures);
-    if (!source || !signed) throw refused('unknown source or wrong signature');
-    const account = accountOfActive(source, refused);
-    const now = new Date();
-    // `restricted`: a secret that lies with a sender is for its messages, and makes no other credentials.
-    const proof = { credentialId: source.id, at: now, amr: ['pop'], bound: true, restricted: true } as const;
-    const principal = principalOf(account, { method: 'webhook', ...proof }, refused, scopesFromRow(source));
-    // Twice as long as it is current, for processes whose clocks differ.
+    const attempt = { id, timestamp, body: request.rawBody ?? Buffer.alloc(0) };
+    const isSigned = this.isSignedBy(source ?? this.dummySource, attempt, signatures);
+    if (!source || !isSigned) throw invalidCredential('unknown source or wrong signature');
+
+    const account = accountOfActive(source, invalidCredential);
+    const proof = {
+      method: 'webhook',
+      credentialId: source.id,
+      at: new Date(),
+      amr: ['pop'],
+      bound: true,
+      // The sender has the secret for its messages. It must not create other credentials with it.
+      restricted: true,
+    } as const;
+    const principal = principalOf(account, proof, invalidCredential, scopesFromRow(source));
+    // Remembered for twice the tolerance, because the clocks of the processes differ as well.
     const until = new Date((timestamp + 2 * TOLERANCE_SECONDS) * 1000);
-    if (!(await this.oneTime.use(`webhook attempt of ${source.id}`, `${id}.${timestamp}`, until)))
-      throw refused(`the source ${source.id} sent this before`).ofAccount(account);
-    if (principal.scopes?.length === 0 && !isMessage && !WHO.includes(request.target))
+    if (!(await this.replayStore.use(`webhook attempt of ${source.id}`, `${id}.${timestamp}`, until)))
+      throw invalidCredential(`the source ${source.id} already sent this attempt`).ofAccount(account);
+    if (principal.scopes?.length === 0 && !isMessage && !IDENTITY_TARGETS.includes(request.target))
       throw new ForbiddenException({
         code: 'forbidden',
-        detail: 'A source without scopes delivers messages, and nothing else.',
+        detail: 'A webhook source without scopes may only deliver messages.',
       });
     this.lastUsed.touch(WebhookSource, 'lastUsedAt', source.id, nullableDateFromRow(source.lastUsedAt));
     return principal;
   }
 
-  /** The source's keys that are good: one, or two during a rotation. */
-  private keysOf({ id, secret, previousSecret, previousUntil } = this.nobody) {
-    const overlaps = previousSecret && previousUntil && dateFromRow(previousUntil) > new Date();
-    return [secret, ...(overlaps ? [previousSecret] : [])].flatMap(
+  private isSignedBy(
+    source: WebhookStrategy['dummySource'],
+    attempt: DeliveryAttempt,
+    signatures: readonly string[],
+  ): boolean {
+    const { id, secret: current, previousSecret: previous, previousUntil } = source;
+    const keys = acceptedSecrets({ current, previous, previousUntil }).flatMap(
       (sealed) => parseSecret(this.box.open(sealed, id)) ?? [],
     );
+    return isSignedBy(keys, attempt, signatures);
   }
 }
 
+function readHeaders(request: AuthRequest) {
+  const headers = parseHeaders(
+    request.header('webhook-id'),
+    request.header('webhook-timestamp'),
+    request.header('webhook-signature'),
+  );
+  if (!headers) throw invalidCredential('malformed webhook headers');
+  return headers;
+}
+
 /**
- * Whose signature it is to be, and whether it is meant for this request at all: a message for its source's own address,
- * anything else for the request that its id names.
+ * The source that must have signed the request. A message is accepted at the address of its source only. Any other request
+ * must be named by its id.
+ *
+ * @throws BadCredential if the request was signed for another one
  */
-function signerOf(request: AuthRequest, id: string): { sourceId: string; isMessage: boolean } {
-  const named = request.header('Webhook-Source');
-  const [, addressed] = (request.method === 'POST' && INBOUND.exec(request.target)) || [];
-  if (named !== undefined && addressed !== undefined && named !== addressed)
+function sourceOf(request: AuthRequest, id: string): { sourceId: string; isMessage: boolean } {
+  const inHeader = request.header('Webhook-Source');
+  const [, inPath] = (request.method === 'POST' && MESSAGE_PATH.exec(request.target)) || [];
+  if (inHeader !== undefined && inPath !== undefined && inHeader !== inPath)
     throw new BadRequestException({
       code: 'ambiguous_credentials',
       detail: 'The path and Webhook-Source name different sources.',
     });
-  const sourceId = addressed ?? named;
-  if (sourceId === undefined) throw refused('names no source');
-  const isMessage = addressed !== undefined;
+  const sourceId = inPath ?? inHeader;
+  if (sourceId === undefined) throw invalidCredential('no source is named');
+  const isMessage = inPath !== undefined;
   if (!(isRequestIdFor(id, request.method, request.target) ?? isMessage))
-    throw refused('signed for another request');
+    throw invalidCredential('signed for another request');
   return { sourceId, isMessage };
 }
 
-const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });
+const invalidCredential = (reason: string) => new BadCredential(ERROR_CODE, reason, { error: ERROR_CODE });

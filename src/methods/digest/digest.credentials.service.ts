@@ -1,0 +1,101 @@
+import { Injectable } from '@nestjs/common';
+import { randomBytes } from 'node:crypto';
+import { DataSource, type FindOptionsWhere } from 'typeorm';
+import { Settings } from '../../config/settings.js';
+import { SecretBox } from '../../crypto/secret-box.js';
+import type { User } from '../../users/user.entity.js';
+import { normalizeUsername } from '../../users/username.js';
+import { REALM, digestConfig } from './digest.config.js';
+import { DigestCredential } from './digest.entity.js';
+import { computeHa1, computeUserhash, type Algorithm } from './digest.js';
+import type { DigestAuthorization } from './digest.parser.js';
+
+/** H(A1) for each algorithm that was offered when Digest was enabled. */
+type Ha1ByAlgorithm = Partial<Record<Algorithm, string>>;
+
+/** The data that a response is verified with. For an unknown username it is a dummy. */
+export interface DigestAccount {
+  readonly user: User | undefined;
+  /** The stored form of H(A1). */
+  readonly sealed: string;
+  readonly ha1: string;
+  /** Why every response is rejected, for the log. Undefined if a correct response is accepted. */
+  readonly fault: string | undefined;
+}
+
+/** Creates, encrypts and looks up the H(A1) of accounts. */
+@Injectable()
+export class DigestCredentials {
+  /** Verified in place of an unknown account, so that both take the same time. */
+  private readonly dummy: DigestCredential;
+  private readonly algorithms: readonly Algorithm[];
+
+  constructor(
+    settings: Settings,
+    private readonly dataSource: DataSource,
+    private readonly box: SecretBox,
+  ) {
+    this.algorithms = digestConfig(settings).algorithms;
+    const user = { id: 'dummy', username: 'dummy' };
+    this.dummy = this.create(user, randomBytes(32).toString('base64'), new Date(0));
+  }
+
+  /** @param password the verified password of the account */
+  create(user: Pick<User, 'id' | 'username'>, password: string, passwordChangedAt: Date): DigestCredential {
+    const ha1s: Ha1ByAlgorithm = Object.fromEntries(
+      this.algorithms.map((each) => [each, computeHa1(each, user.username, REALM, password)]),
+    );
+    return {
+      userId: user.id,
+      sealed: this.box.seal(JSON.stringify(ha1s), user.id),
+      userhashSha256: computeUserhash('SHA-256', user.username, REALM),
+      userhashSha512256: computeUserhash('SHA-512-256', user.username, REALM),
+      passwordChangedAt,
+      enabledAt: new Date(),
+    };
+  }
+
+  /** Finds the account that a response names, by username or userhash, in one query. */
+  async find(authorization: DigestAuthorization): Promise<DigestAccount> {
+    const row = await this.dataSource.manager.findOne(DigestCredential, {
+      where: conditionFor(authorization),
+      relations: { user: true, password: true },
+    });
+    const { sealed, userId } = row ?? this.dummy;
+    const ha1s = JSON.parse(this.box.open(sealed, userId)) as Ha1ByAlgorithm;
+    const ha1 = ha1s[authorization.algorithm];
+    const fault = findFault(row, authorization, ha1);
+    return { user: row?.user, sealed, ha1: ha1 ?? '', fault };
+  }
+}
+
+/** Whether the account still has the password that H(A1) was computed from. The row must be loaded with its password. */
+export const isCurrent = ({ password, passwordChangedAt }: DigestCredential): boolean =>
+  password?.changedAt.getTime() === passwordChangedAt.getTime();
+
+function conditionFor({
+  username,
+  userhash,
+  algorithm,
+}: DigestAuthorization): FindOptionsWhere<DigestCredential> {
+  if (!userhash) return { user: { username: normalizeUsername(username) ?? '' } };
+  if (algorithm === 'SHA-256') return { userhashSha256: username };
+  if (algorithm === 'SHA-512-256') return { userhashSha512256: username };
+  // Clients that need MD5 do not support userhash, so none is stored for it.
+  return { user: { username: '' } };
+}
+
+function findFault(
+  row: DigestCredential | null,
+  { algorithm, username, userhash }: DigestAuthorization,
+  ha1: string | undefined,
+): string | undefined {
+  if (!row?.user) return 'no account of that name has Digest enabled';
+  const { user } = row;
+  if (user.disabledAt) return `the account ${user.id} is disabled`;
+  if (!isCurrent(row)) return `the account ${user.id} has changed its password`;
+  // The hash covers the username as the account spells it. Other methods accept other spellings.
+  if (!userhash && username !== user.username) return `the account ${user.id} has another spelling`;
+  if (!ha1) return `Digest was enabled without ${algorithm}`;
+  return undefined;
+}
