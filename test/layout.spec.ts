@@ -30,7 +30,6 @@ const ALLOWED_IN_METHODS = [
   'database',
   'passwords',
   'permissions',
-  'rate-limits',
   'users',
 ];
 

@@ -344,7 +344,7 @@ describe('sigv4', () => {
       const time = formatTime(new Date());
       const scope = { day: time.slice(0, 8), region: 'atlas-1', service: 'auth-atlas' };
       const { host } = new URL(booted.origin);
-      const sign = (query: string) => {
+      const signQuery = (query: string) => {
         const rest = [`host:${host}`, `x-amz-date:${time}`, '', 'host;x-amz-date', sha256('')];
         const toSign = stringToSign(time, scope, ['GET', DEMO, query, ...rest].join('\n'));
         const credential = `${DEMO_KEY.id}/${formatScope(scope)}`;
@@ -352,14 +352,14 @@ describe('sigv4', () => {
         const authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=host;x-amz-date, Signature=${signature}`;
         return { 'x-amz-date': time, authorization };
       };
-      expect((await send({ target: `${DEMO}?b=2&a=1`, headers: sign('a=1&b=2') })).status).toBe(200);
-      await expectRejected({ target: `${DEMO}?b=2&a=1`, headers: sign('b=2&a=1') });
+      expect((await send({ target: `${DEMO}?b=2&a=1`, headers: signQuery('a=1&b=2') })).status).toBe(200);
+      await expectRejected({ target: `${DEMO}?b=2&a=1`, headers: signQuery('b=2&a=1') });
 
-      const ask = (query: string) => curl(DEMO_KEY, `${booted.origin}${DEMO}?${query}`);
-      expect(await ask('a=1&b=2')).toMatch(/ 200$/);
+      const fetchFrom = (query: string) => curl(DEMO_KEY, `${booted.origin}${DEMO}?${query}`);
+      expect(await fetchFrom('a=1&b=2')).toMatch(/ 200$/);
       // Newer versions sort the query.
       const old = (await curl(DEMO_KEY, '--version')).startsWith('curl 7');
-      expect(await ask('b=2&a=1')).toMatch(old ? /"invalid_sigv4".* 401$/ : / (?:200|401)$/);
+      expect(await fetchFrom('b=2&a=1')).toMatch(old ? /"invalid_sigv4".* 401$/ : / (?:200|401)$/);
     });
 
     it('signs the path as sent, without normalization and encoded once more', async () => {
@@ -523,14 +523,14 @@ describe('sigv4', () => {
         sealed,
         createdAt: new Date(),
       });
-      const ask = async (host: string) => {
+      const fetchFrom = async (host: string) => {
         const lines = Object.entries({ host, ...signed({ key, host }).headers }).map(
           ([name, value]) => `${name}: ${value}`,
         );
         return client(api.origin).raw(`GET ${DEMO} HTTP/1.1`, 'Connection: close', ...lines, '');
       };
-      expect(await ask('api.atlas.test')).toMatch(/^HTTP\/1\.1 200 /);
-      expect(await ask('staging.atlas.test')).toMatch(/^HTTP\/1\.1 401 [\s\S]*"invalid_sigv4"/);
+      expect(await fetchFrom('api.atlas.test')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await fetchFrom('staging.atlas.test')).toMatch(/^HTTP\/1\.1 401 [\s\S]*"invalid_sigv4"/);
       await api.close();
     });
 

@@ -40,7 +40,7 @@ export interface Forgery extends Message {
  * @param target the default target
  */
 export function forge(origin: string, target: string) {
-  const sign = (
+  const signForgery = (
     forgery: Forgery,
     query: readonly QueryParameter[],
     headers: Readonly<Record<string, string>>,
@@ -70,7 +70,7 @@ export function forge(origin: string, target: string) {
     /** Signed in the header. */
     signed: (forgery: Forgery = {}): Message => {
       const sent = { 'x-amz-date': formatTime(forgery.at ?? new Date()), ...forgery.headers };
-      const of = sign(forgery, queryOf(forgery), { ...host(forgery), ...sent });
+      const of = signForgery(forgery, queryOf(forgery), { ...host(forgery), ...sent });
       const authorization = `AWS4-HMAC-SHA256 Credential=${of.credential}, SignedHeaders=${of.signedHeaders}, Signature=${of.signature}`;
       return { ...forgery, headers: { ...sent, authorization } };
     },
@@ -78,7 +78,7 @@ export function forge(origin: string, target: string) {
     /** Signed in the URL. */
     presigned: (forgery: Forgery = {}): Message & { readonly target: string } => {
       const headers = { ...host(forgery), ...forgery.headers };
-      const { credential, time, signedHeaders } = sign(forgery, [], headers);
+      const { credential, time, signedHeaders } = signForgery(forgery, [], headers);
       const query: QueryParameter[] = [
         ...queryOf(forgery),
         ['X-Amz-Algorithm', forgery.algorithm ?? 'AWS4-HMAC-SHA256'],
@@ -89,7 +89,7 @@ export function forge(origin: string, target: string) {
         ...(forgery.more ?? []),
       ];
       const { path } = splitTarget(forgery.target ?? target);
-      const { signature } = sign(forgery, query, headers);
+      const { signature } = signForgery(forgery, query, headers);
       return { ...forgery, target: `${path}?${canonicalQuery(query)}&X-Amz-Signature=${signature}` };
     },
   };

@@ -75,7 +75,7 @@ describe('the published test vectors of AWS', () => {
   const TOKEN = '6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267';
   const lines = (...values: readonly string[]) => ({ 'my-header1': values });
 
-  // Of the pairs of its test suite that differ by normalising the path, these are the ones that do not.
+  // The vectors of the test suite that do not normalize the path.
   it.each<[string, string, string, Record<string, readonly string[]>?, string?]>([
     ['get-vanilla', 'GET /', '5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31'],
     [
@@ -192,7 +192,7 @@ describe('the published test vectors of AWS', () => {
   });
 });
 
-/** Few pieces, so that two texts often mean the same; among them whatever ends something, plain and encoded. */
+/** Few pieces, so that generated texts are often equivalent. They include delimiters, plain and encoded. */
 const text = (...pieces: readonly string[]) =>
   fc.array(fc.constantFrom(...pieces), { maxLength: 6 }).map((some) => some.join(''));
 
@@ -208,7 +208,7 @@ describe('the canonical form', () => {
   });
   type Sample = typeof requests extends fc.Arbitrary<infer T> ? T : never;
 
-  /** A query as the routes read it, and a field as RFC 9110 does. */
+  /** The query as the routes read it, and a header value as RFC 9110 does. */
   const read = (query: string) =>
     JSON.stringify(Object.entries(parse(query)).sort(([a], [b]) => (a < b ? -1 : 1)));
   const readLines = (values: readonly string[] = []) =>
@@ -287,7 +287,7 @@ describe('the parser', () => {
     'X-Amz-Signature': signature,
   };
   const anything = fc.string({ unit: 'binary', maxLength: 60 });
-  /** A text with some of it taken out, and something else put there. */
+  /** A text with a part replaced. */
   const bent = (whole: string) =>
     fc
       .tuple(fc.nat(whole.length), fc.nat(3), anything)

@@ -84,7 +84,7 @@ export class DigestService extends HourlyCleanup {
     if (!row?.user)
       throw new NotFoundException({ code: 'password_not_set', detail: 'This account has no password.' });
     try {
-      return await this.passwords.prove(row.user.username, password, ip);
+      return await this.passwords.verifyWithHash(row.user.username, password, ip);
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
       const rejection = incorrectPassword();

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { CryptoModule } from '../../crypto/crypto.module.js';
+import { ReplayStoreModule } from '../../crypto/replay-store.module.js';
 import { secretBoxFor } from '../../crypto/secret-box.js';
 import { HmacController } from './hmac.controller.js';
 import { HmacDemo } from './hmac.demo.js';
@@ -7,7 +7,7 @@ import { HmacService } from './hmac.service.js';
 import { HmacStrategy } from './hmac.strategy.js';
 
 @Module({
-  imports: [CryptoModule],
+  imports: [ReplayStoreModule],
   controllers: [HmacController],
   providers: [secretBoxFor('hmac-keys'), HmacService, HmacStrategy, HmacDemo],
 })

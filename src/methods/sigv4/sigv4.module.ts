@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { CryptoModule } from '../../crypto/crypto.module.js';
+import { ReplayStoreModule } from '../../crypto/replay-store.module.js';
 import { secretBoxFor } from '../../crypto/secret-box.js';
 import { SigV4Controller } from './sigv4.controller.js';
 import { SigV4Demo } from './sigv4.demo.js';
@@ -7,7 +7,7 @@ import { SigV4Service } from './sigv4.service.js';
 import { SigV4Strategy } from './sigv4.strategy.js';
 
 @Module({
-  imports: [CryptoModule],
+  imports: [ReplayStoreModule],
   controllers: [SigV4Controller],
   providers: [secretBoxFor('access-keys'), SigV4Service, SigV4Strategy, SigV4Demo],
 })

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { CryptoModule } from '../../crypto/crypto.module.js';
+import { ReplayStoreModule } from '../../crypto/replay-store.module.js';
 import { secretBoxFor } from '../../crypto/secret-box.js';
 import { WebhookController } from './webhook.controller.js';
 import { WebhookDemo } from './webhook.demo.js';
@@ -8,7 +8,7 @@ import { WebhookService } from './webhook.service.js';
 import { WebhookStrategy } from './webhook.strategy.js';
 
 @Module({
-  imports: [CryptoModule],
+  imports: [ReplayStoreModule],
   controllers: [WebhookController],
   providers: [secretBoxFor('webhook'), WebhookService, WebhookInbox, WebhookStrategy, WebhookDemo],
 })
