@@ -38,7 +38,7 @@ export const contract: Contract = {
   unknown: { Authorization: unknownKey },
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [newKeyId(), newSecret()];
-    const sealed = app.select(HmacModule).get(SecretBox).seal(secret, id);
+    const sealed = app.select(HmacModule).get(SecretBox, { strict: true }).seal(secret, id);
     await db.manager.insert(HmacKey, { id, userId, name: 'contract', sealed, createdAt: new Date() });
     const change = async (changes: Partial<HmacKey>) =>
       void (await db.manager.update(HmacKey, { id }, changes));

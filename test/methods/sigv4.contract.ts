@@ -35,7 +35,7 @@ export const contract: Contract = {
   unknown: saying(`Credential=${credential}, ${signedHeaders}, ${signature}`),
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [newKeyId(), newSecret()];
-    const sealed = app.select(SigV4Module).get(SecretBox).seal(secret, id);
+    const sealed = app.select(SigV4Module).get(SecretBox, { strict: true }).seal(secret, id);
     await db.manager.insert(AccessKey, { id, userId, name: 'contract', sealed, createdAt: new Date() });
     const change = async (changes: Partial<AccessKey>) =>
       void (await db.manager.update(AccessKey, { id }, changes));

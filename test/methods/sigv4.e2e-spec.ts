@@ -515,7 +515,7 @@ describe('sigv4', () => {
       } as const;
       await api.db.manager.insert(User, { ...account, roles: [], disabledAt: null });
       const key = { id: newKeyId(), secret: newSecret() };
-      const sealed = api.app.select(SigV4Module).get(SecretBox).seal(key.secret, key.id);
+      const sealed = api.app.select(SigV4Module).get(SecretBox, { strict: true }).seal(key.secret, key.id);
       await api.db.manager.insert(AccessKey, {
         id: key.id,
         userId: 'bob',

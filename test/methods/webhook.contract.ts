@@ -46,7 +46,7 @@ export const contract: Contract = {
   unknown: unknownSource,
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [`src_${randomBytes(12).toString('hex')}`, newSecret()];
-    const box = app.select(WebhookModule).get(SecretBox);
+    const box = app.select(WebhookModule).get(SecretBox, { strict: true });
     await db.manager.insert(WebhookSource, {
       id,
       userId,
