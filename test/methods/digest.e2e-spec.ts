@@ -445,7 +445,7 @@ describe('HTTP Digest', () => {
       const challenged = await challenge();
       const answers = await Promise.all(
         Array.from({ length: 16 }, (_, i) => {
-          const options = { method: 'GET', uri: DEMO, count: i + 1 };
+          const options = { method: 'GET', uri: DEMO, nc: i + 1 };
           return send(respondToChallenge('rushed', `guess ${i}`, challenged, options));
         }),
       );
@@ -506,14 +506,9 @@ describe('HTTP Digest', () => {
       const from = freshAddress();
       const challenged = await challenge();
       const answer = (count: number, nonce = challenged.nonce) => {
-        const options = { method: 'GET', uri: DEMO, count };
+        const options = { method: 'GET', uri: DEMO, nc: count };
         return send(
-          respondToChallenge(
-            'busy',
-            'the right one of all',
-            { ...challenged, nonce },
-            options,
-          ),
+          respondToChallenge('busy', 'the right one of all', { ...challenged, nonce }, options),
           DEMO,
           from,
         );
@@ -852,7 +847,7 @@ describe('HTTP Digest', () => {
 
     it('does not raise the count without the password', async () => {
       const challenged = await challenge();
-      const wrong = { method: 'GET', uri: DEMO, count: 0xffffffff };
+      const wrong = { method: 'GET', uri: DEMO, nc: 0xffffffff };
       await expectUnchanged(() => send(respondToChallenge('bob', 'wrong', challenged, wrong)));
       expect((await send(respondAsBob(challenged))).status).toBe(200);
     });
