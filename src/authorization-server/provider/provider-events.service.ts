@@ -72,7 +72,7 @@ export class ProviderEvents {
     // An unknown client_id is not logged: it is text that the caller typed.
     const client = ctx.oidc.client?.clientId;
     const reason = [detail ?? error, client && `client ${client}`].filter(Boolean).join(', ');
-    this.logger.warn({ event: 'refused', code: error, reason, route: ctx.oidc.route });
+    this.logger.warn({ event: 'request rejected', code: error, reason, route: ctx.oidc.route });
     if (REUSE_DETAILS.includes(detail ?? ''))
       this.audit.recordInBackground({
         event: 'authn_token_reuse',
