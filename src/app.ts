@@ -12,7 +12,7 @@ import { OpenApiService } from './http/openapi.service.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { adapterFor } from './http/adapters.js';
 import { FailedAttempts } from './rate-limits/failed-attempts.service.js';
-import { RefusalAudit } from './audit/refusal-events.js';
+import { RejectedRequestsListener } from './audit/rejected-requests.listener.js';
 
 /**
  * Creates the application without listening. Tests use it too.
@@ -33,7 +33,7 @@ export async function createApp(
     { abortOnError: false, bodyParser: false, logger: new NestLogger(log) },
   );
   const failedAttempts = app.get(FailedAttempts);
-  const audit = app.get(RefusalAudit);
+  const audit = app.get(RejectedRequestsListener);
   app.useGlobalFilters(
     new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), [failedAttempts, audit]),
   );

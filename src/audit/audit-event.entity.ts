@@ -2,17 +2,20 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { DATE_COLUMN } from '../database/columns.js';
 import type { AuditEventName } from '../authentication/ports.js';
 
-/** PostgreSQL hands out 64-bit numbers as text; these stay far below 2^53. */
-const NUMBER = { to: (value: number) => value, from: Number };
+/** The PostgreSQL driver returns 64-bit integers as strings. These numbers stay far below 2^53. */
+const BIGINT_AS_NUMBER = { to: (value: number) => value, from: Number };
 
-/** One link of the chain. It refers to accounts and credentials by id and without a foreign key: it outlives them. */
+/**
+ * An event of the hash chain. It refers to accounts and credentials by id without a foreign key, because it remains
+ * after they are deleted.
+ */
 @Entity('audit_events')
 @Index(['tenantId', 'seq'])
 @Index(['tenantId', 'event', 'seq'])
 @Index(['tenantId', 'userId', 'seq'])
 export class AuditEvent {
-  /** Counts up by one, whatever the clock does. */
-  @PrimaryColumn({ type: 'bigint', transformer: NUMBER })
+  /** The position in the chain, from 1 without gaps. The order does not depend on the clock. */
+  @PrimaryColumn({ type: 'bigint', transformer: BIGINT_AS_NUMBER })
   seq!: number;
 
   @Column({ type: DATE_COLUMN })
@@ -21,14 +24,14 @@ export class AuditEvent {
   @Column({ type: 'varchar', length: 40 })
   event!: AuditEventName;
 
-  /** Who did it; null where nobody was known. */
+  /** The account that acted; null if it is not known. */
   @Column({ type: 'varchar', length: 36, nullable: true })
   userId!: string | null;
 
   @Column({ type: 'varchar', length: 36, nullable: true })
   tenantId!: string | null;
 
-  /** By which method, and which of its credentials. */
+  /** The authentication method of the request. */
   @Column({ type: 'varchar', length: 40, nullable: true })
   method!: string | null;
 
@@ -41,30 +44,30 @@ export class AuditEvent {
   @Column({ type: 'varchar', length: 36, nullable: true })
   requestId!: string | null;
 
-  /** What it was done to: `document:<id>`, `session:<id>`. */
+  /** The object of the action, as `kind:id`: `session:3f…`. */
   @Column({ type: 'varchar', length: 120, nullable: true })
   target!: string | null;
 
-  /** Whatever else there is to say. Never a secret, and nothing that a caller typed. */
+  /** More data of the event. Never a secret, and never text that a caller typed. */
   @Column({ type: 'simple-json' })
   details!: Readonly<Record<string, unknown>>;
 
-  /** Which key made the hash. */
+  /** The id of the HMAC key. */
   @Column({ type: 'varchar', length: 8 })
   keyId!: string;
 
-  /** HMAC-SHA256 over all of the above and the hash before, in base64url. */
+  /** HMAC-SHA256 over the fields above and the hash of the previous event, in base64url. */
   @Column({ type: 'varchar', length: 43 })
   hash!: string;
 }
 
-/** The last link: one row, which every writer takes before it adds another. */
+/** The last event of the chain: one row, which every writer locks before it appends. */
 @Entity('audit_head')
 export class AuditHead {
   @PrimaryColumn({ type: 'integer' })
   id!: number;
 
-  @Column({ type: 'bigint', transformer: NUMBER })
+  @Column({ type: 'bigint', transformer: BIGINT_AS_NUMBER })
   seq!: number;
 
   @Column({ type: 'varchar', length: 43 })

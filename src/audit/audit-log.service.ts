@@ -10,12 +10,12 @@ import { EventQueue } from './event-queue.js';
 import { eventHash, type PendingEvent, type UnhashedEvent } from './hash-chain.js';
 import { requestContext } from '../http/request-context.js';
 
-/** Writes down what was done, in a chain that shows whether anything was altered or taken out. */
+/** Stores audit events in a hash chain, which shows whether an event was altered or deleted. */
 @Injectable()
 export class AuditLog implements AuditPort, BeforeApplicationShutdown {
   private readonly keys: DerivedKeys;
   private readonly queue = new EventQueue((events, dropped) => this.writeBatch(events, dropped));
-  /** A WeakSet, because the errors are exceptions of Nest and of libraries, which have no field for it. */
+  /** Errors whose event is stored. A WeakSet, because exceptions of Nest and of libraries have no field for it. */
   private readonly recordedErrors = new WeakSet<Error>();
 
   constructor(
@@ -26,14 +26,14 @@ export class AuditLog implements AuditPort, BeforeApplicationShutdown {
   }
 
   /**
-   * Adds to the chain inside the caller's transaction: what was done and its event commit together or not at all.
-   * Do it last, since from here to the commit every other writer of events waits.
+   * Appends to the chain in the caller's transaction, so that a change and its event commit together. Call it last:
+   * other writers of events wait until the transaction ends.
    */
   async append(manager: EntityManager, ...entries: readonly AuditEntry[]): Promise<void> {
     await this.write(manager, entries.map(pendingEvent));
   }
 
-  /** For what changes nothing else in the database: in a transaction of its own. */
+  /** Appends in a transaction of its own, for an event without another change in the database. */
   async record(entry: AuditEntry): Promise<void> {
     await this.dataSource.transaction((manager) => this.append(manager, entry));
   }
@@ -60,9 +60,9 @@ export class AuditLog implements AuditPort, BeforeApplicationShutdown {
     return this.recordedErrors.has(error);
   }
 
-  /** @see append, for events that happened earlier */
-  async write(manager: EntityManager, occurrences: readonly PendingEvent[]): Promise<void> {
-    if (!occurrences.length) return;
+  /** @see append, for events of an earlier time */
+  async write(manager: EntityManager, pending: readonly PendingEvent[]): Promise<void> {
+    if (!pending.length) return;
     const head = await manager.findOneOrFail(AuditHead, {
       where: { id: 1 },
       ...(isPostgres(this.dataSource) && { lock: { mode: 'pessimistic_write' as const } }),
@@ -70,24 +70,24 @@ export class AuditLog implements AuditPort, BeforeApplicationShutdown {
     let { seq, hash } = head;
     const { id: keyId, key } = this.keys.current;
     const events: AuditEvent[] = [];
-    for (const occurrence of occurrences) {
-      const link: UnhashedEvent = { ...occurrence, seq: ++seq, keyId };
-      hash = eventHash(key, link, hash);
-      events.push({ ...link, hash });
+    for (const each of pending) {
+      const event: UnhashedEvent = { ...each, seq: ++seq, keyId };
+      hash = eventHash(key, event, hash);
+      events.push({ ...event, hash });
     }
     await manager.insert(AuditEvent, events as QueryDeepPartialEntity<AuditEvent>[]);
     await manager.update(AuditHead, { id: 1 }, { seq, hash });
   }
 
   private async writeBatch(events: readonly PendingEvent[], dropped: number): Promise<void> {
-    const count = pendingEvent({ event: 'excess_rate_limit_exceeded', details: { unrecorded: dropped } });
+    const dropCount = pendingEvent({ event: 'excess_rate_limit_exceeded', details: { unrecorded: dropped } });
     await this.dataSource.transaction((manager) =>
-      this.write(manager, dropped ? [...events, count] : events),
+      this.write(manager, dropped ? [...events, dropCount] : events),
     );
   }
 }
 
-/** An entry as it happens now, in the request under way. */
+/** Adds the time and the current request to an entry. */
 export function pendingEvent({ event, actor, method, target, details = {} }: AuditEntry): PendingEvent {
   const context = requestContext.getStore();
   const proof = actor?.proofs?.[0];
@@ -99,11 +99,11 @@ export function pendingEvent({ event, actor, method, target, details = {} }: Aud
     tenantId: actor?.tenantId ?? null,
     method: method ?? proof?.method ?? null,
     credentialId: proof?.credentialId ?? null,
-    // A proxy that is trusted may still hand on what a caller wrote into X-Forwarded-For. A scope id is ours alone.
+    // X-Forwarded-For of a trusted proxy may still contain text of the caller. An IPv6 zone id is local, so drop it.
     ip: isIP(ip) ? ip.replace(/%.*/, '') : null,
     requestId: context?.requestId ?? null,
     target: target ?? null,
-    // Who sent it and who acts, where that is not the account itself.
+    // The OAuth client and the actor, if they are not the account itself.
     details: {
       ...(proof?.client && { client: proof.client }),
       ...(proof?.act && { act: proof.act }),

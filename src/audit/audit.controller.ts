@@ -14,7 +14,7 @@ import { AUDIT_EVENTS } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { deriveKey } from '../crypto/derived-keys.js';
 
-const Listing = z.strictObject({
+const ListQuery = z.strictObject({
   limit: z
     .string()
     .regex(/^\d{1,3}$/)
@@ -26,26 +26,26 @@ const Listing = z.strictObject({
   userId: z.string().min(1).max(36).optional(),
 });
 
-/** What happened in the caller's tenant, the newest first. Events of nobody's tenant are for the command line only. */
+/** The events of the caller's tenant, newest first. Events without a tenant are in the database only. */
 @Controller('audit')
 export class AuditController {
   private readonly cursorKey: KeyObject;
 
   constructor(
     private readonly dataSource: DataSource,
-    private readonly audit: AuditLog,
+    private readonly log: AuditLog,
     settings: Settings,
   ) {
     this.cursorKey = deriveKey(settings.appSecret, 'cursor of events');
   }
 
-  /** Whoever reads the log is in it. */
+  /** Reading the log is an event as well. */
   @Get('events')
   @Can('read', AuditEvent)
   async list(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
-    @Query({ schema: Listing }) { limit, cursor, ...filters }: z.output<typeof Listing>,
+    @Query({ schema: ListQuery }) { limit, cursor, ...filters }: z.output<typeof ListQuery>,
   ) {
     const context = JSON.stringify([caller.tenantId, caller.id, filters]);
     const query = this.dataSource
@@ -58,11 +58,11 @@ export class AuditController {
     const found = await accessibleBy(query, ability, 'read').getMany();
     const rows = found.slice(0, limit);
     const last = found.length > limit ? rows.at(-1) : undefined;
-    await this.audit.record({
+    await this.log.record({
       event: 'sensitive_read',
       actor: caller,
       target: 'audit',
-      // An account that nobody has is a text that was typed.
+      // A filter without results may be text that the caller typed.
       details: { ...(rows.length && filters), events: rows.length },
     });
     return {

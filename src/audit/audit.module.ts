@@ -1,17 +1,17 @@
 import { Global, Module } from '@nestjs/common';
 import type { Schema } from '../database/data-source.js';
-import { AuditController } from './audit.controller.js';
 import { AuditEvent, AuditHead } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
+import { AuditController } from './audit.controller.js';
 import { Audit1700000301000 } from './audit.migration.js';
-import { RefusalAudit } from './refusal-events.js';
+import { RejectedRequestsListener } from './rejected-requests.listener.js';
 
 export const auditSchema: Schema = { entities: [AuditEvent, AuditHead], migrations: [Audit1700000301000] };
 
 @Global()
 @Module({
   controllers: [AuditController],
-  providers: [AuditLog, RefusalAudit],
-  exports: [AuditLog, RefusalAudit],
+  providers: [AuditLog, RejectedRequestsListener],
+  exports: [AuditLog, RejectedRequestsListener],
 })
 export class AuditModule {}

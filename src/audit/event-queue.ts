@@ -1,11 +1,11 @@
 import { Logger } from '@nestjs/common';
 import type { PendingEvent } from './hash-chain.js';
 
-/** Events beyond this number are counted, not kept: a flood of requests cannot fill the memory or the disk. */
+/** Further events are only counted, so that a flood of requests fills neither memory nor disk. */
 const MAX_WAITING_EVENTS = 500;
 const BATCH_INTERVAL_MS = 500;
 
-/** Stores events in batches, so that no response waits for them. The number of dropped events is stored with the next batch. */
+/** Stores events in batches, so that no response waits for them. The next batch also records the number of dropped events. */
 export class EventQueue {
   private readonly logger = new Logger('Audit');
   private waiting: PendingEvent[] = [];
@@ -30,7 +30,7 @@ export class EventQueue {
     return (this.writing = this.writing.then(() => this.writeBatch()));
   }
 
-  /** From now on every event is stored at once: requests still finish, and the database closes after them. */
+  /** Stores the waiting events, and from now on every event at once: at shutdown, the last requests still add some. */
   async close(): Promise<void> {
     this.closed = true;
     await this.flush();

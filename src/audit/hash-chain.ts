@@ -1,33 +1,34 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import type { AuditEvent } from './audit-event.entity.js';
 
-/** An event as it was made, before its hash. */
+/** An event without its hash. */
 export type UnhashedEvent = Omit<AuditEvent, 'hash'>;
 
-/** An event before its place in the chain is known. */
+/** An event without its place in the chain. */
 export type PendingEvent = Omit<UnhashedEvent, 'seq' | 'keyId'>;
 
 /**
- * The hash of an event: it covers every field and the hash before it, so none can be altered, left out or put in
- * between. It takes a key, so whoever can write to the database still cannot make a chain that verifies.
+ * The hash of an event, over every field and the hash of the previous event. An event that is altered, deleted or
+ * inserted therefore breaks the chain. The HMAC key is not in the database, so write access to the database is not
+ * enough to build a valid chain.
  */
-export const eventHash = (key: KeyObject, link: UnhashedEvent, before: string): string =>
+export const eventHash = (key: KeyObject, event: UnhashedEvent, previousHash: string): string =>
   createHmac('sha256', key)
     .update(
       JSON.stringify([
-        before,
-        link.seq,
-        link.at.toISOString(),
-        link.event,
-        link.userId,
-        link.tenantId,
-        link.method,
-        link.credentialId,
-        link.ip,
-        link.requestId,
-        link.target,
-        link.details,
-        link.keyId,
+        previousHash,
+        event.seq,
+        event.at.toISOString(),
+        event.event,
+        event.userId,
+        event.tenantId,
+        event.method,
+        event.credentialId,
+        event.ip,
+        event.requestId,
+        event.target,
+        event.details,
+        event.keyId,
       ]),
     )
     .digest('base64url');

@@ -1,15 +1,15 @@
-import { LessThanOrEqual, MoreThanOrEqual, LessThan, type DataSource } from 'typeorm';
+import { LessThan, LessThanOrEqual, MoreThanOrEqual, type DataSource } from 'typeorm';
 import type { Settings } from '../config/settings.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
 import type { Anchor } from './verify-chain.js';
 
 /**
- * Takes away the oldest events, up to the first that is not of before a moment: where a clock was wrong, it keeps more.
- * The last of them is named by an event further down, so what is left still verifies, and shows that it was purged
- * and up to where.
+ * Deletes the oldest events, up to the first event that is not older than `before`. After a wrong clock, it keeps more
+ * events than necessary. A new event records the number and hash of the last deleted event, so the remaining chain is
+ * valid and shows that it was purged.
  *
- * @returns that last one, or undefined where there was nothing so old
+ * @returns the last deleted event; undefined if no event was old enough
  */
 export function purgeEvents(
   dataSource: DataSource,
@@ -17,25 +17,21 @@ export function purgeEvents(
   before: Date,
 ): Promise<Anchor | undefined> {
   return dataSource.transaction(async (manager) => {
-    const [kept] = await manager.find(AuditEvent, {
+    const [firstKept] = await manager.find(AuditEvent, {
       where: { at: MoreThanOrEqual(before) },
       order: { seq: 'ASC' },
       take: 1,
     });
-    const [last] = await manager.find(AuditEvent, {
-      where: kept ? { seq: LessThan(kept.seq) } : {},
+    const [lastDeleted] = await manager.find(AuditEvent, {
+      where: firstKept ? { seq: LessThan(firstKept.seq) } : {},
       order: { seq: 'DESC' },
       take: 1,
     });
-    if (!last) return undefined;
-    const anchor = { seq: last.seq, hash: last.hash };
-    await manager.delete(AuditEvent, { seq: LessThanOrEqual(last.seq) });
+    if (!lastDeleted) return undefined;
+    const { seq, hash } = lastDeleted;
+    await manager.delete(AuditEvent, { seq: LessThanOrEqual(seq) });
     const log = new AuditLog(dataSource, settings);
-    await log.append(manager, {
-      event: 'sensitive_delete',
-      target: `audit:${last.seq}`,
-      details: anchor,
-    });
-    return anchor;
+    await log.append(manager, { event: 'sensitive_delete', target: `audit:${seq}`, details: { seq, hash } });
+    return { seq, hash };
   });
 }

@@ -2,14 +2,14 @@ import { permittedFieldsOf } from '@casl/ability/extra';
 import type { AppAbility } from '../authorization/app-ability.js';
 import type { Document } from './document.entity.js';
 
-/** A document as this caller may see it: the fields that the rules let it read of this very row, and no others. */
+/** The fields of a document that the caller may read. The rules are checked against this row. */
 export function documentView(document: Document, ability: AppAbility): object {
-  const all = Object.keys(document) as (keyof Document)[];
+  const fields = Object.keys(document) as (keyof Document)[];
   const permitted = new Set(
-    permittedFieldsOf(ability, 'read', document, { fieldsFrom: (rule) => rule.fields ?? all }),
+    permittedFieldsOf(ability, 'read', document, { fieldsFrom: (rule) => rule.fields ?? fields }),
   );
   const view: Partial<Record<keyof Document, unknown>> = {};
-  for (const field of all) if (permitted.has(field)) view[field] = document[field];
+  for (const field of fields) if (permitted.has(field)) view[field] = document[field];
   if (view.shares) view.shares = document.shares.map(({ userId, level }) => ({ userId, level }));
   return view;
 }

@@ -3,11 +3,14 @@ import { DATE_COLUMN } from '../database/columns.js';
 import { Tenant, User } from '../users/user.entity.js';
 
 export const STATUSES = ['draft', 'published', 'archived'] as const;
-/** From the least to the most guarded. */
+/** From the least to the most confidential. */
 export const CLASSIFICATIONS = ['public', 'internal', 'confidential', 'secret'] as const;
-export const LEVELS = ['read', 'update'] as const;
+export const SHARE_LEVELS = ['read', 'update'] as const;
 
-/** Each index begins with what a rule of the policy fixes and ends in a sort key and the id: a page is a range of it. */
+/**
+ * Each index starts with the columns that a rule of the policy fixes, and ends with a sort column and the id. A page of a
+ * list is then one range of one index.
+ */
 @Entity('documents')
 @Index(['tenantId', 'createdAt', 'id'])
 @Index(['tenantId', 'title', 'id'])
@@ -49,7 +52,7 @@ export class Document {
   @Column({ type: 'varchar', length: 20 })
   classification!: (typeof CLASSIFICATIONS)[number];
 
-  /** Counts the writes, from 1; its quoted form is the ETag. */
+  /** The number of writes, from 1. The ETag is its quoted form. */
   @Column({ type: 'integer' })
   version!: number;
 
@@ -63,7 +66,7 @@ export class Document {
   shares!: DocumentShare[];
 }
 
-/** One user whom a document is shared with. */
+/** A user with whom a document is shared. */
 @Entity('document_shares')
 @Index(['userId', 'documentId'])
 export class DocumentShare {
@@ -82,5 +85,5 @@ export class DocumentShare {
   user?: User;
 
   @Column({ type: 'varchar', length: 10 })
-  level!: (typeof LEVELS)[number];
+  level!: (typeof SHARE_LEVELS)[number];
 }

@@ -18,7 +18,7 @@ import { Ability, Can } from '../authorization/can.guard.js';
 import type { AppAbility } from '../authorization/app-ability.js';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
-import { CLASSIFICATIONS, Document, LEVELS, STATUSES } from './document.entity.js';
+import { CLASSIFICATIONS, Document, SHARE_LEVELS, STATUSES } from './document.entity.js';
 import { DocumentsService } from './documents.service.js';
 import { etagOf } from './preconditions.js';
 import { documentView } from './document-view.js';
@@ -35,9 +35,9 @@ const Changes = z
   .strictObject(fields)
   .partial()
   .refine((changes) => Object.keys(changes).length > 0, 'must change something');
-const Share = z.strictObject({ level: z.enum(LEVELS) });
+const Share = z.strictObject({ level: z.enum(SHARE_LEVELS) });
 
-export const Listing = z.strictObject({
+export const ListQuery = z.strictObject({
   limit: z
     .string()
     .regex(/^\d{1,3}$/)
@@ -63,9 +63,9 @@ export class DocumentsController {
   async list(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
-    @Query({ schema: Listing }) listing: z.output<typeof Listing>,
+    @Query({ schema: ListQuery }) query: z.output<typeof ListQuery>,
   ) {
-    const { documents, nextCursor } = await this.documents.list(caller, ability, listing);
+    const { documents, nextCursor } = await this.documents.list(caller, ability, query);
     return { items: documents.map((document) => documentView(document, ability)), nextCursor };
   }
 
@@ -79,7 +79,7 @@ export class DocumentsController {
   ) {
     const document = await this.documents.create(caller, ability, input);
     this.host.httpAdapter.setHeader(response, 'Location', `/documents/${document.id}`);
-    return this.answer(document, ability, response);
+    return this.respond(document, ability, response);
   }
 
   @Get(':id')
@@ -89,7 +89,7 @@ export class DocumentsController {
     @Param('id') id: string,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.answer(await this.documents.find(ability, id), ability, response);
+    return this.respond(await this.documents.find(ability, id), ability, response);
   }
 
   @Patch(':id')
@@ -102,7 +102,11 @@ export class DocumentsController {
     @Body({ schema: Changes }) changes: z.output<typeof Changes>,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.answer(await this.documents.update(caller, ability, id, ifMatch, changes), ability, response);
+    return this.respond(
+      await this.documents.update(caller, ability, id, ifMatch, changes),
+      ability,
+      response,
+    );
   }
 
   @Delete(':id')
@@ -128,7 +132,7 @@ export class DocumentsController {
     @Body({ schema: Share }) { level }: z.output<typeof Share>,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.answer(
+    return this.respond(
       await this.documents.share(caller, ability, id, ifMatch, userId, level),
       ability,
       response,
@@ -145,10 +149,14 @@ export class DocumentsController {
     @Headers('if-match') ifMatch: string | undefined,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.answer(await this.documents.unshare(caller, ability, id, ifMatch, userId), ability, response);
+    return this.respond(
+      await this.documents.unshare(caller, ability, id, ifMatch, userId),
+      ability,
+      response,
+    );
   }
 
-  private answer(document: Document, ability: AppAbility, response: unknown) {
+  private respond(document: Document, ability: AppAbility, response: unknown) {
     this.host.httpAdapter.setHeader(response, 'ETag', etagOf(document));
     return documentView(document, ability);
   }

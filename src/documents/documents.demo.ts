@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { DemoData } from '../database/demo-data.service.js';
 import { CLASSIFICATIONS, Document, DocumentShare, STATUSES } from './document.entity.js';
 
-/** A document of every status and classification for each of the demo's writers; the id says which it is. */
+/** For each writer of the demo, one document of every status and classification. Its id has the form `bob-draft-internal`. */
 const DEMO_DOCUMENTS = [
   { tenantId: 'acme', ownerId: 'alice' },
   { tenantId: 'acme', ownerId: 'bob' },
@@ -10,7 +10,7 @@ const DEMO_DOCUMENTS = [
 ].flatMap(({ tenantId, ownerId }, writer) =>
   STATUSES.flatMap((status, s) =>
     CLASSIFICATIONS.map((classification, c): Partial<Document> => {
-      // A minute apart and in the past, so that a page of the demo looks the same everywhere.
+      // One minute apart and in the past, so that every demo has the same pages.
       const createdAt = new Date(Date.UTC(2026, 0, 1, 9, writer * 12 + s * 4 + c));
       return {
         id: `${ownerId}-${status}-${classification}`,

@@ -19,8 +19,8 @@ import { User } from '../users/user.entity.js';
 import { Document, DocumentShare } from './document.entity.js';
 import { preconditionFailed, checkIfMatch } from './preconditions.js';
 
-/** So that every document can be read together with its shares. */
-const MOST_SHARES = 100;
+/** A document is always read together with its shares. */
+const MAX_SHARES_PER_DOCUMENT = 100;
 
 type Content = Pick<Document, 'title' | 'body' | 'notes' | 'status' | 'classification'>;
 
@@ -30,7 +30,10 @@ export interface ListQuery extends Partial<Pick<Document, 'status' | 'classifica
   readonly sort: 'createdAt' | '-createdAt' | 'title' | '-title';
 }
 
-/** The documents that an ability may see and touch. Every write carries its permission in its own WHERE. */
+/**
+ * Reads and writes documents within the limits of an ability. Each write repeats the permission in its WHERE clause, so a
+ * document that changed since it was read is not written.
+ */
 @Injectable()
 export class DocumentsService {
   private readonly cursorKey: KeyObject;
@@ -63,7 +66,7 @@ export class DocumentsService {
     return { documents: rows, nextCursor: next ? writeCursor(this.cursorKey, next, context) : null };
   }
 
-  /** @throws NotFoundException for a document that may not be seen, exactly as for one that does not exist */
+  /** @throws NotFoundException if the document does not exist, or if the caller may not read it */
   async find(
     ability: AppAbility,
     id: string,
@@ -99,14 +102,19 @@ export class DocumentsService {
     assertNewValues(ability, document, input);
     await this.dataSource.transaction(async (manager) => {
       await manager.insert(Document, { ...document, shares: undefined });
-      await this.audit.append(manager, event('sensitive_create', caller, document.id));
+      await this.audit.append(manager, auditEntry('sensitive_create', caller, document.id));
     });
     return document;
   }
 
   /**
-   * @throws NotFoundException, ForbiddenException with the rule's reason, 428, 412, or 422 naming each field that
-   *   may not be written, in this order
+   * Checks in this order.
+   *
+   * @throws NotFoundException if the caller may not read the document
+   * @throws ForbiddenException if no field may be updated
+   * @throws HttpException 428 or 412 for the precondition, see {@link checkIfMatch}
+   * @throws UnprocessableEntityException `field_not_permitted`
+   * @throws ForbiddenException if a new value is not permitted
    */
   async update(
     caller: Principal,
@@ -116,19 +124,14 @@ export class DocumentsService {
     changes: Partial<Content>,
   ): Promise<Document> {
     return this.dataSource.transaction(async (manager) => {
-      const before = await this.writable(manager, ability, 'update', id, ifMatch);
+      const before = await this.findForWrite(manager, ability, 'update', id, ifMatch);
       assertFieldsWritable(ability, 'update', before, changes);
-      const after = Object.assign(new Document(), before, changes, nextVersion(before));
+      const values = { ...changes, ...nextVersion(before) };
+      const after = Object.assign(new Document(), before, values);
       assertNewValues(ability, after, changes);
-      await this.write(
-        manager,
-        ability,
-        before,
-        { ...changes, ...nextVersion(before) },
-        Object.keys(changes),
-      );
       const fields = Object.keys(changes);
-      await this.audit.append(manager, event('sensitive_update', caller, id, { fields }));
+      await this.write(manager, ability, before, values, fields);
+      await this.audit.append(manager, auditEntry('sensitive_update', caller, id, { fields }));
       return after;
     });
   }
@@ -140,11 +143,11 @@ export class DocumentsService {
     ifMatch: string | undefined,
   ): Promise<void> {
     await this.dataSource.transaction(async (manager) => {
-      const { version } = await this.writable(manager, ability, 'delete', id, ifMatch);
+      const { version } = await this.findForWrite(manager, ability, 'delete', id, ifMatch);
       const query = manager.createQueryBuilder().delete().from(Document).where({ id, version });
       const { affected } = await onlyAccessible(query, ability, 'delete', Document).execute();
       if (!affected) throw preconditionFailed();
-      await this.audit.append(manager, event('sensitive_delete', caller, id));
+      await this.audit.append(manager, auditEntry('sensitive_delete', caller, id));
     });
   }
 
@@ -157,7 +160,7 @@ export class DocumentsService {
     level: DocumentShare['level'],
   ): Promise<Document> {
     return this.dataSource.transaction(async (manager) => {
-      const before = await this.writable(manager, ability, 'update', id, ifMatch);
+      const before = await this.findForWrite(manager, ability, 'update', id, ifMatch);
       assertFieldsWritable(ability, 'update', before, { shares: [] });
       if (!(await manager.existsBy(User, { id: userId, tenantId: before.tenantId })))
         throw new UnprocessableEntityException({
@@ -165,20 +168,20 @@ export class DocumentsService {
           detail: 'No user with this id exists in your tenant.',
         });
       const others = before.shares.filter((share) => share.userId !== userId);
-      if (others.length >= MOST_SHARES)
+      if (others.length >= MAX_SHARES_PER_DOCUMENT)
         throw new ConflictException({
           code: 'too_many_shares',
-          detail: `A document can be shared with at most ${MOST_SHARES} users.`,
+          detail: `A document can be shared with at most ${MAX_SHARES_PER_DOCUMENT} users.`,
         });
       await this.write(manager, ability, before, nextVersion(before), ['shares']);
       const share = manager.create(DocumentShare, { documentId: id, userId, level });
       await manager.upsert(DocumentShare, share, ['documentId', 'userId']);
-      await this.audit.append(manager, event('authz_change', caller, id, { userId, level }));
+      await this.audit.append(manager, auditEntry('authz_change', caller, id, { userId, level }));
       return Object.assign(new Document(), before, nextVersion(before), { shares: [...others, share] });
     });
   }
 
-  /** Ends a share; where there is none, nothing changes and the answer is the same. */
+  /** Deletes a share. Without such a share, the document stays as it is and the response is the same. */
   async unshare(
     caller: Principal,
     ability: AppAbility,
@@ -187,18 +190,19 @@ export class DocumentsService {
     userId: string,
   ): Promise<Document> {
     return this.dataSource.transaction(async (manager) => {
-      const before = await this.writable(manager, ability, 'update', id, ifMatch);
+      const before = await this.findForWrite(manager, ability, 'update', id, ifMatch);
       assertFieldsWritable(ability, 'update', before, { shares: [] });
       const shares = before.shares.filter((share) => share.userId !== userId);
       if (shares.length === before.shares.length) return before;
       await this.write(manager, ability, before, nextVersion(before), ['shares']);
       await manager.delete(DocumentShare, { documentId: id, userId });
-      await this.audit.append(manager, event('authz_change', caller, id, { userId, level: null }));
+      await this.audit.append(manager, auditEntry('authz_change', caller, id, { userId, level: null }));
       return Object.assign(new Document(), before, nextVersion(before), { shares });
     });
   }
 
-  private async writable(
+  /** Finds a document and checks the action and `If-Match`. */
+  private async findForWrite(
     manager: EntityManager,
     ability: AppAbility,
     action: Action,
@@ -211,12 +215,12 @@ export class DocumentsService {
     return document;
   }
 
-  /** Writes the version that was looked at, where the rules still allow it; a row that changed in between is not touched. */
+  /** @throws PreconditionFailedException if the document or the permission on its fields changed since it was read */
   private async write(
     manager: EntityManager,
     ability: AppAbility,
     { id, version }: Document,
-    values: Partial<Content> & { version: number; updatedAt: Date },
+    values: Partial<Content> & Pick<Document, 'version' | 'updatedAt'>,
     fields: readonly string[],
   ): Promise<void> {
     const query = manager.createQueryBuilder().update(Document).set(values).where({ id, version });
@@ -227,7 +231,7 @@ export class DocumentsService {
 
 const nextVersion = ({ version }: Document) => ({ version: version + 1, updatedAt: new Date() });
 
-const event = (
+const auditEntry = (
   name: AuditEventName,
   actor: Principal,
   id: string,

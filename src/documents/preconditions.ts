@@ -1,27 +1,30 @@
 import { HttpException, HttpStatus, PreconditionFailedException } from '@nestjs/common';
 
-/** The version of a document as a strong entity tag (RFC 9110, section 8.8.3). */
-export const etagOf = ({ version }: { version: number }) => `"${version}"`;
+interface Versioned {
+  readonly version: number;
+}
+
+/** The version of a resource as a strong entity tag (RFC 9110 section 8.8.3). */
+export const etagOf = ({ version }: Versioned) => `"${version}"`;
 
 /**
- * Writes are conditional (RFC 9110, section 13.1.1), so that nobody overwrites what they have not seen.
- * A weak tag never matches: If-Match compares strongly.
+ * Checks `If-Match` (RFC 9110 section 13.1.1), so that a write does not overwrite changes that the caller has not read.
+ * If-Match uses the strong comparison, which a weak tag (`W/"1"`) never passes.
  *
- * @throws HttpException 428 `precondition_required` (RFC 6585, section 3) without If-Match
- * @throws PreconditionFailedException 412 `precondition_failed` where it names another version
+ * @throws HttpException 428 `precondition_required` without If-Match (RFC 6585 section 3)
+ * @throws PreconditionFailedException 412 `precondition_failed` if it names another version
  */
-export function checkIfMatch(ifMatch: string | undefined, document: { version: number }): void {
-  if (ifMatch === undefined)
-    throw new HttpException(
-      {
-        code: 'precondition_required',
-        detail: 'Send If-Match with the ETag of the current version.',
-      },
-      HttpStatus.PRECONDITION_REQUIRED,
-    );
+export function checkIfMatch(ifMatch: string | undefined, current: Versioned): void {
+  if (ifMatch === undefined) throw preconditionRequired();
   const tags = ifMatch.split(',').map((tag) => tag.trim());
-  if (!tags.includes('*') && !tags.includes(etagOf(document))) throw preconditionFailed();
+  if (!tags.includes('*') && !tags.includes(etagOf(current))) throw preconditionFailed();
 }
+
+const preconditionRequired = () =>
+  new HttpException(
+    { code: 'precondition_required', detail: 'Send If-Match with the ETag of the current version.' },
+    HttpStatus.PRECONDITION_REQUIRED,
+  );
 
 export const preconditionFailed = () =>
   new PreconditionFailedException({

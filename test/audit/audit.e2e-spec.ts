@@ -8,7 +8,7 @@ import { allContracts, ceremonyOf } from '../support/contracts.js';
 const contracts = await allContracts();
 const issuers = INSTALLED_METHODS.filter(({ issuer }) => issuer).map(({ name }) => name);
 const ceremonies = INSTALLED_METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name);
-/** Every way to sign in that is installed. */
+/** Every installed sign-in. */
 const signIns = ceremonies.flatMap((name) => issuers.map((issuer) => ({ name, issuer })));
 
 const headersOf = {
@@ -25,7 +25,7 @@ describe('the audit log', () => {
   afterAll(() => booted.close());
 
   const of = (who: keyof typeof headersOf, at = booted) => client(at.origin, headersOf[who]);
-  /** What was written of a request. Refusals wait for their batch, so ask for it. */
+  /** The events of a request. Rejections are stored in batches, so flush first. */
   const eventsOf = async ({ headers }: Answer, at = booted) => {
     await at.app.get(AuditLog).flush();
     const requestId = headers.get('x-request-id')!;
@@ -33,8 +33,8 @@ describe('the audit log', () => {
   };
   const draft = async () => (await of('bob').post('/documents', { title: 'a draft' })).body as { id: string };
 
-  describe('AUDIT-05: has one event for each refusal, with method, reason, actor, address and request', () => {
-    const refused = async (answer: Answer, status: number, event: object, at = booted) => {
+  describe('has one event per rejected request, with method, reason, actor, address and request id', () => {
+    const expectEvent = async (answer: Answer, status: number, event: object, at = booted) => {
       expect(answer.status).toBe(status);
       const requestId = answer.headers.get('x-request-id');
       expect(await eventsOf(answer, at)).toMatchObject([
@@ -45,50 +45,52 @@ describe('the audit log', () => {
 
     it('401 without a credential', async () => {
       const details = { code: 'unauthenticated', route: '/me' };
-      await refused(await client(booted.origin).get('/me'), 401, { event: 'authn_login_fail', details });
+      await expectEvent(await client(booted.origin).get('/me'), 401, { event: 'authn_login_fail', details });
     });
 
     it.each(contracts)('401 for a wrong credential of $name', async ({ name, unknown, code }) => {
       const answer = await client(booted.origin, unknown).get('/me');
       const details = { code, reason: expect.any(String), route: '/me' };
-      await refused(answer, 401, { event: 'authn_login_fail', method: name, details });
+      await expectEvent(answer, 401, { event: 'authn_login_fail', method: name, details });
     });
 
-    it('403, with who it was', async () => {
+    it('403, with the account', async () => {
       const answer = await of('carol').post('/documents', { title: 'no' });
       const details = { code: 'forbidden', route: '/documents' };
-      await refused(answer, 403, { ...carol, event: 'authz_fail', details });
+      await expectEvent(answer, 403, { ...carol, event: 'authz_fail', details });
     });
 
-    it('400 for a query that is none', async () => {
+    it('400 for an invalid query', async () => {
       const answer = await of('carol').get('/documents?isAdmin=true');
       const details = { code: 'invalid_query', route: '/documents' };
-      await refused(answer, 400, { ...carol, event: 'input_validation_fail', details });
+      await expectEvent(answer, 400, { ...carol, event: 'input_validation_fail', details });
     });
 
-    it('422 for a body that does not fit', async () => {
+    it('422 for an invalid body', async () => {
       const answer = await of('bob').post('/documents', { title: 'x', isAdmin: true });
       const details = { code: 'invalid_body', route: '/documents' };
-      await refused(answer, 422, { userId: 'bob', method: 'test', event: 'input_validation_fail', details });
+      await expectEvent(answer, 422, {
+        userId: 'bob',
+        method: 'test',
+        event: 'input_validation_fail',
+        details,
+      });
     });
 
     it.each<[number, string, string, Record<string, string>]>([
       [400, 'invalid_json', '{', { 'Content-Type': 'application/json' }],
       [415, 'unsupported_media_type', '<a/>', { 'Content-Type': 'text/xml' }],
       [413, 'payload_too_large', ' '.repeat(300_000), { 'Content-Type': 'application/json' }],
-    ])(
-      '%i for %s, which the gate refuses before anybody is asked who calls',
-      async (status, code, body, headers) => {
-        const answer = await client(booted.origin).send('POST', '/documents', { body, headers });
-        await refused(answer, status, { event: 'input_validation_fail', details: { code } });
-      },
-    );
+    ])('%i for %s, before the caller is authenticated', async (status, code, body, headers) => {
+      const answer = await client(booted.origin).send('POST', '/documents', { body, headers });
+      await expectEvent(answer, status, { event: 'input_validation_fail', details: { code } });
+    });
 
-    it('400 for what is no HTTP at all', async () => {
+    it('400 for bytes that are not HTTP', async () => {
       const answer = await client(booted.origin).raw('what is this', '', '');
       const headers = new Headers({ 'X-Request-Id': /X-Request-Id: (\S+)/.exec(answer)![1]! });
       const details = { code: 'bad_request' };
-      await refused({ status: 400, headers, body: '' }, 400, { event: 'input_validation_fail', details });
+      await expectEvent({ status: 400, headers, body: '' }, 400, { event: 'input_validation_fail', details });
     });
 
     it('429', async () => {
@@ -97,13 +99,13 @@ describe('the audit log', () => {
         await of('carol', busy).get('/me');
         const answer = await of('carol', busy).get('/me');
         const details = { code: 'too_many_requests', route: '/me' };
-        await refused(answer, 429, { event: 'excess_rate_limit_exceeded', details }, busy);
+        await expectEvent(answer, 429, { event: 'excess_rate_limit_exceeded', details }, busy);
       } finally {
         await busy.close();
       }
     });
 
-    it('an address that a trusted proxy hands on is written where it is one', async () => {
+    it('records the address of a trusted proxy only if it is an IP address', async () => {
       const from = async (address: string) =>
         (await eventsOf(await client(booted.origin, { 'X-Forwarded-For': address }).get('/me'))).map(
           ({ ip }) => ip,
@@ -114,8 +116,8 @@ describe('the audit log', () => {
     });
   });
 
-  describe('AUDIT-05: has an event for each change, which commits together with it', () => {
-    it('documents are made, changed, shared, and deleted', async () => {
+  describe('has one event per change, committed together with it', () => {
+    it('for creating, changing, sharing and deleting a document', async () => {
       const bob = of('bob');
       const made = await bob.post('/documents', { title: 'a draft' });
       const path = `/documents/${made.body.id}`;
@@ -148,7 +150,7 @@ describe('the audit log', () => {
       ]);
     });
 
-    it.each(signIns)('signing in by $name as $issuer', async ({ name, issuer }) => {
+    it.each(signIns)('for signing in with $name as $issuer', async ({ name, issuer }) => {
       const response = await (await ceremonyOf(name))(booted, 'bob', issuer);
       expect(response.status).toBe(200);
       const events = await eventsOf({ status: 200, headers: response.headers, body: '' });
@@ -165,16 +167,19 @@ describe('the audit log', () => {
     });
   });
 
-  describe('AUDIT-02: where an event cannot be stored, nothing is done', () => {
+  describe('rolls back if the event cannot be stored', () => {
     let tables: string[];
     beforeAll(() => {
       tables = booted.db.entityMetadatas
         .map(({ tableName }) => tableName)
-        // What may be used once is used up by the trial, whatever comes of it.
+        // A value for one use is used up even if the request fails.
         .filter((name) => !name.startsWith('audit') && name !== 'used_once');
     });
-    /** All rows of all tables, while the audit log is away. */
-    const whileAway = async (work: () => Promise<{ status: number }>, but: readonly string[] = []) => {
+    /** Runs `work` without an audit table, and compares all rows of all other tables. */
+    const withoutAuditTable = async (
+      work: () => Promise<{ status: number }>,
+      but: readonly string[] = [],
+    ) => {
       const rows = () =>
         Promise.all(
           tables
@@ -187,37 +192,37 @@ describe('the audit log', () => {
       await booted.db.query('ALTER TABLE audit_events_away RENAME TO audit_events');
       return { status, unchanged: JSON.stringify(await rows()) === JSON.stringify(before) };
     };
-    const refused = { status: 500, unchanged: true };
+    const rolledBack = { status: 500, unchanged: true };
 
-    it('no document is made, changed, shared or deleted', async () => {
+    it('creating, changing, sharing and deleting a document', async () => {
       const { id } = await draft();
       const headers = { 'If-Match': '"1"' };
       const send = (method: string, path: string, body?: object) => () =>
         of('bob').send(method, path, { ...(body && { body }), headers });
-      expect(await whileAway(send('POST', '/documents', { title: 'x' }))).toEqual(refused);
-      expect(await whileAway(send('PATCH', `/documents/${id}`, { title: 'x' }))).toEqual(refused);
+      expect(await withoutAuditTable(send('POST', '/documents', { title: 'x' }))).toEqual(rolledBack);
+      expect(await withoutAuditTable(send('PATCH', `/documents/${id}`, { title: 'x' }))).toEqual(rolledBack);
       const share = `/documents/${id}/shares/carol`;
-      expect(await whileAway(send('PUT', share, { level: 'read' }))).toEqual(refused);
-      expect(await whileAway(send('DELETE', `/documents/${id}`))).toEqual(refused);
+      expect(await withoutAuditTable(send('PUT', share, { level: 'read' }))).toEqual(rolledBack);
+      expect(await withoutAuditTable(send('DELETE', `/documents/${id}`))).toEqual(rolledBack);
     });
 
-    it.each(signIns)('nobody signs in by $name as $issuer', async ({ name, issuer }) => {
+    it.each(signIns)('signing in with $name as $issuer', async ({ name, issuer }) => {
       const signIn = await ceremonyOf(name);
-      // Afterwards the address is known already.
+      // So that the address of the sign-in is already known.
       expect((await signIn(booted, 'alice', issuer)).status).toBe(200);
-      // A ceremony brings the identity along that it signs in with.
+      // A ceremony stores the identity that it signs in with.
       const own = INSTALLED_METHODS.find((method) => method.name === name)?.entities ?? [];
       const brought = own.map((entity) => booted.db.getMetadata(entity).tableName);
-      expect(await whileAway(() => signIn(booted, 'alice', issuer), brought)).toEqual(refused);
+      expect(await withoutAuditTable(() => signIn(booted, 'alice', issuer), brought)).toEqual(rolledBack);
     });
 
-    it('the log is not read', async () => {
-      expect((await whileAway(() => of('alice').get('/audit/events'))).status).toBe(500);
+    it('reading the log', async () => {
+      expect((await withoutAuditTable(() => of('alice').get('/audit/events'))).status).toBe(500);
     });
 
-    it('an ordinary refusal is answered, and its event waits until it can be stored', async () => {
+    it('but not a rejection, whose event is stored later', async () => {
       let answer!: Answer;
-      await whileAway(async () => {
+      await withoutAuditTable(async () => {
         answer = await client(booted.origin).get('/me');
         await booted.app.get(AuditLog).flush();
         return answer;
@@ -227,7 +232,7 @@ describe('the audit log', () => {
     });
   });
 
-  describe('AUDIT-06: holds no secret, and nothing that was typed', () => {
+  describe('contains no secret and no text of the caller', () => {
     const CANARY = 'canary-7f3c9a51e0';
     const scan = async (...secrets: string[]) => {
       await booted.app.get(AuditLog).flush();
@@ -235,7 +240,7 @@ describe('the audit log', () => {
       return secrets.filter((secret) => log.includes(secret));
     };
 
-    it('whatever stands in whichever part of a request', async () => {
+    it('from any part of a request', async () => {
       const basic = Buffer.from(`${CANARY}:${CANARY}`).toString('base64');
       const headers: Record<string, string>[] = [
         { Authorization: `Basic ${basic}` },
@@ -277,29 +282,29 @@ describe('the audit log', () => {
       expect(await scan(CANARY, basic)).toEqual([]);
     });
 
-    it.each(contracts)('nor a good credential of $name', async ({ issue }) => {
+    it.each(contracts)('from a valid credential of $name', async ({ issue }) => {
       const { sign, fetch: own = fetch } = await issue(booted, 'bob');
       const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' };
       const request = await sign(new Request(`${booted.origin}/documents`, init));
       const sent = [...request.headers.values()].flatMap((value) => value.split(/[ ;=.,"/]/));
       await own(request);
       const found = await scan(...sent.filter((part) => part.length > 20));
-      // Which credential it was is no secret, and stands in the log.
+      // The id of the credential is no secret and is in the log.
       const ids = (await booted.db.manager.find(AuditEvent)).map(({ credentialId }) => credentialId);
       expect(found.filter((part) => !ids.includes(part))).toEqual([]);
     });
 
-    it.each(signIns)('nor what $name as $issuer hands out', async ({ name, issuer }) => {
+    it.each(signIns)('from the response of $name as $issuer', async ({ name, issuer }) => {
       const response = await (await ceremonyOf(name))(booted, 'bob', issuer);
-      const handedOut = [await response.text(), ...response.headers.getSetCookie()].flatMap((text) =>
+      const returned = [await response.text(), ...response.headers.getSetCookie()].flatMap((text) =>
         text.split(/[^\w-]/),
       );
-      expect(await scan(...handedOut.filter((part) => part.length > 20))).toEqual([]);
+      expect(await scan(...returned.filter((part) => part.length > 20))).toEqual([]);
     });
   });
 
-  describe('AUDIT-07: is read', () => {
-    it('by auditors and admins, and by nobody else', async () => {
+  describe('reading the log', () => {
+    it('is permitted to auditors and admins only', async () => {
       const status = async (headers: Record<string, string>) =>
         (await client(booted.origin, headers).get('/audit/events')).status;
       expect([await status(headersOf.dave), await status(headersOf.alice)]).toEqual([200, 200]);
@@ -308,14 +313,14 @@ describe('the audit log', () => {
       ]);
     });
 
-    it('with a limited credential where its scopes say so', async () => {
+    it('requires the scope audit:read of a limited credential', async () => {
       const read = async (...scopes: string[]) =>
         (await client(booted.origin, as({ id: 'alice', roles: ['admin'], scopes })).get('/audit/events'))
           .status;
       expect([await read('audit:read'), await read('documents:read'), await read()]).toEqual([200, 403, 403]);
     });
 
-    it('of the own tenant, and of no other', async () => {
+    it('returns events of the own tenant only', async () => {
       await of('mallory').post('/documents', { title: 'of globex' });
       await of('bob').post('/documents', { title: 'of acme' });
       await client(booted.origin).get('/me');
@@ -329,7 +334,7 @@ describe('the audit log', () => {
       expect((await of('mallory').get('/audit/events?userId=bob')).body.items).toEqual([]);
     });
 
-    it('and whoever reads it is in it', async () => {
+    it('is an event as well', async () => {
       const answer = await of('dave').get('/audit/events?event=sensitive_create&limit=2');
       expect(await eventsOf(answer)).toMatchObject([
         {
@@ -341,7 +346,7 @@ describe('the audit log', () => {
       ]);
     });
 
-    it('the newest first, page by page, also while more is written', async () => {
+    it('returns the newest events first, page by page, while others are written', async () => {
       const created = [];
       for (let i = 0; i < 5; i++) created.unshift(`document:${(await draft()).id}`);
       const seen: AuditEvent[] = [];
@@ -366,7 +371,7 @@ describe('the audit log', () => {
       expect(targets.slice(0, 5)).toEqual(created);
     });
 
-    it('by event and by account', async () => {
+    it('filters by event and by account', async () => {
       const only = async (query: string) => (await of('alice').get(`/audit/events?${query}`)).body.items;
       for (const item of await only('event=authz_change&userId=bob'))
         expect(item).toMatchObject({ event: 'authz_change', userId: 'bob' });
@@ -376,7 +381,7 @@ describe('the audit log', () => {
         expect((await of('alice').get(`/audit/events?${query}`)).body.code).toBe('invalid_query');
     });
 
-    it('a cursor is good for the list that it came from only', async () => {
+    it('rejects the cursor of another list', async () => {
       const { nextCursor } = (await of('alice').get('/audit/events?limit=1')).body;
       const use = async (who: keyof typeof headersOf, more = '') =>
         (await of(who).get(`/audit/events?limit=1&cursor=${nextCursor}${more}`)).body.code;
@@ -385,7 +390,7 @@ describe('the audit log', () => {
       expect(await use('alice', '&userId=bob')).toBe('invalid_cursor');
     });
 
-    it('without the hashes, and with moments in UTC', async () => {
+    it('returns times in UTC and no hashes', async () => {
       const { body, headers } = await of('alice').get('/audit/events?limit=1');
       expect(Object.keys(body.items[0]).toSorted()).toEqual(
         [
@@ -407,10 +412,10 @@ describe('the audit log', () => {
     });
   });
 
-  describe('AUDIT-08: a flood of refusals', () => {
-    it('fills neither the memory nor the disk, and what it forces out is counted', async () => {
+  describe('a flood of rejected requests', () => {
+    it('fills neither memory nor disk, and dropped events are counted', async () => {
       const own = await boot({ methods: [testMethod] });
-      const refusals = own.app.get(AuditLog);
+      const log = own.app.get(AuditLog);
       const many = 5_000;
       const flood = Array.from({ length: many }, (_, i) => [
         'GET /me HTTP/1.1',
@@ -419,15 +424,15 @@ describe('the audit log', () => {
         '',
       ]);
       try {
-        // No batch gets through while somebody else holds the end of the chain.
+        // No batch is stored while another transaction locks the head of the chain.
         await own.db.transaction(async (manager) => {
           await own.app.get(AuditLog).append(manager, { event: 'sensitive_update' });
           const answers = await client(own.origin).raw(...flood.flat(), '');
           expect(answers.match(/HTTP\/1\.1 401 /g)).toHaveLength(many);
-          const { waiting } = (refusals as unknown as { queue: { waiting: unknown[] } }).queue;
+          const { waiting } = (log as unknown as { queue: { waiting: unknown[] } }).queue;
           expect(waiting.length).toBeLessThanOrEqual(500);
         });
-        await refusals.flush();
+        await log.flush();
         const events = await own.db.manager.find(AuditEvent);
         const written = events.filter(({ event }) => event === 'authn_login_fail').length;
         const unrecorded = events.reduce((sum, { details }) => sum + Number(details['unrecorded'] ?? 0), 0);
@@ -438,14 +443,14 @@ describe('the audit log', () => {
       }
     });
 
-    it('does not lose what was done meanwhile: that waits for its event', async () => {
+    it('does not drop the event of a change', async () => {
       const making = of('bob').post('/documents', { title: 'in between' });
       for (let i = 0; i < 700; i++) booted.app.get(AuditLog).recordInBackground({ event: 'authz_fail' });
       expect(await eventsOf(await making)).toHaveLength(1);
     });
   });
 
-  it('what waits when the process stops is written', async () => {
+  it('stores the waiting events at shutdown', async () => {
     const own = await boot();
     const write = jest.spyOn(own.app.get(AuditLog), 'write');
     await client(own.origin).get('/me');

@@ -16,8 +16,8 @@ const entry = (more: Partial<AuditEntry> = {}): AuditEntry => ({
   ...more,
 });
 
-/** Each event's hash covers the one before: whatever is done to the table afterwards, the chain breaks just there. */
-describe('the chain of events', () => {
+/** Each hash covers the previous event, so the chain breaks at the first event that was changed. */
+describe('the hash chain', () => {
   let booted: Booted;
   let log: AuditLog;
   beforeAll(async () => {
@@ -39,19 +39,19 @@ describe('the chain of events', () => {
     booted.db.manager.update(AuditEvent, { seq }, changes as object);
   const headOf = async () => {
     const verdict = await verify();
-    if (!verdict.sound) throw new Error(verdict.why);
+    if (!verdict.valid) throw new Error(verdict.reason);
     return verdict.head;
   };
   const ten = () => append(...Array.from({ length: 10 }, (_, i) => entry({ target: `thing:${i + 1}` })));
 
-  it('is unbroken while nobody touches it, however many events one transaction adds', async () => {
-    expect(await verify()).toEqual({ sound: true, events: 0, head: { seq: 0, hash: '' } });
+  it('is valid for any number of events in one transaction', async () => {
+    expect(await verify()).toEqual({ valid: true, events: 0, head: { seq: 0, hash: '' } });
     await append(...Array.from({ length: 1200 }, () => entry()));
     await append();
-    expect(await verify()).toMatchObject({ sound: true, events: 1200, head: { seq: 1200 } });
+    expect(await verify()).toMatchObject({ valid: true, events: 1200, head: { seq: 1200 } });
   });
 
-  it('holds whatever the details are, as the database gives them back', async () => {
+  it('is valid for all details that JSON can express', async () => {
     const details = {
       nested: { list: [1, 'two', null, { three: true }], 10: 'ten', 9: 'nine' },
       odd: '\u0000 \ud800 ☃ \u2028 "quoted" \\',
@@ -60,39 +60,39 @@ describe('the chain of events', () => {
       nothing: undefined,
     };
     await append(entry({ details }), entry({ method: 'm'.repeat(40), target: 't'.repeat(120) }));
-    expect(await verify()).toMatchObject({ sound: true, events: 2 });
+    expect(await verify()).toMatchObject({ valid: true, events: 2 });
     expect((await all())[0]!.details).toEqual(JSON.parse(JSON.stringify(details)));
   });
 
-  it('is rolled back with the transaction that it belongs to', async () => {
+  it('is rolled back together with its transaction', async () => {
     await ten();
     const failing = booted.db.transaction(async (manager) => {
       await log.append(manager, entry());
-      throw new Error('what was done did not work out');
+      throw new Error('the change failed');
     });
-    await expect(failing).rejects.toThrow('did not work out');
-    expect(await verify()).toMatchObject({ sound: true, events: 10 });
+    await expect(failing).rejects.toThrow('the change failed');
+    expect(await verify()).toMatchObject({ valid: true, events: 10 });
   });
 
-  describe('AUDIT-09: time', () => {
+  describe('time', () => {
     afterEach(() => void jest.useRealTimers());
 
-    it('the numbers count up by one whatever the clock does, and moments are in UTC', async () => {
-      const moments = ['2026-03-29T00:59:59.999Z', '2001-01-01T00:00:00.000Z', '2026-10-25T01:30:00.001Z'];
-      for (const moment of moments) {
-        jest.useFakeTimers({ now: new Date(moment), doNotFake: ['setImmediate', 'nextTick'] });
+    it('numbers the events by one regardless of the clock, with times in UTC', async () => {
+      const times = ['2026-03-29T00:59:59.999Z', '2001-01-01T00:00:00.000Z', '2026-10-25T01:30:00.001Z'];
+      for (const time of times) {
+        jest.useFakeTimers({ now: new Date(time), doNotFake: ['setImmediate', 'nextTick'] });
         await append(entry());
       }
       const events = await all();
       expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
-      expect(events.map(({ at }) => at.toISOString())).toEqual(moments);
-      expect(await verify()).toMatchObject({ sound: true });
+      expect(events.map(({ at }) => at.toISOString())).toEqual(times);
+      expect(await verify()).toMatchObject({ valid: true });
     });
   });
 
-  describe('names its first broken link', () => {
+  describe('reports its first broken event', () => {
     beforeEach(ten);
-    const altered = (brokenAt: number) => ({ sound: false, brokenAt, why: 'it was altered' });
+    const altered = (brokenAt: number) => ({ valid: false, brokenAt, reason: 'it was altered' });
 
     it.each<[string, Partial<AuditEvent>]>([
       ['at', { at: new Date(0) }],
@@ -105,73 +105,73 @@ describe('the chain of events', () => {
       ['requestId', { requestId: 'another' }],
       ['target', { target: 'thing:11' }],
       ['details', { details: { more: true } }],
-    ])('where the field %s was altered', async (_, changes) => {
+    ])('if the field %s was altered', async (_, changes) => {
       await change(4, changes);
       expect(await verify()).toEqual(altered(4));
     });
 
-    it('where a hash was altered', async () => {
+    it('if a hash was altered', async () => {
       const hash = (await all())[6]!.hash.replace(/^./, (first) => (first === 'a' ? 'b' : 'a'));
       await change(7, { hash });
       expect(await verify()).toEqual(altered(7));
     });
 
-    it('where one in the middle was taken out, also when the others were moved up', async () => {
+    it('if an event in the middle was deleted, even if the later ones were renumbered', async () => {
       await booted.db.manager.delete(AuditEvent, { seq: 5 });
-      expect(await verify()).toEqual({ sound: false, brokenAt: 5, why: 'it is missing' });
+      expect(await verify()).toEqual({ valid: false, brokenAt: 5, reason: 'it is missing' });
       for (let seq = 6; seq <= 10; seq++) await change(seq, { seq: seq - 1 });
       expect(await verify()).toEqual(altered(5));
     });
 
-    it('where the last ones were taken out', async () => {
+    it('if the last events were deleted', async () => {
       await booted.db.sql`DELETE FROM audit_events WHERE seq > 8`;
-      const why = 'it is missing, with all that came after';
-      expect(await verify()).toEqual({ sound: false, brokenAt: 9, why });
+      const reason = 'it is missing, with all later events';
+      expect(await verify()).toEqual({ valid: false, brokenAt: 9, reason });
     });
 
-    it('where all were taken out', async () => {
+    it('if all events were deleted', async () => {
       await booted.db.manager.deleteAll(AuditEvent);
-      expect(await verify()).toMatchObject({ sound: false, brokenAt: 1 });
+      expect(await verify()).toMatchObject({ valid: false, brokenAt: 1 });
     });
 
-    it('where the head was altered or taken away', async () => {
+    it('if the head was altered or deleted', async () => {
       const head = (changes: Partial<AuditHead>) => booted.db.manager.update(AuditHead, { id: 1 }, changes);
       const { hash } = await headOf();
       await head({ hash: 'x'.repeat(43) });
       expect(await verify()).toEqual({
-        sound: false,
+        valid: false,
         brokenAt: 10,
-        why: 'it is not the head of the chain',
+        reason: 'it is not the head of the chain',
       });
       await head({ hash: (await all())[7]!.hash, seq: 8 });
       expect(await verify()).toEqual({
-        sound: false,
+        valid: false,
         brokenAt: 9,
-        why: 'it lies beyond the head of the chain',
+        reason: 'it lies beyond the head of the chain',
       });
       await head({ hash, seq: 12 });
-      expect(await verify()).toMatchObject({ sound: false, brokenAt: 11 });
+      expect(await verify()).toMatchObject({ valid: false, brokenAt: 11 });
       await booted.db.manager.deleteAll(AuditHead);
       expect(await verify()).toEqual({
-        sound: false,
+        valid: false,
         brokenAt: 11,
-        why: 'the head of the chain is missing',
+        reason: 'the head of the chain is missing',
       });
     });
 
-    it('where two changed places', async () => {
+    it('if two events were swapped', async () => {
       await change(3, { seq: 0 });
       await change(4, { seq: 3 });
       await change(0, { seq: 4 });
       expect(await verify()).toEqual(altered(3));
     });
 
-    it('where one was put behind the head, which no writer did', async () => {
+    it('if an event was inserted beyond the head', async () => {
       await booted.db.manager.insert(AuditEvent, { ...(await all())[9]!, seq: 11 } as object);
-      expect(await verify()).toMatchObject({ sound: false, brokenAt: 11 });
+      expect(await verify()).toMatchObject({ valid: false, brokenAt: 11 });
     });
 
-    it('where the chain was made anew by somebody who does not have the secret', async () => {
+    it('if the chain was rebuilt without the secret', async () => {
       const forger = new AuditLog(
         booted.db,
         settings({ APP_SECRET: 'a-secret-that-the-forger-has-chosen-himself' }),
@@ -182,60 +182,60 @@ describe('the chain of events', () => {
       await booted.db.manager.update(AuditHead, { id: 1 }, { seq, hash });
       await booted.db.transaction((manager) => forger.append(manager, entry(), entry()));
       expect(await verify()).toEqual({
-        sound: false,
+        valid: false,
         brokenAt: 6,
-        why: 'it was made with an APP_SECRET that is no longer set',
+        reason: 'its key comes from an APP_SECRET that is no longer set',
       });
       await change(6, { keyId });
       expect(await verify()).toEqual(altered(6));
     });
   });
 
-  describe('an anchor, a head that was kept elsewhere', () => {
-    it('is passed on the way', async () => {
+  describe('an anchor: an earlier head, stored elsewhere', () => {
+    it('is part of a valid chain', async () => {
       await ten();
       const anchor = await headOf();
       await ten();
-      expect(await verify(anchor)).toMatchObject({ sound: true, events: 20 });
+      expect(await verify(anchor)).toMatchObject({ valid: true, events: 20 });
     });
 
-    it('shows that the whole database was set back to before it, which nothing in the database can', async () => {
+    it('shows that the whole database was restored from an earlier state', async () => {
       await ten();
       const back = await headOf();
       await ten();
       const anchor = await headOf();
       await booted.db.sql`DELETE FROM audit_events WHERE seq > 10`;
       await booted.db.manager.update(AuditHead, { id: 1 }, back);
-      expect(await verify()).toMatchObject({ sound: true, events: 10 });
-      const why = 'it is missing: the anchor lies beyond the head';
-      expect(await verify(anchor)).toEqual({ sound: false, brokenAt: 11, why });
+      expect(await verify()).toMatchObject({ valid: true, events: 10 });
+      const reason = 'it is missing: the anchor lies beyond the head';
+      expect(await verify(anchor)).toEqual({ valid: false, brokenAt: 11, reason });
     });
 
-    it('shows that the chain was set back and went on from there', async () => {
+    it('shows that the chain was truncated and continued', async () => {
       await ten();
       const anchor = await headOf();
       await booted.db.sql`DELETE FROM audit_events WHERE seq > 9`;
       await booted.db.manager.update(AuditHead, { id: 1 }, { seq: 9, hash: (await all())[8]!.hash });
       await append(entry({ target: 'another thing' }));
-      const why = 'it is not the link that the anchor names';
-      expect(await verify(anchor)).toEqual({ sound: false, brokenAt: 10, why });
+      const reason = 'its hash differs from the anchor';
+      expect(await verify(anchor)).toEqual({ valid: false, brokenAt: 10, reason });
     });
   });
 
-  it('goes on over a change of APP_SECRET, as long as the one before is set too', async () => {
+  it('continues after a change of APP_SECRET while the previous one is set', async () => {
     const next = 'the-secret-that-comes-after-the-first-one';
     await ten();
     const rotated = settings({ APP_SECRET: next, APP_SECRET_PREVIOUS: SECRET });
     await booted.db.transaction((manager) => new AuditLog(booted.db, rotated).append(manager, entry()));
-    expect(await verify(undefined, rotated)).toMatchObject({ sound: true, events: 11 });
+    expect(await verify(undefined, rotated)).toMatchObject({ valid: true, events: 11 });
     expect(await verify(undefined, settings({ APP_SECRET: next }))).toEqual({
-      sound: false,
+      valid: false,
       brokenAt: 1,
-      why: 'it was made with an APP_SECRET that is no longer set',
+      reason: 'its key comes from an APP_SECRET that is no longer set',
     });
   });
 
-  describe('AUDIT-11: what is too old is purged', () => {
+  describe('a purge', () => {
     const day = (date: number) => new Date(Date.UTC(2026, 0, date));
     /** One event a day, from the 1st to the 10th of January. */
     beforeEach(async () => {
@@ -255,7 +255,7 @@ describe('the chain of events', () => {
     });
     const purge = (before: Date) => purgeEvents(booted.db, settings(), before);
 
-    it('what is left verifies, and holds the purge and where it ended', async () => {
+    it('leaves a valid chain with an event that names the last deleted one', async () => {
       const { hash } = (await all())[3]!;
       expect(await purge(day(5))).toEqual({ seq: 4, hash });
       const events = await all();
@@ -266,42 +266,42 @@ describe('the chain of events', () => {
         target: 'audit:4',
         details: { seq: 4, hash },
       });
-      expect(await verify()).toMatchObject({ sound: true, events: 7, head: { seq: 11 } });
-      expect(await verify({ seq: 4, hash })).toMatchObject({ sound: true });
-      expect(await verify({ seq: 4, hash: 'x'.repeat(43) })).toMatchObject({ sound: false, brokenAt: 4 });
+      expect(await verify()).toMatchObject({ valid: true, events: 7, head: { seq: 11 } });
+      expect(await verify({ seq: 4, hash })).toMatchObject({ valid: true });
+      expect(await verify({ seq: 4, hash: 'x'.repeat(43) })).toMatchObject({ valid: false, brokenAt: 4 });
     });
 
-    it('again and again, to the last event', async () => {
+    it('can be repeated up to the last event', async () => {
       await purge(day(5));
       expect(await purge(day(5))).toBeUndefined();
       await purge(day(8));
       await append(entry());
-      expect(await verify()).toMatchObject({ sound: true, events: 6 });
+      expect(await verify()).toMatchObject({ valid: true, events: 6 });
       await purge(new Date(Date.now() + 60_000));
-      expect(await verify()).toMatchObject({ sound: true, events: 1 });
+      expect(await verify()).toMatchObject({ valid: true, events: 1 });
     });
 
-    it('a clock that was wrong takes nothing along that is not old', async () => {
+    it('deletes no recent event after a wrong clock', async () => {
       const log = new AuditLog(booted.db, settings());
       const [event] = (await all()).slice(-1) as [AuditEvent];
       await booted.db.transaction((manager) => log.write(manager, [{ ...event, at: day(1) }]));
       expect(await purge(day(5))).toMatchObject({ seq: 4 });
-      expect(await verify()).toMatchObject({ sound: true });
+      expect(await verify()).toMatchObject({ valid: true });
     });
 
-    it('a chain that was cut at its front by somebody else does not verify', async () => {
+    it('is required: a chain that was truncated at its start is invalid', async () => {
       await booted.db.sql`DELETE FROM audit_events WHERE seq < 4`;
-      const why = 'the events before the first are missing, and no purge names them';
-      expect(await verify()).toEqual({ sound: false, brokenAt: 1, why });
+      const reason = 'the events before the first are missing, and no purge names them';
+      expect(await verify()).toEqual({ valid: false, brokenAt: 1, reason });
     });
 
-    it('nor does one that was cut further than it was purged', async () => {
+    it('does not cover events that were deleted beyond it', async () => {
       await purge(day(5));
       const { hash } = (await all())[1]!;
       await booted.db.sql`DELETE FROM audit_events WHERE seq < 7`;
-      expect(await verify()).toMatchObject({ sound: false, brokenAt: 1 });
+      expect(await verify()).toMatchObject({ valid: false, brokenAt: 1 });
       await change(11, { target: 'audit:6', details: { seq: 6, hash } });
-      expect(await verify()).toEqual({ sound: false, brokenAt: 11, why: 'it was altered' });
+      expect(await verify()).toEqual({ valid: false, brokenAt: 11, reason: 'it was altered' });
     });
   });
 });

@@ -6,14 +6,14 @@ export const DIMENSIONS = {
   action: ['create', 'read', 'update', 'publish', 'classify', 'share', 'delete'],
   role: ['admin', 'editor', 'viewer', 'auditor'],
   proof: ['password', 'old second factor', 'fresh second factor', 'bound', 'bound, fresh second factor'],
-  document: ['own', "colleague's", 'shared: read', 'shared: update', "other tenant's"],
+  document: ['own', "colleague's", 'shared to read', 'shared to update', "other tenant's"],
   status: STATUSES,
   classification: CLASSIFICATIONS,
 } as const;
 
 export type Cell = { readonly [K in keyof typeof DIMENSIONS]: (typeof DIMENSIONS)[K][number] };
 
-/** `allowed` (with the fields that a reader does not get), or the status of the refusal. */
+/** `allowed`, with the fields that the response lacks, or the status of the rejection. */
 export type Outcome =
   'allowed' | 'allowed, without notes, shares' | 'allowed, without body' | 403 | 404 | 422;
 
@@ -28,66 +28,66 @@ const WRITERS: readonly Role[] = ['admin', 'editor'];
 const GUARDED = ['confidential', 'secret'] as const;
 
 /**
- * The whole policy, said a second time and independently: read from the top, the first row that fits decides.
- * What a row does not mention may be anything. `test/authorization/matrix.e2e-spec.ts` asks the running API about every
- * combination, and `docs/reference/policy.md` shows these rows.
+ * The whole policy, written a second time and independently. The first row that fits decides; a dimension that the row
+ * lacks may have any value. `test/authorization/matrix.e2e-spec.ts` sends a request for every combination, and
+ * `docs/reference/policy.md` contains these rows.
  */
 export const MATRIX: readonly Row[] = [
   {
     action: ['create', 'delete'],
     role: ['viewer', 'auditor'],
     answer: 403,
-    because: 'only admins and editors create and delete, so no document is even looked at',
+    because: 'only admins and editors create and delete',
   },
   {
     action: ['create'],
     classification: ['secret'],
     proof: UNBOUND,
     answer: 403,
-    because: 'secret needs a bound proof',
+    because: 'secret requires a sender-constrained credential',
   },
   {
     action: ['create'],
     role: ['editor'],
     classification: GUARDED,
     answer: 403,
-    because: 'only an admin classifies that high',
+    because: 'only an admin classifies above internal',
   },
   {
     action: ['create'],
     role: ['editor'],
     status: ['published', 'archived'],
     answer: 403,
-    because: 'an editor begins with a draft',
+    because: 'an editor creates drafts only',
   },
   { action: ['create'], role: WRITERS, answer: 'allowed', because: 'admins and editors create' },
 
-  { document: ["other tenant's"], answer: 404, because: 'other tenants do not exist' },
+  { document: ["other tenant's"], answer: 404, because: 'documents of other tenants are hidden' },
   {
     classification: ['secret'],
     proof: UNBOUND,
     answer: 404,
-    because: 'secret is hidden from unbound proofs',
+    because: 'secret requires a sender-constrained credential',
   },
 
   {
     action: ['read'],
     role: ['admin'],
     answer: 'allowed',
-    because: 'an admin reads everything of the tenant',
+    because: 'an admin reads everything in the tenant',
   },
   {
     action: ['read'],
     role: ['auditor'],
     answer: 'allowed, without body',
-    because: 'an auditor reads everything but bodies',
+    because: 'an auditor reads everything except bodies',
   },
   {
     action: ['read'],
     role: ['editor'],
     document: ['own'],
     answer: 'allowed',
-    because: 'an editor reads its own',
+    because: 'an editor reads their own documents',
   },
 
   {
@@ -96,9 +96,9 @@ export const MATRIX: readonly Row[] = [
     classification: GUARDED,
     proof: NO_FRESH_FACTOR,
     answer: 403,
-    because: 'that needs a fresh second factor',
+    because: 'deleting requires a recent second factor',
   },
-  { role: ['admin'], answer: 'allowed', because: 'an admin does everything in the tenant' },
+  { role: ['admin'], answer: 'allowed', because: 'an admin may do everything in the tenant' },
 
   {
     action: ['classify'],
@@ -106,7 +106,7 @@ export const MATRIX: readonly Row[] = [
     document: ['own'],
     status: ['draft'],
     answer: 403,
-    because: 'only an admin classifies that high',
+    because: 'only an admin classifies above internal',
   },
   {
     action: ['delete'],
@@ -116,61 +116,61 @@ export const MATRIX: readonly Row[] = [
     classification: GUARDED,
     proof: NO_FRESH_FACTOR,
     answer: 403,
-    because: 'that needs a fresh second factor',
+    because: 'deleting requires a recent second factor',
   },
   {
     role: ['editor'],
     document: ['own'],
     status: ['draft'],
     answer: 'allowed',
-    because: 'an editor does everything with its own drafts',
+    because: 'an editor may do everything with their own drafts',
   },
 
   {
     action: ['read'],
-    document: ['shared: read', 'shared: update'],
+    document: ['shared to read', 'shared to update'],
     answer: 'allowed, without notes, shares',
-    because: 'it is shared with the caller',
+    because: 'the document is shared with the caller',
   },
   {
     action: ['update'],
-    document: ['shared: update'],
+    document: ['shared to update'],
     answer: 'allowed',
-    because: 'it is shared for updating',
+    because: 'the document is shared at the level update',
   },
   {
     action: ['publish', 'classify', 'share'],
-    document: ['shared: update'],
+    document: ['shared to update'],
     answer: 422,
-    because: 'a share opens title and body only',
+    because: 'a share permits title and body only',
   },
   {
     action: ['read'],
     status: ['published'],
     classification: ['public', 'internal'],
     answer: 'allowed, without notes, shares',
-    because: 'everybody reads what is published',
+    because: 'everyone reads published documents',
   },
 
   {
-    document: ['shared: read', 'shared: update'],
+    document: ['shared to read', 'shared to update'],
     answer: 403,
-    because: 'the caller sees it, and that is all',
+    because: 'the caller may only read it',
   },
   {
     status: ['published'],
     classification: ['public', 'internal'],
     answer: 403,
-    because: 'the caller sees it, and that is all',
+    because: 'the caller may only read it',
   },
-  { role: ['auditor'], answer: 403, because: 'an auditor sees it, and that is all' },
+  { role: ['auditor'], answer: 403, because: 'an auditor may only read' },
   {
     role: ['editor'],
     document: ['own'],
     answer: 403,
-    because: 'what is no draft any more is not changed by its editor',
+    because: 'an editor changes drafts only',
   },
-  { answer: 404, because: 'what the caller may not see does not exist' },
+  { answer: 404, because: 'the caller may not read it' },
 ];
 
 export function decide(cell: Cell): Row {
@@ -197,19 +197,36 @@ const proof = (at: number, amr: string[], bound: boolean): Proof => ({
   bound,
 });
 
-/** The rows as a table, for the documentation. */
+/** The rows as the table of the documentation. */
 export function matrixTable(): string {
-  const names = Object.keys(DIMENSIONS) as (keyof Cell)[];
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [
-    line([...names, 'answer', 'because']),
-    line([...names, '', ''].map(() => '---')),
+    line(['action', 'role', 'if', 'response', 'because']),
+    line(['---', '---', '---', '---', '---']),
     ...MATRIX.map((row) =>
       line([
-        ...names.map((name) => (row[name] as readonly string[] | undefined)?.join(', ') ?? ''),
+        valuesOf(row, 'action') ?? 'any',
+        valuesOf(row, 'role') ?? 'any',
+        conditionOf(row),
         String(row.answer),
         row.because,
       ]),
     ),
   ].join('\n');
+}
+
+const LABELS = new Map<unknown, string>([
+  [UNBOUND, 'not sender-constrained'],
+  [NO_FRESH_FACTOR, 'no recent second factor'],
+]);
+
+const valuesOf = (row: Row, dimension: keyof Cell): string | undefined =>
+  LABELS.get(row[dimension]) ?? row[dimension]?.join(', ');
+
+function conditionOf(row: Row): string {
+  const dimensions = ['proof', 'document', 'status', 'classification'] as const;
+  return dimensions
+    .filter((dimension) => row[dimension])
+    .map((dimension) => `${dimension}: ${valuesOf(row, dimension)}`)
+    .join('; ');
 }

@@ -40,7 +40,7 @@ class Ruled {
   }
 }
 
-/** Open to everybody, whatever is installed. */
+/** The open routes without any method. */
 const OPEN = [
   'GET /health/live',
   'GET /health/ready',
@@ -51,7 +51,7 @@ const OPEN = [
   'GET /openapi/page.css',
   'GET /openapi/page.js',
 ];
-/** Open to everybody where the method is installed: what comes before a credential is there. */
+/** The open routes of each method: those that a caller needs before it has a credential. */
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   dpop: ['GET /.well-known/oauth-protected-resource'],
   'http-signature': ['GET /.well-known/http-message-signatures-directory'],
@@ -82,14 +82,14 @@ describe('closed by default', () => {
   beforeAll(async () => (booted = await boot({ also: [Routes, Ruled] })));
   afterAll(() => booted.close());
 
-  it('a route is open to everybody only where it says so', async () => {
+  it('opens only routes with @Public()', async () => {
     const anonymous = client(booted.origin);
     expect((await anonymous.get('/open')).status).toBe(200);
     for (const path of ['/mine', '/forgotten', '/documents', '/me'])
       expect((await anonymous.get(path)).status).toBe(401);
   });
 
-  it('AUTHZ-03: a route without a rule is closed to everybody, admins included', async () => {
+  it('rejects every caller on a route without a rule, admins included', async () => {
     const admin = client(booted.origin, as({ id: 'alice', roles: ['admin'] }));
     expect((await admin.get('/mine')).status).toBe(200);
     const { status, body } = await admin.get('/forgotten');
@@ -103,7 +103,7 @@ describe('closed by default', () => {
     expect(await status('alice', 'admin')).toBe(200);
   });
 
-  it('no route of ours was forgotten, and those open to everybody are these', () => {
+  it('every route has a rule or is in the list of open routes', () => {
     const [discovery, scanner, reflector] = [
       booted.app.get(DiscoveryService),
       booted.app.get(MetadataScanner),
@@ -127,11 +127,11 @@ describe('closed by default', () => {
     });
     expect(routes.length).toBeGreaterThan(15);
     expect(routes.filter(({ open, ruled }) => !open && !ruled)).toEqual([]);
-    // A rule on a route of a @Public() controller would close nothing.
+    // A rule on a route of a @Public() controller would have no effect.
     expect(routes.filter(({ open, ruled }) => open && ruled)).toEqual([]);
     const open = routes.filter((route) => route.open).map(({ name }) => name);
     const expected = [...OPEN, ...INSTALLED_METHODS.flatMap(({ name }) => OPEN_BY_METHOD[name] ?? [])];
-    // Two methods that stand on the same folder open the same route.
+    // Two methods may open the same route.
     expect(open.sort()).toEqual([...new Set(expected)].sort());
   });
 });

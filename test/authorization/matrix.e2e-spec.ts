@@ -6,7 +6,7 @@ import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 import { allContracts, send } from '../support/contracts.js';
 import { DIMENSIONS, PROOFS, decide, matrixTable, type Cell, type Outcome } from './authorization.matrix.js';
 
-/** Every combination of the dimensions; a document that is yet to be created is nobody's but the caller's. */
+/** Every combination of the dimensions. A document to create always belongs to the caller. */
 function cells(action: Cell['action'], role: Cell['role']): Cell[] {
   const documents = action === 'create' ? (['own'] as const) : DIMENSIONS.document;
   return DIMENSIONS.proof.flatMap((proof) =>
@@ -53,7 +53,7 @@ describe('the authorization matrix', () => {
   const caller = ({ role, proof }: Pick<Cell, 'role' | 'proof'>) =>
     client(booted.origin, as({ id: 'bob', roles: [role], proofs: [PROOFS[proof](Date.now())] }));
 
-  function ask(cell: Cell, { id }: Document): Promise<Answer> {
+  function sendRequest(cell: Cell, { id }: Document): Promise<Answer> {
     const bob = caller(cell);
     const path = `/documents/${id}`;
     const headers = { 'If-Match': '"1"' };
@@ -95,7 +95,7 @@ describe('the authorization matrix', () => {
             all.map(({ row }) => ({ ...row })),
           );
           const shares = all.flatMap(({ cell, row }) => {
-            const [, level] = /^shared: (\w+)$/.exec(cell.document) ?? [];
+            const [, level] = /^shared to (\w+)$/.exec(cell.document) ?? [];
             return level
               ? [{ documentId: row.id, userId: 'bob', level: level as DocumentShare['level'] }]
               : [];
@@ -105,19 +105,19 @@ describe('the authorization matrix', () => {
         const wrong: string[] = [];
         const check = async ({ cell, row }: (typeof all)[number]) => {
           const expected = decide(cell);
-          const outcome = outcomeOf(cell, await ask(cell, row));
+          const outcome = outcomeOf(cell, await sendRequest(cell, row));
           const values = Object.values(cell).join(' / ');
           if (outcome !== expected.answer)
             wrong.push(`${values}: ${outcome}, not ${expected.answer} (${expected.because})`);
           if (action === 'create' || outcome === 'allowed') return;
           const after = await booted.db.manager.findOneBy(Document, { id: row.id });
-          if (after?.version !== 1 || after.title !== 'before') wrong.push(`${values}: refused, and written`);
+          if (after?.version !== 1 || after.title !== 'before') wrong.push(`${values}: denied, but written`);
         };
         for (let i = 0; i < all.length; i += 25) await Promise.all(all.slice(i, i + 25).map(check));
         expect(wrong).toEqual([]);
       });
 
-  it('gives the same answer through every method (AUTHZ-30)', async () => {
+  it('gives the same responses with every method', async () => {
     const bob = { id: 'bob', roles: ['editor'], scopes: ['documents:read', 'documents:write'] } as const;
     for (const { name, issue, bound = false } of await allContracts()) {
       const credential = await issue(booted, 'bob');
@@ -143,7 +143,7 @@ describe('the authorization matrix', () => {
     }
   });
 
-  it('stands in the documentation as it is tested', async () => {
+  it('is the table of the documentation', async () => {
     expect(await readFile('docs/reference/policy.md', 'utf8')).toContain(matrixTable());
   });
 });

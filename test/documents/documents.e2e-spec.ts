@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Document, DocumentShare } from '../../src/documents/document.entity.js';
 import { DocumentsService } from '../../src/documents/documents.service.js';
-import { Listing } from '../../src/documents/documents.controller.js';
+import { ListQuery } from '../../src/documents/documents.controller.js';
 import { as, boot, client, type Answer, type Booted } from '../support/app.js';
 
 describe('documents', () => {
@@ -20,11 +20,11 @@ describe('documents', () => {
     expect(answer.status).toBe(201);
     return answer.body.id as string;
   };
-  const refusal = ({ status, body }: Answer) => [status, body.code];
+  const rejectionOf = ({ status, body }: Answer) => [status, body.code];
   const fieldsOf = ({ body }: Answer) => body.errors.map(({ field }: { field: string }) => field);
 
   describe('one document', () => {
-    it('is created as a draft of the caller, with its address and its version', async () => {
+    it('is created as a draft of the caller, with Location and ETag', async () => {
       const { status, headers, body } = await bob().post('/documents', {
         title: ' Plan ',
         body: 'text',
@@ -47,7 +47,7 @@ describe('documents', () => {
       expect((await bob().get(headers.get('location')!)).body).toEqual(body);
     });
 
-    it('shows each caller the fields that it may read, and no others', async () => {
+    it('contains only the fields that the caller may read', async () => {
       const keys = async (who: ReturnType<typeof client>, id: string) =>
         Object.keys((await who.get(`/documents/${id}`)).body);
       const id = 'alice-published-internal';
@@ -62,7 +62,7 @@ describe('documents', () => {
       for (const item of body.items) expect(Object.keys(item)).not.toContain('body');
     });
 
-    it('is shared with one user at a time, who then sees it, or updates it', async () => {
+    it('is shared with one user at a time, at the level read or update', async () => {
       const id = await draft();
       expect((await carol().get(`/documents/${id}`)).status).toBe(404);
       const share = (etag: string, level: string) =>
@@ -79,7 +79,7 @@ describe('documents', () => {
           body: { title: 'by carol' },
           headers: { 'If-Match': '*' },
         });
-      expect(refusal(await update())).toEqual([403, 'forbidden']);
+      expect(rejectionOf(await update())).toEqual([403, 'forbidden']);
       expect((await share('"2"', 'update')).body.shares).toEqual([{ userId: 'carol', level: 'update' }]);
       expect((await update()).body.title).toBe('by carol');
       const ended = await bob().send('DELETE', `/documents/${id}/shares/carol`, {
@@ -89,7 +89,7 @@ describe('documents', () => {
       expect((await carol().get(`/documents/${id}`)).status).toBe(404);
     });
 
-    it('ends one share and no other, as a new version; one that is not there changes nothing', async () => {
+    it('loses one share as a new version; deleting a missing share changes nothing', async () => {
       const [id, another] = [await draft(), await draft()];
       const shares = [id, another].flatMap((documentId) =>
         ['carol', 'dave'].map((userId) => ({ documentId, userId, level: 'update' as const })),
@@ -102,7 +102,7 @@ describe('documents', () => {
         headers: { 'If-Match': '*' },
       });
       for (const answer of [put, await end(carol(), 'dave')]) {
-        expect(refusal(answer)).toEqual([422, 'field_not_permitted']);
+        expect(rejectionOf(answer)).toEqual([422, 'field_not_permitted']);
         expect(fieldsOf(answer)).toEqual(['shares']);
       }
       for (const userId of ['carol', 'carol', 'nobody'])
@@ -112,7 +112,7 @@ describe('documents', () => {
       expect(await booted.db.manager.countBy(DocumentShare, { documentId: another })).toBe(2);
     });
 
-    it('has fields of limited length, and a change changes something', async () => {
+    it('rejects fields that are too long and changes that are empty', async () => {
       for (const [field, most] of [
         ['title', 200],
         ['body', 100_000],
@@ -120,30 +120,30 @@ describe('documents', () => {
       ] as const) {
         await draft({ [field]: 'x'.repeat(most) });
         const answer = await bob().post('/documents', { title: 'x', [field]: 'x'.repeat(most + 1) });
-        expect([...refusal(answer), ...fieldsOf(answer)]).toEqual([422, 'invalid_body', field]);
+        expect([...rejectionOf(answer), ...fieldsOf(answer)]).toEqual([422, 'invalid_body', field]);
       }
-      expect(refusal(await bob().post('/documents', { title: ' ' }))).toEqual([422, 'invalid_body']);
+      expect(rejectionOf(await bob().post('/documents', { title: ' ' }))).toEqual([422, 'invalid_body']);
       const nothing = await bob().send('PATCH', '/documents/bob-draft-internal', {
         body: {},
         headers: { 'If-Match': '*' },
       });
-      expect(refusal(nothing)).toEqual([422, 'invalid_body']);
+      expect(rejectionOf(nothing)).toEqual([422, 'invalid_body']);
       for (const [name, good, bad] of [
         ['limit', '100', '101'],
         ['cursor', 'x'.repeat(1000), 'x'.repeat(1001)],
         ['ownerId', 'x'.repeat(36), 'x'.repeat(37)],
       ] as const)
-        expect([good, bad].map((value) => Listing.safeParse({ [name]: value }).success)).toEqual([
+        expect([good, bad].map((value) => ListQuery.safeParse({ [name]: value }).success)).toEqual([
           true,
           false,
         ]);
     });
 
-    it('is shared within its tenant only', async () => {
+    it('is not shared with a user of another tenant', async () => {
       const id = await draft();
       for (const userId of ['mallory', 'nobody'])
         expect(
-          refusal(
+          rejectionOf(
             await bob().send('PUT', `/documents/${id}/shares/${userId}`, {
               body: { level: 'read' },
               headers: { 'If-Match': '"1"' },
@@ -154,7 +154,7 @@ describe('documents', () => {
       expect((await row(id)).version).toBe(1);
     });
 
-    it('is shared with at most 100 users', async () => {
+    it('is not shared with more than 100 users', async () => {
       const id = await draft();
       const many = Array.from({ length: 100 }, (_, i) => ({
         id: `u${i}`,
@@ -174,11 +174,11 @@ describe('documents', () => {
           body: { level: 'update' },
           headers: { 'If-Match': '*' },
         });
-      expect(refusal(await put('carol'))).toEqual([409, 'too_many_shares']);
+      expect(rejectionOf(await put('carol'))).toEqual([409, 'too_many_shares']);
       expect((await put('u7')).status).toBe(200);
     });
 
-    it('gives its reason when it refuses', async () => {
+    it('rejects with the reason of the rule', async () => {
       const { body } = await alice().send('DELETE', '/documents/alice-draft-confidential', {
         headers: { 'If-Match': '"1"' },
       });
@@ -196,7 +196,7 @@ describe('documents', () => {
       ]);
     });
 
-    it('is deleted with its shares', async () => {
+    it('is deleted together with its shares', async () => {
       const id = await draft();
       await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'carol', level: 'read' });
       expect(
@@ -207,14 +207,14 @@ describe('documents', () => {
     });
   });
 
-  describe('writes are conditional', () => {
-    it('428 without If-Match, 412 with an old version, and nothing is written', async () => {
+  describe('conditional writes', () => {
+    it('are rejected with 428 without If-Match and with 412 for another version', async () => {
       const id = await draft();
       const patch = (headers?: Record<string, string>) =>
         bob().send('PATCH', `/documents/${id}`, { body: { title: 'new' }, ...(headers && { headers }) });
-      expect(refusal(await patch())).toEqual([428, 'precondition_required']);
+      expect(rejectionOf(await patch())).toEqual([428, 'precondition_required']);
       for (const stale of ['"0"', '"2"', 'W/"1"', '1', 'x', ''])
-        expect(refusal(await patch({ 'If-Match': stale }))).toEqual([412, 'precondition_failed']);
+        expect(rejectionOf(await patch({ 'If-Match': stale }))).toEqual([412, 'precondition_failed']);
       expect(await row(id)).toMatchObject({ title: 'a draft', version: 1 });
       expect((await patch({ 'If-Match': '"0", "1"' })).headers.get('etag')).toBe('"2"');
       for (const [method, path] of [
@@ -227,13 +227,13 @@ describe('documents', () => {
             ...(method === 'PUT' && { body: { level: 'read' } }),
             ...(headers && { headers }),
           });
-        expect(refusal(await send())).toEqual([428, 'precondition_required']);
-        expect(refusal(await send({ 'If-Match': '"1"' }))).toEqual([412, 'precondition_failed']);
+        expect(rejectionOf(await send())).toEqual([428, 'precondition_required']);
+        expect(rejectionOf(await send({ 'If-Match': '"1"' }))).toEqual([412, 'precondition_failed']);
       }
       expect(await row(id)).toMatchObject({ title: 'new', version: 2 });
     });
 
-    it('of twenty at the same time on one version, exactly one is written', async () => {
+    it('write exactly one of twenty concurrent requests on one version', async () => {
       const id = await draft();
       const answers = await Promise.all(
         Array.from({ length: 20 }, (_, i) =>
@@ -262,7 +262,7 @@ describe('documents', () => {
       return pages;
     };
 
-    it('page through everything that the caller may see, once each, in order, both ways', async () => {
+    it('contain every readable document once, in both orders', async () => {
       for (const sort of ['createdAt', 'title'] as const) {
         const whole = (await walk(bob(), `limit=100&sort=${sort}`)).flat();
         const pages = await walk(bob(), `limit=3&sort=${sort}`);
@@ -274,7 +274,7 @@ describe('documents', () => {
       }
     });
 
-    it('never repeat nor skip a row because another was added meanwhile', async () => {
+    it('neither repeat nor skip a row when another is inserted between pages', async () => {
       const first = (await bob().get('/documents?limit=5&sort=createdAt')).body;
       await draft();
       const second = (await bob().get(`/documents?limit=5&sort=createdAt&cursor=${first.nextCursor}`)).body;
@@ -290,7 +290,7 @@ describe('documents', () => {
   });
 
   describe('attacks', () => {
-    it('AUTHZ-31: a foreign document and one that does not exist are answered alike', async () => {
+    it("another tenant's document gets the response of a missing one", async () => {
       const body = { title: 'x' };
       const headers = { 'If-Match': '"1"' };
       for (const [method, path, init] of [
@@ -306,23 +306,23 @@ describe('documents', () => {
             alice().send(method, `/documents/${id}${path}`, init),
           ),
         );
-        expect(refusal(foreign!)).toEqual([404, 'not_found']);
+        expect(rejectionOf(foreign!)).toEqual([404, 'not_found']);
         expect({ ...foreign!.body, requestId: '' }).toEqual({ ...absent!.body, requestId: '' });
       }
       for (const id of ["' OR 1=1 --", '%00', 'x'.repeat(90), '..%2f..', '%F0%9F%92%A9'])
         expect((await alice().get(`/documents/${encodeURIComponent(id)}`)).status).toBe(404);
     });
 
-    it('the tenant is a wall, also for a row that says otherwise: shared across it, or owned from beyond it', async () => {
+    it('a share or an owner of another tenant gives no access', async () => {
       const id = await draft();
       await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'mallory', level: 'update' });
       await booted.db.manager.update(Document, { id: 'mallory-draft-public' }, { ownerId: 'bob' });
-      expect(refusal(await mallory().get(`/documents/${id}`))).toEqual([404, 'not_found']);
-      expect(refusal(await bob().get('/documents/mallory-draft-public'))).toEqual([404, 'not_found']);
+      expect(rejectionOf(await mallory().get(`/documents/${id}`))).toEqual([404, 'not_found']);
+      expect(rejectionOf(await bob().get('/documents/mallory-draft-public'))).toEqual([404, 'not_found']);
       await booted.db.manager.update(Document, { id: 'mallory-draft-public' }, { ownerId: 'mallory' });
     });
 
-    it('AUTHZ-14, AUTHZ-15: no field but the writable ones is taken, and each of the others is named', async () => {
+    it('rejects a body with other fields and names each of them', async () => {
       const id = await draft();
       const before = await row(id);
       const extra = {
@@ -345,7 +345,7 @@ describe('documents', () => {
         ['PATCH', `/documents/${id}`, { 'If-Match': '"1"' }],
       ] as const) {
         const answer = await bob().send(method, path, { body: { title: 'x', ...extra }, headers });
-        expect(refusal(answer)).toEqual([422, 'invalid_body']);
+        expect(rejectionOf(answer)).toEqual([422, 'invalid_body']);
         expect(fieldsOf(answer).sort()).toEqual(Object.keys(extra).sort());
       }
       const nested = await bob().send('PUT', `/documents/${id}/shares/carol`, {
@@ -356,19 +356,19 @@ describe('documents', () => {
       expect(await row(id)).toEqual(before);
     });
 
-    it('AUTHZ-05: each changed field is asked about, not only the document', async () => {
+    it('rejects a change of fields that the caller may not write and names each of them', async () => {
       const id = await draft();
       await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'carol', level: 'update' });
       const answer = await carol().send('PATCH', `/documents/${id}`, {
         body: { title: 'fine', notes: 'not hers', status: 'published' },
         headers: { 'If-Match': '"1"' },
       });
-      expect(refusal(answer)).toEqual([422, 'field_not_permitted']);
+      expect(rejectionOf(answer)).toEqual([422, 'field_not_permitted']);
       expect(fieldsOf(answer)).toEqual(['notes', 'status']);
       expect(await row(id)).toMatchObject({ title: 'a draft', notes: '', status: 'draft', version: 1 });
     });
 
-    it('AUTHZ-10: a list cannot be asked about what the caller may not read', async () => {
+    it('rejects filters and sorts on other fields', async () => {
       for (const query of [
         'tenantId=globex',
         'filter[tenantId]=globex',
@@ -388,13 +388,13 @@ describe('documents', () => {
         'sort=',
       ]) {
         const answer = await bob().get(`/documents?${query}`);
-        expect([query, ...refusal(answer)]).toEqual([query, 400, 'invalid_query']);
+        expect([query, ...rejectionOf(answer)]).toEqual([query, 400, 'invalid_query']);
       }
       const { body } = await bob().get(`/documents?ownerId=${encodeURIComponent("' OR 1=1 --")}`);
       expect(body.items).toEqual([]);
     });
 
-    it('AUTHZ-11: a list tells nothing of the rows that it does not show', async () => {
+    it('a list contains no trace of the rows that the caller may not read', async () => {
       const { body } = await carol().get('/documents?limit=100');
       expect(Object.keys(body).sort()).toEqual(['items', 'nextCursor']);
       expect(body.nextCursor).toBeNull();
@@ -403,13 +403,13 @@ describe('documents', () => {
       expect(text).not.toContain('alice-draft-secret');
     });
 
-    it('a cursor is good for its caller, its list and nothing else', async () => {
+    it('rejects a cursor that was altered or belongs to another caller or list', async () => {
       const query = 'limit=2&sort=createdAt';
       const { nextCursor } = (await bob().get(`/documents?${query}`)).body;
       const [text, signature] = nextCursor.split('.');
       const forged = Buffer.from(JSON.stringify(['2000-01-01', ''])).toString('base64url');
       const rejected = (who: ReturnType<typeof client>, cursor: string, list = query) =>
-        who.get(`/documents?${list}&cursor=${encodeURIComponent(cursor)}`).then(refusal);
+        who.get(`/documents?${list}&cursor=${encodeURIComponent(cursor)}`).then(rejectionOf);
       for (const cursor of [
         '',
         'x',
@@ -431,7 +431,7 @@ describe('documents', () => {
       expect((await bob().get(`/documents?limit=9&sort=createdAt&cursor=${nextCursor}`)).status).toBe(200);
     });
 
-    it('AUTHZ-18: scopes and roles both limit', async () => {
+    it('scopes and roles both limit', async () => {
       const limited = client(
         booted.origin,
         as({ id: 'alice', roles: ['admin'], scopes: ['documents:read'] }),
@@ -447,14 +447,14 @@ describe('documents', () => {
       const none = client(booted.origin, as({ id: 'alice', roles: ['admin'], scopes: [] }));
       expect((await limited.get('/documents/alice-draft-internal')).status).toBe(200);
       for (const who of [limited, wide]) {
-        expect(refusal(await who.post('/documents', { title: 'x' }))).toEqual([403, 'forbidden']);
+        expect(rejectionOf(await who.post('/documents', { title: 'x' }))).toEqual([403, 'forbidden']);
         expect(
-          refusal(
+          rejectionOf(
             await who.send('DELETE', '/documents/alice-published-public', { headers: { 'If-Match': '"1"' } }),
           ),
         ).toEqual([403, 'forbidden']);
       }
-      expect(refusal(await none.get('/documents'))).toEqual([403, 'forbidden']);
+      expect(rejectionOf(await none.get('/documents'))).toEqual([403, 'forbidden']);
       const details = async (...answers: Promise<Answer>[]) =>
         (await Promise.all(answers)).map(({ body }) => body.detail);
       expect(
@@ -462,29 +462,29 @@ describe('documents', () => {
       ).toEqual(["The credential's scopes do not allow this.", 'You are not allowed to do this.']);
     });
 
-    it('AUTHZ-18: a scope opens what it names and nothing beside it', async () => {
+    it('a scope permits its own actions only', async () => {
       const scopes = ['documents:read', 'documents:write'];
       const writer = client(booted.origin, as({ id: 'bob', roles: ['editor'], scopes }));
       const id = await draft({}, writer);
       expect(
-        refusal(await writer.send('DELETE', `/documents/${id}`, { headers: { 'If-Match': '"1"' } })),
+        rejectionOf(await writer.send('DELETE', `/documents/${id}`, { headers: { 'If-Match': '"1"' } })),
       ).toEqual([403, 'forbidden']);
       expect((await row(id)).version).toBe(1);
     });
 
-    it('a document becomes only what its editor may make of it', async () => {
+    it('rejects a new status that the editor may not set', async () => {
       const id = await draft();
       const patch = { body: { status: 'archived' }, headers: { 'If-Match': '"1"' } };
-      expect(refusal(await bob().send('PATCH', `/documents/${id}`, patch))).toEqual([403, 'forbidden']);
+      expect(rejectionOf(await bob().send('PATCH', `/documents/${id}`, patch))).toEqual([403, 'forbidden']);
       expect(await row(id)).toMatchObject({ status: 'draft', version: 1 });
     });
 
-    it('AUTHZ-22: permission that is lost between the look and the write is lost for the write', async () => {
+    it('rejects a write if the permission is lost between the read and the write', async () => {
       const documents = booted.app.get(DocumentsService);
-      const look = documents.find.bind(documents);
+      const find = documents.find.bind(documents);
       const meanwhile = (changes: Partial<Document>) =>
         jest.spyOn(documents, 'find').mockImplementationOnce(async (ability, id, manager) => {
-          const found = await look(ability, id, manager);
+          const found = await find(ability, id, manager);
           await manager!.update(Document, { id }, changes);
           return found;
         });
@@ -510,13 +510,13 @@ describe('documents', () => {
         }
     });
 
-    it('AUTHZ-22: what is left of a lost right is not enough for the other fields', async () => {
+    it('rejects a write if the remaining permission does not cover the written field', async () => {
       const documents = booted.app.get(DocumentsService);
-      const look = documents.find.bind(documents);
+      const find = documents.find.bind(documents);
       const id = await draft();
       await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'bob', level: 'update' });
       const spy = jest.spyOn(documents, 'find').mockImplementationOnce(async (ability, id, manager) => {
-        const found = await look(ability, id, manager);
+        const found = await find(ability, id, manager);
         await manager!.update(Document, { id }, { ownerId: 'alice' });
         return found;
       });
@@ -527,7 +527,7 @@ describe('documents', () => {
       expect(await row(id)).toMatchObject({ notes: '', version: 1 });
     });
 
-    it('AUTHZ-23: callers that take turns on one connection never get each other’s answer', async () => {
+    it('concurrent callers never get each other’s responses', async () => {
       const callers = [alice(), bob(), carol(), mallory()];
       const lists = await Promise.all(callers.map((who) => who.get('/documents?limit=100&sort=createdAt')));
       const turns = Array.from({ length: 400 }, (_, i) => i % callers.length);
@@ -537,7 +537,7 @@ describe('documents', () => {
       answers.forEach(({ body }, i) => expect(body).toEqual(lists[turns[i]!]!.body));
     });
 
-    it('AUTHZ-20, AUTHZ-21: neither another verb nor another spelling of the path goes round the guard', async () => {
+    it('neither another method nor another spelling of the path bypasses the guard', async () => {
       const anonymous = client(booted.origin);
       const id = 'bob-draft-internal';
       const before = await row(id);

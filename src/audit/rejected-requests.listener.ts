@@ -17,22 +17,22 @@ const EVENT_BY_STATUS: Readonly<Record<number, AuditEventName>> = {
   431: 'input_validation_fail',
 };
 
-/** Records rejected requests in the audit log: the reason and the route, nothing the caller sent. */
+/** Records rejected requests in the audit log, with the reason and the route but without text that the caller sent. */
 @Injectable()
-export class RefusalAudit implements RejectionListener {
+export class RejectedRequestsListener implements RejectionListener {
   constructor(private readonly log: AuditLog) {}
 
   rejected(_ip: string, error: unknown, caller: Principal | undefined): void {
     const event = error instanceof HttpException ? EVENT_BY_STATUS[error.getStatus()] : undefined;
     if (!event || this.log.isRecorded(error as HttpException)) return;
-    const refusal = error instanceof Unauthenticated ? error.refusal : undefined;
+    const credential = error instanceof Unauthenticated ? error.refusal : undefined;
     const { route } = requestContext.getStore()?.details() ?? {};
     const { code } = problemOf(error, undefined);
     this.log.recordInBackground({
       event,
-      actor: caller ?? refusal?.account,
-      method: refusal?.method,
-      details: { code, ...(refusal && { reason: refusal.reason }), ...(route && { route }) },
+      actor: caller ?? credential?.account,
+      method: credential?.method,
+      details: { code, ...(credential && { reason: credential.reason }), ...(route && { route }) },
     });
   }
 }
