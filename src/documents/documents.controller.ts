@@ -20,7 +20,7 @@ import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import { CLASSIFICATIONS, Document, SHARE_LEVELS, STATUSES } from './document.entity.js';
 import { DocumentsService } from './documents.service.js';
-import { etagOf } from './preconditions.js';
+import { etagOf } from '../http/preconditions.js';
 import { documentView } from './document-view.js';
 
 const fields = {

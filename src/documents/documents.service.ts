@@ -17,7 +17,7 @@ import { Settings } from '../config/settings.js';
 import { deriveKey } from '../crypto/derived-keys.js';
 import { User } from '../users/user.entity.js';
 import { Document, DocumentShare } from './document.entity.js';
-import { preconditionFailed, checkIfMatch } from './preconditions.js';
+import { preconditionFailed, checkIfMatch } from '../http/preconditions.js';
 
 /** A document is always read together with its shares. */
 const MAX_SHARES_PER_DOCUMENT = 100;

@@ -29,5 +29,5 @@ const preconditionRequired = () =>
 export const preconditionFailed = () =>
   new PreconditionFailedException({
     code: 'precondition_failed',
-    detail: 'The document has changed since the version in If-Match. Read it again.',
+    detail: 'The resource has changed since the version in If-Match. Read it again.',
   });
