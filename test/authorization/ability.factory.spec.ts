@@ -35,10 +35,10 @@ const policy: Policy = {
     auditor: () => {},
   },
   scopes: {
+    ...(Object.fromEntries(SCOPES.map((scope) => [scope, []])) as unknown as Policy['scopes']),
     'documents:read': [{ subject: Note, actions: ['read'] }],
     'documents:write': [{ subject: Note, actions: ['read', 'update'] }],
     'documents:delete': [{ subject: Note, actions: ['delete'] }],
-    'audit:read': [],
   },
   authorizationDetails: {
     document: { subject: Note, actions: { read: ['read'], update: ['update'], delete: ['delete'] } },
