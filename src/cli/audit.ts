@@ -9,7 +9,8 @@ const verify =
   (anchor?: Anchor): Command =>
   async (dataSource, settings) => {
     const verdict = await verifyChain(dataSource, settings, anchor);
-    if (!verdict.valid) return [`The chain is broken at event ${verdict.brokenAt}: ${verdict.reason}.`, false];
+    if (!verdict.valid)
+      return [`The chain is broken at event ${verdict.brokenAt}: ${verdict.reason}.`, false];
     return [`${verdict.events} events verified. Head: ${verdict.head.seq}:${verdict.head.hash}`];
   };
 
