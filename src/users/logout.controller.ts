@@ -32,6 +32,7 @@ export class LogoutController {
     @CurrentRequest() request: AuthRequest,
     @Body({ schema: SignOut }) { everywhere }: z.output<typeof SignOut>,
   ): Promise<void> {
+    if (everywhere) assertMayManageCredentials(caller);
     const issued = caller.proofs.flatMap((proof) => {
       const issuer = this.issuers.find(proof.method);
       return issuer ? [{ issuer, proof }] : [];
@@ -41,7 +42,6 @@ export class LogoutController {
         code: 'not_signed_in',
         detail: 'This credential is not a session or a token. Revoke it at its own route.',
       });
-    if (everywhere) assertMayManageCredentials(caller);
     if (everywhere)
       await this.dataSource.transaction(async (manager) => {
         await endAllSignIns(manager, caller.id);

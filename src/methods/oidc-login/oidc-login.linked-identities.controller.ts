@@ -39,8 +39,8 @@ export class LinkedIdentitiesController {
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
   ): Promise<{ url: string }> {
-    const provider = this.providers.find(id);
     const as = this.recentSignIn(caller);
+    const provider = this.providers.find(id);
     if (caller.tenantId !== provider.tenant)
       throw new NotFoundException({
         code: 'unknown_provider',

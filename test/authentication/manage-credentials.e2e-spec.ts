@@ -1,0 +1,192 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { RequestMethod } from '@nestjs/common';
+import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
+import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { SELF_SERVICE } from '../../src/authentication/plan.js';
+import type { Principal, Proof } from '../../src/authentication/principal.js';
+import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
+import { as, boot, client, type Booted } from '../support/app.js';
+
+const proof: Proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false };
+const alice = (limits: Partial<Principal> = {}) => as({ id: 'alice', roles: ['admin'], ...limits });
+
+/** Every kind of limit that a caller can have. */
+const LIMITS: Record<string, Partial<Principal>> = {
+  scopes: { scopes: ['documents:read'] },
+  'no scopes': { scopes: [] },
+  'authorization details': {
+    authorizationDetails: [{ type: 'document', identifier: 'x', actions: ['read'] }],
+  },
+  'expiry or addresses': { proofs: [{ ...proof, restricted: true }] },
+  'an OAuth client': { proofs: [{ ...proof, client: 'client' }] },
+};
+
+const SCOPES = ['documents:read', 'documents:write'];
+const newKey = { name: 'test', scopes: SCOPES };
+const newJwk = () => generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+/** OpenSSL writes the private key to stderr, which is dropped. */
+const newCsr = () =>
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-new',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-subj',
+      '/CN=x',
+    ].concat('-keyout', '/dev/null'),
+    { stdio: 'pipe' },
+  ).toString();
+
+interface Route {
+  /** Absent: the request has no body. */
+  readonly body?: () => object;
+  /** The status for an unlimited caller. */
+  readonly status: number;
+}
+
+/** `:id` is the id of a credential of alice's; where there is none, 404 shows that the check was passed. */
+const ROUTES: Record<string, Route> = {
+  'GET /api-keys': { status: 200 },
+  'POST /api-keys': { body: () => newKey, status: 201 },
+  'POST /api-keys/:id/rotate': { status: 201 },
+  'DELETE /api-keys/:id': { status: 204 },
+  'GET /hmac-keys': { status: 200 },
+  'POST /hmac-keys': { body: () => newKey, status: 201 },
+  'POST /hmac-keys/:id/rotate': { status: 201 },
+  'DELETE /hmac-keys/:id': { status: 204 },
+  'GET /access-keys': { status: 200 },
+  'POST /access-keys': { body: () => newKey, status: 201 },
+  'POST /access-keys/:id/rotate': { status: 201 },
+  'DELETE /access-keys/:id': { status: 204 },
+  'GET /webhook-sources': { status: 200 },
+  'POST /webhook-sources': { body: () => newKey, status: 201 },
+  'POST /webhook-sources/:id/rotate': { status: 201 },
+  'DELETE /webhook-sources/:id': { status: 204 },
+  'GET /signature-keys': { status: 200 },
+  'POST /signature-keys': { body: () => ({ ...newKey, jwk: newJwk() }), status: 201 },
+  'POST /signature-keys/:id/proof': { body: () => ({ signature: 'AAAA' }), status: 403 },
+  'DELETE /signature-keys/:id': { status: 204 },
+  'GET /certificates': { status: 200 },
+  'POST /certificates': { body: () => ({ ...newKey, csr: newCsr() }), status: 201 },
+  'DELETE /certificates/:id': { status: 204 },
+  'GET /digest': { status: 200 },
+  'PUT /digest': { body: () => ({ password: DEMO_PASSWORD }), status: 200 },
+  'DELETE /digest': { status: 204 },
+  'GET /oidc-identities': { status: 200 },
+  'POST /auth/oidc/:provider/link': { status: 403 },
+  'DELETE /oidc-identities/:id': { status: 403 },
+  'GET /consents': { status: 200 },
+  'DELETE /consents/:id': { status: 404 },
+  'GET /backchannel-requests': { status: 200 },
+  'POST /backchannel-requests/:id/approve': { status: 404 },
+  'POST /backchannel-requests/:id/deny': { status: 404 },
+  'GET /oauth/clients': { status: 200 },
+  'POST /oauth/clients': {
+    body: () => ({ client_name: 'test', redirect_uris: ['https://client.example/callback'] }),
+    status: 201,
+  },
+  'DELETE /oauth/clients/:id': { status: 404 },
+  'POST /oauth/initial-access-tokens': { status: 201 },
+  'GET /token-families': { status: 200 },
+  'DELETE /token-families/:id': { status: 204 },
+  'GET /sessions': { status: 200 },
+  'DELETE /sessions/:id': { status: 204 },
+  'DELETE /sessions': { status: 204 },
+  // The test's own credential is not a sign-in, which is rejected after the check.
+  'POST /auth/logout': { body: () => ({ everywhere: true }), status: 400 },
+};
+
+/** Routes that manage nothing, or that require the current password. */
+const OTHERS = /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*)$|^POST \/(auth\/password|webhooks\/:source)$/;
+
+/** Every route that concerns the caller's own account. */
+function selfServiceRoutes({ app }: Booted): string[] {
+  const [reflector, scanner] = [app.get(Reflector), new MetadataScanner()];
+  return app
+    .get(DiscoveryService, { strict: false })
+    .getControllers()
+    .flatMap(({ metatype }) => {
+      if (!metatype) return [];
+      const prototype = metatype.prototype as Record<string, () => unknown>;
+      return scanner.getAllMethodNames(prototype).flatMap((name) => {
+        const handler = prototype[name]!;
+        const path: unknown = reflector.get(PATH_METADATA, handler);
+        if (path === undefined || !reflector.getAllAndOverride(SELF_SERVICE, [handler, metatype])) return [];
+        const parts = [reflector.get<string>(PATH_METADATA, metatype), path as string];
+        const trimmed = parts.map((part) => part.replace(/^\/|\/$/g, '')).filter(Boolean);
+        return [`${RequestMethod[reflector.get<number>(METHOD_METADATA, handler)]} /${trimmed.join('/')}`];
+      });
+    });
+}
+
+describe('managing credentials and sign-ins', () => {
+  let booted: Booted;
+  let managing: [string, Route][];
+  const ids: Record<string, string> = {};
+  beforeAll(async () => {
+    booted = await boot();
+    const routes = selfServiceRoutes(booted);
+    managing = Object.entries(ROUTES).filter(([route]) => routes.includes(route));
+    for (const [route, { body, status }] of managing) {
+      if (!route.startsWith('POST ') || route.includes(':') || status !== 201) continue;
+      const created = await send(route, alice(), body?.());
+      ids[route.slice('POST '.length)] = created.body.id ?? created.body.client_id;
+    }
+    for (const [as, list] of [
+      ['session', '/sessions'],
+      ['jwt', '/token-families'],
+    ] as const) {
+      if (!(`GET ${list}` in Object.fromEntries(managing))) continue;
+      const credentials = { username: 'alice', password: DEMO_PASSWORD, as };
+      await client(booted.origin).post('/auth/login', credentials);
+      ids[list] = (await send(`GET ${list}`, alice())).body.items?.[0]?.id;
+    }
+  });
+  afterAll(() => booted.close());
+
+  const send = (route: string, headers: Record<string, string>, body?: object) => {
+    const [method, path] = route.split(' ') as [string, string];
+    const id = ids[path.split('/:')[0]!] ?? randomUUID();
+    const target = path.replace(':id', id).replace(':provider', 'any');
+    return client(booted.origin, headers).send(method, target, body && { body });
+  };
+
+  /** All rows but those of the audit log. */
+  const state = async () =>
+    JSON.stringify(
+      await Promise.all(
+        booted.db.entityMetadatas
+          .filter(({ tableName }) => !/audit|demo|rate|used_values|failed/.test(tableName))
+          .map(async ({ tableName, target }) => [tableName, await booted.db.manager.find(target)]),
+      ),
+    );
+
+  it('has every self-service route in this table', () => {
+    const unlisted = selfServiceRoutes(booted).filter((route) => !(route in ROUTES) && !OTHERS.test(route));
+    expect(unlisted).toEqual([]);
+  });
+
+  it.each(Object.entries(LIMITS))('rejects a caller limited by %s on every route', async (_, limits) => {
+    const before = await state();
+    for (const [route, { body }] of managing) {
+      const { status, body: problem } = await send(route, alice(limits), body?.());
+      expect([route, status, problem.code]).toEqual([route, 403, 'limited_credential']);
+    }
+    expect(await state()).toBe(before);
+  });
+
+  it('lets a caller without limits pass on every route', async () => {
+    for (const [route, { body, status }] of managing) {
+      const answer = await send(route, alice(), body?.());
+      expect([route, answer.status]).toEqual([route, status]);
+      expect(answer.body?.code).not.toBe('limited_credential');
+    }
+  });
+});
