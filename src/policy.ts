@@ -1,6 +1,7 @@
 import { AuditEvent } from './audit/audit-event.entity.js';
 import type { Policy, Rules } from './authorization/policy-types.js';
-import { SECOND_FACTOR, type Principal } from './authentication/principal.js';
+import { SECOND_FACTOR, provesSecondFactor } from './authentication/factors.js';
+import type { Principal } from './authentication/principal.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
 
 const CONTENT = ['title', 'body', 'notes', 'status', 'classification'];
@@ -11,8 +12,6 @@ const AUDITOR_FIELDS = ALL_FIELDS.filter((field) => field !== 'body');
 const WRITABLE_FIELDS = [...CONTENT, 'shares'];
 
 const SECOND_FACTOR_MAX_AGE_S = 5 * 60;
-/** The methods that are or include a second factor (RFC 8176): multiple factors, a one-time code, a hardware key. */
-const SECOND_FACTOR_AMR = [SECOND_FACTOR, 'otp', 'hwk'];
 
 function everyone(me: Principal, { can, cannot }: Rules): void {
   const inMyTenant = { tenantId: me.tenantId };
@@ -95,9 +94,7 @@ function hasSenderConstrainedProof({ proofs }: Principal): boolean {
 
 function hasRecentSecondFactor({ proofs }: Principal): boolean {
   const earliest = Date.now() - SECOND_FACTOR_MAX_AGE_S * 1000;
-  return proofs.some(
-    ({ amr, at }) => amr.some((method) => SECOND_FACTOR_AMR.includes(method)) && at.getTime() > earliest,
-  );
+  return proofs.some(({ amr, at }) => provesSecondFactor(amr) && at.getTime() > earliest);
 }
 
 function sharedWith({ id }: Principal, ...levels: DocumentShare['level'][]) {

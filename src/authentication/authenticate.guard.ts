@@ -1,10 +1,10 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Authenticator } from './authenticator.js';
-import { authRequestOf, findCaller, setCaller } from './caller.js';
 import { PUBLIC } from './plan.js';
 import type { MethodName } from './principal.js';
+import { authRequestOf, findCaller, setCaller } from './request.js';
 
-/** Closes every route that is not `@Public()`. Bound to handlers, never to paths, which can be written in many ways. */
+/** Closes every route without `@Public()`. It reads metadata of handlers, never paths, which have many spellings. */
 @Injectable()
 export class AuthenticateGuard implements CanActivate {
   constructor(private readonly authenticator: Authenticator) {}
@@ -18,7 +18,7 @@ export class AuthenticateGuard implements CanActivate {
   }
 }
 
-/** Behind each method's own guard, the Nest idiom for one route: `@UseGuards(ApiKeyGuard)`. */
+/** The base of each method's own guard for single routes: `@UseGuards(ApiKeyGuard)`. */
 @Injectable()
 export abstract class MethodGuard implements CanActivate {
   protected abstract readonly method: MethodName;
@@ -26,10 +26,10 @@ export abstract class MethodGuard implements CanActivate {
   constructor(private readonly authenticator: Authenticator) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    // A one-time credential that the closed-by-default guard has just spent cannot be proved again.
-    const proved = findCaller(context)?.proofs.some((proof) => proof.method === this.method);
-    if (!proved)
-      setCaller(context, await this.authenticator.authenticate(authRequestOf(context), this.method));
+    // A one-time credential that the global guard has used up cannot be proved again.
+    const isProved = findCaller(context)?.proofs.some(({ method }) => method === this.method);
+    if (isProved) return true;
+    setCaller(context, await this.authenticator.authenticate(authRequestOf(context), this.method));
     return true;
   }
 }

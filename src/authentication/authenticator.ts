@@ -7,18 +7,12 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModuleRef, Reflector } from '@nestjs/core';
-import {
-  BadCredential,
-  InsufficientScope,
-  InsufficientCredential,
-  Unauthenticated,
-  type Challenge,
-} from './challenge.js';
+import { BadCredential, Unauthenticated, type Challenge } from './challenge.js';
 import type { AuthMethod, AuthStrategy } from './method.js';
 import {
   AUTHENTICATE,
-  PUBLIC,
   HTTPS_ONLY_ROUTE,
+  PUBLIC,
   alternatives,
   type Alternatives,
   type Plan,
@@ -27,18 +21,17 @@ import { mergePrincipals, type MethodName, type Principal } from './principal.js
 import type { AuthRequest } from './request.js';
 
 export const AUTH_METHODS = Symbol('the installed methods');
-export const HTTPS_ONLY = Symbol('whether what reveals itself is refused over plain HTTP');
+export const HTTPS_ONLY = Symbol('whether secrets over plain HTTP are rejected');
 
 /**
- * Asks the strategies. One rule: absent falls through, bad stops. A credential that is claimed and wrong is
- * refused with its own method's challenge, and no other method is tried.
+ * Runs the strategies. An absent credential falls through to the next method. An invalid one stops: the response
+ * carries its method's challenge, and no other method is tried.
  */
 @Injectable()
 export class Authenticator implements OnModuleInit {
   private readonly logger = new Logger(Authenticator.name);
   private readonly strategies = new Map<MethodName, AuthStrategy>();
-  private readonly expanded = new Map<Plan, Alternatives>();
-  /** What a route without a plan accepts: every method; those that come unasked last. */
+  /** The plan of a route without one: every method, the ambient ones last. */
   private anyMethod: Alternatives = [];
 
   constructor(
@@ -46,120 +39,121 @@ export class Authenticator implements OnModuleInit {
     @Inject(HTTPS_ONLY) private readonly httpsOnly: boolean,
     private readonly modules: ModuleRef,
     private readonly discovery: DiscoveryService,
-    private readonly scanner: MetadataScanner,
     private readonly reflector: Reflector,
   ) {}
 
+  /** @throws Error if a route names a method that is not installed */
   onModuleInit(): void {
     for (const { name, strategy } of this.methods)
       if (strategy) this.strategies.set(name, this.modules.get(strategy, { strict: false }));
-    const ambient = (name: MethodName) => Number(this.strategyOf(name).ambient ?? false);
+    const isAmbient = (name: MethodName) => Number(this.strategyOf(name).ambient ?? false);
     this.anyMethod = [...this.strategies.keys()]
-      .sort((a, b) => ambient(a) - ambient(b))
+      .sort((a, b) => isAmbient(a) - isAmbient(b))
       .map((name) => [name]);
-    for (const plan of this.plans())
-      this.alternativesOf(plan)
-        .flat()
-        .forEach((name) => this.strategyOf(name));
+    for (const name of this.routePlans().flatMap(alternatives).flat()) this.strategyOf(name);
   }
 
-  /** The plans of all routes, so that one which names a method that is not there stops the boot. */
-  private plans(): Plan[] {
+  private routePlans(): Plan[] {
+    const scanner = new MetadataScanner();
     return this.discovery.getControllers().flatMap(({ metatype }) => {
       if (!metatype) return [];
       const prototype = metatype.prototype as Record<string, () => unknown>;
-      const handlers = this.scanner.getAllMethodNames(prototype).map((name) => prototype[name]!);
-      return handlers
-        .map((handler) => this.planOf(metatype, handler))
-        .filter((plan) => plan !== undefined && plan !== PUBLIC);
+      const handlers = scanner.getAllMethodNames(prototype).map((name) => prototype[name]!);
+      const plans = handlers.map((handler) => this.planOf(metatype, handler));
+      return plans.filter((plan) => plan !== undefined && plan !== PUBLIC);
     });
   }
 
-  /** What a route was given: the handler's own plan, or its controller's; undefined where neither says. */
+  /** The plan of a handler, or else of its controller. */
   planOf(controller: Function, handler: Function): Plan | typeof PUBLIC | undefined {
     return this.reflector.getAllAndOverride(AUTHENTICATE, [handler, controller]);
   }
 
-  /** The ways to satisfy a plan on this installation. */
+  /** The combinations of methods that satisfy a plan on this installation. */
   alternativesOf(plan: Plan | undefined): Alternatives {
-    if (plan === undefined) return this.anyMethod;
-    let ways = this.expanded.get(plan);
-    if (!ways) this.expanded.set(plan, (ways = alternatives(plan)));
-    return ways;
+    return plan === undefined ? this.anyMethod : alternatives(plan);
   }
 
-  /** What a method asks for, without what is made anew for each 401. */
+  /** @throws Error if the method is not installed or has no strategy */
+  strategyOf(name: MethodName): AuthStrategy {
+    const strategy = this.strategies.get(name);
+    if (!strategy) throw new Error(`A route names the method "${name}", which is not installed.`);
+    return strategy;
+  }
+
+  /** The challenge of a method, without the parts that are new in every response. */
   challengeOf(name: MethodName): Challenge {
     return this.strategyOf(name).challenge;
   }
 
-  private challengesOf(name: MethodName, params: Readonly<Record<string, string>> = {}): Challenge[] {
+  /** The challenges of a method's 401, with parameters such as `error`. */
+  challengesOf(name: MethodName, params: Readonly<Record<string, string>> = {}): Challenge[] {
     const strategy = this.strategyOf(name);
     return (strategy.challenges?.() ?? [strategy.challenge]).map((challenge) => challenge.with(params));
   }
 
   /**
-   * @throws Unauthenticated where no credential, not enough of them, or a wrong one was sent
-   * @throws ForbiddenException `https_required` where what was sent should not have been sent over plain HTTP
-   * @throws BadRequestException `ambiguous_credentials` where more was sent than any way takes
+   * @throws Unauthenticated if a credential is absent, missing in a combination, or invalid
+   * @throws ForbiddenException `https_required` if a secret came over plain HTTP
+   * @throws BadRequestException `ambiguous_credentials` if there are more credentials than the route accepts
    */
   async authenticate(request: AuthRequest, plan?: Plan): Promise<Principal> {
-    const way = this.choose(this.alternativesOf(plan), request);
-    const revealing = way.find((name) => this.refusesOverHttp(name, request));
-    if (revealing) throw httpsRequired();
+    const names = this.choose(this.alternativesOf(plan), request);
+    if (names.some((name) => this.refusesOverHttp(name, request))) throw httpsRequired();
     const principals: Principal[] = [];
-    for (const name of way)
-      try {
-        principals.push(await runStrategy(this.strategyOf(name), request));
-      } catch (error) {
-        throw error instanceof BadCredential ? this.unauthenticated(name, error) : error;
-      }
+    for (const name of names) principals.push(await this.run(name, request));
     const principal = mergePrincipals(...(principals as [Principal, ...Principal[]]));
     if (principal) return principal;
     throw new Unauthenticated(
-      way.flatMap((name) => this.challengesOf(name)),
+      names.flatMap((name) => this.challengesOf(name)),
       'different_accounts',
       'The credentials sent together belong to different accounts.',
     );
   }
 
-  /** The first way whose every method claims the request, and which leaves no explicit credential unused. */
-  private choose(ways: Alternatives, request: AuthRequest): readonly MethodName[] {
-    const claimed = new Set<MethodName>();
-    const explicit: MethodName[] = [];
-    for (const [name, strategy] of this.strategies)
-      if (strategy.claims(request)) {
-        claimed.add(name);
-        if (!strategy.ambient) explicit.push(name);
-      }
-    const scheme = request
-      .header('Authorization')
-      ?.match(/^[^\s,]*/)?.[0]
-      .toLowerCase();
-    const speaks = (name: MethodName) => this.challengeOf(name).scheme.toLowerCase() === scheme;
-    const stray = scheme !== undefined && !explicit.some(speaks);
+  private async run(name: MethodName, request: AuthRequest): Promise<Principal> {
+    try {
+      return await runStrategy(this.strategyOf(name), request);
+    } catch (error) {
+      throw error instanceof BadCredential ? this.unauthenticated(name, error) : error;
+    }
+  }
 
-    const fitting = ways.filter((way) => explicit.every((name) => way.includes(name)));
-    const way = fitting.find((names) => names.every((name) => claimed.has(name)));
-    if (way && !stray) return way;
-    if (explicit.length + Number(stray) > 1 && (stray || !fitting.length))
+  /** The first combination whose methods all claim the request and that leaves no explicit credential unused. */
+  private choose(plan: Alternatives, request: AuthRequest): readonly MethodName[] {
+    const claimed = [...this.strategies].filter(([, strategy]) => strategy.claims(request));
+    const explicit = claimed.filter(([, strategy]) => !strategy.ambient).map(([name]) => name);
+    const isClaimed = (name: MethodName) => claimed.some(([each]) => each === name);
+    const scheme = /^[^\s,]*/.exec(request.header('Authorization') ?? '')?.[0].toLowerCase();
+    const hasScheme = (name: MethodName) => this.challengeOf(name).scheme.toLowerCase() === scheme;
+    const unclaimedHeader = request.header('Authorization') !== undefined && !explicit.some(hasScheme);
+
+    const fitting = plan.filter((names) => explicit.every((name) => names.includes(name)));
+    const complete = fitting.find((names) => names.every(isClaimed));
+    if (complete && !unclaimedHeader) return complete;
+    if (explicit.length + Number(unclaimedHeader) > 1 && (unclaimedHeader || !fitting.length))
       throw new BadRequestException({
         code: 'ambiguous_credentials',
         detail: 'The request contains more than one credential. Send one.',
       });
-    if (stray)
+    if (unclaimedHeader)
       throw new Unauthenticated(
-        this.distinct(ways.flat(), request, (name) =>
-          this.challengesOf(name, speaks(name) ? { error: 'invalid_token' } : {}),
+        this.safeChallenges(plan.flat(), request, (name) =>
+          this.challengesOf(name, hasScheme(name) ? { error: 'invalid_token' } : {}),
         ),
         'invalid_token',
         'No method of this route accepts this Authorization header.',
       );
-    const missing = (fitting.length ? fitting : ways).flat().filter((name) => !claimed.has(name));
-    throw new Unauthenticated(this.distinct(missing.length ? missing : ways.flat(), request));
+    const incomplete = fitting.length ? fitting : plan;
+    const missing = incomplete.flat().filter((name) => !isClaimed(name));
+    throw new Unauthenticated(
+      this.safeChallenges(missing.length ? missing : plan.flat(), request),
+      'unauthenticated',
+      alsoRequired(incomplete, isClaimed),
+    );
   }
 
-  /** @throws ForbiddenException `https_required` where the route is `@HttpsOnly()` and came over plain HTTP */
+  /** @throws ForbiddenException `https_required` for an `@HttpsOnly()` route over plain HTTP */
   refuseOverHttp(handler: Function, { secure }: AuthRequest): void {
     if (this.httpsOnly && !secure && this.reflector.get(HTTPS_ONLY_ROUTE, handler)) throw httpsRequired();
   }
@@ -168,20 +162,20 @@ export class Authenticator implements OnModuleInit {
     return this.httpsOnly && !secure && Boolean(this.strategyOf(name).sendsSecret);
   }
 
-  /** Each challenge once. Nobody is asked to reveal anything over plain HTTP, unless there is no other way in. */
-  private distinct(
+  /** Each challenge once. Over plain HTTP, methods that send a secret are left out if there are others. */
+  private safeChallenges(
     names: readonly MethodName[],
     request: AuthRequest,
-    challenges = (name: MethodName) => this.challengesOf(name),
-  ) {
+    challengesOf = (name: MethodName) => this.challengesOf(name),
+  ): Challenge[] {
     const safe = names.filter((name) => !this.refusesOverHttp(name, request));
-    const asked = [...new Set(safe.length ? safe : names)];
-    return [...new Map(asked.flatMap(challenges).map((each) => [String(each), each])).values()];
+    const challenges = [...new Set(safe.length ? safe : names)].flatMap(challengesOf);
+    return [...new Map(challenges.map((challenge) => [String(challenge), challenge])).values()];
   }
 
   /**
-   * The 401 to a wrong credential.
-   * @param name the method whose credential it is, or would have become
+   * The 401 for an invalid credential; its reason goes to the log only.
+   * @param name the method of the credential
    */
   unauthenticated(name: MethodName, { code, reason, params, account }: BadCredential): Unauthenticated {
     this.logger.warn({ event: 'credential refused', method: name, code, reason });
@@ -191,31 +185,14 @@ export class Authenticator implements OnModuleInit {
       ...(account && { account }),
     });
   }
+}
 
-  /**
-   * What a caller is told whose credential was too little: where its method has words for it, what would be enough.
-   * @param error whatever was thrown; all else comes back as it is
-   */
-  withRequirement(error: unknown, caller: Principal | undefined): unknown {
-    if (!(error instanceof InsufficientCredential)) return error;
-    const explaining = caller?.proofs.find(({ method }) => this.strategyOf(method).namesRequirement);
-    if (!explaining) return error;
-    const { need, detail } = error;
-    const challenges = (params: Readonly<Record<string, string>>) =>
-      this.challengesOf(explaining.method, params);
-    if ('scopes' in need)
-      return new InsufficientScope(challenges({ error: 'insufficient_scope', scope: need.scopes.join(' ') }));
-    const code = 'insufficient_user_authentication';
-    const asked = { error: code, acr_values: need.acr, max_age: String(need.maxAge) };
-    return new Unauthenticated(challenges(asked), code, detail);
-  }
-
-  private strategyOf(name: MethodName): AuthStrategy {
-    const strategy = this.strategies.get(name);
-    if (!strategy)
-      throw new Error(`A route names the method "${name}", which is not installed or proves no requests.`);
-    return strategy;
-  }
+/** Names the methods that are missing, for a request that has a part of a combination. */
+function alsoRequired(plan: Alternatives, isClaimed: (name: MethodName) => boolean): string | undefined {
+  const missing = plan
+    .filter((names) => names.some(isClaimed))
+    .map((names) => names.filter((name) => !isClaimed(name)).join(' and '));
+  return missing.length ? `This route also requires: ${[...new Set(missing)].join(', or ')}.` : undefined;
 }
 
 const httpsRequired = () =>
@@ -225,19 +202,18 @@ const httpsRequired = () =>
   });
 
 /**
- * Runs a Passport strategy on one request, on a copy that holds that request's outcome, as Passport does.
- *
- * @throws BadCredential where the strategy fails or passes: it had claimed the request, so it may not decline
+ * Runs a Passport strategy on a copy that holds the outcome of this request, as Passport does.
+ * @throws BadCredential if the strategy fails or passes: it claimed the request, so it may not decline
  */
 function runStrategy(strategy: AuthStrategy, request: AuthRequest): Promise<Principal> {
   return new Promise((resolve, reject) => {
-    const refuse = (reason: unknown) =>
+    const fail = (reason: unknown) =>
       reject(new BadCredential('invalid_credentials', `the strategy refused: ${String(reason)}`));
     const run: AuthStrategy = Object.assign(Object.create(strategy) as AuthStrategy, {
       success: (principal: Principal | undefined) =>
-        principal ? resolve(principal) : refuse('it succeeded with nobody'),
-      fail: refuse,
-      pass: () => refuse('it passed'),
+        principal ? resolve(principal) : fail('it succeeded with nobody'),
+      fail,
+      pass: () => fail('it passed'),
       redirect: () => reject(new Error('A strategy may not redirect. Write a browser login as a ceremony.')),
       error: reject,
     });

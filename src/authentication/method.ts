@@ -4,50 +4,50 @@ import type { Challenge } from './challenge.js';
 import type { MethodName, Principal, Proof } from './principal.js';
 import type { AuthRequest } from './request.js';
 
-/** A method folder's face: what its `index.ts` exports, name by name. */
+/** The exports of a method folder's `index.ts`. */
 export interface AuthMethod {
   readonly name: MethodName;
   readonly module: Type;
-  /** Proves every request. A ceremony (a login, a passkey) has none: it ends in an {@link Issuer}. */
+  /** Authenticates every request. A ceremony, such as a password login, has none and ends in an {@link Issuer}. */
   readonly strategy?: Type<AuthStrategy>;
-  /** Turns a finished ceremony into something that proves the requests to come. */
+  /** Issues the credential for the requests after a ceremony. */
   readonly issuer?: Type<Issuer>;
   readonly entities?: readonly Type[];
   readonly migrations?: readonly Type[];
-  /** How the OpenAPI document describes it. */
+  /** The security scheme of the OpenAPI document. */
   readonly openapi?: Parameters<DocumentBuilder['addSecurity']>[1];
-  /** The arguments that make curl sign in with the demo data, for the table printed at start. `ORIGIN` is the server's. */
+  /** The arguments of curl that authenticate with the demo's credential, for the table printed at start. */
   readonly curl?: string;
 }
 
-/** A Passport strategy that also says which requests are its own. */
+/** A Passport strategy with what the guard needs to choose it and to build a 401. */
 export interface AuthStrategy {
-  /** What its 401 asks for. */
+  /** The challenge of its 401. */
   readonly challenge: Challenge;
-  /** What goes out in its place where a 401 needs one of its own (a nonce), or offers several (one for each algorithm). */
+  /** Replaces `challenge` if each 401 needs a new one (a nonce) or several (one per algorithm). */
   challenges?(): readonly [Challenge, ...Challenge[]];
-  /** True for what is sent without being asked (a cookie, a TLS certificate): it yields to anything explicit. */
+  /** Clients send the credential on their own (a cookie, a TLS certificate): an explicit credential takes precedence. */
   readonly ambient?: boolean;
-  /** True where whoever reads one request can sign in (a password, a cookie): see `httpsOnly` of {@link AuthenticationModule.forRoot}. */
+  /** A request carries a reusable secret (a password, a cookie): see `httpsOnly` of `AuthenticationModule.forRoot`. */
   readonly sendsSecret?: boolean;
-  /** True where its challenge also says what a good credential lacked (RFC 6750, RFC 9470), so that its holder can get it. */
+  /** Its challenge also names what a valid credential lacked (RFC 6750 section 3.1, RFC 9470). */
   readonly namesRequirement?: boolean;
-  /** Is a credential of mine here? Looks only at its shape and costs next to nothing. */
+  /** Whether the request carries a credential of this method. Checks its shape only. */
   claims(request: AuthRequest): boolean;
-  /** Passport's: ends in one of `success`, `fail`, `pass`, `redirect` and `error`, which the guard lends it. */
+  /** Passport's method: calls one of `success`, `fail`, `pass`, `redirect` and `error`, which the guard provides. */
   authenticate(request: never, options?: object): unknown;
 }
 
-/** What ends a ceremony: a session's cookie, a token. */
+/** Issues a session or a token at the end of a ceremony. */
 export interface Issuer {
   /**
-   * @param principal who signed in, with the proofs of the ceremony and a ceiling of scopes, if any
-   * @param epoch the account's, read before its proof was looked at: what began before all sign-ins of the account
-   *   were ended is over before it starts
-   * @returns the response's body; headers go on the answer by {@link AuthRequest.setHeader}
+   * @param principal the caller, with the proofs of the ceremony and its scopes, if limited
+   * @param epoch the account's sign-in generation, read before the proof was checked: a logout everywhere in the
+   *   meantime also ends this sign-in
+   * @returns the body of the response; headers are set by {@link AuthRequest.setHeader}
    */
   issue(principal: Principal, request: AuthRequest, epoch: number): Promise<object>;
 
-  /** Ends what was issued and now proves this request. */
+  /** Ends the issued credential that authenticates this request. */
   end(proof: Proof, request: AuthRequest): Promise<void>;
 }

@@ -1,4 +1,5 @@
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { rawRequest, rawResponse, type AdapterRequest, type AdapterResponse } from './request.js';
 
 /** A response that is complete and not yet sent. */
 export interface CompleteResponse {
@@ -54,4 +55,15 @@ export function beforeSend(
       return body.length ? response.end(body) : response.end();
     },
   });
+}
+
+/**
+ * Node's own request and response, for a library with routes of its own. Nest injects the two by `@Req()` and `@Res()`.
+ */
+export function rawExchange(
+  request: AdapterRequest,
+  response: AdapterResponse & { readonly hijack?: () => void },
+): { readonly request: IncomingMessage; readonly response: ServerResponse } {
+  response.hijack?.();
+  return { request: rawRequest(request), response: rawResponse(response) };
 }

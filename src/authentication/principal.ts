@@ -18,68 +18,60 @@ export interface AuthorizationDetail {
 }
 
 /**
- * The names of the installed methods. Each method's folder adds its own by declaration merging, so that a name
- * that is still used after its folder was deleted is a compile error.
+ * The names of the installed methods. Each method's folder adds its own by declaration merging, so that the name of
+ * a deleted method is a compile error.
  */
 export interface AuthMethods {}
 export type MethodName = keyof AuthMethods & string;
 
-/** Who is calling, whichever way it was proved. The only thing that the rest of the application sees. */
+/** The caller, however it was authenticated: `request.user`. */
 export interface Principal {
   readonly id: string;
   readonly kind: 'user' | 'client';
   readonly tenantId: string;
   readonly roles: readonly Role[];
-  /** A ceiling on what the roles grant; absent means no ceiling, empty means nothing. */
+  /** Upper bound of what the roles grant. Absent: no bound. Empty: nothing. */
   readonly scopes?: readonly string[];
-  /** A second ceiling, on single documents (RFC 9396); absent means no ceiling, empty means none of them. */
+  /** A second upper bound, on single objects (RFC 9396). Absent: no bound. Empty: no object. */
   readonly authorizationDetails?: readonly AuthorizationDetail[];
-  /** One proof, or several where the route asks for several methods. */
+  /** One proof, or several if the route requires several methods. */
   readonly proofs: readonly [Proof, ...Proof[]];
 }
 
-/** The authentication context (`acr`) of a sign-in with a second factor; a challenge asks for it by this name (RFC 9470). */
-export const SECOND_FACTOR = 'mfa';
-
-/** How the caller proved who it is. */
+/** How the caller was authenticated. */
 export interface Proof {
   readonly method: MethodName;
-  /** Which of the account's credentials it was; never the secret itself. */
+  /** The id of the credential; never the secret. */
   readonly credentialId?: string;
-  /** When the caller last proved it (`auth_time`, OpenID Connect Core 1.0 section 2). */
+  /** When the caller last authenticated (`auth_time`, OpenID Connect Core 1.0 section 2). */
   readonly at: Date;
-  /** How, in the words of RFC 8176. */
+  /** Authentication method references (RFC 8176). */
   readonly amr: readonly string[];
-  /** True where a stolen copy of what was sent is useless without a key (mTLS, DPoP, signatures). */
+  /** Sender-constrained: a copy of the request is useless without a key (mTLS, DPoP, signatures). */
   readonly bound: boolean;
-  /**
-   * True where the credential ends at a set time, or works from some addresses only. Other methods cannot hold to that, so
-   * it makes none of their credentials.
-   */
+  /** The credential has an expiry or a list of addresses, which credentials of other methods could not keep. */
   readonly restricted?: true;
-  /** The OAuth client that it was sent by, where a client calls for an account. */
+  /** The OAuth client that calls for the account. */
   readonly client?: string;
-  /** Who acts for the account, where that is another (`act`, RFC 8693 section 4.1). */
+  /** The actor, if another party acts for the account (`act`, RFC 8693 section 4.1). */
   readonly act?: Actor;
 }
 
-/** Who acts; in turn for whom, where it was handed on. */
+/** An actor, and the actor before it in a chain of delegation. */
 export interface Actor {
   readonly sub: string;
   readonly act?: Actor;
 }
 
-/** Whether a ceiling of scopes lies wholly under another; absent means no ceiling. */
+/** Whether all of `scopes` are within `limit`. Absent: no limit. */
 export const scopesInclude = (
-  ceiling: readonly string[] | undefined,
+  limit: readonly string[] | undefined,
   scopes: readonly string[] | undefined,
-) => !ceiling || Boolean(scopes?.every((scope) => ceiling.includes(scope)));
+) => !limit || Boolean(scopes?.every((scope) => limit.includes(scope)));
 
 /**
- * The one principal that several proofs add up to. They must speak of the same account; the narrowest ceiling
- * of scopes wins.
- *
- * @returns undefined where the proofs are of different accounts
+ * Merges the principals of several proofs. The scopes and authorization details are the intersection of theirs.
+ * @returns undefined if the proofs belong to different accounts
  */
 export function mergePrincipals(first: Principal, ...others: readonly Principal[]): Principal | undefined {
   let merged = first;
@@ -89,7 +81,7 @@ export function mergePrincipals(first: Principal, ...others: readonly Principal[
       merged.scopes && other.scopes
         ? merged.scopes.filter((scope) => other.scopes?.includes(scope))
         : (merged.scopes ?? other.scopes);
-    const details = narrowest(merged.authorizationDetails, other.authorizationDetails);
+    const details = intersect(merged.authorizationDetails, other.authorizationDetails);
     merged = {
       ...merged,
       ...(scopes && { scopes }),
@@ -100,13 +92,13 @@ export function mergePrincipals(first: Principal, ...others: readonly Principal[
   return merged;
 }
 
-/** What both ceilings leave of each document. */
-function narrowest(
-  ceiling: Principal['authorizationDetails'],
+/** The actions on each object that both allow. */
+function intersect(
+  details: Principal['authorizationDetails'],
   other: Principal['authorizationDetails'],
 ): readonly AuthorizationDetail[] | undefined {
-  if (!ceiling || !other) return ceiling ?? other;
-  return ceiling.flatMap((mine) =>
+  if (!details || !other) return details ?? other;
+  return details.flatMap((mine) =>
     other
       .filter(({ identifier }) => identifier === mine.identifier)
       .map(({ actions }) => ({

@@ -1,57 +1,56 @@
-import { BadRequestException } from '@nestjs/common';
+import { BadRequestException, type ArgumentsHost } from '@nestjs/common';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { beforeSend, type CompleteResponse } from './on-send.js';
+import type { Principal } from './principal.js';
 
 /**
- * What a method may look at: the request as it came in, the same on every HTTP adapter. Its names are Node's
- * where Node has them, so that strategies from npm can read it as well.
+ * The request as a method sees it, the same on every HTTP adapter. The names are Node's where Node has them, so
+ * that strategies from npm can read it.
  */
 export interface AuthRequest {
   readonly method: string;
-  /** The request target as it stands in the first line: path and query, undecoded. */
+  /** The request target of the first line, undecoded: path and query. */
   readonly target: string;
-  /** The Host field. */
+  /** The Host header. */
   readonly authority: string;
   readonly headers: IncomingHttpHeaders;
   /**
-   * The value of a field that may stand only once.
-   * @throws BadRequestException `duplicate_header` where it stands twice; Node would join or drop silently
+   * The value of a header that may occur only once.
+   * @throws BadRequestException `duplicate_header`; Node would join the values, or drop one
    */
   header(name: string): string | undefined;
-  /** The values of all lines of a field, in the order in which they came; none where it is absent. */
+  /** The values of all lines of a header, in order; empty if it is absent. */
   lines(name: string): readonly string[];
   /**
-   * The body's bytes, where there is one.
-   * @throws Error where the application reads bodies and does not keep their bytes: what is signed would go unchecked
+   * The bytes of the body, if there is one.
+   * @throws Error if the application parses bodies without `rawBody: true`
    */
   readonly rawBody: Buffer | undefined;
-  /** The client's address: the peer's, or what a trusted proxy says of it. */
+  /** The client's address: that of the connection, or the one that a trusted proxy forwards. */
   readonly ip: string;
   readonly socket: Socket;
-  /** Whether it came over TLS: to this server, or to a trusted proxy that says so. */
+  /** True over TLS, to this server or to a trusted proxy that says so. */
   readonly secure: boolean;
-  /** Adds a field to the answer, whatever that will be: a renewed cookie goes out with a 403 as well. */
+  /** Node's own response, for {@link beforeSend}. */
+  readonly response: ServerResponse;
+  /** Adds a header to the response, whatever its status will be. */
   setHeader(name: string, value: string): void;
-  /**
-   * Adds fields that depend on the answer, which is complete by then and not sent yet: its signature, its digest.
-   * @param fields runs once, synchronously
-   */
-  onSend(fields: (answer: CompleteResponse) => Readonly<Record<string, string>>): void;
 }
 
-/** A response as Nest hands it out: Express' is Node's own, Fastify's holds it as `raw`. */
+/** A response as Nest passes it: Node's own on Express; on Fastify that is its `raw`. */
 export type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 
-/** A request as Nest hands it to guards: Express' is Node's own, Fastify's holds it as `raw`. */
+/** A request as Nest passes it: Node's own on Express; on Fastify that is its `raw`. */
 export type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage }) & {
   readonly ip: string;
   readonly protocol: string;
   readonly body?: unknown;
   readonly rawBody?: Buffer;
+  /** Set by {@link AuthenticateGuard}. */
+  user?: Principal;
+  /** Set by {@link authRequest}, which builds it once. */
+  authRequest?: AuthRequest;
 };
-
-const built = new WeakMap<IncomingMessage, AuthRequest>();
 
 export const rawRequest = (request: AdapterRequest): IncomingMessage =>
   'raw' in request ? request.raw : request;
@@ -59,23 +58,35 @@ export const rawRequest = (request: AdapterRequest): IncomingMessage =>
 export const rawResponse = (response: AdapterResponse): ServerResponse =>
   'raw' in response ? response.raw : response;
 
-/**
- * The {@link AuthRequest} of a request, built once.
- * @throws BadRequestException where the request is ambiguous: a second Authorization, Host or Cookie field, no
- *   Host at all, or a target that is not a path (RFC 9112, sections 3.2 and 3.2.1)
- */
-export function authRequest(request: AdapterRequest, response: AdapterResponse): AuthRequest {
-  const raw = rawRequest(request);
-  let found = built.get(raw);
-  if (!found) built.set(raw, (found = build(raw, rawResponse(response), request)));
-  return found;
+export const authRequestOf = (context: ArgumentsHost): AuthRequest =>
+  authRequest(context.switchToHttp().getRequest(), context.switchToHttp().getResponse());
+
+/** Sets `request.user`, as Passport does. */
+export const setCaller = (context: ArgumentsHost, principal: Principal): void => {
+  context.switchToHttp().getRequest<AdapterRequest>().user = principal;
+};
+
+export const findCaller = (context: ArgumentsHost): Principal | undefined =>
+  context.switchToHttp().getRequest<AdapterRequest>().user;
+
+/** @throws Error on a public route, where the handler must not use `@Caller()` */
+export function callerOf(context: ArgumentsHost): Principal {
+  const principal = findCaller(context);
+  if (!principal) throw new Error('This route is public, so it has no caller.');
+  return principal;
 }
 
-function build(
-  raw: IncomingMessage,
-  response: ServerResponse,
-  { ip, protocol, body, rawBody }: AdapterRequest,
-): AuthRequest {
+/**
+ * The {@link AuthRequest} of a request.
+ * @throws BadRequestException if the request is ambiguous: a second Authorization, Host or Cookie header, no
+ *   Host, or a target that is not a path (RFC 9112 sections 3.2 and 3.2.1)
+ */
+export function authRequest(request: AdapterRequest, response: AdapterResponse): AuthRequest {
+  return (request.authRequest ??= build(request, rawRequest(request), rawResponse(response)));
+}
+
+function build(request: AdapterRequest, raw: IncomingMessage, response: ServerResponse): AuthRequest {
+  const { ip, protocol, body, rawBody } = request;
   const header = (name: string): string | undefined => {
     const values = raw.headersDistinct[name.toLowerCase()];
     if (values && values.length > 1) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
@@ -95,30 +106,18 @@ function build(
     header,
     lines: (name) => raw.headersDistinct[name.toLowerCase()] ?? [],
     get rawBody() {
-      const framed =
+      const hasBody =
         raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length']) > 0;
-      if (framed && !rawBody && body !== undefined && body !== null)
+      if (hasBody && !rawBody && body !== undefined && body !== null)
         throw new Error('A method needs the raw body. Create the application with `rawBody: true`.');
       return rawBody;
     },
     ip,
     socket: raw.socket,
     secure: protocol === 'https',
+    response,
     setHeader: (name, value) => void response.appendHeader(name, value),
-    onSend: (fields) => beforeSend(response, fields),
   };
-}
-
-/**
- * Node's own request and response, for a handler that answers by itself: an engine with routes of its own. Nest hands out
- * the two by `@Req()` and `@Res()`.
- */
-export function rawExchange(
-  request: AdapterRequest,
-  response: AdapterResponse & { readonly hijack?: () => void },
-): { readonly request: IncomingMessage; readonly response: ServerResponse } {
-  response.hijack?.();
-  return { request: rawRequest(request), response: rawResponse(response) };
 }
 
 const ambiguous = (code: string, detail: string) => new BadRequestException({ code, detail });

@@ -6,7 +6,7 @@ import {
   type RawRuleOf,
 } from '@casl/ability';
 import type { Type } from '@nestjs/common';
-import type { Requirement } from '../authentication/challenge.js';
+import type { Requirement } from '../authentication/step-up.js';
 import { conditionsMatcher } from './sql/conditions-matcher.js';
 
 /**

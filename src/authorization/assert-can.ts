@@ -1,5 +1,5 @@
 import { ForbiddenException, UnprocessableEntityException } from '@nestjs/common';
-import { InsufficientCredential } from '../authentication/challenge.js';
+import { InsufficientCredential } from '../authentication/step-up.js';
 import type { Action, AppAbility, Subject } from './app-ability.js';
 
 /**

@@ -8,7 +8,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { callerOf } from '../authentication/caller.js';
+import { callerOf } from '../authentication/request.js';
 import { AUTHENTICATE, PUBLIC, SELF_SERVICE } from '../authentication/plan.js';
 import { AbilityFactory } from './ability.factory.js';
 import type { Action, AppAbility } from './app-ability.js';

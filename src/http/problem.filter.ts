@@ -1,7 +1,7 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { findCaller } from '../authentication/caller.js';
-import { rawResponse, type AdapterResponse } from '../authentication/request.js';
+import { findCaller, rawResponse, type AdapterResponse } from '../authentication/request.js';
+import { withRequirement } from '../authentication/step-up.js';
 import type { Authenticator } from '../authentication/authenticator.js';
 import type { RejectionListener } from '../authentication/ports.js';
 import { requestContext } from './request-context.js';
@@ -25,7 +25,7 @@ export class ProblemFilter implements ExceptionFilter {
     const request = requestContext.getStore();
     const caller = findCaller(context);
     for (const listener of this.listeners) listener.rejected(request?.details().ip ?? '', thrown, caller);
-    const error = this.authenticator.withRequirement(thrown, caller);
+    const error = withRequirement(this.authenticator, thrown, caller);
     const problem = problemOf(error, request?.requestId);
     if (problem.status >= 500) this.logger.error(causeOf(error));
     if (raw.headersSent) {

@@ -1,7 +1,7 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Authenticator } from '../authentication/authenticator.js';
 import { PUBLIC } from '../authentication/plan.js';
-import { authRequestOf, findCaller } from '../authentication/caller.js';
+import { authRequestOf, findCaller } from '../authentication/request.js';
 import type { Principal } from '../authentication/principal.js';
 import { HealthController } from '../http/health.controller.js';
 import { FailedAttempts } from './failed-attempts.service.js';

@@ -92,7 +92,7 @@ const ROUTES: Record<string, Route> = {
     body: () => ({ client_name: 'test', redirect_uris: ['https://client.example/callback'] }),
     status: 201,
   },
-  'DELETE /oauth/clients/:id': { status: 404 },
+  'DELETE /oauth/clients/:id': { status: 204 },
   'POST /oauth/initial-access-tokens': { status: 201 },
   'GET /token-families': { status: 200 },
   'DELETE /token-families/:id': { status: 204 },

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, ForbiddenException, Get, HttpCode, StreamableFile } from '@nestjs/common';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { beforeSend } from '../../src/authentication/on-send.js';
 import { CurrentRequest, Public } from '../../src/authentication/plan.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import { boot, client, type Booted } from '../support/app.js';
@@ -10,7 +11,7 @@ const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).di
 
 /** Adds a header that depends on the status, a header and the body, as a signature does. */
 const seal = (request: AuthRequest, name = 'X-Seal') =>
-  request.onSend(({ status, header, body }) => ({
+  beforeSend(request.response, ({ status, header, body }) => ({
     [name]: `${status} ${header('content-type') ?? 'none'} ${sha256(body)}`,
   }));
 

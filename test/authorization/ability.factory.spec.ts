@@ -3,7 +3,7 @@ import { AbilityFactory } from '../../src/authorization/ability.factory.js';
 import { assertCan, assertFieldsWritable } from '../../src/authorization/assert-can.js';
 import type { Action, AppAbility, Subject } from '../../src/authorization/app-ability.js';
 import type { Policy, Rules } from '../../src/authorization/policy-types.js';
-import { InsufficientCredential } from '../../src/authentication/challenge.js';
+import { InsufficientCredential } from '../../src/authentication/step-up.js';
 import type { AuthorizationDetail, Principal } from '../../src/authentication/principal.js';
 import { SCOPES } from '../../src/permissions.js';
 

@@ -3,7 +3,6 @@ import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUI
 import { accessTokenId } from '../../src/access-tokens/access-token.entity.js';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
-import { SECOND_FACTOR } from '../../src/authentication/principal.js';
 import { Settings } from '../../src/config/settings.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
@@ -14,6 +13,7 @@ import { satisfiesTheContract } from '../method.contract.js';
 import { clientCert, selfSigned } from '../support/certificate.js';
 import { contract } from './oauth.contract.js';
 import { SCOPES } from '../../src/permissions.js';
+import { SECOND_FACTOR } from '../../src/authentication/factors.js';
 
 satisfiesTheContract(contract);
 

@@ -8,7 +8,7 @@ import {
 } from 'oidc-provider';
 import { BadCredential } from '../../authentication/challenge.js';
 import { AuditPort } from '../../authentication/ports.js';
-import { SECOND_FACTOR } from '../../authentication/principal.js';
+import { SECOND_FACTOR } from '../../authentication/factors.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import type { User } from '../../users/user.entity.js';
 

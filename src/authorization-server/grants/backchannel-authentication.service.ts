@@ -1,17 +1,15 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import { errors } from 'oidc-provider';
+import { SECOND_FACTOR, provesPerson } from '../../authentication/factors.js';
 import { assertMayManageCredentials, assertRecentSignIn } from '../../authentication/manage-credentials.js';
 import { AuditPort } from '../../authentication/ports.js';
-import { SECOND_FACTOR, type Principal, type Proof } from '../../authentication/principal.js';
+import type { Principal, Proof } from '../../authentication/principal.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
 import { PASSWORD_ACR } from '../consent/sign-in.service.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { withRequestState } from '../provider/request-state.js';
 import { BackchannelRequests, type BackchannelRequest } from './backchannel-requests.service.js';
-
-/** The `amr` values (RFC 8176) that require a person. A key alone identifies a machine. */
-const PERSONAL_AMR = ['pwd', 'otp', 'mfa', 'user'];
 
 /** Lets a person list and decide the backchannel authentication requests of applications. */
 @Injectable()
@@ -85,4 +83,4 @@ export class BackchannelAuthentication {
   }
 }
 
-const isByPerson = ({ amr }: Proof): boolean => amr.some((each) => PERSONAL_AMR.includes(each));
+const isByPerson = ({ amr }: Proof): boolean => provesPerson(amr);

@@ -1,7 +1,8 @@
 import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
 import { isInnerList } from 'structured-headers';
 import { DataSource } from 'typeorm';
-import { authRequestOf } from '../../authentication/caller.js';
+import { beforeSend } from '../../authentication/on-send.js';
+import { authRequestOf } from '../../authentication/request.js';
 import type { CompleteResponse } from '../../authentication/on-send.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
@@ -32,7 +33,7 @@ export class ResponseSigningInterceptor implements NestInterceptor {
     if (!requested) return next.handle();
     const { kid, key } = await this.keys.active(this.dataSource.manager);
     const signingKey: SigningKey = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
-    request.onSend((response) => signedHeaders(response, request, signingKey, requested));
+    beforeSend(request.response, (response) => signedHeaders(response, request, signingKey, requested));
     return next.handle();
   }
 }

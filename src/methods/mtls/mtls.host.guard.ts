@@ -1,7 +1,7 @@
 import { HttpException, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { authRequestOf } from '../../authentication/caller.js';
+import { authRequestOf } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { ServerCertificateService } from './mtls.server-certificate.service.js';
 import { MtlsServerService } from './mtls.server.service.js';

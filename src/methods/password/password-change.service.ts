@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
+import { provesSecondFactor } from '../../authentication/factors.js';
 import type { Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { Password } from '../../passwords/password.entity.js';
