@@ -12,7 +12,8 @@ import type { AuthMethod } from './authentication/method.js';
 import { ConfigModule } from './config/config.module.js';
 import type { Settings } from './config/settings.js';
 import { CryptoModule, cryptoSchema } from './crypto/crypto.module.js';
-import { DatabaseModule, databaseSchema } from './database/database.module.js';
+import { DatabaseModule } from './database/database.module.js';
+import { DatabaseServicesModule, databaseSchema } from './database/database-services.module.js';
 import { LastUsed } from './database/last-used.service.js';
 import type { Schema } from './database/data-source.js';
 import { DemoModule } from './demo/demo.module.js';
@@ -24,7 +25,9 @@ import { PasswordsModule, passwordsSchema } from './passwords/passwords.module.j
 import { HttpModule } from './http/http.module.js';
 import { MediaTypeGuard } from './http/media-type.guard.js';
 import { policy } from './policy.js';
-import { UsersModule, usersSchema } from './users/users.module.js';
+import { SignInModule } from './users/sign-in.module.js';
+import { usersSchema } from './users/users.migration.js';
+import { UsersDemo } from './users/users.demo.js';
 
 export const INSTALLED_METHODS: readonly AuthMethod[] = Object.values(installed);
 
@@ -63,9 +66,10 @@ export class AppModule {
       imports: [
         ConfigModule.forRoot(settings),
         DatabaseModule.forRoot(settings, schemaOf(methods)),
+        DatabaseServicesModule,
         CryptoModule,
         AuditModule,
-        UsersModule,
+        SignInModule,
         PasswordsModule,
         AuthenticationModule.forRoot(methods, {
           httpsOnly: settings.production,
@@ -81,6 +85,7 @@ export class AppModule {
       ],
       // Global guards run in this order only if one module provides them all.
       providers: [
+        UsersDemo,
         { provide: APP_GUARD, useExisting: AddressLimitGuard },
         { provide: APP_GUARD, useExisting: MediaTypeGuard },
         { provide: APP_GUARD, useExisting: AuthenticateGuard },

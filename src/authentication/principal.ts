@@ -64,10 +64,8 @@ export interface Actor {
 }
 
 /** Whether all of `scopes` are within `limit`. Absent: no limit. */
-export const scopesInclude = (
-  limit: readonly string[] | undefined,
-  scopes: readonly string[] | undefined,
-) => !limit || Boolean(scopes?.every((scope) => limit.includes(scope)));
+export const scopesInclude = (limit: readonly string[] | undefined, scopes: readonly string[] | undefined) =>
+  !limit || Boolean(scopes?.every((scope) => limit.includes(scope)));
 
 /**
  * Merges the principals of several proofs. The scopes and authorization details are the intersection of theirs.

@@ -15,3 +15,10 @@ export const foreignKey = (column: string, table: string) => ({
 });
 
 export const isPostgres = (dataSource: Pick<DataSource, 'options'>) => dataSource.options.type === 'postgres';
+
+/** The date in a column that plain SQL has read: a Date from PostgreSQL, text in UTC from SQLite. */
+export const dateFromRow = (value: Date | string): Date =>
+  typeof value === 'string' ? new Date(`${value.replace(' ', 'T')}Z`) : value;
+
+export const nullableDateFromRow = (value: Date | string | null): Date | null =>
+  value === null ? null : dateFromRow(value);

@@ -4,7 +4,6 @@ import type { Type } from '@nestjs/common';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/settings.js';
 import { isPostgres } from './columns.js';
-import { sqliteDriver } from './sqlite-driver.js';
 import { serializeTransactions } from './sqlite-transactions.js';
 
 /** What the folders bring: classes, never file patterns, so that what is installed is what is imported. */
@@ -33,7 +32,6 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
   return {
     ...common,
     type: 'better-sqlite3',
-    driver: sqliteDriver,
     database: memory ? ':memory:' : join(settings.dataDir, 'atlas.sqlite'),
     enableWAL: !memory,
     prepareDatabase: (database: { pragma(text: string): void }) => database.pragma('foreign_keys = ON'),

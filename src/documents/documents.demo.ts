@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../database/demo-data.service.js';
+import { DemoData } from '../database/demo-data.js';
 import { CLASSIFICATIONS, Document, DocumentShare, STATUSES } from './document.entity.js';
 
 /** For each writer of the demo, one document of every status and classification. Its id has the form `bob-draft-internal`. */

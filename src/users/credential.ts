@@ -1,9 +1,9 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
 import type { BadCredential } from '../authentication/challenge.js';
-import { dateFromRow } from '../database/raw-dates.js';
-import { USER_COLUMNS, userFromRow, type UserRow } from './user-row.js';
-import type { User } from './user.entity.js';
+import { dateFromRow } from '../database/columns.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from './account.js';
+import { USERS_TABLE, type User } from './user.entity.js';
 import { SCOPES } from '../permissions.js';
 
 /** What the row of every credential has that an account manages for itself, beside what it proves with. */
@@ -82,7 +82,7 @@ export function credentialQuery<Row extends CredentialRow>(
   const names = [...COLUMNS, ...columns].map((column) => `credential."${column}"`);
   const sql =
     `SELECT ${names.join(', ')}, ${USER_COLUMNS} FROM ${table} credential ` +
-    `JOIN users account ON account.id = credential."userId" ` +
+    `JOIN ${USERS_TABLE} account ON account.id = credential."userId" ` +
     `WHERE credential.id = ${dataSource.driver.createParameter('id', 0)}`;
   return async (id) => (await dataSource.query<Row[]>(sql, [id]))[0];
 }

@@ -2,7 +2,10 @@ import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typ
 import type { Principal, Role } from '../authentication/principal.js';
 import { DATE_COLUMN } from '../database/columns.js';
 
-/** An organisation whose data no other organisation sees. */
+/** The table that credentials refer to. */
+export const USERS_TABLE = 'users';
+
+/** An organisation. Its data is visible to its own accounts only. */
 @Entity('tenants')
 export class Tenant {
   @PrimaryColumn({ type: 'varchar', length: 36 })
@@ -13,10 +16,10 @@ export class Tenant {
 }
 
 /**
- * The account that every credential points at: a person or a machine. It holds no secret and knows no credential,
- * so a method can come and go without this table changing.
+ * The account that every credential refers to: a person or a machine. It has no secret and no credential columns, so
+ * adding or removing a method does not change this table.
  */
-@Entity('users')
+@Entity(USERS_TABLE)
 export class User {
   @PrimaryColumn({ type: 'varchar', length: 36 })
   id!: string;
@@ -28,7 +31,7 @@ export class User {
   @JoinColumn({ name: 'tenantId' })
   tenant?: Tenant;
 
-  /** Unique over all tenants; see {@link normalizeUsername} for its one spelling. */
+  /** Unique over all tenants, in the form of {@link normalizeUsername}. */
   @Index({ unique: true })
   @Column({ type: 'varchar', length: 64 })
   username!: string;
@@ -39,13 +42,13 @@ export class User {
   @Column({ type: 'simple-json' })
   roles!: Role[];
 
-  /** Since when the account may not be used; null where it may. */
+  /** When the account was disabled; null if it is active. */
   @Column({ type: DATE_COLUMN, nullable: true })
   disabledAt!: Date | null;
 
   /**
-   * How often all sign-ins of the account were ended: by "log out everywhere", by a new password. A session or a
-   * token keeps the number it was made under, and is dead once this one is higher.
+   * The generation of the account's sign-ins. Logging out everywhere or changing the password increments it, which
+   * ends all sessions and tokens of the generations before.
    */
   @Column({ type: 'integer' })
   epoch!: number;

@@ -1,5 +1,5 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { DemoData } from '../database/demo-data.service.js';
+import { Injectable, Optional, type OnModuleInit } from '@nestjs/common';
+import { DemoData } from '../database/demo-data.js';
 import { Tenant, User } from './user.entity.js';
 
 const account = (
@@ -22,11 +22,10 @@ export const DEMO_USERS = [
 
 @Injectable()
 export class UsersDemo implements OnModuleInit {
-  constructor(private readonly demo: DemoData) {}
+  constructor(@Optional() private readonly demo: DemoData | undefined) {}
 
   async onModuleInit(): Promise<void> {
-    await this.demo.refuseInProduction();
-    await this.demo.once('users', async (manager) => {
+    await this.demo?.once('users', async (manager) => {
       await manager.insert(Tenant, [
         { id: 'acme', name: 'Acme' },
         { id: 'globex', name: 'Globex' },

@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN } from '../database/columns.js';
+import { Tenant, USERS_TABLE, User } from './user.entity.js';
 
 export class Users1700000001000 implements MigrationInterface {
   name = 'Users1700000001000';
@@ -16,7 +17,7 @@ export class Users1700000001000 implements MigrationInterface {
     );
     await runner.createTable(
       new Table({
-        name: 'users',
+        name: USERS_TABLE,
         columns: [
           { name: 'id', type: 'varchar', length: '36', isPrimary: true },
           { name: 'tenantId', type: 'varchar', length: '36' },
@@ -34,7 +35,7 @@ export class Users1700000001000 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.dropTable('users');
+    await runner.dropTable(USERS_TABLE);
     await runner.dropTable('tenants');
   }
 }
@@ -43,11 +44,16 @@ export class UsersEpoch1700000300000 implements MigrationInterface {
   name = 'UsersEpoch1700000300000';
 
   async up(runner: QueryRunner): Promise<void> {
-    // Plain SQL, the same on both databases: TypeORM would make SQLite's table anew.
-    await runner.query('ALTER TABLE users ADD COLUMN epoch integer NOT NULL DEFAULT 0');
+    // TypeORM's API would recreate the table on SQLite.
+    await runner.query(`ALTER TABLE ${USERS_TABLE} ADD COLUMN epoch integer NOT NULL DEFAULT 0`);
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('ALTER TABLE users DROP COLUMN epoch');
+    await runner.query(`ALTER TABLE ${USERS_TABLE} DROP COLUMN epoch`);
   }
 }
+
+export const usersSchema = {
+  entities: [Tenant, User],
+  migrations: [Users1700000001000, UsersEpoch1700000300000],
+};

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { Column, DataSource, Entity, Index, JoinColumn, ManyToOne, OneToMany, PrimaryColumn } from 'typeorm';
 import { AppAbility, type PolicyRule as Rule } from '../../src/authorization/app-ability.js';
 import { DATE_COLUMN } from '../../src/database/columns.js';
-import { sqliteDriver } from '../../src/database/sqlite-driver.js';
 
 /** An entity with a column of every supported kind. */
 @Entity('things')
@@ -85,7 +84,6 @@ export async function openThings(): Promise<{ db: DataSource; close: () => Promi
   if (!url) {
     const db = await new DataSource({
       type: 'better-sqlite3',
-      driver: sqliteDriver,
       database: ':memory:',
       entities,
     }).initialize();

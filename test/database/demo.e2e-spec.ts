@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { DemoData, DemoPart } from '../../src/database/demo-data.service.js';
+import { DemoDataService, DemoPart } from '../../src/database/demo-data.service.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 
@@ -9,25 +9,25 @@ describe('the demo', () => {
   afterAll(() => booted.close());
 
   const demo = (settings: { demo: boolean; production: boolean }) =>
-    new DemoData(booted.db, settings as never);
+    new DemoDataService(booted.db, settings as never);
   const on = () => demo({ demo: true, production: false });
   const production = () => demo({ demo: false, production: true });
   const make = (id: string) =>
     on().once(id, async (manager) => void (await manager.insert(Tenant, { id, name: id })));
   const tenants = () => booted.db.manager.countBy(Tenant, {});
 
-  it('is not made where it is off: no part, no account', async () => {
+  it('creates nothing if it is off', async () => {
     await demo({ demo: false, production: false }).once('off', () =>
       Promise.reject(new Error('it was made')),
     );
     for (const entity of [DemoPart, Tenant, User]) expect(await booted.db.manager.exists(entity)).toBe(false);
   });
 
-  it('is let alone by production where it was never made', async () => {
-    await expect(production().refuseInProduction()).resolves.toBeUndefined();
+  it('lets production start on a database without it', async () => {
+    await expect(production().onModuleInit()).resolves.toBeUndefined();
   });
 
-  it('makes each part once, also of two processes that start together, and never again what was deleted', async () => {
+  it('creates each part once, also in two processes at once, and never again after it was deleted', async () => {
     await Promise.all([make('part'), make('part')]);
     expect(await tenants()).toBe(1);
     await booted.db.manager.deleteAll(Tenant);
@@ -37,7 +37,7 @@ describe('the demo', () => {
     expect(await tenants()).toBe(1);
   });
 
-  it('makes a part again that failed half-way', async () => {
+  it('creates a part again that failed before', async () => {
     const failing = on().once('half', async (manager) => {
       await manager.insert(Tenant, { id: 'half', name: 'half' });
       throw new Error('half-way');
@@ -47,8 +47,8 @@ describe('the demo', () => {
     expect(await booted.db.manager.countBy(Tenant, { id: 'half' })).toBe(1);
   });
 
-  it('ACCOUNT-16: keeps production from a database that holds any part of it', async () => {
-    await expect(production().refuseInProduction()).rejects.toThrow('This database holds the demo accounts');
-    await expect(on().refuseInProduction()).resolves.toBeUndefined();
+  it('keeps production from starting on a database that contains any part of it', async () => {
+    await expect(production().onModuleInit()).rejects.toThrow('This database contains the demo accounts');
+    await expect(on().onModuleInit()).resolves.toBeUndefined();
   });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { EntityManager } from 'typeorm';
 import { Settings } from '../../src/config/settings.js';
-import { databaseSchema } from '../../src/database/database.module.js';
+import { databaseSchema } from '../../src/database/database-services.module.js';
 import { dataSourceOptions, openDataSource } from '../../src/database/data-source.js';
 import { Tenant } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';

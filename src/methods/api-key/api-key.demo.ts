@@ -1,5 +1,5 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../../database/demo-data.service.js';
+import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
+import { DemoData } from '../../database/demo-data.js';
 import { ApiKey } from './api-key.entity.js';
 import { mintKey } from './api-key.js';
 
@@ -17,10 +17,10 @@ export const DEMO_KEY = ofBob.key;
 
 @Injectable()
 export class ApiKeyDemo implements OnApplicationBootstrap {
-  constructor(private readonly demo: DemoData) {}
+  constructor(@Optional() private readonly demo: DemoData | undefined) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo.once('api-keys', async (manager) => {
+    await this.demo?.once('api-keys', async (manager) => {
       const common = { createdAt: new Date() };
       await manager.insert(ApiKey, [
         {

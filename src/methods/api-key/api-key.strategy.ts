@@ -8,7 +8,7 @@ import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
-import { nullableDateFromRow } from '../../database/raw-dates.js';
+import { nullableDateFromRow } from '../../database/columns.js';
 import {
   acceptedSecrets,
   accountOfActive,
@@ -16,7 +16,7 @@ import {
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/principal-of.js';
+import { principalOf } from '../../users/account.js';
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey } from './api-key.js';
 

@@ -1,5 +1,5 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DEMO_PASSWORD, DemoData } from '../../database/demo-data.service.js';
+import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
+import { DEMO_PASSWORD, DemoData } from '../../database/demo-data.js';
 import { Password } from '../../passwords/password.entity.js';
 import { DigestCredentials } from './digest.credentials.service.js';
 import { DigestCredential } from './digest.entity.js';
@@ -13,7 +13,7 @@ export class DigestDemo implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo.once('digest', async (manager) => {
+    await this.demo?.once('digest', async (manager) => {
       const { changedAt } = await manager.findOneByOrFail(Password, { userId: 'bob' });
       const bob = { id: 'bob', username: 'bob' };
       await manager.insert(DigestCredential, this.credentials.create(bob, DEMO_PASSWORD, changedAt));

@@ -1,6 +1,6 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { DemoData } from '../../database/demo-data.service.js';
+import { DemoData } from '../../database/demo-data.js';
 import { HmacKey } from './hmac.entity.js';
 
 /** The demo key of the machine account. It has no scope limit. */
@@ -12,13 +12,13 @@ export const DEMO_KEY = {
 @Injectable()
 export class HmacDemo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: DemoData,
+    @Optional() private readonly demo: DemoData | undefined,
     private readonly box: SecretBox,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
     const { id, secret } = DEMO_KEY;
-    await this.demo.once('hmac-keys', async (manager) => {
+    await this.demo?.once('hmac-keys', async (manager) => {
       await manager.insert(HmacKey, {
         id,
         userId: 'acme-machine',

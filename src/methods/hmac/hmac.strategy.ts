@@ -19,7 +19,7 @@ import {
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/principal-of.js';
+import { principalOf } from '../../users/account.js';
 import { HmacKey } from './hmac.entity.js';
 import {
   SIGNED_IF_PRESENT,

@@ -2,9 +2,8 @@ import { Injectable, type CallHandler, type ExecutionContext, type NestIntercept
 import { isInnerList } from 'structured-headers';
 import { DataSource } from 'typeorm';
 import { beforeSend } from '../../authentication/on-send.js';
-import { authRequestOf } from '../../authentication/request.js';
+import { authRequestOf, type AuthRequest } from '../../authentication/request.js';
 import type { CompleteResponse } from '../../authentication/on-send.js';
-import type { AuthRequest } from '../../authentication/request.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { contentDigest } from './http-signature.content-digest.js';
 import { InvalidSignature, TAG, parseCanonicalDictionary } from './http-signature.js';

@@ -11,7 +11,7 @@ import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
-import { nullableDateFromRow } from '../../database/raw-dates.js';
+import { nullableDateFromRow } from '../../database/columns.js';
 import {
   accountOfActive,
   credentialQuery,

@@ -17,7 +17,7 @@ import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/columns.js';
 import {
   accountOfActive,
   credentialQuery,

@@ -17,7 +17,7 @@ import {
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/principal-of.js';
+import { principalOf } from '../../users/account.js';
 import { WebhookSource } from './webhook.entity.js';
 import {
   TOLERANCE_SECONDS,

@@ -1,0 +1,16 @@
+import { Global, Module } from '@nestjs/common';
+import { Base1700000000000 } from './base.migration.js';
+import type { Schema } from './data-source.js';
+import { DemoData } from './demo-data.js';
+import { DemoDataService, DemoPart } from './demo-data.service.js';
+import { LastUsed } from './last-used.service.js';
+
+export const databaseSchema: Schema = { entities: [DemoPart], migrations: [Base1700000000000] };
+
+/** The demo data and "last used": what a copied method can do without. */
+@Global()
+@Module({
+  providers: [DemoDataService, { provide: DemoData, useExisting: DemoDataService }, LastUsed],
+  exports: [DemoData, LastUsed],
+})
+export class DatabaseServicesModule {}
