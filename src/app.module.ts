@@ -14,6 +14,7 @@ import type { Settings } from './config/settings.js';
 import { CryptoModule, cryptoSchema } from './crypto/crypto.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import { DatabaseServicesModule, databaseSchema } from './database/database-services.module.js';
+import { DemoDataService } from './database/demo-data.service.js';
 import { LastUsed } from './database/last-used.service.js';
 import type { Schema } from './database/data-source.js';
 import { DemoModule } from './demo/demo.module.js';
@@ -75,6 +76,7 @@ export class AppModule {
           httpsOnly: settings.production,
           audit: AuditLog,
           lastUsed: LastUsed,
+          demo: DemoDataService,
         }),
         AuthorizationModule.forRoot(policy),
         HttpModule.forRoot(settings),

@@ -1,13 +1,13 @@
 import { BadCredential } from '../authentication/challenge.js';
+import { SECOND_FACTOR } from '../authentication/factors.js';
 import {
-  SECOND_FACTOR,
   type Actor,
   type AuthorizationDetail,
   type MethodName,
   type Principal,
 } from '../authentication/principal.js';
 import { SCOPE_OF_ACTION, isScope } from '../permissions.js';
-import { principalOf } from '../users/principal-of.js';
+import { principalOf } from '../users/credential.js';
 import type { User } from '../users/user.entity.js';
 import type { AccessTokenClaims } from './access-token-claims.js';
 

@@ -1,6 +1,7 @@
 import { HttpException, Injectable } from '@nestjs/common';
 import { Unauthenticated } from '../authentication/challenge.js';
-import type { AuditEventName, RejectionListener } from '../authentication/ports.js';
+import type { AuditEventName } from '../authentication/ports.js';
+import type { RejectionListener } from '../http/problem.filter.js';
 import type { Principal } from '../authentication/principal.js';
 import { problemOf } from '../http/problem.js';
 import { requestContext } from '../http/request-context.js';

@@ -6,15 +6,15 @@ import { ChallengeFilter } from './challenge.filter.js';
 import { ClientCertificateEndpoint } from './client-certificate.js';
 import { IssuerRegistry } from './issuer-registry.js';
 import type { AuthMethod } from './method.js';
-import { NoAudit, NoLastUsed, AuditPort, LastUsedPort } from './ports.js';
+import { AuditPort, DemoPort, LastUsedPort, NoAudit, NoDemo, NoLastUsed } from './ports.js';
 
+/** Each port is a provider of the application. Absent: it does nothing. */
 export interface AuthenticationOptions {
   /** Rejects secrets sent over plain HTTP: true in production. */
   readonly httpsOnly?: boolean;
-  /** Stores audit events. Absent: events are dropped. */
   readonly audit?: Type<AuditPort>;
-  /** Stores when credentials were last used. Absent: it is not stored. */
   readonly lastUsed?: Type<LastUsedPort>;
+  readonly demo?: Type<DemoPort>;
 }
 
 @Module({})
@@ -25,7 +25,7 @@ export class AuthenticationModule {
    */
   static forRoot(
     methods: readonly AuthMethod[],
-    { httpsOnly = false, audit, lastUsed }: AuthenticationOptions = {},
+    { httpsOnly = false, audit, lastUsed, demo }: AuthenticationOptions = {},
   ): DynamicModule {
     const ceremonies = methods.filter((method) => !method.strategy).map((method) => method.name);
     if (ceremonies.length && !methods.some((method) => method.issuer))
@@ -43,6 +43,7 @@ export class AuthenticationModule {
         lastUsed
           ? { provide: LastUsedPort, useExisting: lastUsed }
           : { provide: LastUsedPort, useClass: NoLastUsed },
+        demo ? { provide: DemoPort, useExisting: demo } : { provide: DemoPort, useClass: NoDemo },
         { provide: APP_FILTER, useClass: ChallengeFilter },
         Authenticator,
         ClientCertificateEndpoint,

@@ -1,4 +1,5 @@
-import { HttpException, HttpStatus } from '@nestjs/common';
+import { Catch, HttpException, HttpStatus, type ArgumentsHost } from '@nestjs/common';
+import { BaseExceptionFilter, HttpAdapterHost } from '@nestjs/core';
 import type { MethodName, Principal } from './principal.js';
 
 /** Rare parts of a challenge. */
@@ -90,4 +91,19 @@ export class Unauthenticated extends HttpException {
 export function headersOf(challenges: readonly Challenge[]): Readonly<Record<string, string | string[]>> {
   const fields = challenges.map(({ options }) => options.headers);
   return Object.assign({}, ...fields, { 'WWW-Authenticate': challenges.map(String) });
+}
+
+/** Adds the challenges to a 401, in an application without an exception filter of its own. */
+@Catch(Unauthenticated)
+export class ChallengeFilter extends BaseExceptionFilter {
+  constructor(private readonly host: HttpAdapterHost) {
+    super(host.httpAdapter);
+  }
+
+  override catch(error: Unauthenticated, context: ArgumentsHost): void {
+    const response: unknown = context.switchToHttp().getResponse();
+    for (const [name, value] of Object.entries(error.headers))
+      this.host.httpAdapter.setHeader(response, name, value as string);
+    super.catch(error, context);
+  }
 }

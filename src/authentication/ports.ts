@@ -85,11 +85,16 @@ export class NoLastUsed implements LastUsedPort {
   touch(): void {}
 }
 
-/** Is called for every rejected request: rate limits and the audit log implement it. */
-export interface RejectionListener {
+/** Creates the demo's rows. An application that does not ask for a demo uses {@link NoDemo}. */
+export abstract class DemoPort {
   /**
-   * @param ip the client's address
-   * @param caller undefined where the request was rejected before the caller was known
+   * Runs `create` in a transaction, once in the life of a database: deleted rows stay deleted.
+   * @param create receives TypeORM's `EntityManager` of the transaction
    */
-  rejected(ip: string, error: unknown, caller: Principal | undefined): void;
+  abstract once<T extends object>(part: string, create: (manager: T) => Promise<void>): Promise<void>;
+}
+
+@Injectable()
+export class NoDemo implements DemoPort {
+  async once(): Promise<void> {}
 }

@@ -1,4 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import type { ClientMetadata } from 'oidc-provider';
 import { Settings } from '../config/settings.js';
 import { DemoData } from '../database/demo-data.service.js';

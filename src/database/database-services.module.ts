@@ -1,7 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { Base1700000000000 } from './base.migration.js';
 import type { Schema } from './data-source.js';
-import { DemoData } from './demo-data.js';
 import { DemoDataService, DemoPart } from './demo-data.service.js';
 import { LastUsed } from './last-used.service.js';
 
@@ -10,7 +9,7 @@ export const databaseSchema: Schema = { entities: [DemoPart], migrations: [Base1
 /** The demo data and "last used": what a copied method can do without. */
 @Global()
 @Module({
-  providers: [DemoDataService, { provide: DemoData, useExisting: DemoDataService }, LastUsed],
-  exports: [DemoData, LastUsed],
+  providers: [DemoDataService, LastUsed],
+  exports: [DemoDataService, LastUsed],
 })
 export class DatabaseServicesModule {}

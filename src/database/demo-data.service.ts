@@ -1,7 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { DataSource, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
+import { DataSource, Entity, PrimaryColumn } from 'typeorm';
 import { Settings } from '../config/settings.js';
-import { DemoData } from './demo-data.js';
 
 /** The parts of the demo that were created. */
 @Entity('demo_parts')
@@ -10,15 +9,13 @@ export class DemoPart {
   name!: string;
 }
 
-/** Creates the demo if the setting `DEMO` is on. */
+/** Creates the demo if the setting `DEMO` is on: the provider of `DemoPort`. */
 @Injectable()
-export class DemoDataService extends DemoData implements OnModuleInit {
+export class DemoDataService implements OnModuleInit {
   constructor(
     private readonly dataSource: DataSource,
     private readonly settings: Settings,
-  ) {
-    super();
-  }
+  ) {}
 
   /** @throws Error in production on a database with the demo's published accounts */
   async onModuleInit(): Promise<void> {
@@ -28,13 +25,13 @@ export class DemoDataService extends DemoData implements OnModuleInit {
       );
   }
 
-  async once(part: string, create: (manager: EntityManager) => Promise<void>): Promise<void> {
+  async once<T extends object>(part: string, create: (manager: T) => Promise<void>): Promise<void> {
     if (!this.settings.demo) return;
     await this.dataSource.transaction(async (manager) => {
       // TypeORM's query builder has no RETURNING on SQLite.
       const created = await manager.sql<unknown[]>`
         INSERT INTO demo_parts (name) VALUES (${part}) ON CONFLICT DO NOTHING RETURNING name`;
-      if (created.length) await create(manager);
+      if (created.length) await create(manager as object as T);
     });
   }
 }

@@ -1,5 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../database/demo-data.js';
+import type { EntityManager } from 'typeorm';
+import { DemoPort } from '../authentication/ports.js';
 import { CLASSIFICATIONS, Document, DocumentShare, STATUSES } from './document.entity.js';
 
 /** For each writer of the demo, one document of every status and classification. Its id has the form `bob-draft-internal`. */
@@ -31,10 +32,10 @@ const DEMO_DOCUMENTS = [
 
 @Injectable()
 export class DocumentsDemo implements OnApplicationBootstrap {
-  constructor(private readonly demo: DemoData) {}
+  constructor(private readonly demo: DemoPort) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo.once('documents', async (manager) => {
+    await this.demo.once('documents', async (manager: EntityManager) => {
       await manager.insert(Document, DEMO_DOCUMENTS);
       await manager.insert(DocumentShare, [
         { documentId: 'alice-draft-confidential', userId: 'bob', level: 'update' },

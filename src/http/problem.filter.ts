@@ -3,9 +3,18 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { findCaller, rawResponse, type AdapterResponse } from '../authentication/request.js';
 import { withRequirement } from '../authentication/step-up.js';
 import type { Authenticator } from '../authentication/authenticator.js';
-import type { RejectionListener } from '../authentication/ports.js';
+import type { Principal } from '../authentication/principal.js';
 import { requestContext } from './request-context.js';
 import { PROBLEM_MEDIA_TYPE, problemHeaders, problemOf } from './problem.js';
+
+/** Is called for every rejected request: the rate limits and the audit log implement it. */
+export interface RejectionListener {
+  /**
+   * @param ip the client's address
+   * @param caller undefined if the request was rejected before the caller was known
+   */
+  rejected(ip: string, error: unknown, caller: Principal | undefined): void;
+}
 
 /** Responds to every exception with `application/problem+json` (RFC 9457) on both adapters. */
 @Catch()

@@ -1,6 +1,7 @@
-import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData, DEMO_PASSWORD } from '../database/demo-data.js';
-import { DEMO_USERS } from '../users/users.demo.js';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { DemoPort } from '../authentication/ports.js';
+import { DEMO_PASSWORD, DEMO_USERS } from '../users/users.demo.js';
 import { PasswordHashing } from './password-hashing.service.js';
 import { Password } from './password.entity.js';
 
@@ -8,12 +9,12 @@ import { Password } from './password.entity.js';
 @Injectable()
 export class PasswordsDemo implements OnApplicationBootstrap {
   constructor(
-    @Optional() private readonly demo: DemoData | undefined,
+    private readonly demo: DemoPort,
     private readonly hashing: PasswordHashing,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo?.once('passwords', async (manager) => {
+    await this.demo.once('passwords', async (manager: EntityManager) => {
       for (const { id, kind } of DEMO_USERS)
         if (kind === 'user')
           await manager.insert(Password, {

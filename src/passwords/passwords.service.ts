@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import pLimit from 'p-limit';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../authentication/challenge.js';
-import { USER_COLUMNS, userFromRow, type UserRow } from '../users/account.js';
+import { USER_COLUMNS, userFromRow, type UserRow } from '../users/credential.js';
 import { normalizeUsername } from '../users/username.js';
 import type { User } from '../users/user.entity.js';
 import { LoginAttempts } from './login-attempts.service.js';

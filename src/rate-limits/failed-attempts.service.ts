@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../authentication/challenge.js';
-import type { RejectionListener } from '../authentication/ports.js';
+import type { RejectionListener } from '../http/problem.filter.js';
 import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
 import { TooManyRequests, cachedNetworkOf } from './rate-limits.service.js';

@@ -1,6 +1,10 @@
-import { Injectable, Optional, type OnModuleInit } from '@nestjs/common';
-import { DemoData } from '../database/demo-data.js';
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { DemoPort } from '../authentication/ports.js';
 import { Tenant, User } from './user.entity.js';
+
+/** The password of the demo's users. It is published. */
+export const DEMO_PASSWORD = 'correct-horse-battery-staple';
 
 const account = (
   id: string,
@@ -9,7 +13,7 @@ const account = (
   kind: User['kind'] = 'user',
 ): Partial<User> => ({ id, username: id, tenantId, roles, kind, disabledAt: null, epoch: 0 });
 
-/** The demo's accounts; each one's id is its username. */
+/** The demo's accounts. The id of each is its username. */
 export const DEMO_USERS = [
   account('alice', 'acme', ['admin']),
   account('bob', 'acme', ['editor']),
@@ -22,10 +26,10 @@ export const DEMO_USERS = [
 
 @Injectable()
 export class UsersDemo implements OnModuleInit {
-  constructor(@Optional() private readonly demo: DemoData | undefined) {}
+  constructor(private readonly demo: DemoPort) {}
 
   async onModuleInit(): Promise<void> {
-    await this.demo?.once('users', async (manager) => {
+    await this.demo.once('users', async (manager: EntityManager) => {
       await manager.insert(Tenant, [
         { id: 'acme', name: 'Acme' },
         { id: 'globex', name: 'Globex' },

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { SELF_SERVICE } from '../../src/authentication/plan.js';
 import type { Principal, Proof } from '../../src/authentication/principal.js';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { as, boot, client, type Booted } from '../support/app.js';
 
 const proof: Proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false };

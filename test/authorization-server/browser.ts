@@ -1,4 +1,4 @@
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 
 /** A form of a page. */
 export interface Form {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DemoDataService, DemoPart } from '../../src/database/demo-data.service.js';
+import type { EntityManager } from 'typeorm';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 
@@ -13,7 +14,7 @@ describe('the demo', () => {
   const on = () => demo({ demo: true, production: false });
   const production = () => demo({ demo: false, production: true });
   const make = (id: string) =>
-    on().once(id, async (manager) => void (await manager.insert(Tenant, { id, name: id })));
+    on().once(id, async (manager: EntityManager) => void (await manager.insert(Tenant, { id, name: id })));
   const tenants = () => booted.db.manager.countBy(Tenant, {});
 
   it('creates nothing if it is off', async () => {
@@ -38,7 +39,7 @@ describe('the demo', () => {
   });
 
   it('creates a part again that failed before', async () => {
-    const failing = on().once('half', async (manager) => {
+    const failing = on().once('half', async (manager: EntityManager) => {
       await manager.insert(Tenant, { id: 'half', name: 'half' });
       throw new Error('half-way');
     });

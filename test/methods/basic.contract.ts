@@ -1,4 +1,4 @@
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { withBasic } from '../../src/methods/basic/basic.client.js';
 import { BasicGuard } from '../../src/methods/basic/basic.guard.js';
 import { formatBasic } from '../../src/methods/basic/basic.js';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { Public } from '../../src/authentication/plan.js';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { withBasic } from '../../src/methods/basic/basic.client.js';
 import { formatBasic } from '../../src/methods/basic/basic.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { Authenticate, SelfService } from '../../src/authentication/plan.js';
 import { InvalidSettings, Settings } from '../../src/config/settings.js';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import {
   respondToChallenge,
   isServerAuthentic,

@@ -1,4 +1,4 @@
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { loginRequest } from '../../src/methods/password/password.client.js';
 import type { Ceremony } from '../support/contracts.js';
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { IssuerRegistry } from '../../src/authentication/issuer-registry.js';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import * as password from '../../src/methods/password/index.js';
 import { loginRequest } from '../../src/methods/password/password.client.js';
 import { formatScope, parseScope, type Login } from '../../src/methods/password/password.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
 import { Settings } from '../../src/config/settings.js';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { LoginAttempts } from '../../src/passwords/login-attempts.service.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
 import { KnownAddress, Password } from '../../src/passwords/password.entity.js';

@@ -8,7 +8,7 @@ import type { AuthMethod, AuthStrategy, Issuer } from '../../src/authentication/
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Principal, Proof } from '../../src/authentication/principal.js';
 import { User } from '../../src/users/user.entity.js';
-import { principalOf } from '../../src/users/account.js';
+import { principalOf } from '../../src/users/credential.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {

@@ -3,7 +3,7 @@ import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { BadCredential } from '../../src/authentication/challenge.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import { User } from '../../src/users/user.entity.js';
-import { principalOf } from '../../src/users/account.js';
+import { principalOf } from '../../src/users/credential.js';
 import { as, boot, client, testMethod, type Booted } from '../support/app.js';
 import { SlipIssuer, slip, withSlip } from '../support/test-issuer.js';
 

@@ -2,9 +2,9 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/co
 import { z } from 'zod';
 import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
-import { isAddressRange } from '../../config/settings.js';
 import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { ApiKey } from './api-key.entity.js';
+import { isAddressRange } from './api-key.js';
 import { ApiKeyService } from './api-key.service.js';
 
 const NewKey = z.strictObject({

@@ -1,5 +1,6 @@
-import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../../database/demo-data.js';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { DemoPort } from '../../authentication/ports.js';
 import { ApiKey } from './api-key.entity.js';
 import { mintKey } from './api-key.js';
 
@@ -17,10 +18,10 @@ export const DEMO_KEY = ofBob.key;
 
 @Injectable()
 export class ApiKeyDemo implements OnApplicationBootstrap {
-  constructor(@Optional() private readonly demo: DemoData | undefined) {}
+  constructor(private readonly demo: DemoPort) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo?.once('api-keys', async (manager) => {
+    await this.demo.once('api-keys', async (manager: EntityManager) => {
       const common = { createdAt: new Date() };
       await manager.insert(ApiKey, [
         {

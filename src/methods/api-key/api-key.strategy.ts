@@ -15,8 +15,8 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
+  principalOf,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/account.js';
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey } from './api-key.js';
 

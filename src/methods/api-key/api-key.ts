@@ -1,12 +1,12 @@
 /**
- * API keys. On the wire, either of
+ * API keys. On the wire, one of
  *
  *     Authorization: ApiKey atlas_Zk3….9fQ…
  *     X-API-Key: atlas_Zk3….9fQ…
  *
- * A key is `atlas_<id>.<secret><checksum>`: 16 letters and digits that say which key it is, 43 (256 bits) that prove
- * it, and 7 that catch a typing error before the database is asked and let a secret scanner tell a key from noise.
- * The server keeps the SHA-256 of the secret: with 256 random bits there is nothing to guess, so nothing to slow down.
+ * A key is `atlas_<id>.<secret><checksum>`: 16 characters of id, 43 of secret (256 bits) and 7 of checksum. The
+ * checksum detects typing errors without a query, and lets secret scanners recognise a key. The server stores the
+ * SHA-256 of the secret: 256 random bits cannot be guessed, so a slow hash is not needed.
  */
 import { createHash, randomInt } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
@@ -23,43 +23,46 @@ const format = (id: string, secret: string) => `atlas_${id}.${secret}${checksum(
 export const newKeyId = () => random(16);
 export const hashSecret = (secret: string) => createHash('sha256').update(secret).digest('hex');
 
-/** A new key for an id: `key` goes to its owner, once; `secretHash` is what is kept. */
+/** Makes a key: `key` is shown once, `secretHash` is stored. */
 export function mintKey(id: string, secret = random(43)): { key: string; secretHash: string } {
   return { key: format(id, secret), secretHash: hashSecret(secret) };
 }
 
-/** The parts of a key, or undefined where it has not the form or its checksum is wrong. */
+/** @returns undefined if the form or the checksum is wrong */
 export function parseKey(text: string): { id: string; secret: string } | undefined {
   const [, id, secret, sum] = FORM.exec(text) ?? [];
   return id && secret && sum === checksum(id + secret) ? { id, secret } : undefined;
 }
 
-/**
- * Whether an address is on a list of addresses and CIDR ranges; an IPv4 address is the same written as IPv6
- * (`::ffff:10.0.0.1`). An empty list allows none.
- */
-export function allowsAddress(ranges: readonly string[], address: string): boolean {
-  const family = isIP(address);
-  return family !== 0 && ranges.some((range) => listOf(range).check(address, nameOf(family)));
+const RANGE = /^([^/%]+)(?:\/(0|[1-9]\d{0,2}))?$/;
+
+/** The parts of an address, `10.0.0.1`, or of a CIDR range, `10.0.0.0/8`; an address is a range of one. */
+function rangeOf(text: string): { network: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {
+  const [, network = '', prefix] = RANGE.exec(text) ?? [];
+  const version = isIP(network);
+  const bits = version === 4 ? 32 : 128;
+  if (!version || Number(prefix ?? bits) > bits) return undefined;
+  return { network, prefix: Number(prefix ?? bits), family: version === 4 ? 'ipv4' : 'ipv6' };
 }
+
+export const isAddressRange = (text: string): boolean => rangeOf(text) !== undefined;
+
+/** Whether an address is in one of the ranges. An IPv4 address may be written as IPv6: `::ffff:10.0.0.1`. */
+export const allowsAddress = (ranges: readonly string[], address: string): boolean =>
+  isIP(address) !== 0 && ranges.some((range) => contains(rangeOf(range), rangeOf(address)));
 
 /** Whether every address of one range is in the other. */
 export function containsRange(outer: string, inner: string): boolean {
-  const [{ network, prefix, family }, around] = [partsOf(inner), partsOf(outer)];
-  return family === around.family && prefix >= around.prefix && listOf(outer).check(network, nameOf(family));
+  const [around, within] = [rangeOf(outer), rangeOf(inner)];
+  return around?.family === within?.family && contains(around, within);
 }
 
-const nameOf = (family: number) => (family === 4 ? 'ipv4' : 'ipv6');
+type Range = ReturnType<typeof rangeOf>;
 
-function partsOf(range: string) {
-  const [network = '', prefix] = range.split('/');
-  const family = isIP(network);
-  return { network, family, prefix: Number(prefix ?? (family === 4 ? 32 : 128)) };
-}
-
-function listOf(range: string): BlockList {
-  const { network, prefix, family } = partsOf(range);
+function contains(outer: Range, inner: Range): boolean {
+  if (!outer || !inner) return false;
+  if (outer.family === inner.family && inner.prefix < outer.prefix) return false;
   const list = new BlockList();
-  list.addSubnet(network, prefix, nameOf(family));
-  return list;
+  list.addSubnet(outer.network, outer.prefix, outer.family);
+  return list.check(inner.network, inner.family);
 }

@@ -1,5 +1,7 @@
-import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
-import { DEMO_PASSWORD, DemoData } from '../../database/demo-data.js';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { DemoPort } from '../../authentication/ports.js';
+import { DEMO_PASSWORD } from '../../users/users.demo.js';
 import { Password } from '../../passwords/password.entity.js';
 import { DigestCredentials } from './digest.credentials.service.js';
 import { DigestCredential } from './digest.entity.js';
@@ -13,7 +15,7 @@ export class DigestDemo implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo?.once('digest', async (manager) => {
+    await this.demo.once('digest', async (manager: EntityManager) => {
       const { changedAt } = await manager.findOneByOrFail(Password, { userId: 'bob' });
       const bob = { id: 'bob', username: 'bob' };
       await manager.insert(DigestCredential, this.credentials.create(bob, DEMO_PASSWORD, changedAt));

@@ -1,5 +1,5 @@
 import type { AuthMethod } from '../../authentication/method.js';
-import { DEMO_PASSWORD } from '../../database/demo-data.js';
+import { DEMO_PASSWORD } from '../../users/users.demo.js';
 import { DigestCredential, DigestNonce } from './digest.entity.js';
 import { Digest1700000403000 } from './digest.migration.js';
 

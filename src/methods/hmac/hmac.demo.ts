@@ -1,6 +1,7 @@
-import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { DemoData } from '../../database/demo-data.js';
+import { DemoPort } from '../../authentication/ports.js';
 import { HmacKey } from './hmac.entity.js';
 
 /** The demo key of the machine account. It has no scope limit. */
@@ -12,13 +13,13 @@ export const DEMO_KEY = {
 @Injectable()
 export class HmacDemo implements OnApplicationBootstrap {
   constructor(
-    @Optional() private readonly demo: DemoData | undefined,
+    private readonly demo: DemoPort,
     private readonly box: SecretBox,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
     const { id, secret } = DEMO_KEY;
-    await this.demo?.once('hmac-keys', async (manager) => {
+    await this.demo.once('hmac-keys', async (manager: EntityManager) => {
       await manager.insert(HmacKey, {
         id,
         userId: 'acme-machine',

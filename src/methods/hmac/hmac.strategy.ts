@@ -18,8 +18,8 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
+  principalOf,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/account.js';
 import { HmacKey } from './hmac.entity.js';
 import {
   SIGNED_IF_PRESENT,

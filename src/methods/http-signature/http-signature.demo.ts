@@ -1,5 +1,6 @@
-import { Injectable, Optional, type OnApplicationBootstrap } from '@nestjs/common';
-import { DemoData } from '../../database/demo-data.js';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import { DemoPort } from '../../authentication/ports.js';
 import { SignatureKey } from './http-signature.entity.js';
 
 /** The demo key of the account acme-machine. Its private key is printed in docs/methods/http-signature.md. */
@@ -12,10 +13,10 @@ export const DEMO_PUBLIC_JWK = {
 
 @Injectable()
 export class HttpSignatureDemo implements OnApplicationBootstrap {
-  constructor(@Optional() private readonly demo: DemoData | undefined) {}
+  constructor(private readonly demo: DemoPort) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo?.once('signature-keys', async (manager) => {
+    await this.demo.once('signature-keys', async (manager: EntityManager) => {
       const now = new Date();
       await manager.insert(SignatureKey, {
         id: DEMO_KEY_ID,

@@ -17,6 +17,7 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
+  principalOf,
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
 import { importPublicJwk, verifySignature, type SignatureAlgorithm } from './http-signature.algorithms.js';

@@ -1,5 +1,5 @@
 import type { AuthMethod } from '../../authentication/method.js';
-import { DEMO_PASSWORD } from '../../database/demo-data.js';
+import { DEMO_PASSWORD } from '../../users/users.demo.js';
 import { RefreshToken, TokenFamily } from './jwt.entity.js';
 import { Jwt1700000304000 } from './jwt.migration.js';
 

@@ -23,6 +23,7 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
+  principalOf,
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';

@@ -9,7 +9,7 @@ import type { AuthMethod } from '../../authentication/method.js';
 import { AuditPort } from '../../authentication/ports.js';
 import type { MethodName } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
-import { principalOf } from '../../users/principal-of.js';
+import { principalOf } from '../../users/credential.js';
 import { User } from '../../users/user.entity.js';
 import { AuthorizationCodeFlow } from './oidc-login.code-flow.service.js';
 import type { OidcProvider } from './oidc-login.config.js';

@@ -1,5 +1,5 @@
 import type { AuthMethod } from '../../authentication/method.js';
-import { DEMO_PASSWORD } from '../../database/demo-data.js';
+import { DEMO_PASSWORD } from '../../users/users.demo.js';
 import { Session } from './session.entity.js';
 import { Sessions1700000305000 } from './session.migration.js';
 

@@ -18,6 +18,7 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
+  principalOf,
 } from '../../users/credential.js';
 import { principalOf } from '../../users/principal-of.js';
 import { REGION, SERVICE } from './sigv4.config.js';

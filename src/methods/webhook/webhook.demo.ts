@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { DemoData } from '../../database/demo-data.js';
+import { DemoPort } from '../../authentication/ports.js';
 import { WebhookSource } from './webhook.entity.js';
 
 /** The demo source of the machine account. It has no scopes, so it may only deliver messages. */
@@ -17,7 +17,7 @@ export class WebhookDemo implements OnApplicationBootstrap {
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo?.once('webhook-sources', async (manager) => {
+    await this.demo.once('webhook-sources', async (manager: EntityManager) => {
       const { source: id, secret } = DEMO_SOURCE;
       await manager.insert(WebhookSource, {
         id,

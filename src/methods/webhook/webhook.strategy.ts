@@ -16,8 +16,8 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
+  principalOf,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/account.js';
 import { WebhookSource } from './webhook.entity.js';
 import {
   TOLERANCE_SECONDS,
