@@ -16,7 +16,7 @@ import { DatabaseModule } from './database/database.module.js';
 import { DatabaseServicesModule, databaseSchema } from './database/database-services.module.js';
 import { DemoDataService } from './database/demo-data.service.js';
 import { LastUsed } from './database/last-used.service.js';
-import type { Schema } from './database/data-source.js';
+import type { Schema } from './database/columns.js';
 import { DemoModule } from './demo/demo.module.js';
 import { AddressLimitGuard, CredentialLimitGuard } from './rate-limits/rate-limits.guard.js';
 import { RateLimitsModule } from './rate-limits/rate-limits.module.js';

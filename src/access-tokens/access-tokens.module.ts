@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CryptoModule } from '../crypto/crypto.module.js';
-import type { Schema } from '../database/data-source.js';
+import type { Schema } from '../database/columns.js';
 import { AccessToken } from './access-token.entity.js';
 import { AccessTokens1700000406000 } from './access-tokens.migration.js';
 import { AccessTokensService } from './access-tokens.service.js';

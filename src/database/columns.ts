@@ -1,4 +1,11 @@
+import type { Type } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
+
+/** The tables of a folder, as classes and not as file patterns: what is imported is installed. */
+export interface Schema {
+  readonly entities: readonly Type[];
+  readonly migrations: readonly Type[];
+}
 
 /**
  * The column type of a moment in UTC. The databases do not share one, and an entity must name it when its class is

@@ -1,16 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Type } from '@nestjs/common';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/settings.js';
-import { isPostgres } from './columns.js';
+import { isPostgres, type Schema } from './columns.js';
 import { serializeTransactions } from './sqlite-transactions.js';
-
-/** What the folders bring: classes, never file patterns, so that what is installed is what is imported. */
-export interface Schema {
-  readonly entities: readonly Type[];
-  readonly migrations: readonly Type[];
-}
 
 /** The options that the application and TypeORM's command line share. */
 export function dataSourceOptions(settings: Settings, schema: Schema): DataSourceOptions {

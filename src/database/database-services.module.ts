@@ -1,6 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { Base1700000000000 } from './base.migration.js';
-import type { Schema } from './data-source.js';
+import type { Schema } from './columns.js';
 import { DemoDataService, DemoPart } from './demo-data.service.js';
 import { LastUsed } from './last-used.service.js';
 

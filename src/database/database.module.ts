@@ -2,7 +2,8 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { DataSource, DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/settings.js';
-import { dataSourceOptions, openDataSource, type Schema } from './data-source.js';
+import type { Schema } from './columns.js';
+import { dataSourceOptions, openDataSource } from './data-source.js';
 
 @Module({})
 export class DatabaseModule {

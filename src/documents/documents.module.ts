@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import type { Schema } from '../database/data-source.js';
+import type { Schema } from '../database/columns.js';
 import { Document, DocumentShare } from './document.entity.js';
 import { DocumentsController } from './documents.controller.js';
 import { DocumentsDemo } from './documents.demo.js';

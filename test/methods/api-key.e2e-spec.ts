@@ -133,6 +133,7 @@ describe('api-key', () => {
   it('is neither made, nor rotated, nor ended where the audit log cannot say so', async () => {
     const { id } = await issue();
     const rows = async () => JSON.stringify(await booted.db.query('SELECT * FROM api_keys ORDER BY id'));
+    await booted.app.get(LastUsed).flush();
     const before = await rows();
     await booted.db.query('ALTER TABLE audit_events RENAME TO audit_events_away');
     const statuses = [

@@ -10,7 +10,7 @@ import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
-import { principalOf } from '../../users/principal-of.js';
+import { principalOf } from '../../users/credential.js';
 import { RefreshToken, TokenFamily } from './jwt.entity.js';
 import { JwtKeys } from './jwt.keys.js';
 import {
