@@ -6,6 +6,7 @@ import { accessTokensSchema } from './access-tokens/access-tokens.module.js';
 import { AuthorizationServerModule, authorizationServerSchema } from './authorization-server/index.js';
 import { AuditLog } from './audit/audit-log.service.js';
 import { AuditModule, auditSchema } from './audit/audit.module.js';
+import { ClientCertificateModule } from './authentication/client-certificate.js';
 import { AuthenticationModule } from './authentication/authentication.module.js';
 import { AuthenticateGuard } from './authentication/authenticate.guard.js';
 import type { AuthMethod } from './authentication/method.js';
@@ -71,6 +72,7 @@ export class AppModule {
         CryptoModule,
         AuditModule,
         SignInModule,
+        ClientCertificateModule,
         PasswordsModule,
         AuthenticationModule.forRoot(methods, {
           httpsOnly: settings.production,

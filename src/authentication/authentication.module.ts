@@ -2,9 +2,7 @@ import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_FILTER, DiscoveryModule } from '@nestjs/core';
 import { AuthenticateGuard } from './authenticate.guard.js';
 import { Authenticator, HTTPS_ONLY, AUTH_METHODS } from './authenticator.js';
-import { ChallengeFilter } from './challenge.filter.js';
-import { ClientCertificateEndpoint } from './client-certificate.js';
-import { IssuerRegistry } from './issuer-registry.js';
+import { ChallengeFilter } from './challenge.js';
 import type { AuthMethod } from './method.js';
 import { AuditPort, DemoPort, LastUsedPort, NoAudit, NoDemo, NoLastUsed } from './ports.js';
 
@@ -46,19 +44,9 @@ export class AuthenticationModule {
         demo ? { provide: DemoPort, useExisting: demo } : { provide: DemoPort, useClass: NoDemo },
         { provide: APP_FILTER, useClass: ChallengeFilter },
         Authenticator,
-        ClientCertificateEndpoint,
-        IssuerRegistry,
         AuthenticateGuard,
       ],
-      exports: [
-        AUTH_METHODS,
-        AuditPort,
-        LastUsedPort,
-        Authenticator,
-        AuthenticateGuard,
-        ClientCertificateEndpoint,
-        IssuerRegistry,
-      ],
+      exports: [AUTH_METHODS, AuditPort, LastUsedPort, DemoPort, Authenticator, AuthenticateGuard],
     };
   }
 }

@@ -1,4 +1,4 @@
-import { BadRequestException, Injectable } from '@nestjs/common';
+import { BadRequestException, Global, Injectable, Module } from '@nestjs/common';
 import { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import type { AuthRequest } from './request.js';
@@ -43,6 +43,10 @@ export class ClientCertificateEndpoint {
   /** Undefined before the listener is open, or if no installed method opens one. */
   url: string | undefined;
 }
+
+@Global()
+@Module({ providers: [ClientCertificateEndpoint], exports: [ClientCertificateEndpoint] })
+export class ClientCertificateModule {}
 
 /** A Byte Sequence (RFC 8941 section 3.3.5). */
 const BYTE_SEQUENCE = /^:([A-Za-z0-9+/]+={0,2}):$/;

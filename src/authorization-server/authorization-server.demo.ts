@@ -2,7 +2,7 @@ import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { ClientMetadata } from 'oidc-provider';
 import { Settings } from '../config/settings.js';
-import { DemoData } from '../database/demo-data.service.js';
+import { DemoPort } from '../authentication/ports.js';
 import { SCOPES } from '../permissions.js';
 import { ClientsService } from './clients/clients.service.js';
 import { OauthClient } from './clients/oauth-client.entity.js';
@@ -125,13 +125,13 @@ function publicJwk({ d: _private, ...key }: typeof DEMO_FAPI_KEY): Omit<typeof D
 @Injectable()
 export class DemoClients implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: DemoData,
+    private readonly demo: DemoPort,
     private readonly clients: ClientsService,
     private readonly settings: Settings,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo.once('oauth clients', async (manager) => {
+    await this.demo.once('oauth clients', async (manager: EntityManager) => {
       const audiences = [this.settings.publicUrl, archiveUrl(this.settings)];
       const rows = DEMO_CLIENTS.map(({ accountId = null, client_id, ...metadata }) => ({
         ...this.clients.rowOf(client_id, {

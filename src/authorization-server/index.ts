@@ -1,4 +1,4 @@
-import type { Schema } from '../database/data-source.js';
+import type { Schema } from '../database/columns.js';
 import { demoSecret } from './authorization-server.demo.js';
 import { OauthServer1700000407000 } from './authorization-server.migration.js';
 import { OauthClient } from './clients/oauth-client.entity.js';

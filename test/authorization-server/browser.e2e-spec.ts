@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { boot, freePort, type Booted } from '../support/app.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
 import { Password } from '../../src/passwords/password.entity.js';

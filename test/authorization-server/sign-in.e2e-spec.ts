@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { Settings } from '../../src/config/settings.js';
-import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { cookies } from '../../src/authorization-server/provider/http-security.js';
 import { withRequestState } from '../../src/authorization-server/provider/request-state.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';

@@ -1,12 +1,8 @@
 import { All, Controller, Get, Req, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { Consumes, CurrentRequest, Public } from '../../authentication/plan.js';
-import {
-  rawExchange,
-  type AdapterRequest,
-  type AdapterResponse,
-  type AuthRequest,
-} from '../../authentication/request.js';
+import { rawExchange } from '../../authentication/on-send.js';
+import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { OidcProviderService } from './oidc-provider.service.js';
 
 /** Mounts oidc-provider at `/oidc`, and its metadata at the path of RFC 8414. */

@@ -1,6 +1,6 @@
 import { Injectable, type CanActivate, type ExecutionContext, type Type } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
-import { authRequestOf, findCaller } from '../../authentication/caller.js';
+import { authRequestOf, findCaller } from '../../authentication/request.js';
 import { Unauthenticated } from '../../authentication/challenge.js';
 import {
   BODY_COMPONENT,

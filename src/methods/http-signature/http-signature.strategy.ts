@@ -19,7 +19,6 @@ import {
   type CredentialRow,
   principalOf,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/principal-of.js';
 import { importPublicJwk, verifySignature, type SignatureAlgorithm } from './http-signature.algorithms.js';
 import { signatureBase } from './http-signature.base.js';
 import { verifyContentDigest } from './http-signature.content-digest.js';

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { ClientCertificateModule } from '../../authentication/client-certificate.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { MtlsCleanup } from './mtls.cleanup.js';
 import { MtlsController, MtlsPublicController } from './mtls.controller.js';
@@ -10,6 +11,7 @@ import { MtlsService } from './mtls.service.js';
 import { MtlsStrategy } from './mtls.strategy.js';
 
 @Module({
+  imports: [ClientCertificateModule],
   controllers: [MtlsController, MtlsPublicController],
   providers: [
     CertificateAuthorityService,

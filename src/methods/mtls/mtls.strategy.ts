@@ -25,7 +25,6 @@ import {
   type CredentialRow,
   principalOf,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/principal-of.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
 import { InvalidCertificate, spiffeIdOf, verifyCertificate, type CertificateIdentity } from './mtls.js';
