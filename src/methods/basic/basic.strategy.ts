@@ -6,7 +6,7 @@ import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import { principalOf } from '../../users/principal-of.js';
+import { principalOf } from '../../users/credential.js';
 import { isBasic, parseBasic } from './basic.js';
 
 @Injectable()

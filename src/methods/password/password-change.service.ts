@@ -16,9 +16,6 @@ import { passwordFaults } from '../../passwords/password-policy.js';
 import { normalizePassword } from '../../passwords/password-hashing.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
 
-/** `amr` values of a second factor (RFC 8176). */
-const SECOND_FACTOR_AMR = ['mfa', 'otp', 'hwk'];
-
 @Injectable()
 export class PasswordChangeService {
   constructor(
@@ -98,7 +95,7 @@ export class PasswordChangeService {
 
 /** @throws UnprocessableEntityException `invalid_body` */
 function assertStrongPassword({ proofs }: Principal, username: string, current: string, next: string): void {
-  const onlyFactor = !proofs.some(({ amr }) => amr.some((value) => SECOND_FACTOR_AMR.includes(value)));
+  const onlyFactor = !proofs.some(({ amr }) => provesSecondFactor(amr));
   const faults = passwordFaults(next, { username, onlyFactor });
   if (normalizePassword(next) === normalizePassword(current))
     faults.push('Must differ from the current password.');
