@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import type { Schema } from '../database/data-source.js';
+import type { Schema } from '../database/columns.js';
 import { UsedOnce1700000303000 } from './replay-store.migration.js';
 import { ReplayStoreModule } from './replay-store.module.js';
 import { UsedValue } from './replay-store.service.js';

@@ -1,4 +1,4 @@
-import { DEMO_PASSWORD } from '../../src/database/demo-data.service.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { respondToChallenge, withDigest } from '../../src/methods/digest/digest.client.js';
 import { DigestCredentials } from '../../src/methods/digest/digest.credentials.service.js';
 import { DigestCredential } from '../../src/methods/digest/digest.entity.js';

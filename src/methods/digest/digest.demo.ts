@@ -10,7 +10,7 @@ import { DigestCredential } from './digest.entity.js';
 @Injectable()
 export class DigestDemo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: DemoData,
+    private readonly demo: DemoPort,
     private readonly credentials: DigestCredentials,
   ) {}
 

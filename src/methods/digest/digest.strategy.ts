@@ -4,13 +4,14 @@ import { Strategy } from 'passport-custom';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
+import { beforeSend } from '../../authentication/on-send.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
 import { LoginAttempts, type AttemptOutcome } from '../../passwords/login-attempts.service.js';
 import { VerifiedPasswords } from '../../passwords/verified-passwords.js';
-import { principalOf } from '../../users/principal-of.js';
+import { principalOf } from '../../users/credential.js';
 import type { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
 import { REALM, digestConfig, type DigestConfig } from './digest.config.js';
@@ -135,7 +136,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
     const info = (body: Buffer) =>
       formatAuthenticationInfo(authorization, computeResponse(ha1, authorization, '', body), nextNonce);
     if (authorization.qop === 'auth') request.setHeader('Authentication-Info', info(NO_BODY));
-    else request.onSend(({ body }) => ({ 'Authentication-Info': info(body) }));
+    else beforeSend(request.response, ({ body }) => ({ 'Authentication-Info': info(body) }));
   }
 
   private challengeFor(algorithm: Algorithm, nonce: { nonce?: string }): Challenge {

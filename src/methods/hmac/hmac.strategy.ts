@@ -11,7 +11,7 @@ import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { nullableDateFromRow } from '../../database/raw-dates.js';
+import { nullableDateFromRow } from '../../database/columns.js';
 import {
   acceptedSecrets,
   accountOfActive,

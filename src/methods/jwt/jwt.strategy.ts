@@ -12,9 +12,8 @@ import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { readAccessToken } from '../../crypto/jws.js';
 import { RETIRED_KEY_GRACE_MS } from '../../crypto/signing-keys.service.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/raw-dates.js';
-import { principalOf } from '../../users/principal-of.js';
-import { USER_COLUMNS, userFromRow, type UserRow } from '../../users/user-row.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/columns.js';
+import { principalOf, USER_COLUMNS, userFromRow, type UserRow } from '../../users/credential.js';
 import { JwtKeys } from './jwt.keys.js';
 import { accessClaimsFault, type AccessClaims } from './jwt.js';
 

@@ -11,7 +11,7 @@ import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { nullableDateFromRow } from '../../database/raw-dates.js';
+import { nullableDateFromRow } from '../../database/columns.js';
 import {
   acceptedSecrets,
   accountOfActive,
@@ -20,7 +20,6 @@ import {
   type CredentialRow,
   principalOf,
 } from '../../users/credential.js';
-import { principalOf } from '../../users/principal-of.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { AccessKey } from './sigv4.entity.js';
 import {

@@ -1,4 +1,5 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { DemoPort } from '../../authentication/ports.js';
 import { WebhookSource } from './webhook.entity.js';
@@ -12,7 +13,7 @@ export const DEMO_SOURCE = {
 @Injectable()
 export class WebhookDemo implements OnApplicationBootstrap {
   constructor(
-    private readonly demo: DemoData,
+    private readonly demo: DemoPort,
     private readonly box: SecretBox,
   ) {}
 

@@ -9,7 +9,7 @@ import type { Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { nullableDateFromRow } from '../../database/raw-dates.js';
+import { nullableDateFromRow } from '../../database/columns.js';
 import {
   acceptedSecrets,
   accountOfActive,
