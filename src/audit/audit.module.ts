@@ -1,5 +1,5 @@
 import { Global, Module } from '@nestjs/common';
-import type { Schema } from '../database/data-source.js';
+import type { Schema } from '../database/columns.js';
 import { AuditEvent, AuditHead } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
 import { AuditController } from './audit.controller.js';
