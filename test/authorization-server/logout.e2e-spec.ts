@@ -164,10 +164,10 @@ describe('RP-initiated logout', () => {
       expect(told.map((each) => each.split(' ')[1])).toEqual(['/logout', '/logout']);
     });
 
-    it('sends nothing in production without the guard against internal addresses', async () => {
+    it('sends nothing in production without protection against server-side request forgery', async () => {
       const { fetch: send } = outboundRequests({ environment: 'production' } as Settings);
       await expect(send!(`${home}/logout`, { method: 'POST' })).rejects.toThrow(
-        'server-side request forgery',
+        'No protection against server-side request forgery',
       );
       expect(told).toEqual([]);
     });

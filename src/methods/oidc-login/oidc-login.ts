@@ -27,7 +27,7 @@ export const PENDING_AUTHORIZATION_LIFETIME_MS = 10 * 60_000;
 
 const MAX_AMR_VALUES = 10;
 
-/** What the callback does: sign the user in, or link the identity to an account that is signed in. */
+/** The effect of the callback: sign the user in, or link the identity to an account that is signed in. */
 export type AuthorizationPurpose =
   { readonly kind: 'sign-in' } | { readonly kind: 'link'; readonly userId: string; readonly epoch: number };
 
