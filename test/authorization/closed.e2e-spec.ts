@@ -42,6 +42,7 @@ class Ruled {
 
 /** The open routes without any method. */
 const OPEN = [
+  'GET /',
   'GET /health/live',
   'GET /health/ready',
   'GET /methods',
