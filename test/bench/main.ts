@@ -95,7 +95,6 @@ function resultOf(name: string, all: readonly Measurement[], base: readonly Meas
     p50: of('p50'),
     p99: of('p99'),
     ratio: ratio('perSecond'),
-    p50Ratio: ratio('p50'),
   };
 }
 
@@ -148,7 +147,7 @@ async function main(): Promise<void> {
     })),
   ]);
   const { origin, options } = ready.tls!;
-  const overTls = await measure(loader, 'GET over TLS, on connections that are kept', [
+  const overTls = await measure(loader, 'GET over TLS, keep-alive', [
     { name: 'open', load: { url: `${origin}/unguarded/demo`, headers: [{}], tls: { ca: options.ca } } },
     {
       name: 'open, with a certificate',
@@ -179,8 +178,8 @@ async function main(): Promise<void> {
   const many = await serve('many', { documents: MANY_ROWS, many: { 'api-key': MANY_ROWS } });
   const session = ready.reusable['session']!;
   const pages = await measure(loader, 'GET /documents, 20 of 1,000', [
-    { name: 'the same SQL, open', load: to('/unguarded/documents') },
-    { name: 'the same SQL, signed in', load: to('/signed-in/documents', session) },
+    { name: 'same SQL, open', load: to('/unguarded/documents') },
+    { name: 'same SQL, authenticated', load: to('/signed-in/documents', session) },
     { name: 'session', load: to('/documents', session) },
   ]);
   const sizes = await measure(loader, 'A page, by the number of rows', [
@@ -190,7 +189,7 @@ async function main(): Promise<void> {
       load: { url: `${many.origin}/documents`, headers: [many.reusable['session']!] },
     },
     {
-      name: '1,000,000 documents, own tenth',
+      name: '1,000,000 documents, owner of a tenth',
       load: { url: `${many.origin}/documents?ownerId=bob`, headers: [many.reusable['session']!] },
     },
   ]);

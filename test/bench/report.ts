@@ -4,8 +4,6 @@ export interface Result extends Measurement {
   readonly name: string;
   /** Requests per second, relative to the first result of the table. */
   readonly ratio: number;
-  /** The median latency, relative to the first result of the table. */
-  readonly p50Ratio: number;
 }
 
 export interface Table {
@@ -18,19 +16,19 @@ export function report(tables: readonly Table[], machine: string, date: Date): s
   const parts = tables.map(({ title, results }) => [
     `### ${title}`,
     '',
-    '| what | requests/s | ratio | p50 ms | ratio | p99 ms |',
-    '| --- | ---: | ---: | ---: | ---: | ---: |',
+    '| route | requests/s | ratio | p50 ms | p99 ms |',
+    '| --- | ---: | ---: | ---: | ---: |',
     ...results.map(lineOf),
     '',
   ]);
   return [`Measured ${date.toISOString().slice(0, 10)} on ${machine}.`, '', ...parts.flat()].join('\n');
 }
 
-function lineOf({ name, perSecond, ratio, p50, p50Ratio, p99 }: Result): string {
+function lineOf({ name, perSecond, ratio, p50, p99 }: Result): string {
   const cells = [
     name,
     Math.round(perSecond).toLocaleString('en'),
-    ...[ratio, p50, p50Ratio, p99].map((figure) => figure.toFixed(2)),
+    ...[ratio, p50, p99].map((figure) => figure.toFixed(2)),
   ];
   return `| ${cells.join(' | ')} |`;
 }
