@@ -88,13 +88,13 @@ async function sign(
 
 function resultOf(name: string, all: readonly Measurement[], base: readonly Measurement[]): Result {
   const of = (key: keyof Measurement) => median(all.map((each) => each[key]));
-  const ratio = (key: keyof Measurement) => median(all.map((each, i) => each[key] / base[i]![key]));
+  const ratio = median(all.map((each, i) => each.perSecond / base[i]!.perSecond));
   return {
     name,
     perSecond: of('perSecond'),
     p50: of('p50'),
     p99: of('p99'),
-    ratio: ratio('perSecond'),
+    ratio,
   };
 }
 
