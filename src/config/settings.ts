@@ -96,7 +96,7 @@ const production = z.object({
   PUBLIC_URL: z
     .string('is required in production')
     .startsWith('https:', 'must begin with https: in production'),
-  DEMO: z.literal('false', 'may not be true in production, where demo accounts are never made').optional(),
+  DEMO: z.literal('false', 'must not be true in production').optional(),
 });
 
 const schema = z.object({ ...server.shape, ...data.shape, ...limits.shape, ...secrets.shape });

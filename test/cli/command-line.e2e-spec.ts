@@ -34,7 +34,7 @@ describe('the command line', () => {
     await database.drop();
   });
 
-  /** What `npm run <program> -- <words>` does with the built application. */
+  /** Runs `npm run <program> -- <words>` with the built application. */
   const run = async (program: string, words: readonly string[], more: Record<string, string> = {}) => {
     const process = Server.start({ ...env, ...more }, [`dist/cli/${program}.js`, ...words]);
     const code = await process.exit;

@@ -15,7 +15,7 @@ function faultsOf(environment: Record<string, string>): readonly string[] {
 }
 
 describe('settings', () => {
-  it('have a default for everything outside production', () => {
+  it('have a default for each setting outside production', () => {
     expect(Settings.from({})).toMatchObject({
       production: false,
       port: 3000,
@@ -32,7 +32,7 @@ describe('settings', () => {
     });
   });
 
-  it('are what the environment says', () => {
+  it('come from the environment', () => {
     const settings = Settings.from({
       ...PRODUCTION,
       PORT: '8080',
@@ -60,7 +60,7 @@ describe('settings', () => {
     });
   });
 
-  it('say which peers are trusted with what they tell of the caller', () => {
+  it('say which peers are trusted proxies', () => {
     const settings = Settings.from({ TRUST_PROXY: '10.0.0.0/8,192.0.2.1,2001:db8::/32' });
     for (const address of ['10.255.0.1', '192.0.2.1', '2001:db8::1', '::ffff:10.0.0.1'])
       expect([address, settings.trusts(address)]).toEqual([address, true]);
@@ -69,7 +69,7 @@ describe('settings', () => {
     expect(Settings.from({}).trusts('127.0.0.1')).toBe(false);
   });
 
-  it('say in production which authority is ours; elsewhere every one is', () => {
+  it('accept only the authority of PUBLIC_URL in production, and any authority elsewhere', () => {
     const production = Settings.from(PRODUCTION);
     for (const authority of ['api.atlas.test', 'API.atlas.test:3443'])
       expect([authority, production.answersTo(authority)]).toEqual([authority, true]);
@@ -116,11 +116,11 @@ describe('settings', () => {
       expect([origin, production.isOwnOrigin(origin)]).toEqual([origin, false]);
   });
 
-  it('take an empty variable for one that is not set', () => {
+  it('treat an empty variable as unset', () => {
     expect(faultsOf({ PORT: '', APP_SECRET: '', TRUST_PROXY: '' })).toEqual([]);
   });
 
-  it('leave the variables of other programs alone', () => {
+  it('ignore the variables of other programs', () => {
     expect(faultsOf({ PATH: '/bin', HOSTNAME: 'x', HOME: '/', POST: '1', npm_config_port: '1' })).toEqual([]);
   });
 
@@ -160,7 +160,7 @@ describe('settings', () => {
     expect(faultsOf(environment as never)).toEqual(faults);
   });
 
-  it('say all that is wrong at once, and never repeat a value', () => {
+  it('report all errors at once and never repeat a value', () => {
     const faults = faultsOf({
       PORT: 'hunter2',
       DEMO: 'hunter2',
@@ -174,7 +174,7 @@ describe('settings', () => {
   });
 
   describe('attacks', () => {
-    it('PLATFORM-19: no setting makes every address a trusted proxy', () => {
+    it('reject TRUST_PROXY values that include public addresses', () => {
       for (const list of [
         'true',
         '*',
@@ -213,7 +213,7 @@ describe('settings', () => {
         ]);
     });
 
-    it('PLATFORM-32: production refuses what is fit for a demo only', () => {
+    it('reject demo values in production', () => {
       expect(faultsOf(PRODUCTION)).toEqual([]);
       expect(faultsOf({ NODE_ENV: 'production' })).toEqual([
         'APP_SECRET is required in production.',
@@ -224,9 +224,7 @@ describe('settings', () => {
       expect(faultsOf({ ...PRODUCTION, PUBLIC_URL: 'http://api.atlas.test' })).toEqual([
         'PUBLIC_URL must begin with https: in production.',
       ]);
-      expect(faultsOf({ ...PRODUCTION, DEMO: 'true' })).toEqual([
-        'DEMO may not be true in production, where demo accounts are never made.',
-      ]);
+      expect(faultsOf({ ...PRODUCTION, DEMO: 'true' })).toEqual(['DEMO must not be true in production.']);
       expect(faultsOf({ ...PRODUCTION, DEMO: 'false' })).toEqual([]);
       expect(faultsOf({ ...PRODUCTION, TRUST_PROXY: '0.0.0.0/0' })).toHaveLength(1);
     });

@@ -36,7 +36,7 @@ describe('the process', () => {
     await database.drop();
   });
 
-  it('prints one curl line for each method that curl alone can use, and the lines work', async () => {
+  it('prints a working curl command for each method that curl supports', async () => {
     const first = start();
     await first.says(/All routes: \S+\/openapi/);
     for (const { name, curl = demoCurl[name] } of INSTALLED_METHODS) {
@@ -47,7 +47,7 @@ describe('the process', () => {
     expect(first.errors).toBe('');
   });
 
-  it('keeps its data over a restart', async () => {
+  it('keeps its data across a restart', async () => {
     const { curl } = INSTALLED_METHODS.find((method) => method.curl)!;
     const json = `curl ${curl} -H 'Content-Type: application/json'`;
     const { id } = JSON.parse(await run(`${json} -d '{"title":"kept"}' ${await start().origin()}/documents`));
@@ -58,7 +58,7 @@ describe('the process', () => {
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)(
-    'finishes the request under way on %s, drops idle connections, and exits with 0',
+    'finishes the request in progress on %s, closes idle connections and exits with 0',
     async (signal) => {
       const started = start();
       const origin = await started.origin();
@@ -69,7 +69,7 @@ describe('the process', () => {
       await once(idle, 'data');
       idle.resume();
       silent.resume();
-      // Its body is still on its way when the signal comes.
+      // The signal arrives before the body.
       const busy = connect(Number(port), hostname);
       busy.write(
         'POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n',
@@ -87,7 +87,7 @@ describe('the process', () => {
     },
   );
 
-  it('says in a sentence that its port is taken', async () => {
+  it('reports a used port in one sentence', async () => {
     const { port } = new URL(await start().origin());
     const second = start({ PORT: port });
     expect(await second.exit).toBe(1);
@@ -95,7 +95,7 @@ describe('the process', () => {
   });
 
   describe('attacks', () => {
-    it('PLATFORM-32: does not start on settings that are unfit, with a sentence for each fault and no stack', async () => {
+    it('does not start with invalid settings, and prints one sentence per error and no stack', async () => {
       const started = start({
         NODE_ENV: 'production',
         TRUST_PROXY: '0.0.0.0/0',
@@ -114,13 +114,13 @@ describe('the process', () => {
       ]);
     });
 
-    it('production refuses a database that holds the demo', async () => {
+    it('rejects a database with demo data in production', async () => {
       const started = start(PRODUCTION);
       expect(await started.exit).toBe(1);
       expect(started.errors).toMatch(/^This database holds the demo accounts, [^\n]*\.\n$/);
     });
 
-    it('ACCOUNT-16: production makes no demo: no account, no table of curl lines, no open document', async () => {
+    it('creates no demo in production: no account, no curl commands, no public OpenAPI document', async () => {
       const own = await freshDatabase();
       const started = start({
         ...PRODUCTION,

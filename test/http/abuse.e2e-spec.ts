@@ -13,12 +13,12 @@ import {
   server,
 } from '../support/wire.js';
 
-describe('requests that mean to exhaust or to learn: attacks', () => {
+describe('requests that exhaust resources or probe for information', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
   afterAll(() => booted.close());
 
-  it('PLATFORM-13: a body that is huge, endless, compressed or not as long as it says does no harm', async () => {
+  it('rejects a body that is too large, endless, compressed or shorter than its Content-Length', async () => {
     const before = reached.times;
     expectRefusal(
       await say(booted, post('Content-Length: 10485760') + 'x'.repeat(1_000)),
@@ -38,11 +38,11 @@ describe('requests that mean to exhaust or to learn: attacks', () => {
       bomb,
     ]);
     expectRefusal(await say(booted, zipped), 415, 'unsupported_media_type');
-    // What follows a body that claims to be shorter is a request of its own, and not one that can be read.
+    // The bytes after a body with a too small Content-Length are a malformed request of their own.
     const lie = await say(booted, `${post('Content-Length: 12')}{"name":"a"}{"name":"b"}`);
     expect([...lie.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['201', '400']);
     expect(reached.times - before).toBe(1);
-    // An endless sender is cut off, also where it never stops to read the answer.
+    // The connection of an endless sender is closed even if it never reads the response.
     const endless = open(booted);
     const closed = new Promise((resolve) => endless.once('close', resolve));
     endless.resume().write(post('Transfer-Encoding: chunked'));
@@ -51,7 +51,7 @@ describe('requests that mean to exhaust or to learn: attacks', () => {
     await closed;
   });
 
-  it('PLATFORM-14: clients that send slowly are cut off, and others are served meanwhile', async () => {
+  it('disconnects slow senders and serves other clients meanwhile', async () => {
     const slow = await boot({ also: [HttpRoutes] });
     Object.assign(server(slow), { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 });
     const silent = Array.from({ length: 100 }, () => say(slow, ''));
@@ -72,7 +72,7 @@ describe('requests that mean to exhaust or to learn: attacks', () => {
     await slow.close();
   });
 
-  it('PLATFORM-14: the limits are the same under both adapters', () => {
+  it('has the same limits on both adapters', () => {
     expect(server(booted)).toMatchObject({
       headersTimeout: 10_000,
       requestTimeout: 30_000,
@@ -80,7 +80,7 @@ describe('requests that mean to exhaust or to learn: attacks', () => {
     });
   });
 
-  it('PLATFORM-20: a thousand malformed requests are told nothing', async () => {
+  it('reveals nothing to a thousand malformed requests', async () => {
     let seed = 20;
     const random = (below: number) => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) % below;
     const parts = [

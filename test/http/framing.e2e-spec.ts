@@ -13,12 +13,12 @@ import {
   say,
 } from '../support/wire.js';
 
-describe('what the parser and the gate refuse: attacks', () => {
+describe('malformed and ambiguous requests', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
   afterAll(() => booted.close());
 
-  it('PLATFORM-01: framing that two parsers could read differently is refused', async () => {
+  it('rejects framing that two parsers could read differently', async () => {
     const smuggled = 'GET /http/probe HTTP/1.1\r\nHost: a\r\n\r\n';
     const forms = {
       'CL.TE': `${post('Content-Length: 4', 'Transfer-Encoding: chunked')}0\r\n\r\n${smuggled}`,
@@ -51,12 +51,12 @@ describe('what the parser and the gate refuse: attacks', () => {
     expect(reached.times).toBe(before);
   });
 
-  it('PLATFORM-02: a second Host is refused', async () => {
+  it('rejects a repeated Host header', async () => {
     for (const path of ['/http/probe', '/me', '/nothing'])
       expectRefusal(await say(booted, get(path, 'Host: evil.test')), 400, 'duplicate_header');
   });
 
-  it('PLATFORM-03: only a path is a target', async () => {
+  it('rejects a request target that is not a path', async () => {
     for (const target of [
       'http://evil.test/http/probe',
       'http://atlas.test/me',
@@ -83,7 +83,7 @@ describe('what the parser and the gate refuse: attacks', () => {
     );
   });
 
-  it('PLATFORM-04: no route answers a request that names no host', async () => {
+  it('rejects a request without a Host header on every route', async () => {
     for (const lines of [
       ['GET /http/probe HTTP/1.0'],
       ['GET /nothing HTTP/1.0'],
@@ -94,7 +94,7 @@ describe('what the parser and the gate refuse: attacks', () => {
       expectRefusal(await say(booted, request(...lines)), 400, 'host_required');
   });
 
-  it('PLATFORM-05: a credential in a trailer is none', async () => {
+  it('ignores a credential in a trailer', async () => {
     const signed = credential(as({ id: 'alice' }));
     const answer = await say(
       booted,
@@ -103,7 +103,7 @@ describe('what the parser and the gate refuse: attacks', () => {
     expect(parse(answer).status).toBe(401);
   });
 
-  it('PLATFORM-06: requests on one connection never see each other, however many there are', async () => {
+  it('keeps pipelined requests of one connection apart', async () => {
     const rounds = 1_000;
     const nobody = request('GET /me HTTP/1.1', 'Host: a');
     const names = [...Array(rounds).keys()].flatMap((i) => [`a${i}`, `b${i}`]);
@@ -130,7 +130,7 @@ describe('what the parser and the gate refuse: attacks', () => {
     expect(ids).toEqual(names.map((name, i) => (i % 10 === 9 ? undefined : name)));
   });
 
-  it('PLATFORM-07: a header of more than 16 KiB is refused', async () => {
+  it('rejects headers over 16 KiB', async () => {
     expectRefusal(
       await say(booted, get('/http/probe', `X-A: ${'a'.repeat(16_500)}`)),
       431,
@@ -138,7 +138,7 @@ describe('what the parser and the gate refuse: attacks', () => {
     );
     expectRefusal(await say(booted, get(`/${'a'.repeat(17_000)}`)), 431, 'header_fields_too_large');
     expect(parse(await say(booted, get('/http/probe', `X-A: ${'a'.repeat(15_000)}`))).status).toBe(200);
-    // A path as long as a header may be is looked up like any other.
+    // A path of almost 16 KiB is routed like any other.
     expect(parse(await say(booted, get(`/openapi/${'a'.repeat(15_000)}`))).status).toBe(404);
   });
 });

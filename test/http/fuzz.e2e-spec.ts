@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { as, boot, client, type Booted } from '../support/app.js';
 
-/** Values of every kind, those that code forgets first; some fit the API's own fields, so that they get further. */
+/** Values of every type, including edge cases. Some are valid for fields of the API, so that they reach the handlers. */
 const value = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
   fc.string({ unit: 'binary', maxLength: 300 }),
@@ -49,12 +49,12 @@ const segment = fc.oneof(
 );
 const header = fc.string({ unit: 'grapheme-ascii', maxLength: 200 }).map((text) => text.trim());
 
-describe('whatever arrives on any route', () => {
+describe('generated requests to every route', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot()));
   afterAll(() => booted.close());
 
-  it('is answered, never with a 5xx, and every refusal is a problem', async () => {
+  it('never cause a 5xx, and every rejection is a problem', async () => {
     const { body: api } = await client(booted.origin).get('/openapi.json');
     const operations = Object.entries(api.paths as Record<string, object>).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => ({ path, method: method.toUpperCase() })),

@@ -7,13 +7,13 @@ describe('health', () => {
   beforeAll(async () => (booted = await boot()));
   afterAll(() => booted.close());
 
-  it('says that the process lives and can work, to anybody, and no more than that', async () => {
+  it('reports liveness and readiness without a credential or details', async () => {
     for (const path of ['/health/live', '/health/ready'])
       expect(await client(booted.origin).get(path)).toMatchObject({ status: 200, body: { status: 'ok' } });
     expect(Object.keys((await client(booted.origin).get('/health/ready')).body)).toEqual(['status']);
   });
 
-  it('is alive but not ready without its database, and does not say why', async () => {
+  it('reports live but not ready without the database, and no reason', async () => {
     const lost = await boot();
     await lost.db.destroy();
     const answer = await client(lost.origin).get('/health/ready');
@@ -24,12 +24,12 @@ describe('health', () => {
   });
 });
 
-describe('who is calling', () => {
+describe('GET /me and GET /methods', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot()));
   afterAll(() => booted.close());
 
-  it('GET /me is the principal as every route sees it', async () => {
+  it('GET /me returns the principal', async () => {
     const at = new Date('2026-01-02T03:04:05.678Z');
     const principal = {
       id: 'bob',
@@ -45,7 +45,7 @@ describe('who is calling', () => {
     expect((await client(booted.origin).get('/me')).status).toBe(401);
   });
 
-  it('GET /methods lists what is installed, to anybody', async () => {
+  it('GET /methods lists the installed methods without a credential', async () => {
     const { body } = await client(booted.origin).get('/methods');
     const listed = INSTALLED_METHODS.map(({ name, strategy }) => ({
       name,

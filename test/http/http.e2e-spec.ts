@@ -16,7 +16,7 @@ describe('HTTP', () => {
   beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
   afterAll(() => booted.close());
 
-  it('sends the security headers on every kind of answer, and none that tells what runs here', async () => {
+  it('sends the security headers with every kind of response, and no header that names the software', async () => {
     const { send } = client(booted.origin);
     const answers = {
       200: await send('GET', '/http/probe'),
@@ -46,13 +46,13 @@ describe('HTTP', () => {
     }
   });
 
-  it('lets a public route say that it may be cached', async () => {
+  it('lets a public route allow caching', async () => {
     expect((await client(booted.origin).get('/http/cached')).headers.get('cache-control')).toBe(
       'public, max-age=60',
     );
   });
 
-  it('reads a path in one spelling only', async () => {
+  it('accepts only one spelling of a path', async () => {
     const alice = client(booted.origin, as({ id: 'alice' }));
     expect((await alice.get('/me')).status).toBe(200);
     for (const path of [
@@ -83,7 +83,7 @@ describe('HTTP', () => {
     }
   });
 
-  it('believes X-Forwarded-For only from the proxies it is told of', async () => {
+  it('trusts X-Forwarded-For only from TRUST_PROXY', async () => {
     const forwarded = {
       'X-Forwarded-For': '198.51.100.7, 10.0.0.9',
       'X-Real-IP': '1.1.1.1',
@@ -101,7 +101,7 @@ describe('HTTP', () => {
     await elsewhere.close();
   });
 
-  it('takes the word of no one but a trusted proxy on TLS and on the certificate that the caller has shown it', async () => {
+  it('trusts X-Forwarded-Proto and Client-Cert only from a trusted proxy', async () => {
     const told = { 'X-Forwarded-Proto': 'https', 'Client-Cert': ':AAAA:', 'Client-Cert-Chain': ':AAAA:' };
     const believed = async (each: Booted) => {
       const { get: ask } = client(each.origin, told);
@@ -113,7 +113,7 @@ describe('HTTP', () => {
     await behind.close();
   });
 
-  it('answers an expectation it cannot meet with 417, and 100-continue with a body', async () => {
+  it('rejects an unknown expectation with 417, and supports 100-continue', async () => {
     const lines = [
       'POST /http/body HTTP/1.1',
       'Host: a',
@@ -132,7 +132,7 @@ describe('HTTP', () => {
   });
 
   describe('attacks', () => {
-    it('PLATFORM-15: a value of another type than the one asked for is refused', async () => {
+    it('rejects a value of another type', async () => {
       const { send, post } = client(booted.origin);
       for (const query of [
         'name=a&name=b',
@@ -161,7 +161,7 @@ describe('HTTP', () => {
         });
     });
 
-    it('PLATFORM-16: a value comes from the place that the route reads, and no other', async () => {
+    it('reads a value only from the body or only from the query', async () => {
       const everywhere = client(booted.origin, { name: 'header', Cookie: 'name=cookie' });
       expect((await everywhere.post('/http/body?name=query', {})).status).toBe(422);
       expect((await everywhere.post('/http/body?name=query', { name: 'body' })).body).toEqual({
@@ -170,7 +170,7 @@ describe('HTTP', () => {
       expect((await everywhere.send('GET', '/http/query?name=query')).body).toEqual({ name: 'query' });
     });
 
-    it('PLATFORM-30: nothing under a private path can be mistaken for a file to cache', async () => {
+    it('rejects paths that a cache could take for a static file', async () => {
       const alice = client(booted.origin, as({ id: 'alice' }));
       expect((await alice.get('/me')).headers.get('cache-control')).toBe('no-store');
       for (const path of [

@@ -21,7 +21,7 @@ class LogRoutes {
     throw new UnauthorizedException();
   }
   @Post('broken') broken(@Body() body: object) {
-    // As a database's error does, which holds the statement and what was put into it.
+    // Like a database error, which contains the statement and its parameters.
     throw Object.assign(new Error('a constraint failed'), {
       query: 'INSERT',
       parameters: [body],
@@ -55,7 +55,7 @@ describe('the log', () => {
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-  /** The line of a request is written when its connection is done with it, a moment after its answer has arrived. */
+  /** The line of a request is written shortly after the client has received the response. */
   const until = async (count: number) => {
     while (lines().filter((line) => line['msg'] === 'request').length < count)
       await new Promise((resolve) => setImmediate(resolve));
@@ -74,7 +74,7 @@ describe('the log', () => {
     written = '';
   });
 
-  it("has one line per request: its id, method, route's pattern, status, time and the client's address", async () => {
+  it('has one line per request with id, method, route pattern, status, duration and address', async () => {
     const answer = await client(booted.origin).get('/log/fine/abc?token=def');
     const [line] = await until(1);
     expect(line).toEqual({
@@ -90,14 +90,14 @@ describe('the log', () => {
     });
   });
 
-  it('has no route for a path that leads nowhere', async () => {
+  it('has no route for an unknown path', async () => {
     await client(booted.origin).get('/no/such/path');
     const [line] = await until(1);
     expect(line).toMatchObject({ status: 404, method: 'GET' });
     expect(line!['route'] ?? null).toBeNull();
   });
 
-  it('has the id of the request on every line that is written for it', async () => {
+  it('has the request id on every line of the request', async () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, i) => client(booted.origin).get(`/log/said?name=n${i}`)),
     );
@@ -109,7 +109,7 @@ describe('the log', () => {
     }
   });
 
-  it('keeps type, message and stack of what went wrong', async () => {
+  it('keeps the type, message and stack of an error', async () => {
     const answer = await client(booted.origin).post('/log/broken', {});
     const line = (await until(1)).find((each) => each['event'] === 'failure');
     expect(line).toMatchObject({
@@ -123,7 +123,7 @@ describe('the log', () => {
   });
 
   describe('attacks', () => {
-    it('no secret gets into it, wherever in a request it travels and however the request ends', async () => {
+    it('contains no secret from any part of a request, whatever its outcome', async () => {
       const canaries: string[] = [];
       const canary = () => {
         const each = `canary${canaries.length}x7Zq`;
@@ -193,7 +193,7 @@ describe('the log', () => {
         sent++;
         statuses.add(parse(await say(booted, bytes)).status);
       }
-      // What Node's parser refuses has no request, and a line of its own.
+      // A request that Node's parser rejects has a line of its own.
       for (const bytes of [
         get('/me', `X ${canary()}: a\0b`),
         `${canary()} / HTTP/1.1\r\n\r\n`,
@@ -208,7 +208,7 @@ describe('the log', () => {
       expect(canaries.filter((each) => written.includes(each))).toEqual([]);
     });
 
-    it('PLATFORM-22: nothing a caller sends can begin a line, or move a terminal', async () => {
+    it('escapes line breaks and terminal control characters of a client', async () => {
       const evil =
         'a\r\nb\u001b[2J\u001b[31mc\u2028d\u2029e\u0085f\u009bg\u202eh","level":"fatal","x":"\u007f\0';
       const answer = await client(booted.origin).get(

@@ -27,7 +27,7 @@ class MediaRoutes {
   }
 }
 
-describe('what a body may be', () => {
+describe('media types of a body', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ also: [MediaRoutes] })));
   afterAll(() => booted.close());
@@ -39,25 +39,25 @@ describe('what a body may be', () => {
     return [answer.status, answer.body.body ?? answer.body.code];
   };
 
-  it('is JSON alone where the route does not say: a form can be sent by any page, without being asked first', async () => {
+  it('must be JSON by default, because any page can send a form without a preflight', async () => {
     expect(await send('unsaid', 'application/json', '{"a":1}')).toEqual([200, { a: 1 }]);
     expect(await send('unsaid', FORM, 'a=1')).toEqual([415, 'unsupported_media_type']);
     expect(await send('unsaid', 'text/plain', '{"a":1}')).toEqual([415, 'unsupported_media_type']);
   });
 
-  it('is a form alone where the route says so', async () => {
+  it('must be a form if the route declares so', async () => {
     expect(await send('form', FORM, 'a=1&b=%C3%A9+%26')).toEqual([200, { a: '1', b: 'é &' }]);
     expect(await send('form', `${FORM};charset=UTF-8`, 'a=1')).toEqual([200, { a: '1' }]);
     expect(await send('form', `${FORM};charset=latin1`, 'a=1')).toEqual([415, 'unsupported_media_type']);
     expect(await send('form', 'application/json', '{"a":1}')).toEqual([415, 'unsupported_media_type']);
   });
 
-  it('is either where the route says both, and a field that comes twice is seen twice', async () => {
+  it('may be either if the route declares both, and keeps repeated fields', async () => {
     expect(await send('either', 'application/json', '{"a":1}')).toEqual([200, { a: 1 }]);
     expect(await send('either', FORM, 'a=1&a=2')).toEqual([200, { a: ['1', '2'] }]);
   });
 
-  it('has no field that reaches the prototype of anything', async () => {
+  it('has no field that reaches a prototype', async () => {
     expect(await send('form', FORM, '__proto__=1&constructor=2')).toEqual([
       200,
       JSON.parse('{"__proto__":"1","constructor":"2"}'),

@@ -22,7 +22,7 @@ declare module '../../src/authentication/principal.js' {
   }
 }
 
-/** A method that is only there to be described. */
+/** A method that exists only to be described. */
 function described(name: MethodName): AuthMethod {
   @Injectable()
   class DescribedStrategy extends PassportStrategy(Strategy, name) implements AuthStrategy {
@@ -66,7 +66,7 @@ describe('GET /openapi.json', () => {
   });
   afterAll(() => booted.close());
 
-  it('is OpenAPI 3.1 whose references all lead somewhere', () => {
+  it('is OpenAPI 3.1 without broken references', () => {
     expect(document).toMatchObject({ openapi: '3.1.0', info: { title: 'Auth Atlas', version: '1' } });
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(
       ([, path = '']) => path,
@@ -85,7 +85,7 @@ describe('GET /openapi.json', () => {
         expect(parameters).toContainEqual(expect.objectContaining({ name, in: 'path', required: true }));
   });
 
-  it('holds every route of the application but the page that shows it, and what an engine answers with its pages', () => {
+  it('contains every route except its own page and those of oidc-provider', () => {
     const scanner = new MetadataScanner();
     const routes = booted.app
       .get(DiscoveryService, { strict: false })
@@ -108,12 +108,12 @@ describe('GET /openapi.json', () => {
     expect(documented.sort()).toEqual(routes.filter((route) => !/^GET \/openapi(\/|$)/.test(route)).sort());
   });
 
-  it('has a security scheme for each installed method that describes itself', () => {
+  it('has a security scheme for each method that declares one', () => {
     const schemes = installed.flatMap(({ name, openapi }) => (openapi ? [[name, openapi]] : []));
     expect(document.components.securitySchemes).toEqual(Object.fromEntries(schemes));
   });
 
-  it("gives each route its plan's security: OR of ANDs, and none where it is public", () => {
+  it("has the security requirements of each route's plan, and none for public routes", () => {
     const { paths } = document;
     expect(paths['/spec/open'].get.security).toEqual([]);
     expect(paths['/health/live'].get.security).toEqual([]);
@@ -148,7 +148,7 @@ describe('GET /openapi.json', () => {
     expect(document.paths['/spec/open'].get.responses['401']).toBeUndefined();
   });
 
-  it('says which fields a problem has', async () => {
+  it('describes the fields of a problem', async () => {
     const problem = (await client(booted.origin).get('/nothing')).body;
     expect(Object.keys(problem).sort()).toEqual(document.components.schemas.Problem.required.toSorted());
   });
@@ -159,7 +159,7 @@ describe('GET /openapi', () => {
   beforeAll(async () => (booted = await boot()));
   afterAll(() => booted.close());
 
-  it('is a page that loads only this origin, and no script within itself', async () => {
+  it('is a page that loads only this origin and has no inline script', async () => {
     const page = await client(booted.origin).get('/openapi');
     expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
     expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/);
@@ -178,7 +178,7 @@ describe('GET /openapi', () => {
   });
 
   describe('attacks', () => {
-    it('no path leads to another file', async () => {
+    it('serves no other file', async () => {
       for (const file of [
         'package.json',
         'swagger-ui.css.map',
@@ -192,7 +192,7 @@ describe('GET /openapi', () => {
         expect([file, (await client(booted.origin).get(`/openapi/${file}`)).status]).not.toEqual([file, 200]);
     });
 
-    it('PLATFORM-25: production shows the document and its page only to who signs in', async () => {
+    it('requires a credential for the document and its page in production', async () => {
       const production = await boot({
         env: { NODE_ENV: 'production', APP_SECRET: 'k'.repeat(40), PUBLIC_URL: 'https://api.atlas.test' },
         logTo: { write: () => {} },

@@ -68,13 +68,13 @@ describe('every error is a problem (RFC 9457)', () => {
   beforeAll(async () => (booted = await boot({ also: [Routes, Closed] })));
   afterAll(() => booted.close());
 
-  it('400 names the fields of a query that does not fit', async () => {
+  it('400 names the invalid fields of a query', async () => {
     const answer = await client(booted.origin).get('/problems/things?limit=many&colour=red');
     expectProblem(answer, 400, 'invalid_query');
     expect(answer.body.errors.map((error: { field: string }) => error.field)).toEqual(['limit', 'colour']);
   });
 
-  it('422 names each missing, wrong and unknown field of a body', async () => {
+  it('422 names each missing, invalid and unknown field of a body', async () => {
     const answer = await client(booted.origin).post('/problems/things', {
       tags: ['a', 1],
       isAdmin: true,
@@ -89,13 +89,13 @@ describe('every error is a problem (RFC 9457)', () => {
     ]);
   });
 
-  it('422 says that the body is missing', async () => {
+  it('422 reports a missing body', async () => {
     const answer = await client(booted.origin).post('/problems/things');
     expectProblem(answer, 422, 'invalid_body');
     expect(answer.body.errors).toEqual([{ field: 'body', message: expect.any(String) }]);
   });
 
-  it('422 for text that the databases cannot keep as it came', async () => {
+  it('422 for text that a database cannot store unchanged', async () => {
     for (const name of ['a\0b', '\ud800']) {
       const answer = await client(booted.origin).post('/problems/things', { name });
       expectProblem(answer, 422, 'invalid_body');
@@ -104,14 +104,14 @@ describe('every error is a problem (RFC 9457)', () => {
     expect((await client(booted.origin).post('/problems/things', { name: '\u{1f600}' })).status).toBe(201);
   });
 
-  it('names no more than fifty fields, however many are wrong', async () => {
+  it('names at most fifty fields', async () => {
     const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 1]));
     const answer = await client(booted.origin).post('/problems/things', many);
     expectProblem(answer, 422, 'invalid_body');
     expect(answer.body.errors).toHaveLength(50);
   });
 
-  it('401 with the challenges, 403 with its reason', async () => {
+  it('401 has the challenges, 403 has the reason', async () => {
     const anonymous = await client(booted.origin).get('/problems/closed');
     expectProblem(anonymous, 401, 'unauthenticated');
     expect(anonymous.headers.get('www-authenticate')).toContain('Test');
@@ -120,7 +120,7 @@ describe('every error is a problem (RFC 9457)', () => {
     expect(forbidden.body.detail).toBe('Only its owner may.');
   });
 
-  it('404 does not repeat the path, nor the words of an error that is not ours', async () => {
+  it('404 repeats neither the path nor the text of a framework error', async () => {
     for (const path of ['/no-such-route/secret', '/problems/foreign']) {
       const answer = await client(booted.origin).get(path);
       expectProblem(answer, 404, 'not_found');
@@ -129,7 +129,7 @@ describe('every error is a problem (RFC 9457)', () => {
     expectProblem(await client(booted.origin).send('DELETE', '/problems/things'), 404, 'not_found');
   });
 
-  it('413 and 415', async () => {
+  it('413 and 415 are problems', async () => {
     const big = await client(booted.origin).post('/problems/things', { name: 'x'.repeat(300 * 1024) });
     expectProblem(big, 413, 'payload_too_large');
     const text = await client(booted.origin).post('/problems/things', 'name=x', {
@@ -138,20 +138,20 @@ describe('every error is a problem (RFC 9457)', () => {
     expectProblem(text, 415, 'unsupported_media_type');
   });
 
-  it('500 says nothing of its cause', async () => {
+  it('500 does not reveal its cause', async () => {
     const answer = await client(booted.origin).get('/problems/broken');
     expectProblem(answer, 500, 'internal_error');
     expect(JSON.stringify(answer.body)).not.toMatch(/SELECT|users|hunter2|\.ts|Error:/);
   });
 
-  it('sends the headers that an exception brings', async () => {
+  it('sends the headers of an exception', async () => {
     const answer = await client(booted.origin).get('/problems/busy');
     expectProblem(answer, 503, 'temporarily_unavailable');
     expect(answer.headers.get('retry-after')).toBe('2');
     expect(answer.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
   });
 
-  it('answers HEAD with the same status and no body', async () => {
+  it('responds to HEAD with the same status and no body', async () => {
     for (const path of ['/problems/broken', '/problems/forbidden', '/nothing', '/problems/%']) {
       const answer = await client(booted.origin).send('HEAD', path);
       expect(answer.status).toBeGreaterThanOrEqual(400);
@@ -160,7 +160,7 @@ describe('every error is a problem (RFC 9457)', () => {
     }
   });
 
-  it('gives every answer its own id, and takes none from the caller', async () => {
+  it('gives every response its own id and ignores an id of the client', async () => {
     const ids = new Set<string | null>();
     for (let i = 0; i < 5; i++) {
       const answer = await client(booted.origin, { 'X-Request-Id': 'mine', ...as({ id: 'bob' }) }).get(

@@ -15,7 +15,7 @@ import type { Principal } from '../../src/authentication/principal.js';
 import { boot, client, freshDatabase, type Answer, type Booted } from '../support/app.js';
 import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
 
-/** A method with as many credentials as a test likes: `X-Badge: bob/1` is right, `X-Badge: wrong` is not. */
+/** A method with unlimited credentials: `X-Badge: bob/1` is valid, `X-Badge: wrong` is not. */
 @Injectable()
 class BadgeStrategy extends PassportStrategy(Strategy, 'badge') implements AuthStrategy {
   readonly challenge = new Challenge('Badge');
@@ -54,15 +54,15 @@ class Routes {
 const PROXY = { TRUST_PROXY: '127.0.0.1' };
 const TWO_A_MINUTE = { RATE_LIMIT_PER_ADDRESS: '2' };
 
-// Not the same ones in every run, which Redis would remember for a minute.
+// Different addresses in each run, because Redis keeps counts for a minute.
 let hosts = randomInt(2 ** 24);
-/** An address that nobody has used yet, as the trusted proxy names it. */
+/** An unused address, as the trusted proxy reports it. */
 const freshAddress = () => `10.${(hosts >> 16) & 255}.${(hosts >> 8) & 255}.${hosts++ & 255}`;
 
 const start = (env: Record<string, string>, more: { logTo?: { write: (line: string) => void } } = {}) =>
   boot({ env, methods: [badges], also: [Routes], ...more });
 
-/** A request with this badge, through the proxy, from this address. */
+/** Sends a request with this badge through the proxy from this address. */
 const send = ({ origin }: Booted, badge: string | undefined, from?: string, path = '/me', method = 'GET') =>
   client(origin).send(method, path, {
     headers: { ...(badge && { 'X-Badge': badge }), ...(from && { 'X-Forwarded-For': from }) },
@@ -88,7 +88,7 @@ const inAMinute = () => {
   jest.spyOn(Date, 'now').mockImplementation(() => now);
 };
 
-describe('requests are limited', () => {
+describe('request limits', () => {
   const running: Booted[] = [];
   const booted = async (...given: Parameters<typeof start>) => {
     const each = await start(...given);
@@ -100,7 +100,7 @@ describe('requests are limited', () => {
     for (const each of running.splice(0)) await each.close();
   });
 
-  it('per address, whoever signs in there, and also where nobody does', async () => {
+  it('apply per address, with and without a credential', async () => {
     const api = await booted({ ...PROXY, ...TWO_A_MINUTE });
     const [here, elsewhere] = [freshAddress(), freshAddress()];
     expect((await send(api, 'alice/1', here)).status).toBe(200);
@@ -110,7 +110,7 @@ describe('requests are limited', () => {
     expect((await send(api, 'bob/1', elsewhere)).status).toBe(200);
   });
 
-  it('a minute at a time', async () => {
+  it('apply for a minute', async () => {
     const api = await booted({ ...PROXY, ...TWO_A_MINUTE });
     const from = freshAddress();
     expect(await times(3, () => send(api, 'alice/1', from))).toEqual([200, 200, 429]);
@@ -118,7 +118,7 @@ describe('requests are limited', () => {
     expect(await times(3, () => send(api, 'alice/1', from))).toEqual([200, 200, 429]);
   });
 
-  it('per credential, from wherever it comes; several credentials of one account do not share', async () => {
+  it('apply per credential from all addresses, and separately to each credential of an account', async () => {
     const api = await booted({ ...PROXY, RATE_LIMIT_PER_CREDENTIAL: '2' });
     for (const badge of ['bob/1', 'bob/2', 'bob', 'alice']) {
       expect(await times(2, () => send(api, badge, freshAddress()))).toEqual([200, 200]);
@@ -126,7 +126,7 @@ describe('requests are limited', () => {
     }
   });
 
-  it('but never for what asks whether the process is well', async () => {
+  it('do not apply to health checks', async () => {
     const api = await booted({ ...PROXY, ...TWO_A_MINUTE });
     const from = freshAddress();
     const ask = () => send(api, undefined, from, '/health/ready');
@@ -136,7 +136,7 @@ describe('requests are limited', () => {
   });
 
   describe('attacks', () => {
-    it('an IPv6 customer has one limit, whichever of its addresses it uses', async () => {
+    it('count all addresses of an IPv6 /64 together', async () => {
       const api = await booted({ ...PROXY, ...TWO_A_MINUTE });
       for (const from of ['2001:db8:1:2::1', '2001:db8:1:2:ffff::'])
         expect((await send(api, 'alice/1', from)).status).toBe(200);
@@ -144,14 +144,14 @@ describe('requests are limited', () => {
       expect((await send(api, 'alice/1', '2001:db8:1:3::1')).status).toBe(200);
     });
 
-    it('an X-Forwarded-For that no trusted proxy wrote gives nobody a new address', async () => {
+    it('ignore X-Forwarded-For from an untrusted peer', async () => {
       const api = await booted(TWO_A_MINUTE);
       expect(await times(3, () => send(api, 'alice/1', freshAddress()))).toEqual([200, 200, 429]);
     });
   });
 
-  describe('where Redis does not answer', () => {
-    it('from the start: the API serves and limits all the same, and says so once', async () => {
+  describe('without a responding Redis', () => {
+    it('the API starts, serves and limits, and logs the outage once', async () => {
       const lines: string[] = [];
       const logTo = { write: (line: string) => void lines.push(line) };
       const api = await booted({ ...PROXY, ...TWO_A_MINUTE, REDIS_URL: 'redis://127.0.0.1:1' }, { logTo });
@@ -162,7 +162,7 @@ describe('requests are limited', () => {
       ]);
     });
 
-    it('because it hangs: no request waits for it', async () => {
+    it('no request waits for a Redis that hangs', async () => {
       const silent = createServer(() => {});
       const port = await listen(silent);
       const api = await booted({ ...PROXY, ...TWO_A_MINUTE, REDIS_URL: `redis://127.0.0.1:${port}` });
@@ -197,7 +197,7 @@ describe('requests are limited', () => {
         expectLimited(await send(other, badge, freshAddress()));
       });
 
-      it('that goes away, requests are answered, and limited by each process; it comes back, and counts again', async () => {
+      it('each process limits requests during an outage, and Redis counts again afterwards', async () => {
         const [link, lines] = [new Link(redis), [] as string[]];
         await link.up();
         const badge = `bob/${randomUUID()}`;
@@ -210,7 +210,7 @@ describe('requests are limited', () => {
             if (line.includes('redis is back')) back();
           },
         };
-        // Nest's log is the one of the application that was made last.
+        // Nest logs through the application that was created last.
         const other = await booted({ ...env, REDIS_URL: redis });
         const one = await booted(env, { logTo });
         expect(await times(2, () => send(one, `${badge}a`, freshAddress()))).toEqual([200, 200]);
@@ -224,7 +224,7 @@ describe('requests are limited', () => {
         await link.down();
       });
 
-      it('that falls silent, the request that waits for it is answered, too', async () => {
+      it('a request that waits for a silent Redis is answered', async () => {
         const link = new Link(redis);
         await link.up();
         const api = await booted({ ...PROXY, REDIS_URL: link.url });
@@ -233,7 +233,7 @@ describe('requests are limited', () => {
         await link.down();
       });
 
-      it('no connection to it outlives the application', async () => {
+      it('closes its connection with the application', async () => {
         const link = new Link(redis);
         await link.up();
         const api = await start({ REDIS_URL: link.url });
@@ -244,7 +244,7 @@ describe('requests are limited', () => {
     });
 });
 
-describe('wrong credentials are limited per address', () => {
+describe('limit of wrong credentials per address', () => {
   const FIVE = { ...PROXY, RATE_LIMIT_BAD_CREDENTIALS: '5' };
   let api: Booted;
   beforeAll(async () => (api = await start(FIVE)));
@@ -257,7 +257,7 @@ describe('wrong credentials are limited per address', () => {
     expectLimited(await guess(from));
   };
 
-  it('after the fifth one too many, for a minute; the owner is served from elsewhere all the while', async () => {
+  it('rejects the address for a minute after five wrong credentials, and serves the owner from elsewhere', async () => {
     const from = freshAddress();
     await useUp(from);
     expectLimited(await send(api, 'alice/1', from));
@@ -267,13 +267,13 @@ describe('wrong credentials are limited per address', () => {
     await useUp(from);
   });
 
-  it('requests without a credential are no failures', async () => {
+  it('does not count requests without a credential', async () => {
     const from = freshAddress();
     expect(await times(10, () => send(api, undefined, from))).toEqual(Array(10).fill(401));
     expect((await send(api, 'alice/1', from)).status).toBe(200);
   });
 
-  it('what is open for all stays open to read; a ceremony, where one could go on guessing, does not', async () => {
+  it('still serves public GET routes, but no ceremony', async () => {
     const from = freshAddress();
     await useUp(from);
     expect((await send(api, undefined, from, '/limited')).status).toBe(200);
@@ -281,7 +281,7 @@ describe('wrong credentials are limited per address', () => {
     expectLimited(await send(api, undefined, from, '/limited', 'POST'));
   });
 
-  it('all of an address are one row; good requests write none', async () => {
+  it('stores one row per address, and none for valid requests', async () => {
     const from = freshAddress();
     const rows = () => api.db.sql<{ key: string; points: number }[]>`
       SELECT key, points FROM login_failures WHERE key = ${`credentials:${from}`}`;
@@ -294,7 +294,7 @@ describe('wrong credentials are limited per address', () => {
     expect(await rows()).toEqual([{ key: `credentials:${from}`, points: 6 }]);
   });
 
-  it('a database that does not answer loses none of them', async () => {
+  it('loses no count while the database is unavailable', async () => {
     const [from, failures] = [freshAddress(), api.app.get(FailedAttempts)];
     await times(4, () => guess(from));
     await api.db.query('ALTER TABLE login_failures RENAME TO away');
@@ -307,7 +307,7 @@ describe('wrong credentials are limited per address', () => {
   });
 
   describe('attacks', () => {
-    it('spread over two processes on one database, guesses count together', async () => {
+    it('counts guesses at two processes together', async () => {
       const [database, folder] = [await freshDatabase(), mkdtempSync(join(tmpdir(), 'atlas-'))];
       const env = { ...FIVE, DATA_DIR: folder, ...database.env };
       const [one, other] = [await start(env), await start(env)];
@@ -334,7 +334,7 @@ describe('wrong credentials are limited per address', () => {
       rmSync(folder, { recursive: true });
     });
 
-    it('the database is told within a second, of more addresses than it is told of at once', async () => {
+    it('stores more addresses than one batch holds within seconds', async () => {
       const before = new Date();
       const told = async () => {
         const rows = await api.db.sql<unknown[]>`
@@ -353,7 +353,7 @@ const listen = (server: Server) =>
     server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
   );
 
-/** A way to Redis that can be cut. */
+/** A TCP proxy to Redis that a test can interrupt. */
 class Link {
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
@@ -385,7 +385,7 @@ class Link {
       }),
     );
 
-  /** Waits until nobody is connected. */
+  /** Waits until no client is connected. */
   unused = () => new Promise<void>((resolve) => this.server.close(() => resolve()));
 
   down = () => {
@@ -394,6 +394,6 @@ class Link {
     return unused;
   };
 
-  /** Keeps the connections, and hands nothing on. */
+  /** Keeps the connections open without forwarding data. */
   hush = () => this.sockets.forEach((socket) => socket.unpipe().pause());
 }

@@ -7,7 +7,7 @@ import { CurrentRequest, Public } from '../../src/authentication/plan.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Booted } from './app.js';
 
-/** How often a handler ran. */
+/** The number of handler calls. */
 export const reached = { times: 0 };
 
 @Controller('http')
@@ -44,7 +44,7 @@ export const open = (booted: Booted): Socket => {
   return connect(Number(port), hostname).on('error', () => {});
 };
 
-/** Writes bytes, and gives back all that comes until the server closes. */
+/** Writes bytes and returns everything received until the server closes the connection. */
 export async function say(booted: Booted, bytes: string | Buffer): Promise<string> {
   const socket = open(booted);
   socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
@@ -78,7 +78,7 @@ export function parse(answer: string) {
   return { status: Number(first.split(' ')[1]), headers, body };
 }
 
-/** A problem with every security header, and then the end of the connection. */
+/** Expects a problem with every security header, and a closed connection. */
 export function expectRefusal(answer: string, status: number, code: string): void {
   const { headers, body, ...rest } = parse(answer);
   expect([answer.slice(0, 40), rest.status]).toEqual([answer.slice(0, 40), status]);
@@ -90,10 +90,10 @@ export function expectRefusal(answer: string, status: number, code: string): voi
   expect(JSON.parse(body)).toMatchObject({ status, code, requestId: headers['x-request-id'] });
 }
 
-/** A request for `/http/body`, up to its body. */
+/** A request to `/http/body` without its body. */
 export const post = (...headers: readonly string[]) =>
   request('POST /http/body HTTP/1.1', 'Host: a', 'Content-Type: application/json', ...headers);
 
-/** The one header by which a test signs in. */
+/** The header with which a test signs in. */
 export const credential = (headers: Record<string, string>) =>
   Object.entries(headers).map((pair) => pair.join(': '))[0]!;
