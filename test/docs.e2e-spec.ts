@@ -107,7 +107,7 @@ describe('the documentation', () => {
           booted = await boot({
             methods: INSTALLED_METHODS,
             env: { TLS_PORT: String(tlsPort) },
-            known: true,
+            publicUrlIsOrigin: true,
           });
         });
         afterAll(() => booted.close());

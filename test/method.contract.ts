@@ -83,7 +83,7 @@ export function satisfiesTheContract(contract: Contract): void {
       expect(answer.headers.get('content-type')).toMatch('application/problem+json');
     };
 
-    beforeAll(async () => (booted = await boot({ also: [Guarded], env: contract.env ?? {} })));
+    beforeAll(async () => (booted = await boot({ controllers: [Guarded], env: contract.env ?? {} })));
     afterAll(() => booted.close());
 
     it('good: the caller is the account, proved by this method and no other', async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
-import { as, boot, client, testMethod, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, testMethod, type TestResponse, type Booted } from '../support/app.js';
 import { allContracts, ceremonyOf } from '../support/contracts.js';
 
 const contracts = await allContracts();
@@ -26,7 +26,7 @@ describe('the audit log', () => {
 
   const of = (who: keyof typeof headersOf, at = booted) => client(at.origin, headersOf[who]);
   /** The events of a request. Rejections are stored in batches, so flush first. */
-  const eventsOf = async ({ headers }: Answer, at = booted) => {
+  const eventsOf = async ({ headers }: TestResponse, at = booted) => {
     await at.app.get(AuditLog).flush();
     const requestId = headers.get('x-request-id')!;
     return at.db.manager.find(AuditEvent, { where: { requestId }, order: { seq: 'ASC' } });
@@ -34,7 +34,7 @@ describe('the audit log', () => {
   const draft = async () => (await of('bob').post('/documents', { title: 'a draft' })).body as { id: string };
 
   describe('has one event per rejected request, with method, reason, actor, address and request id', () => {
-    const expectEvent = async (answer: Answer, status: number, event: object, at = booted) => {
+    const expectEvent = async (answer: TestResponse, status: number, event: object, at = booted) => {
       expect(answer.status).toBe(status);
       const requestId = answer.headers.get('x-request-id');
       expect(await eventsOf(answer, at)).toMatchObject([
@@ -121,12 +121,12 @@ describe('the audit log', () => {
       const bob = of('bob');
       const made = await bob.post('/documents', { title: 'a draft' });
       const path = `/documents/${made.body.id}`;
-      const next = (answer: Answer) => ({ 'If-Match': answer.headers.get('etag')! });
+      const next = (answer: TestResponse) => ({ 'If-Match': answer.headers.get('etag')! });
       const changed = await bob.send('PATCH', path, {
         body: { title: 'b', notes: 'c' },
         headers: next(made),
       });
-      const share = (method: string, before: Answer, body?: object) =>
+      const share = (method: string, before: TestResponse, body?: object) =>
         bob.send(method, `${path}/shares/carol`, { ...(body && { body }), headers: next(before) });
       const shared = await share('PUT', changed, { level: 'update' });
       const unshared = await share('DELETE', shared);
@@ -221,7 +221,7 @@ describe('the audit log', () => {
     });
 
     it('but not a rejection, whose event is stored later', async () => {
-      let answer!: Answer;
+      let answer!: TestResponse;
       await withoutAuditTable(async () => {
         answer = await client(booted.origin).get('/me');
         await booted.app.get(AuditLog).flush();
@@ -353,7 +353,7 @@ describe('the audit log', () => {
       let cursor: string | null = null;
       do {
         const more: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
-        const { body }: Answer = await of('alice').get(`/audit/events?limit=7${more}`);
+        const { body }: TestResponse = await of('alice').get(`/audit/events?limit=7${more}`);
         seen.push(...(body.items as AuditEvent[]));
         cursor = body.nextCursor as string | null;
         await draft();

@@ -46,7 +46,7 @@ class SealedController {
 
 describe('AuthRequest.onSend', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [SealedController] })));
+  beforeAll(async () => (booted = await boot({ controllers: [SealedController] })));
   afterAll(() => booted.close());
 
   it.each([

@@ -154,7 +154,7 @@ class Nearest {
 
 describe('which credential is looked at', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ methods, also: [Bare, Routes, Nearest, Odd] })));
+  beforeAll(async () => (booted = await boot({ methods, controllers: [Bare, Routes, Nearest, Odd] })));
   afterAll(() => booted.close());
 
   const ask = (path: string, headers: Record<string, string> = {}) =>
@@ -376,7 +376,7 @@ describe('which credential is looked at', () => {
   });
 
   it('two applications in one process do not share their strategies', async () => {
-    const other = await boot({ methods: [methodOf('red', 'X-Other', 'Other')], also: [Bare] });
+    const other = await boot({ methods: [methodOf('red', 'X-Other', 'Other')], controllers: [Bare] });
     expect((await client(other.origin).get('/bare', { 'X-Red': 'bob' })).status).toBe(401);
     expect(await proofs('/bare', { 'X-Red': 'bob' })).toEqual([200, 'red']);
     await other.close();
@@ -417,7 +417,7 @@ describe('which credential is looked at', () => {
     @Module({ providers: [NonceStrategy] })
     class NonceModule {}
     const method = { name: 'blue', module: NonceModule, strategy: NonceStrategy } as AuthMethod;
-    const other = await boot({ methods: [method], also: [Bare] });
+    const other = await boot({ methods: [method], controllers: [Bare] });
     const asked = async (headers = {}) => {
       const answer = await client(other.origin).get('/bare', headers);
       return [answer.headers.get('www-authenticate'), answer.headers.get('x-next-nonce')];
@@ -439,7 +439,12 @@ describe('which credential is looked at', () => {
     const revealing = methodOf('red', 'X-Red', 'Red', { revealing: true });
     const https = { 'X-Forwarded-Proto': 'https' };
     const start = (...others: AuthMethod[]) =>
-      boot({ methods: [revealing, ...others], also: [Bare], env: PRODUCTION, logTo: { write: () => {} } });
+      boot({
+        methods: [revealing, ...others],
+        controllers: [Bare],
+        env: PRODUCTION,
+        logTo: { write: () => {} },
+      });
 
     it('what reveals itself on the wire is refused over plain HTTP before it is looked at', async () => {
       const production = await start();
@@ -462,7 +467,7 @@ describe('which credential is looked at', () => {
       }
       const production = await boot({
         methods: [],
-        also: [Login],
+        controllers: [Login],
         env: PRODUCTION,
         logTo: { write: () => {} },
       });
@@ -496,6 +501,6 @@ describe('which credential is looked at', () => {
         return {};
       }
     }
-    await expect(boot({ methods: [], also: [Wrong] })).rejects.toThrow('"blue"');
+    await expect(boot({ methods: [], controllers: [Wrong] })).rejects.toThrow('"blue"');
   });
 });

@@ -4,7 +4,7 @@ import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
-import { boot, client, type Answer, type Booted } from '../support/app.js';
+import { boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { CHALLENGE, VERIFIER, WEB_CALLBACK, basicOf, formOf, oauthAt } from './flows.js';
 
 const EVERYTHING = 'documents:read documents:write';
@@ -14,12 +14,12 @@ describe('the authorization server', () => {
     let booted: Booted;
     let oauth: ReturnType<typeof oauthAt>;
     beforeAll(async () => {
-      booted = await boot({ known: true });
+      booted = await boot({ publicUrlIsOrigin: true });
       oauth = oauthAt(booted.origin);
     });
     afterAll(() => booted.close());
 
-    const expectError = (answer: Answer, error: string, status = 400) =>
+    const expectError = (answer: TestResponse, error: string, status = 400) =>
       expect({ status: answer.status, error: answer.body.error }).toEqual({ status, error });
     /** Expects a redirect to the client with an error and without a code. */
     const expectErrorRedirect = async (more: Record<string, string | string[]>, error: string) => {

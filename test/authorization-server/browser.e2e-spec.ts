@@ -22,7 +22,7 @@ const browserTests = () => {
   let browser: Browser;
   let home: string;
   beforeAll(async () => {
-    booted = await boot({ known: true });
+    booted = await boot({ publicUrlIsOrigin: true });
     const port = await freePort();
     application = createServer((_request, response) => response.end('The application.'));
     application.listen(port, '127.0.0.1');

@@ -32,7 +32,7 @@ describe('independent client libraries', () => {
   let issuer: URL;
   let privateKey: CryptoKey;
   beforeAll(async () => {
-    booted = await boot({ known: true });
+    booted = await boot({ publicUrlIsOrigin: true });
     issuer = new URL(`${booted.origin}/oidc`);
     const ES256 = { name: 'ECDSA', namedCurve: 'P-256' };
     privateKey = await webcrypto.subtle.importKey('jwk', { ...DEMO_FAPI_KEY }, ES256, false, ['sign']);

@@ -5,7 +5,7 @@ import { ClientsService } from '../../src/authorization-server/clients/clients.s
 import { OidcProviderService } from '../../src/authorization-server/provider/oidc-provider.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
-import { boot, client, type Answer, type Booted } from '../support/app.js';
+import { boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { startProcesses, type Processes } from '../support/processes.js';
 import { Browser, signIn, type Page } from './browser.js';
 import { WEB_CALLBACK, basicOf, claimsOf, oauthAt } from './flows.js';
@@ -14,7 +14,7 @@ import { ACCESS_TOKEN, TOKEN_EXCHANGE } from './wire.js';
 let booted: Booted;
 let oauth: ReturnType<typeof oauthAt>;
 beforeAll(async () => {
-  booted = await boot({ known: true });
+  booted = await boot({ publicUrlIsOrigin: true });
   oauth = oauthAt(booted.origin);
 });
 afterAll(() => booted.close());
@@ -88,7 +88,7 @@ describe('consents', () => {
       expect(await demo(token)).toMatchObject({ status: 401, body: { code: 'invalid_token' } });
     for (const token of all) expect(await oauth.introspect(token)).toEqual({ active: false });
     expect(await oauth.introspect(tokens.refresh_token, 'web')).toEqual({ active: false });
-    const refused: Answer[] = [await oauth.refresh(tokens.refresh_token), await oauth.redeem(pending)];
+    const refused: TestResponse[] = [await oauth.refresh(tokens.refresh_token), await oauth.redeem(pending)];
     for (const { status, body } of refused)
       expect({ status, error: body.error as string }).toEqual({ status: 400, error: 'invalid_grant' });
     expect(await consentsOf('bob')).toEqual([]);
@@ -325,7 +325,7 @@ describe('rich authorization requests', () => {
         resource_scopes: 'documents:read',
         authorization_details_types: ['document'],
       });
-      const refused: Answer[] = [
+      const refused: TestResponse[] = [
         await oauth.post(
           '/token',
           { grant_type: 'client_credentials', authorization_details: details({ actions: ['delete'] }) },

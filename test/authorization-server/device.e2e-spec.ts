@@ -17,7 +17,7 @@ import { CIBA, DEVICE_CODE, claimsOf, poster } from './wire.js';
 let booted: Booted;
 let post: ReturnType<typeof poster>;
 beforeAll(async () => {
-  booted = await boot({ known: true });
+  booted = await boot({ publicUrlIsOrigin: true });
   post = poster(booted);
 });
 afterAll(() => booted.close());

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { DEMO_FAPI_KEY } from '../../src/authorization-server/authorization-server.demo.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
-import { boot, type Answer, type Booted } from '../support/app.js';
+import { boot, type TestResponse, type Booted } from '../support/app.js';
 import { signIn } from './browser.js';
 import {
   CHALLENGE,
@@ -34,13 +34,13 @@ describe('a FAPI 2.0 client', () => {
   let oauth: ReturnType<typeof oauthAt>;
   let key: Awaited<ReturnType<typeof dpopKey>>;
   beforeAll(async () => {
-    booted = await boot({ known: true });
+    booted = await boot({ publicUrlIsOrigin: true });
     oauth = oauthAt(booted.origin);
     key = await dpopKey();
   });
   afterAll(() => booted.close());
 
-  const expectError = (answer: Answer, error: string, status = 400) =>
+  const expectError = (answer: TestResponse, error: string, status = 400) =>
     expect({ status: answer.status, error: answer.body.error }).toEqual({ status, error });
   const push = async (more: Record<string, string> = {}, claims: Record<string, unknown> = {}) =>
     oauth.post('/request', { ...REQUEST, ...more, ...(await clientAssertion(oauth.issuer, claims)) });

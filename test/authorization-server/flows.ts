@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { DEMO_FAPI_KEY, demoSecret } from '../../src/authorization-server/authorization-server.demo.js';
-import { client, type Answer } from '../support/app.js';
+import { client, type TestResponse } from '../support/app.js';
 import { signIn } from './browser.js';
 
 export const VERIFIER = 'v'.repeat(43);
@@ -30,7 +30,7 @@ export function oauthAt(origin: string) {
   const issuer = `${origin}/oidc`;
 
   /** Posts a form to a path below the issuer. */
-  const post = (path: string, form: Form | string, headers: Headers = {}): Promise<Answer> =>
+  const post = (path: string, form: Form | string, headers: Headers = {}): Promise<TestResponse> =>
     client(origin).send('POST', `/oidc${path}`, {
       body: typeof form === 'string' ? form : formOf(form),
       headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
@@ -72,7 +72,7 @@ export function oauthAt(origin: string) {
   const code = async (more: Form = {}, username = 'bob'): Promise<string> =>
     (await signIn({ origin }, authorization(more), username)).callback.searchParams.get('code') ?? '';
 
-  const redeem = (given: string, more: Form = {}, headers: Headers = basicOf('web')): Promise<Answer> =>
+  const redeem = (given: string, more: Form = {}, headers: Headers = basicOf('web')): Promise<TestResponse> =>
     post(
       '/token',
       {

@@ -14,7 +14,7 @@ import { ACCESS_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, claimsOf, poster } from './wi
 let booted: Booted;
 let post: ReturnType<typeof poster>;
 beforeAll(async () => {
-  booted = await boot({ known: true });
+  booted = await boot({ publicUrlIsOrigin: true });
   post = poster(booted);
 });
 afterAll(() => booted.close());

@@ -24,7 +24,7 @@ describe('RP-initiated logout', () => {
   let booted: Booted;
   let oauth: ReturnType<typeof oauthAt>;
   beforeAll(async () => {
-    booted = await boot({ known: true });
+    booted = await boot({ publicUrlIsOrigin: true });
     oauth = oauthAt(booted.origin);
   });
   afterAll(() => booted.close());

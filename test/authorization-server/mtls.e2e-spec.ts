@@ -50,7 +50,7 @@ describe('mutual TLS at the authorization server', () => {
   let booted: Booted;
   let tls: { readonly token: string; readonly ca: string };
   beforeAll(async () => {
-    booted = await boot({ known: true });
+    booted = await boot({ publicUrlIsOrigin: true });
     const { get } = client(booted.origin);
     const { mtls_endpoint_aliases: aliases } = (await get('/oidc/.well-known/openid-configuration')).body;
     tls = { token: aliases.token_endpoint, ca: (await get('/mtls/ca.pem')).body };
@@ -174,7 +174,7 @@ describe('mutual TLS at the authorization server', () => {
       writeFileSync(at('ca.crt'), cert);
       writeFileSync(at('ca.key'), key);
       const env = { TRUST_PROXY: '127.0.0.1', OAUTH_CLIENT_CA_FILE: at('ca.crt') };
-      proxied = await boot({ known: true, env });
+      proxied = await boot({ publicUrlIsOrigin: true, env });
     });
     afterAll(() => proxied.close());
 

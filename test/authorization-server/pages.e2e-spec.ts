@@ -17,7 +17,7 @@ describe('the pages of the authorization server', () => {
   let oauth: ReturnType<typeof oauthAt>;
   let log = '';
   beforeAll(async () => {
-    booted = await boot({ known: true, logTo: { write: (line) => void (log += line) } });
+    booted = await boot({ publicUrlIsOrigin: true, logTo: { write: (line) => void (log += line) } });
     oauth = oauthAt(booted.origin);
   });
   afterAll(() => booted.close());

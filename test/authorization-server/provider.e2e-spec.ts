@@ -20,7 +20,7 @@ describe('the authorization server', () => {
   beforeAll(async () => {
     for (const method of ['info', 'warn', 'error', 'log'] as const)
       jest.spyOn(console, method).mockImplementation((...words: unknown[]) => void consoleOutput.push(words));
-    booted = await boot({ known: true, logTo: { write: (line) => void (log += line) } });
+    booted = await boot({ publicUrlIsOrigin: true, logTo: { write: (line) => void (log += line) } });
     oauth = oauthAt(booted.origin);
   });
   afterAll(async () => {
@@ -406,7 +406,7 @@ describe('the authorization server', () => {
     });
 
     it('blocks an address after too many wrong secrets', async () => {
-      const few = await boot({ known: true, env: { RATE_LIMIT_BAD_CREDENTIALS: '5' } });
+      const few = await boot({ publicUrlIsOrigin: true, env: { RATE_LIMIT_BAD_CREDENTIALS: '5' } });
       const other = oauthAt(few.origin);
       const statuses = [];
       for (let i = 0; i < 8; i++)

@@ -16,7 +16,7 @@ describe('the sign-in at the authorization server', () => {
   let booted: Booted;
   let oauth: ReturnType<typeof oauthAt>;
   beforeAll(async () => {
-    booted = await boot({ known: true });
+    booted = await boot({ publicUrlIsOrigin: true });
     oauth = oauthAt(booted.origin);
   });
   afterAll(() => booted.close());

@@ -38,7 +38,7 @@ describe('the storage of the authorization server', () => {
   let oauth: ReturnType<typeof oauthAt>;
   let provider: Provider;
   beforeAll(async () => {
-    booted = await boot({ known: true });
+    booted = await boot({ publicUrlIsOrigin: true });
     oauth = oauthAt(booted.origin);
     provider = await booted.app.get(OidcProviderService).provider();
   });

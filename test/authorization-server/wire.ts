@@ -1,4 +1,4 @@
-import type { Answer, Booted } from '../support/app.js';
+import type { TestResponse, Booted } from '../support/app.js';
 import { basicOf, oauthAt } from './flows.js';
 
 export { claimsOf } from './flows.js';
@@ -11,5 +11,5 @@ export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 /** Posts a form to a path below the issuer, authenticated as a confidential demo client if one is given. */
 export const poster =
   ({ origin }: Pick<Booted, 'origin'>) =>
-  (path: string, form: Readonly<Record<string, string>>, as?: string): Promise<Answer> =>
+  (path: string, form: Readonly<Record<string, string>>, as?: string): Promise<TestResponse> =>
     oauthAt(origin).post(path, form, as === undefined ? {} : basicOf(as));

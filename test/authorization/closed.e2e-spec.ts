@@ -80,7 +80,7 @@ const path = (target: object) => String(Reflect.getMetadata(PATH_METADATA, targe
 
 describe('closed by default', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [Routes, Ruled] })));
+  beforeAll(async () => (booted = await boot({ controllers: [Routes, Ruled] })));
   afterAll(() => booted.close());
 
   it('opens only routes with @Public()', async () => {

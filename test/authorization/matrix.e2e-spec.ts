@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Document, DocumentShare } from '../../src/documents/document.entity.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { allContracts, send } from '../support/contracts.js';
 import { DIMENSIONS, PROOFS, decide, matrixTable, type Cell, type Outcome } from './authorization.matrix.js';
 
@@ -53,7 +53,7 @@ describe('the authorization matrix', () => {
   const caller = ({ role, proof }: Pick<Cell, 'role' | 'proof'>) =>
     client(booted.origin, as({ id: 'bob', roles: [role], proofs: [PROOFS[proof](Date.now())] }));
 
-  function sendRequest(cell: Cell, { id }: Document): Promise<Answer> {
+  function sendRequest(cell: Cell, { id }: Document): Promise<TestResponse> {
     const bob = caller(cell);
     const path = `/documents/${id}`;
     const headers = { 'If-Match': '"1"' };
@@ -78,7 +78,7 @@ describe('the authorization matrix', () => {
     }
   }
 
-  function outcomeOf({ action }: Cell, { status, body }: Answer): Outcome {
+  function outcomeOf({ action }: Cell, { status, body }: TestResponse): Outcome {
     if (status >= 300) return status as Outcome;
     if (action !== 'read') return 'allowed';
     const without = ['body', 'notes', 'shares'].filter((field) => !(field in body));

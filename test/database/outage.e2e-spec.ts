@@ -32,7 +32,7 @@ describe('a database that is not there', () => {
   const name = `outage-${randomUUID()}`;
   beforeAll(async () => {
     process.env['PGAPPNAME'] = name;
-    booted = await boot({ also: [Outage] });
+    booted = await boot({ controllers: [Outage] });
   });
   afterAll(async () => {
     delete process.env['PGAPPNAME'];

@@ -38,7 +38,7 @@ describe('the process', () => {
 
   it('prints a working curl command for each method that curl supports', async () => {
     const first = start();
-    await first.says(/All routes: \S+\/openapi/);
+    await first.waitForOutput(/All routes: \S+\/openapi/);
     for (const { name, curl = demoCurl[name] } of INSTALLED_METHODS) {
       const [, line] = new RegExp(`^  ${name} +(curl .*/demo/${name})$`, 'm').exec(first.out) ?? [];
       expect([name, line !== undefined]).toEqual([name, curl !== undefined]);
@@ -128,7 +128,7 @@ describe('the process', () => {
         DATA_DIR: join(folder, 'production'),
         ...own.env,
       });
-      const port = await started.says(/"event":"listening".*"port":(\d+)/);
+      const port = await started.waitForOutput(/"event":"listening".*"port":(\d+)/);
       const { get } = client(`http://127.0.0.1:${port}`, {
         'X-Forwarded-Proto': 'https',
         Authorization: `Basic ${Buffer.from('bob:correct-horse-battery-staple').toString('base64')}`,

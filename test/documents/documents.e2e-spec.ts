@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Document, DocumentShare } from '../../src/documents/document.entity.js';
 import { DocumentsService } from '../../src/documents/documents.service.js';
 import { ListQuery } from '../../src/documents/documents.controller.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 
 describe('documents', () => {
   let booted: Booted;
@@ -20,8 +20,8 @@ describe('documents', () => {
     expect(answer.status).toBe(201);
     return answer.body.id as string;
   };
-  const rejectionOf = ({ status, body }: Answer) => [status, body.code];
-  const fieldsOf = ({ body }: Answer) => body.errors.map(({ field }: { field: string }) => field);
+  const rejectionOf = ({ status, body }: TestResponse) => [status, body.code];
+  const fieldsOf = ({ body }: TestResponse) => body.errors.map(({ field }: { field: string }) => field);
 
   describe('one document', () => {
     it('is created as a draft of the caller, with Location and ETag', async () => {
@@ -254,7 +254,9 @@ describe('documents', () => {
     const walk = async (who: ReturnType<typeof client>, query: string) => {
       const pages: { id: string; title: string; createdAt: string }[][] = [];
       for (let cursor: string | null = ''; cursor !== null;) {
-        const { status, body }: Answer = await who.get(`/documents?${query}${cursor && `&cursor=${cursor}`}`);
+        const { status, body }: TestResponse = await who.get(
+          `/documents?${query}${cursor && `&cursor=${cursor}`}`,
+        );
         expect(status).toBe(200);
         pages.push(body.items);
         cursor = body.nextCursor;
@@ -455,7 +457,7 @@ describe('documents', () => {
         ).toEqual([403, 'forbidden']);
       }
       expect(rejectionOf(await none.get('/documents'))).toEqual([403, 'forbidden']);
-      const details = async (...answers: Promise<Answer>[]) =>
+      const details = async (...answers: Promise<TestResponse>[]) =>
         (await Promise.all(answers)).map(({ body }) => body.detail);
       expect(
         await details(limited.post('/documents', { title: 'x' }), wide.post('/documents', { title: 'x' })),

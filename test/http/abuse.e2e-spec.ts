@@ -3,32 +3,36 @@ import { gzipSync } from 'node:zlib';
 import { boot, client, type Booted } from '../support/app.js';
 import {
   HttpRoutes,
-  expectRefusal,
+  expectRejection,
   open,
-  parse,
+  parseResponse,
   post,
-  reached,
+  handlerCalls,
   request,
-  say,
+  sendRaw,
   server,
 } from '../support/wire.js';
 
 describe('requests that exhaust resources or probe for information', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
+  beforeAll(async () => (booted = await boot({ controllers: [HttpRoutes] })));
   afterAll(() => booted.close());
 
   it('rejects a body that is too large, endless, compressed or shorter than its Content-Length', async () => {
-    const before = reached.times;
-    expectRefusal(
-      await say(booted, post('Content-Length: 10485760') + 'x'.repeat(1_000)),
+    const before = handlerCalls.count;
+    expectRejection(
+      await sendRaw(booted, post('Content-Length: 10485760') + 'x'.repeat(1_000)),
       413,
       'payload_too_large',
     );
-    expectRefusal(await say(booted, post('Content-Length: 99999999999999') + 'x'), 413, 'payload_too_large');
+    expectRejection(
+      await sendRaw(booted, post('Content-Length: 99999999999999') + 'x'),
+      413,
+      'payload_too_large',
+    );
     const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
-    expectRefusal(
-      await say(booted, post('Transfer-Encoding: chunked') + chunk.repeat(40)),
+    expectRejection(
+      await sendRaw(booted, post('Transfer-Encoding: chunked') + chunk.repeat(40)),
       413,
       'payload_too_large',
     );
@@ -37,11 +41,11 @@ describe('requests that exhaust resources or probe for information', () => {
       Buffer.from(post(`Content-Length: ${bomb.length}`, 'Content-Encoding: gzip', 'Connection: close')),
       bomb,
     ]);
-    expectRefusal(await say(booted, zipped), 415, 'unsupported_media_type');
+    expectRejection(await sendRaw(booted, zipped), 415, 'unsupported_media_type');
     // The bytes after a body with a too small Content-Length are a malformed request of their own.
-    const lie = await say(booted, `${post('Content-Length: 12')}{"name":"a"}{"name":"b"}`);
+    const lie = await sendRaw(booted, `${post('Content-Length: 12')}{"name":"a"}{"name":"b"}`);
     expect([...lie.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['201', '400']);
-    expect(reached.times - before).toBe(1);
+    expect(handlerCalls.count - before).toBe(1);
     // The connection of an endless sender is closed even if it never reads the response.
     const endless = open(booted);
     const closed = new Promise((resolve) => endless.once('close', resolve));
@@ -52,23 +56,23 @@ describe('requests that exhaust resources or probe for information', () => {
   });
 
   it('disconnects slow senders and serves other clients meanwhile', async () => {
-    const slow = await boot({ also: [HttpRoutes] });
+    const slow = await boot({ controllers: [HttpRoutes] });
     Object.assign(server(slow), { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 });
-    const silent = Array.from({ length: 100 }, () => say(slow, ''));
+    const silent = Array.from({ length: 100 }, () => sendRaw(slow, ''));
     const headers = Array.from({ length: 100 }, () =>
-      say(slow, 'GET /http/probe HTTP/1.1\r\nHost: a\r\nX-A'),
+      sendRaw(slow, 'GET /http/probe HTTP/1.1\r\nHost: a\r\nX-A'),
     );
     const bodies = Array.from({ length: 100 }, () =>
-      say(
+      sendRaw(
         slow,
         `${request('POST /http/body HTTP/1.1', 'Host: a', 'Content-Type: application/json', 'Content-Length: 12')}{"na`,
       ),
     );
-    const idle = say(slow, request('GET /http/probe HTTP/1.1', 'Host: a'));
+    const idle = sendRaw(slow, request('GET /http/probe HTTP/1.1', 'Host: a'));
     expect((await client(slow.origin).get('/health/ready')).status).toBe(200);
     for (const answer of await Promise.all([...silent, ...headers, ...bodies]))
-      expectRefusal(answer, 408, 'request_timeout');
-    expect(parse(await idle).status).toBe(200);
+      expectRejection(answer, 408, 'request_timeout');
+    expect(parseResponse(await idle).status).toBe(200);
     await slow.close();
   });
 

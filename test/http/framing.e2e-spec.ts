@@ -3,19 +3,19 @@ import { as, boot, type Booted } from '../support/app.js';
 import {
   HttpRoutes,
   credential,
-  expectRefusal,
+  expectRejection,
   get,
   open,
-  parse,
+  parseResponse,
   post,
-  reached,
+  handlerCalls,
   request,
-  say,
+  sendRaw,
 } from '../support/wire.js';
 
 describe('malformed and ambiguous requests', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
+  beforeAll(async () => (booted = await boot({ controllers: [HttpRoutes] })));
   afterAll(() => booted.close());
 
   it('rejects framing that two parsers could read differently', async () => {
@@ -42,18 +42,18 @@ describe('malformed and ambiguous requests', () => {
       'HTTP/2.0 in words': `GET /http/probe HTTP/2.0\r\nHost: a\r\n\r\n`,
       'a method nobody knows': `SMUGGLE /http/probe HTTP/1.1\r\nHost: a\r\n\r\n`,
     };
-    const before = reached.times;
+    const before = handlerCalls.count;
     for (const [name, bytes] of Object.entries(forms)) {
-      const answer = await say(booted, bytes);
-      expect([name, parse(answer).status]).toEqual([name, 400]);
-      expectRefusal(answer, 400, 'bad_request');
+      const answer = await sendRaw(booted, bytes);
+      expect([name, parseResponse(answer).status]).toEqual([name, 400]);
+      expectRejection(answer, 400, 'bad_request');
     }
-    expect(reached.times).toBe(before);
+    expect(handlerCalls.count).toBe(before);
   });
 
   it('rejects a repeated Host header', async () => {
     for (const path of ['/http/probe', '/me', '/nothing'])
-      expectRefusal(await say(booted, get(path, 'Host: evil.test')), 400, 'duplicate_header');
+      expectRejection(await sendRaw(booted, get(path, 'Host: evil.test')), 400, 'duplicate_header');
   });
 
   it('rejects a request target that is not a path', async () => {
@@ -74,10 +74,10 @@ describe('malformed and ambiguous requests', () => {
       '/?a=%c0%af',
       '\\me',
     ])
-      expect([target, parse(await say(booted, get(target))).status]).toEqual([target, 400]);
-    expectRefusal(await say(booted, get('http://evil.test/http/probe')), 400, 'invalid_target');
-    expectRefusal(
-      await say(booted, request('OPTIONS * HTTP/1.1', 'Host: a', 'Connection: close')),
+      expect([target, parseResponse(await sendRaw(booted, get(target))).status]).toEqual([target, 400]);
+    expectRejection(await sendRaw(booted, get('http://evil.test/http/probe')), 400, 'invalid_target');
+    expectRejection(
+      await sendRaw(booted, request('OPTIONS * HTTP/1.1', 'Host: a', 'Connection: close')),
       400,
       'invalid_target',
     );
@@ -91,16 +91,16 @@ describe('malformed and ambiguous requests', () => {
       ['GET /me HTTP/1.1', 'Connection: close'],
       ['GET /me HTTP/1.1', 'Connection: close', 'Host:'],
     ])
-      expectRefusal(await say(booted, request(...lines)), 400, 'host_required');
+      expectRejection(await sendRaw(booted, request(...lines)), 400, 'host_required');
   });
 
   it('ignores a credential in a trailer', async () => {
     const signed = credential(as({ id: 'alice' }));
-    const answer = await say(
+    const answer = await sendRaw(
       booted,
       `${get('/me', 'Transfer-Encoding: chunked', 'Content-Type: application/json', 'Trailer: X-Test-Principal')}2\r\n{}\r\n0\r\n${signed}\r\n\r\n`,
     );
-    expect(parse(answer).status).toBe(401);
+    expect(parseResponse(answer).status).toBe(401);
   });
 
   it('keeps pipelined requests of one connection apart', async () => {
@@ -131,14 +131,16 @@ describe('malformed and ambiguous requests', () => {
   });
 
   it('rejects headers over 16 KiB', async () => {
-    expectRefusal(
-      await say(booted, get('/http/probe', `X-A: ${'a'.repeat(16_500)}`)),
+    expectRejection(
+      await sendRaw(booted, get('/http/probe', `X-A: ${'a'.repeat(16_500)}`)),
       431,
       'header_fields_too_large',
     );
-    expectRefusal(await say(booted, get(`/${'a'.repeat(17_000)}`)), 431, 'header_fields_too_large');
-    expect(parse(await say(booted, get('/http/probe', `X-A: ${'a'.repeat(15_000)}`))).status).toBe(200);
+    expectRejection(await sendRaw(booted, get(`/${'a'.repeat(17_000)}`)), 431, 'header_fields_too_large');
+    expect(
+      parseResponse(await sendRaw(booted, get('/http/probe', `X-A: ${'a'.repeat(15_000)}`))).status,
+    ).toBe(200);
     // A path of almost 16 KiB is routed like any other.
-    expect(parse(await say(booted, get(`/openapi/${'a'.repeat(15_000)}`))).status).toBe(404);
+    expect(parseResponse(await sendRaw(booted, get(`/openapi/${'a'.repeat(15_000)}`))).status).toBe(404);
   });
 });

@@ -4,16 +4,16 @@ import {
   HttpRoutes,
   SECURITY,
   credential,
-  expectRefusal,
+  expectRejection,
   get,
-  parse,
+  parseResponse,
   request,
-  say,
+  sendRaw,
 } from '../support/wire.js';
 
 describe('HTTP', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [HttpRoutes] })));
+  beforeAll(async () => (booted = await boot({ controllers: [HttpRoutes] })));
   afterAll(() => booted.close());
 
   it('sends the security headers with every kind of response, and no header that names the software', async () => {
@@ -75,7 +75,7 @@ describe('HTTP', () => {
       '/me#x',
       '/me,',
     ]) {
-      const answer = parse(await say(booted, get(path, credential(as({ id: 'alice' })))));
+      const answer = parseResponse(await sendRaw(booted, get(path, credential(as({ id: 'alice' })))));
       expect([path, answer.status]).toEqual([
         path,
         path.startsWith('/me#') || /%(6d|65|2f|00|5c)/.test(path) ? 400 : 404,
@@ -93,10 +93,10 @@ describe('HTTP', () => {
     const ip = async (each: Booted) =>
       (await client(each.origin, forwarded).get('/http/address')).body.ip as string;
     expect(await ip(booted)).toBe('127.0.0.1');
-    const behind = await boot({ also: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1,10.0.0.0/8' } });
+    const behind = await boot({ controllers: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1,10.0.0.0/8' } });
     expect(await ip(behind)).toBe('198.51.100.7');
     await behind.close();
-    const elsewhere = await boot({ also: [HttpRoutes], env: { TRUST_PROXY: '192.0.2.1' } });
+    const elsewhere = await boot({ controllers: [HttpRoutes], env: { TRUST_PROXY: '192.0.2.1' } });
     expect(await ip(elsewhere)).toBe('127.0.0.1');
     await elsewhere.close();
   });
@@ -108,7 +108,7 @@ describe('HTTP', () => {
       return { ...(await ask('/http/certificate')).body, secure: (await ask('/http/address')).body.secure };
     };
     expect(await believed(booted)).toEqual({ headers: null, lines: [], secure: false });
-    const behind = await boot({ also: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1' } });
+    const behind = await boot({ controllers: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1' } });
     expect(await believed(behind)).toEqual({ headers: ':AAAA:', lines: [':AAAA:'], secure: true });
     await behind.close();
   });
@@ -121,12 +121,12 @@ describe('HTTP', () => {
       'Content-Length: 12',
       'Connection: close',
     ];
-    expectRefusal(
-      await say(booted, `${request(...lines, 'Expect: miracles')}{"name":"a"}`),
+    expectRejection(
+      await sendRaw(booted, `${request(...lines, 'Expect: miracles')}{"name":"a"}`),
       417,
       'expectation_failed',
     );
-    expect(await say(booted, `${request(...lines, 'Expect: 100-continue')}{"name":"a"}`)).toMatch(
+    expect(await sendRaw(booted, `${request(...lines, 'Expect: 100-continue')}{"name":"a"}`)).toMatch(
       /^HTTP\/1.1 100 .*HTTP\/1.1 201 /s,
     );
   });

@@ -17,7 +17,7 @@ const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
 describe('JSON bodies', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [Routes] })));
+  beforeAll(async () => (booted = await boot({ controllers: [Routes] })));
   afterAll(() => booted.close());
 
   const post = async (body: string | Buffer, headers: Record<string, string> = JSON_TYPE) => {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { BadCredential } from '../../src/authentication/challenge.js';
 import { Public, SelfService } from '../../src/authentication/plan.js';
 import { as, boot, client, type Booted } from '../support/app.js';
-import { get, parse, say } from '../support/wire.js';
+import { get, parseResponse, sendRaw } from '../support/wire.js';
 
 @Controller('log')
 @Public()
@@ -65,7 +65,7 @@ describe('the log', () => {
   beforeAll(
     async () =>
       (booted = await boot({
-        also: [LogRoutes, ClosedLogRoutes],
+        controllers: [LogRoutes, ClosedLogRoutes],
         logTo: { write: (line) => void (written += line) },
       })),
   );
@@ -191,7 +191,7 @@ describe('the log', () => {
         get(`http://${canary()}/${canary()}`),
       ]) {
         sent++;
-        statuses.add(parse(await say(booted, bytes)).status);
+        statuses.add(parseResponse(await sendRaw(booted, bytes)).status);
       }
       // A request that Node's parser rejects has a line of its own.
       for (const bytes of [
@@ -199,7 +199,7 @@ describe('the log', () => {
         `${canary()} / HTTP/1.1\r\n\r\n`,
         get('/me', `X: ${canary().repeat(2_000)}`),
       ])
-        statuses.add(parse(await say(booted, bytes)).status);
+        statuses.add(parseResponse(await sendRaw(booted, bytes)).status);
       await until(sent);
       expect([...statuses]).toEqual(
         expect.arrayContaining([200, 201, 400, 401, 404, 413, 415, 422, 431, 500]),

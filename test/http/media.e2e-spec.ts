@@ -29,7 +29,7 @@ class MediaRoutes {
 
 describe('media types of a body', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [MediaRoutes] })));
+  beforeAll(async () => (booted = await boot({ controllers: [MediaRoutes] })));
   afterAll(() => booted.close());
 
   const FORM = 'application/x-www-form-urlencoded';

@@ -61,7 +61,7 @@ describe('GET /openapi.json', () => {
   // oxlint-disable-next-line typescript/no-explicit-any -- a document of any shape
   let document: any;
   beforeAll(async () => {
-    booted = await boot({ methods: installed, also: [SpecRoutes] });
+    booted = await boot({ methods: installed, controllers: [SpecRoutes] });
     document = (await client(booted.origin).get('/openapi.json')).body;
   });
   afterAll(() => booted.close());

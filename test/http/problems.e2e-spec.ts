@@ -11,7 +11,7 @@ import {
 } from '@nestjs/common';
 import { z } from 'zod';
 import { Public, SelfService } from '../../src/authentication/plan.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 
 const Thing = z.strictObject({ name: z.string(), tags: z.array(z.string()).optional() });
 const Page = z.strictObject({ limit: z.coerce.number().int().max(100).optional() });
@@ -51,7 +51,7 @@ class Routes {
   }
 }
 
-const expectProblem = (answer: Answer, status: number, code: string) => {
+const expectProblem = (answer: TestResponse, status: number, code: string) => {
   expect(answer).toMatchObject({ status, body: { type: 'about:blank', status, code } });
   expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
   expect(answer.headers.get('cache-control')).toBe('no-store');
@@ -65,7 +65,7 @@ const expectProblem = (answer: Answer, status: number, code: string) => {
 
 describe('every error is a problem (RFC 9457)', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [Routes, Closed] })));
+  beforeAll(async () => (booted = await boot({ controllers: [Routes, Closed] })));
   afterAll(() => booted.close());
 
   it('400 names the invalid fields of a query', async () => {

@@ -16,7 +16,7 @@ import { CredentialsService } from '../../src/users/credentials.service.js';
 import { acceptedSecrets } from '../../src/users/credential.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
 import { User } from '../../src/users/user.entity.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './api-key.contract.js';
 
@@ -278,7 +278,7 @@ describe('api-key', () => {
 
     it('APIKEY-02: an unknown key and a wrong secret look alike', async () => {
       const { id } = await issue();
-      const seen = ({ status, headers, body }: Answer) => [
+      const seen = ({ status, headers, body }: TestResponse) => [
         status,
         headers.get('www-authenticate'),
         { ...body, requestId: '' },

@@ -8,7 +8,7 @@ import { PasswordHashing } from '../../src/passwords/password-hashing.service.js
 import { KnownAddress, Password } from '../../src/passwords/password.entity.js';
 import { User } from '../../src/users/user.entity.js';
 import { normalizeUsername } from '../../src/users/username.js';
-import { boot, client, type Answer, type Booted } from '../support/app.js';
+import { boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './basic.contract.js';
 
@@ -51,12 +51,12 @@ async function addUser(booted: Booted, id: string, password: string): Promise<vo
   await setPassword(booted, id, password);
 }
 
-function expectRejected(answer: Answer, code = 'invalid_credentials') {
+function expectRejected(answer: TestResponse, code = 'invalid_credentials') {
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
   expect(answer.headers.get('www-authenticate')).toMatch(contract.challenge);
 }
 
-function throttled(answer: Answer) {
+function throttled(answer: TestResponse) {
   expect({ status: answer.status, code: answer.body.code }).toEqual({
     status: 429,
     code: 'too_many_attempts',
@@ -80,7 +80,7 @@ satisfiesTheContract(contract);
 describe('HTTP Basic', () => {
   let booted: Booted;
   // The tests send requests as a trusted proxy, so that each can have its own client address.
-  beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, also: [OpenRoute] })));
+  beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, controllers: [OpenRoute] })));
   afterAll(() => booted.close());
   afterEach(() => void jest.restoreAllMocks());
 

@@ -29,7 +29,7 @@ import { KnownAddress, Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { TooManyAttempts } from '../../src/passwords/passwords.errors.js';
 import { User } from '../../src/users/user.entity.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -85,14 +85,14 @@ const challengeOf = async (origin: string, algorithm = 'SHA-256') =>
 const respondAsBob = (challenge: DigestChallenge, more: Partial<DigestRequest> = {}) =>
   respondToChallenge('bob', DEMO_PASSWORD, challenge, { method: 'GET', uri: DEMO, ...more });
 
-function expectRejected(answer: Answer, stale = false) {
+function expectRejected(answer: TestResponse, stale = false) {
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code: 'invalid_digest' });
   const asked = answer.headers.get('www-authenticate') ?? '';
   expect(asked).toMatch(/^Digest realm="auth-atlas", qop="auth, auth-int", algorithm=SHA-256, nonce="/);
   expect(parseChallenges(asked).map((each) => each.stale)).toEqual([stale, stale]);
 }
 
-function expectTooManyAttempts({ status, body }: Answer) {
+function expectTooManyAttempts({ status, body }: TestResponse) {
   expect({ status, code: body.code }).toEqual({ status: 429, code: 'too_many_attempts' });
 }
 
@@ -101,7 +101,7 @@ describe('HTTP Digest', () => {
   let nonces: StatelessNonces;
   // The tests act as a trusted proxy, so that each can use its own client address.
   beforeAll(async () => {
-    booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, also: [Echo] });
+    booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, controllers: [Echo] });
     nonces = digestNonces(booted.app.get(Settings));
   });
   afterAll(() => booted.close());
@@ -527,7 +527,7 @@ describe('HTTP Digest', () => {
     beforeEach(forgetFailures);
 
     /** Expects a 401 and an unchanged state. Clears the counters before each attempt. */
-    const expectUnchanged = async (attempt: () => Promise<Answer>, stale = false) => {
+    const expectUnchanged = async (attempt: () => Promise<TestResponse>, stale = false) => {
       await forgetFailures();
       const before = await state();
       expectRejected(await attempt(), stale);
@@ -859,7 +859,7 @@ describe('the settings of HTTP Digest', () => {
     (await challengesOf(origin)).map(({ algorithm, qops, userhash }) => ({ algorithm, qops, userhash }));
 
   it('DIGEST_REQUIRE_AUTH_INT rejects auth', async () => {
-    const booted = await boot({ env: { DIGEST_REQUIRE_AUTH_INT: 'true' }, also: [Echo] });
+    const booted = await boot({ env: { DIGEST_REQUIRE_AUTH_INT: 'true' }, controllers: [Echo] });
     try {
       const both = { qops: ['auth-int'], userhash: true };
       expect(await offered(booted.origin)).toEqual([

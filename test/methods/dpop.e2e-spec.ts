@@ -9,7 +9,7 @@ import { DpopClient } from '../../src/methods/dpop/dpop.client.js';
 import { dpopNonces } from '../../src/methods/dpop/dpop.strategy.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
-import { boot, client, type Answer, type Booted } from '../support/app.js';
+import { boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -62,7 +62,7 @@ describe('dpop', () => {
   const used = () => booted.db.manager.count(UsedValue);
 
   /** Expects a 401 with the code and a new nonce, and that no proof was stored as used. */
-  const expectRejected = async (call: () => Promise<Answer>, code: string) => {
+  const expectRejected = async (call: () => Promise<TestResponse>, code: string) => {
     const before = await used();
     const answer = await call();
     expect([answer.status, answer.body.code]).toEqual([401, code]);

@@ -33,7 +33,7 @@ import {
 } from '../../src/methods/http-signature/http-signature.signer.js';
 import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { contract, createSignatureKey } from './http-signature.contract.js';
@@ -85,7 +85,7 @@ describe('http-signature', () => {
   let host: string;
   let machine: Signer;
   beforeAll(async () => {
-    booted = await boot({ also: [SignedController], env: { TRUST_PROXY: '127.0.0.1' } });
+    booted = await boot({ controllers: [SignedController], env: { TRUST_PROXY: '127.0.0.1' } });
     host = new URL(booted.origin).host;
     machine = await createSignatureKey(booted, 'acme-machine');
   });
@@ -98,7 +98,7 @@ describe('http-signature', () => {
     booted.db.manager.update(SignatureKey, { id }, changes);
   const request = (path: string, init?: RequestInit) => new Request(booted.origin + path, init);
   const json = (body: string) => ({ method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
-  const responseTo = async (signed: Request): Promise<Answer> => {
+  const responseTo = async (signed: Request): Promise<TestResponse> => {
     const response = await fetch(signed);
     return { status: response.status, headers: response.headers, body: await response.json() };
   };
@@ -108,7 +108,7 @@ describe('http-signature', () => {
   const nonces = () => booted.db.manager.count(UsedValue);
 
   /** Expects the 401 that every invalid signature receives. */
-  const expectInvalid = (answer: Answer) => {
+  const expectInvalid = (answer: TestResponse) => {
     expect([answer.status, answer.body.code]).toEqual([401, CODE]);
     expect(answer.headers.get('www-authenticate')).toBe(`Signature realm="auth-atlas", error="${CODE}"`);
     expect(answer.headers.get('accept-signature')).toBe(
@@ -610,7 +610,7 @@ describe('http-signature', () => {
     });
 
     it('responds alike to an unknown key and to a wrong signature', async () => {
-      const seen = ({ status, headers, body }: Answer) => [
+      const seen = ({ status, headers, body }: TestResponse) => [
         status,
         headers.get('www-authenticate'),
         { ...body, requestId: '' },

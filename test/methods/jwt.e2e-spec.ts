@@ -8,7 +8,7 @@ import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtService } from '../../src/methods/jwt/jwt.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -43,7 +43,7 @@ async function signIn({ app, db }: Pick<Booted, 'app' | 'db'>, userId = 'bob', s
 const status = async (origin: string, token: string) =>
   (await client(origin, { Authorization: `Bearer ${token}` }).get('/demo/jwt')).status;
 
-function expectRejected(answer: Answer, code = 'invalid_token') {
+function expectRejected(answer: TestResponse, code = 'invalid_token') {
   expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
   expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="auth-atlas", error="invalid_token"');
 }

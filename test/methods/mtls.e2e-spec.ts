@@ -251,7 +251,7 @@ describe('mtls', () => {
   });
 
   it('finishes a response that is in progress when the application closes', async () => {
-    const own = await boot({ also: [SlowController] });
+    const own = await boot({ controllers: [SlowController] });
     const ownPort = await portOf(own);
     const wire = await TlsConnection.open(ownPort, {
       ca: own.app.get(CertificateAuthorityService).certificate.toString(),

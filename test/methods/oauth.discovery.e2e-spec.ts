@@ -7,7 +7,7 @@ const secret = oauth.ClientSecretBasic('machine-demo-secret-0123456789abcdef');
 const insecure = { [oauth.allowInsecureRequests]: true };
 
 let booted: Booted;
-beforeAll(async () => (booted = await boot({ known: true })));
+beforeAll(async () => (booted = await boot({ publicUrlIsOrigin: true })));
 afterAll(() => booted.close());
 
 /** `oauth4webapi` throws if the response has a challenge. */

@@ -8,7 +8,7 @@ import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken, signWithActiveKey, type TokenOptions } from '../support/access-tokens.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { clientCert, selfSigned } from '../support/certificate.js';
 import { contract } from './oauth.contract.js';
@@ -41,7 +41,7 @@ const statusOf = async (userId: string, options?: TokenOptions) =>
 
 const challenge = (params: string) =>
   `Bearer realm="auth-atlas", resource_metadata="${publicUrl}/.well-known/oauth-protected-resource"${params}`;
-function expectInvalidToken(response: Answer) {
+function expectInvalidToken(response: TestResponse) {
   expect([response.status, response.body.code]).toEqual([401, 'invalid_token']);
   expect(response.headers.get('www-authenticate')).toContain(challenge(', error="invalid_token"'));
 }

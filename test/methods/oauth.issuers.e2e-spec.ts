@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, createHmac, randomUUID } from 'node:crypto';
 import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
-import { boot, client, type Answer, type Booted } from '../support/app.js';
+import { boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { newIssuerKey, startIssuerServer } from '../support/issuer.js';
 
 const AUDIENCE = 'https://api.example.com';
@@ -73,9 +73,9 @@ const claimsOf = (iss: string, more: object = {}) => ({
 });
 const get = (token: string, path = '/demo/oauth') =>
   client(booted.origin).get(path, { Authorization: `Bearer ${token}` });
-const expectInvalidToken = ({ status, body }: Answer) =>
+const expectInvalidToken = ({ status, body }: TestResponse) =>
   expect([status, body.code]).toEqual([401, 'invalid_token']);
-const expectUnavailable = ({ status, body }: Answer) =>
+const expectUnavailable = ({ status, body }: TestResponse) =>
   expect([status, body.code]).toEqual([503, 'service_unavailable']);
 
 describe('a token of a trusted issuer', () => {

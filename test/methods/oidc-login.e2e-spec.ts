@@ -13,7 +13,7 @@ import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { as, boot, client, type Booted } from '../support/app.js';
-import { slip, withSlip } from '../support/test-issuer.js';
+import { testIssuer, withTestToken } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';
 import { newKey, providerConfig } from './oidc-login.fake-provider.js';
 
@@ -44,10 +44,10 @@ setUp();
 
 describe('oidc-login', () => {
   it('starts without providers and lists none', async () => {
-    const bare = await boot({ methods: [oidcLogin, slip] });
+    const bare = await boot({ methods: [oidcLogin, testIssuer] });
     const { get } = client(bare.origin);
     expect(await get('/auth/oidc')).toMatchObject({ status: 200, body: { items: [] } });
-    for (const path of ['/auth/oidc/google?as=slip', '/auth/oidc/google/callback?code=x&state=y'])
+    for (const path of ['/auth/oidc/google?as=test-issuer', '/auth/oidc/google/callback?code=x&state=y'])
       expect(await get(path)).toMatchObject({ status: 404, body: { code: 'unknown_provider' } });
     await bare.close();
   });
@@ -82,7 +82,7 @@ describe('oidc-login', () => {
   it('signs in the linked account', async () => {
     const identity = await linkIdentity('bob');
     const response = await signIn();
-    expect([response.status, response.headers.get('x-slip')]).toEqual([200, response.body.slip]);
+    expect([response.status, response.headers.get('x-test-token')]).toEqual([200, response.body.test_token]);
     expect(issuedPrincipal(response)).toEqual({
       id: 'bob',
       kind: 'user',
@@ -92,7 +92,7 @@ describe('oidc-login', () => {
         { method: 'oidc-login', credentialId: identity.id, at: expect.any(Date), amr: [], bound: false },
       ],
     });
-    const { status, body } = await client(booted.origin, withSlip(response.body.slip)).get('/me');
+    const { status, body } = await client(booted.origin, withTestToken(response.body.test_token)).get('/me');
     expect([status, body.id]).toEqual([200, 'bob']);
     expect(response.headers.getSetCookie()).toEqual(['oidc-op=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0']);
   });
@@ -104,7 +104,7 @@ describe('oidc-login', () => {
       expect([status, body.code, headers.get('www-authenticate')]).toEqual([
         401,
         'identity_not_linked',
-        'Slip realm="test"',
+        'TestToken realm="test"',
       ]);
     });
     const [event] = (await events({ event: 'authn_login_fail', method: 'oidc-login' })).slice(-1);
@@ -192,7 +192,7 @@ describe('oidc-login', () => {
     await linkIdentity('bob');
     const kept = await signIn('op', undefined, { as: 'ambient', returnTo: '/openapi?page=1#top' });
     expect([kept.status, kept.headers.get('location'), kept.text]).toEqual([303, '/openapi?page=1#top', '']);
-    const { response } = await startSignIn('op', { as: 'slip', returnTo: '/openapi' });
+    const { response } = await startSignIn('op', { as: 'test-issuer', returnTo: '/openapi' });
     expect([response.status, response.body.code, response.body.errors[0].field]).toEqual([
       400,
       'invalid_query',
@@ -205,8 +205,8 @@ describe('oidc-login', () => {
       ['', 'as'],
       ['?as=telepathy', 'as'],
       ['?as=oidc-login', 'as'],
-      ['?as=slip&as=slip', 'as'],
-      ['?as=slip&prompt=none', 'prompt'],
+      ['?as=test-issuer&as=test-issuer', 'as'],
+      ['?as=test-issuer&prompt=none', 'prompt'],
     ]) {
       const { status, body } = await client(booted.origin).get(`/auth/oidc/op${query}`);
       expect([query, status, body.code, body.errors?.[0].field]).toEqual([
@@ -221,7 +221,7 @@ describe('oidc-login', () => {
   it('supports two pending sign-ins at two providers in one browser', async () => {
     await linkIdentity('bob');
     const { browser, location } = await startSignIn('op');
-    const second = await browser.get(signInUrl(booted.origin, { provider: 'other', as: 'slip' }));
+    const second = await browser.get(signInUrl(booted.origin, { provider: 'other', as: 'test-issuer' }));
     other.overrides.sub = randomUUID();
     expect((await sendCallback(browser, op.authorize(location))).status).toBe(200);
     expect((await sendCallback(browser, other.authorize(second.headers.get('location')!))).status).toBe(200);
@@ -229,7 +229,13 @@ describe('oidc-login', () => {
 
   describe('linking', () => {
     const fresh = async (id: string, more: Partial<Principal> = {}) => {
-      const proof = { method: 'slip', credentialId: 'x', at: new Date(), amr: [], bound: false } as const;
+      const proof = {
+        method: 'test-issuer',
+        credentialId: 'x',
+        at: new Date(),
+        amr: [],
+        bound: false,
+      } as const;
       return as({ id, proofs: [proof], ...more });
     };
 
@@ -249,9 +255,12 @@ describe('oidc-login', () => {
       const signedIn = await signIn();
       expect(issuedPrincipal(signedIn).id).toBe('carol');
       const unlinked = await me.send('DELETE', `/oidc-identities/${response.body.id}`);
-      expect([unlinked.status, Object.keys(unlinked.body)]).toEqual([200, ['slip']]);
-      const statusOf = async (id: string) => (await client(booted.origin, withSlip(id)).get('/me')).status;
-      expect([await statusOf(signedIn.body.slip), await statusOf(unlinked.body.slip)]).toEqual([401, 200]);
+      expect([unlinked.status, Object.keys(unlinked.body)]).toEqual([200, ['test_token']]);
+      const statusOf = async (id: string) =>
+        (await client(booted.origin, withTestToken(id)).get('/me')).status;
+      expect([await statusOf(signedIn.body.test_token), await statusOf(unlinked.body.test_token)]).toEqual([
+        401, 200,
+      ]);
       expect((await signIn()).body.code).toBe('identity_not_linked');
       expect((await me.get('/oidc-identities')).body.items).toEqual([]);
       const target = `oidc-identity:${response.body.id}`;
@@ -297,7 +306,7 @@ describe('oidc-login', () => {
     it('is denied to old sign-ins, limited credentials and API keys', async () => {
       const identity = await linkIdentity('bob');
       const proof = (more: object) =>
-        ({ method: 'slip', at: new Date(), amr: [], bound: false, ...more }) as Principal['proofs'][0];
+        ({ method: 'test-issuer', at: new Date(), amr: [], bound: false, ...more }) as Principal['proofs'][0];
       const old = new Date(Date.now() - 5 * 60_000 - 1000);
       for (const [caller, code] of [
         [as({ id: 'bob', proofs: [proof({ at: old })] }), 'reauthentication_required'],
@@ -510,8 +519,8 @@ describe('attacks', () => {
       `/auth/oidc/op/logout?iss=${op.issuer}&sid=x`,
       '/auth/logout?iss=x&sid=x',
     ])
-      expect((await client(booted.origin, withSlip(body.slip)).get(path)).status).toBe(404);
-    expect((await client(booted.origin, withSlip(body.slip)).get('/me')).status).toBe(200);
+      expect((await client(booted.origin, withTestToken(body.test_token)).get(path)).status).toBe(404);
+    expect((await client(booted.origin, withTestToken(body.test_token)).get('/me')).status).toBe(200);
   });
 
   describe('never repeats the error text of a provider', () => {
@@ -696,7 +705,7 @@ describe('attacks', () => {
     };
     const { status, body } = await signIn();
     expect(status).toBe(200);
-    expect((await client(booted.origin, withSlip(body.slip)).get('/me')).status).toBe(401);
+    expect((await client(booted.origin, withTestToken(body.test_token)).get('/me')).status).toBe(401);
   });
 
   it('rejects a returnTo that is not a path of this origin', async () => {
@@ -717,7 +726,7 @@ describe('attacks', () => {
     ]) {
       const { response } = await startSignIn('op', { as: 'ambient', returnTo });
       expect([returnTo, response.status, response.body.code]).toEqual([returnTo, 400, 'invalid_query']);
-      const proof = { method: 'slip', at: new Date(), amr: [], bound: false } as const;
+      const proof = { method: 'test-issuer', at: new Date(), amr: [], bound: false } as const;
       const me = client(booted.origin, as({ id: 'bob', proofs: [proof] }));
       expect((await me.post('/auth/oidc/op/link', { returnTo })).status).toBe(422);
     }
@@ -915,7 +924,7 @@ describe('oidc-login with each installed issuer', () => {
 
 it('requires HTTPS in production, and sets a __Host- cookie', async () => {
   const production = await boot({
-    methods: [oidcLogin, slip],
+    methods: [oidcLogin, testIssuer],
     env: {
       NODE_ENV: 'production',
       APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
@@ -926,9 +935,9 @@ it('requires HTTPS in production, and sets a __Host- cookie', async () => {
   });
   production.app.get(OidcProviders).add(providerConfig(op.issuer, { id: 'op' }));
   const { get } = client(production.origin, { Host: 'api.atlas.test' });
-  for (const path of ['/auth/oidc/op?as=slip', '/auth/oidc/op/callback?code=x&state=x'])
+  for (const path of ['/auth/oidc/op?as=test-issuer', '/auth/oidc/op/callback?code=x&state=x'])
     expect(await get(path)).toMatchObject({ status: 403, body: { code: 'https_required' } });
-  const { status, headers } = await get('/auth/oidc/op?as=slip', { 'X-Forwarded-Proto': 'https' });
+  const { status, headers } = await get('/auth/oidc/op?as=test-issuer', { 'X-Forwarded-Proto': 'https' });
   expect([status, headers.getSetCookie()]).toEqual([
     303,
     [expect.stringMatching(/^__Host-oidc-op=[\w.-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/)],

@@ -14,7 +14,7 @@ import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js'
 import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { boot, testMethod, type Booted } from '../support/app.js';
-import { SlipIssuer, slip } from '../support/test-issuer.js';
+import { TestIssuer, testIssuer } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';
 import { FakeProvider, providerConfig } from './oidc-login.fake-provider.js';
 
@@ -26,7 +26,7 @@ declare module '../../src/authentication/principal.js' {
 
 /** An issuer whose strategy is ambient, like the session method's. */
 @Injectable()
-class AmbientIssuer extends SlipIssuer {}
+class AmbientIssuer extends TestIssuer {}
 
 @Injectable()
 class AmbientStrategy extends PassportStrategy(Strategy, 'ambient') implements AuthStrategy {
@@ -65,15 +65,15 @@ export async function readResponse(response: Response) {
 export let booted: Booted;
 export let op: FakeProvider;
 export let other: FakeProvider;
-export let issuer: SlipIssuer;
+export let issuer: TestIssuer;
 export let providers: OidcProviders;
 
 /** Starts them before the tests of a file. */
 export function setUp(): void {
   beforeAll(async () => {
     [op, other] = [await FakeProvider.start(), await FakeProvider.start()];
-    booted = await boot({ methods: [oidcLogin, slip, ambient, testMethod] });
-    issuer = booted.app.get(SlipIssuer, { strict: false });
+    booted = await boot({ methods: [oidcLogin, testIssuer, ambient, testMethod] });
+    issuer = booted.app.get(TestIssuer, { strict: false });
     providers = booted.app.get(OidcProviders, { strict: false });
   });
   afterAll(async () => {
@@ -125,7 +125,7 @@ export async function startSignIn(
 ) {
   const browser = new Browser();
   const response = await readResponse(
-    await browser.get(signInUrl(origin, { provider, as: 'slip', ...options })),
+    await browser.get(signInUrl(origin, { provider, as: 'test-issuer', ...options })),
   );
   const sent = response.headers.get('location');
   return { browser, response, location: new URL(sent ?? 'about:blank') };
@@ -147,14 +147,14 @@ export async function signIn(
   return sendCallback(browser, back);
 }
 
-export const issuedPrincipal = (response: { body: { slip: string } }) =>
-  issuer.slips.get(response.body.slip)!.principal;
+export const issuedPrincipal = (response: { body: { test_token: string } }) =>
+  issuer.tokens.get(response.body.test_token)!.principal;
 
 /** Expects that no credential is issued, and no account or identity created. */
 export async function expectNoChange(work: () => Promise<void>): Promise<void> {
-  const before = [issuer.slips.size, await users(), (await identities()).length];
+  const before = [issuer.tokens.size, await users(), (await identities()).length];
   await work();
-  expect([issuer.slips.size, await users(), (await identities()).length]).toEqual(before);
+  expect([issuer.tokens.size, await users(), (await identities()).length]).toEqual(before);
 }
 
 export const INVALID_IDENTITY = { status: 401, body: { code: 'invalid_identity' } };

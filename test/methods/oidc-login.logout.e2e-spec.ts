@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { createHmac, randomUUID } from 'node:crypto';
 import { User } from '../../src/users/user.entity.js';
 import { client } from '../support/app.js';
-import { withSlip } from '../support/test-issuer.js';
+import { withTestToken } from '../support/test-issuer.js';
 import { booted, reconfigure, events, linkIdentity, op, other, signIn, setUp } from './oidc-login.harness.js';
 
 setUp();
@@ -29,17 +29,17 @@ describe('oidc-login, back-channel logout (OpenID Connect Back-Channel Logout 1.
       body: String(new URLSearchParams({ logout_token: token, more: 'is ignored' })),
       headers: { 'Content-Type': type },
     });
-  const isSignedIn = async (slip: string) =>
-    (await client(booted.origin, withSlip(slip)).get('/me')).status === 200;
+  const isSignedIn = async (token: string) =>
+    (await client(booted.origin, withTestToken(token)).get('/me')).status === 200;
 
   it('ends all sign-ins of the account (ported from oidcc-client-test-rp-backchannel-rpinitlogout)', async () => {
     await linkIdentity('bob');
-    const slips = [(await signIn()).body.slip as string, (await signIn()).body.slip as string];
+    const tokens = [(await signIn()).body.test_token as string, (await signIn()).body.test_token as string];
     const { status, headers, body } = await sendLogoutToken(
       await op.idToken(logoutClaims(), { typ: 'logout+jwt' }),
     );
     expect([status, headers.get('cache-control'), body]).toEqual([200, 'no-store', '']);
-    for (const slip of slips) expect(await isSignedIn(slip)).toBe(false);
+    for (const token of tokens) expect(await isSignedIn(token)).toBe(false);
     const [event] = (await events({ event: 'authn_token_revoked', target: 'user:bob' })).slice(-1);
     expect(event).toMatchObject({
       userId: 'bob',
@@ -53,12 +53,12 @@ describe('oidc-login, back-channel logout (OpenID Connect Back-Channel Logout 1.
     await linkIdentity('bob');
     const token = await op.idToken(logoutClaims());
     expect((await sendLogoutToken(token)).status).toBe(200);
-    const { slip } = (await signIn()).body;
+    const { test_token: testToken } = (await signIn()).body;
     expect(await sendLogoutToken(token)).toMatchObject({
       status: 400,
       body: { code: 'invalid_logout_token' },
     });
-    expect(await isSignedIn(slip)).toBe(true);
+    expect(await isSignedIn(testToken)).toBe(true);
   });
 
   it.each<[string, () => object, Record<string, unknown>?]>([
@@ -78,13 +78,13 @@ describe('oidc-login, back-channel logout (OpenID Connect Back-Channel Logout 1.
     'rejects an invalid token (ported from oidcc-client-test-rp-backchannel-rpinitlogout%s)',
     async (_, claims, header = {}) => {
       await linkIdentity('bob');
-      const { slip } = (await signIn()).body;
+      const { test_token: token } = (await signIn()).body;
       const kept = Object.fromEntries(Object.entries(claims()).filter(([, value]) => value !== undefined));
       expect(await sendLogoutToken(await op.idToken(kept, header))).toMatchObject({
         status: 400,
         body: { code: 'invalid_logout_token' },
       });
-      expect(await isSignedIn(slip)).toBe(true);
+      expect(await isSignedIn(token)).toBe(true);
     },
   );
 
@@ -92,24 +92,24 @@ describe('oidc-login, back-channel logout (OpenID Connect Back-Channel Logout 1.
     op.overrides.metadata = { id_token_signing_alg_values_supported: ['ES256', 'HS256', 'none'] };
     reconfigure('op', {});
     await linkIdentity('bob');
-    const { slip } = (await signIn()).body;
+    const { test_token: token } = (await signIn()).body;
     const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
     const text = (alg: string) => `${encode({ alg })}.${encode(logoutClaims())}`;
     const mac = createHmac('sha256', 'secret').update(text('HS256')).digest('base64url');
     for (const token of [`${text('none')}.`, `${text('HS256')}.${mac}`, 'no token', ''])
       expect([token, (await sendLogoutToken(token)).status]).toEqual([token, 400]);
-    expect(await isSignedIn(slip)).toBe(true);
+    expect(await isSignedIn(token)).toBe(true);
   });
 
   it('rejects ID tokens and tokens of another provider, and ignores unknown users', async () => {
     await linkIdentity('bob');
-    const { slip } = (await signIn()).body;
+    const { test_token: token } = (await signIn()).body;
     const { events: _, ...claims } = logoutClaims();
     expect((await sendLogoutToken(await op.idToken(claims))).status).toBe(400);
     expect((await sendLogoutToken(await op.idToken(logoutClaims()), 'other')).status).toBe(400);
     expect((await sendLogoutToken(await other.idToken(logoutClaims({ iss: op.issuer })))).status).toBe(400);
     expect((await sendLogoutToken(await op.idToken(logoutClaims({ sub: 'stranger' })))).status).toBe(200);
-    expect(await isSignedIn(slip)).toBe(true);
+    expect(await isSignedIn(token)).toBe(true);
   });
 
   it('does not end sign-ins of another tenant', async () => {

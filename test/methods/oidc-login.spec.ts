@@ -215,7 +215,7 @@ describe('the state cookie', () => {
 
   it('contains three new random values of 256 bits for each sign-in', () => {
     const all = Array.from({ length: 100 }, () =>
-      newAuthorization({ as: 'slip', purpose: { kind: 'sign-in' } }),
+      newAuthorization({ as: 'test-issuer', purpose: { kind: 'sign-in' } }),
     );
     const texts = all.flatMap(({ state, nonce, verifier }) => [state, nonce, verifier]);
     expect(new Set(texts).size).toBe(300);

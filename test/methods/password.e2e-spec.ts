@@ -10,8 +10,8 @@ import { PasswordHashing } from '../../src/passwords/password-hashing.service.js
 import { Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { User } from '../../src/users/user.entity.js';
-import { as, boot, client, testMethod, type Answer, type Booted } from '../support/app.js';
-import { SlipIssuer, slip, withSlip } from '../support/test-issuer.js';
+import { as, boot, client, testMethod, type TestResponse, type Booted } from '../support/app.js';
+import { TestIssuer, testIssuer, withTestToken } from '../support/test-issuer.js';
 import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
 import { SCOPES } from '../../src/permissions.js';
 
@@ -33,7 +33,7 @@ async function someone(
 }
 
 const signIn = (booted: Booted, username: string, more: Partial<Login> = {}) =>
-  client(booted.origin).post('/auth/login', { username, password: DEMO_PASSWORD, as: 'slip', ...more });
+  client(booted.origin).post('/auth/login', { username, password: DEMO_PASSWORD, as: 'test-issuer', ...more });
 const change = (current: string, next: string) => ({ current_password: current, new_password: next });
 const events = (booted: Booted, where: Partial<AuditEvent>) =>
   booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
@@ -48,7 +48,7 @@ const counted = async (booted: Booted) =>
     .reduce((sum, points) => sum + points, 0);
 
 /** The parts of a response that could distinguish two causes, without those that always differ. */
-const looks = ({ status, headers, body }: Answer) => ({
+const looks = ({ status, headers, body }: TestResponse) => ({
   status,
   headers: [...headers].filter(([name]) => !['date', 'x-request-id'].includes(name)),
   body: { ...body, requestId: '' },
@@ -56,10 +56,10 @@ const looks = ({ status, headers, body }: Answer) => ({
 
 describe('password', () => {
   let booted: Booted;
-  let issuer: SlipIssuer;
+  let issuer: TestIssuer;
   beforeAll(async () => {
-    booted = await boot({ methods: [password, slip, testMethod] });
-    issuer = booted.app.get(SlipIssuer, { strict: false });
+    booted = await boot({ methods: [password, testIssuer, testMethod] });
+    issuer = booted.app.get(TestIssuer, { strict: false });
   });
   afterAll(() => booted.close());
   afterEach(async () => {
@@ -71,14 +71,14 @@ describe('password', () => {
   async function signedIn(username: string, more: Partial<Login> = {}) {
     const { status, body } = await signIn(booted, username, more);
     expect(status).toBe(200);
-    return client(booted.origin, withSlip(body.slip as string));
+    return client(booted.origin, withTestToken(body.test_token as string));
   }
 
   describe('POST /auth/login', () => {
     it('returns the response of the issuer, with its headers', async () => {
       const { status, headers, body } = await signIn(booted, 'bob');
-      expect([status, body]).toEqual([200, { slip: expect.any(String) }]);
-      expect(headers.get('x-slip')).toBe(body.slip);
+      expect([status, body]).toEqual([200, { test_token: expect.any(String) }]);
+      expect(headers.get('x-test-token')).toBe(body.test_token);
       expect(headers.get('cache-control')).toBe('no-store');
     });
 
@@ -89,11 +89,11 @@ describe('password', () => {
       const at = new Date(body.proofs[0].at as string).getTime();
       expect(at).toBeGreaterThanOrEqual(before);
       expect(at).toBeLessThanOrEqual(Date.now());
-      expect([...issuer.slips.values()].at(-1)!.principal.proofs[0]).toMatchObject({ method: 'password' });
+      expect([...issuer.tokens.values()].at(-1)!.principal.proofs[0]).toMatchObject({ method: 'password' });
     });
 
     it("is sent by the method's own client", async () => {
-      const login = { username: 'bob', password: DEMO_PASSWORD, as: 'slip' };
+      const login = { username: 'bob', password: DEMO_PASSWORD, as: 'test-issuer' };
       expect((await fetch(loginRequest(booted.origin, login))).status).toBe(200);
     });
 
@@ -129,14 +129,14 @@ describe('password', () => {
         for (const typed of [DEMO_PASSWORD, 'wrong'])
           expect(await signIn(booted, 'bob', { as: name, password: typed })).toMatchObject({
             status: 422,
-            body: { code: 'invalid_body', errors: [{ field: 'as', message: 'Must be one of: slip.' }] },
+            body: { code: 'invalid_body', errors: [{ field: 'as', message: 'Must be one of: test-issuer.' }] },
           });
       expect(verify).not.toHaveBeenCalled();
       expect(await counted(booted)).toBe(0);
     });
 
     it('rejects other fields and other types', async () => {
-      const good = { username: 'bob', password: DEMO_PASSWORD, as: 'slip' };
+      const good = { username: 'bob', password: DEMO_PASSWORD, as: 'test-issuer' };
       const bad: [string, object][] = [
         ['isAdmin', { ...good, isAdmin: true }],
         ['username', { ...good, username: { $ne: '' } }],
@@ -198,7 +198,7 @@ describe('password', () => {
 
     it('gets the challenge of the requested issuer', async () => {
       const { headers } = await signIn(booted, 'bob', { password: 'wrong' });
-      expect(headers.get('www-authenticate')).toBe('Slip realm="test"');
+      expect(headers.get('www-authenticate')).toBe('TestToken realm="test"');
     });
 
     it('is allowed ten times in 15 minutes, together with failed changes', async () => {
@@ -223,16 +223,16 @@ describe('password', () => {
       const id = await someone(booted);
       const [here, there] = [await signedIn(id, { scope: 'audit:read' }), await signedIn(id)];
       const { status, body } = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
-      expect([status, body]).toEqual([200, { slip: expect.any(String) }]);
+      expect([status, body]).toEqual([200, { test_token: expect.any(String) }]);
 
       for (const each of [here, there]) expect((await each.get('/me')).status).toBe(401);
-      const fresh = await client(booted.origin, withSlip(body.slip as string)).get('/me');
+      const fresh = await client(booted.origin, withTestToken(body.test_token as string)).get('/me');
       expect(fresh.body).toMatchObject({ id, scopes: ['audit:read'], proofs: [{ amr: ['pwd'] }] });
       expect((await signIn(booted, id)).status).toBe(401);
       expect((await signIn(booted, id, { password: NEW_PASSWORD })).status).toBe(200);
 
       expect(await events(booted, { target: `user:${id}` })).toMatchObject([
-        { event: 'authn_password_change', userId: id, tenantId: 'acme', method: 'slip' },
+        { event: 'authn_password_change', userId: id, tenantId: 'acme', method: 'test-issuer' },
       ]);
       expect(JSON.stringify(await events(booted, {}))).not.toContain(NEW_PASSWORD);
     });
@@ -346,7 +346,7 @@ describe('password', () => {
 
   it('rejects a password over plain HTTP in production, without verifying it', async () => {
     const production = await boot({
-      methods: [password, slip, testMethod],
+      methods: [password, testIssuer, testMethod],
       env: {
         NODE_ENV: 'production',
         APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
@@ -356,7 +356,7 @@ describe('password', () => {
       logTo: { write: () => {} },
     });
     const { post } = client(production.origin, as({ id: 'bob' }));
-    const login = { username: 'bob', password: DEMO_PASSWORD, as: 'slip' };
+    const login = { username: 'bob', password: DEMO_PASSWORD, as: 'test-issuer' };
     for (const [path, body] of [
       ['/auth/login', login],
       ['/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD)],
@@ -416,8 +416,8 @@ describe('password', () => {
       };
       const { status, body } = await signIn(booted, id);
       expect(status).toBe(200);
-      const thief = await client(booted.origin, withSlip(body.slip as string)).get('/me');
-      expect([thief.status, thief.body.code]).toEqual([401, 'invalid_slip']);
+      const thief = await client(booted.origin, withTestToken(body.test_token as string)).get('/me');
+      expect([thief.status, thief.body.code]).toEqual([401, 'invalid_test_token']);
     });
 
     it('does not accept a fresh password sign-in as a second factor', async () => {
@@ -436,7 +436,7 @@ describe('password', () => {
         'multipart/form-data; boundary=x',
       ]) {
         const { status } = await client(booted.origin).send('POST', '/auth/login', {
-          body: JSON.stringify({ username: 'bob', password: DEMO_PASSWORD, as: 'slip' }),
+          body: JSON.stringify({ username: 'bob', password: DEMO_PASSWORD, as: 'test-issuer' }),
           headers: { 'Content-Type': type },
         });
         expect([type, status]).toEqual([type, 415]);
@@ -460,7 +460,7 @@ describe('password', () => {
     });
 
     it('ignores a password in the query', async () => {
-      const query = new URLSearchParams({ username: 'bob', password: DEMO_PASSWORD, as: 'slip' });
+      const query = new URLSearchParams({ username: 'bob', password: DEMO_PASSWORD, as: 'test-issuer' });
       expect((await client(booted.origin).post(`/auth/login?${query}`, {})).status).toBe(422);
       expect((await client(booted.origin).get(`/auth/login?${query}`)).status).toBe(404);
     });
@@ -477,7 +477,7 @@ describe('password, with each installed issuer', () => {
   afterAll(() => booted.close());
 
   /** The headers that use an issuer's response: a cookie with its CSRF token, or a token. */
-  function carrying({ headers, body }: Answer) {
+  function carrying({ headers, body }: TestResponse) {
     const cookie = headers.getSetCookie()[0]?.split(';')[0];
     if (cookie)
       return client(booted.origin, {

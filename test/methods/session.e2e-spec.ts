@@ -18,7 +18,7 @@ import {
 import { MAX_SESSIONS_PER_USER, SessionService } from '../../src/methods/session/session.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { DataSource } from 'typeorm';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './session.contract.js';
 
@@ -52,7 +52,7 @@ class Ceremony {
 describe('session', () => {
   let booted: Booted;
   beforeAll(
-    async () => (booted = await boot({ also: [Ceremony], env: { PUBLIC_URL: ORIGIN, PORT: '3000' } })),
+    async () => (booted = await boot({ controllers: [Ceremony], env: { PUBLIC_URL: ORIGIN, PORT: '3000' } })),
   );
   afterAll(() => booted.close());
 
@@ -63,9 +63,9 @@ describe('session', () => {
     readonly id: string;
     readonly value: string;
     readonly token: string;
-    readonly answer: Answer;
+    readonly answer: TestResponse;
   }
-  const setCookies = (answer: Answer) => answer.headers.getSetCookie();
+  const setCookies = (answer: TestResponse) => answer.headers.getSetCookie();
   const valueIn = (field = '') => /^__Host-session=([^;]*);/.exec(field)?.[1] ?? '';
   const start = (body: object = {}, headers: Record<string, string> = {}) =>
     client(booted.origin, { 'User-Agent': 'a browser', ...headers }).post('/ceremony/in', {
@@ -89,7 +89,7 @@ describe('session', () => {
   const ago = (ms: number) => new Date(Date.now() - ms);
   const works = async (signed: Pick<Signed, 'value' | 'token'>) =>
     (await by(signed).get('/demo/session')).status === 200;
-  const expectRejected = (answer: Answer) => {
+  const expectRejected = (answer: TestResponse) => {
     expect([answer.status, answer.body.code]).toEqual([401, 'invalid_session']);
     expect(answer.headers.get('www-authenticate')).toBe(
       `Cookie realm="auth-atlas", cookie-name="${NAME}", form-action="/auth/login"`,
@@ -187,7 +187,7 @@ describe('session', () => {
   });
 
   describe('the list', () => {
-    const ids = (answer: Answer) => answer.body.items.map((item: { id: string }) => item.id) as string[];
+    const ids = (answer: TestResponse) => answer.body.items.map((item: { id: string }) => item.id) as string[];
 
     it("contains the account's active sessions and marks the current one", async () => {
       const [first, second] = [await signIn({ id: 'carol' }), await signIn({ id: 'carol' })];
@@ -465,7 +465,7 @@ describe('session', () => {
         const signed = await signIn();
         const write = ({ value, token }: Pick<Signed, 'value' | 'token'>) =>
           by({ value, token }).post('/documents', { title: 'by an editor' });
-        const renewedBy = (answer: Answer) => {
+        const renewedBy = (answer: TestResponse) => {
           expect(setCookies(answer)).toHaveLength(1);
           return { ...signed, value: valueIn(setCookies(answer)[0]) };
         };

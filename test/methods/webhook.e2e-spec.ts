@@ -31,7 +31,7 @@ import {
   sign,
 } from '../../src/methods/webhook/webhook.js';
 import { User } from '../../src/users/user.entity.js';
-import { as, boot, client, type Answer, type Booted } from '../support/app.js';
+import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses, type Processes } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -65,7 +65,7 @@ class OtherRoute {
 
 describe('webhook', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ also: [OtherRoute] })));
+  beforeAll(async () => (booted = await boot({ controllers: [OtherRoute] })));
   afterAll(() => booted.close());
 
   interface Issued {
@@ -87,13 +87,13 @@ describe('webhook', () => {
     const { headers } = await withWebhook({ source: id, secret })(request);
     return Object.fromEntries([...headers].filter(([name]) => name.startsWith('webhook-')));
   };
-  const expectRejected = ({ status, body, headers }: Answer) =>
+  const expectRejected = ({ status, body, headers }: TestResponse) =>
     expect([status, body.code, headers.get('www-authenticate')]).toEqual([
       401,
       'invalid_webhook',
       'Webhook realm="auth-atlas", error="invalid_webhook"',
     ]);
-  const expectAccepted = ({ status, body }: Answer, duplicate = false) =>
+  const expectAccepted = ({ status, body }: TestResponse, duplicate = false) =>
     expect([status, body]).toEqual([200, { id: expect.any(String), type: 'contact.created', duplicate }]);
   const row = (id: string) => booted.db.manager.findOneByOrFail(WebhookSource, { id });
   const update = (id: string, changes: Partial<WebhookSource>) =>
@@ -740,7 +740,7 @@ describe('webhook', () => {
       const { id, secret } = await issue();
       const headers = attempt(secret);
       expectAccepted(await deliver(id, headers));
-      const seen = ({ status, headers, body }: Answer) => [
+      const seen = ({ status, headers, body }: TestResponse) => [
         status,
         headers.get('www-authenticate'),
         { ...body, requestId: '' },

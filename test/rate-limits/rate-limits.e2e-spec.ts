@@ -12,7 +12,7 @@ import { Public } from '../../src/authentication/plan.js';
 import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Principal } from '../../src/authentication/principal.js';
-import { boot, client, freshDatabase, type Answer, type Booted } from '../support/app.js';
+import { boot, client, freshDatabase, type TestResponse, type Booted } from '../support/app.js';
 import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
 
 /** A method with unlimited credentials: `X-Badge: bob/1` is valid, `X-Badge: wrong` is not. */
@@ -60,7 +60,7 @@ let hosts = randomInt(2 ** 24);
 const freshAddress = () => `10.${(hosts >> 16) & 255}.${(hosts >> 8) & 255}.${hosts++ & 255}`;
 
 const start = (env: Record<string, string>, more: { logTo?: { write: (line: string) => void } } = {}) =>
-  boot({ env, methods: [badges], also: [Routes], ...more });
+  boot({ env, methods: [badges], controllers: [Routes], ...more });
 
 /** Sends a request with this badge through the proxy from this address. */
 const send = ({ origin }: Booted, badge: string | undefined, from?: string, path = '/me', method = 'GET') =>
@@ -68,13 +68,13 @@ const send = ({ origin }: Booted, badge: string | undefined, from?: string, path
     headers: { ...(badge && { 'X-Badge': badge }), ...(from && { 'X-Forwarded-For': from }) },
   });
 
-async function times(count: number, one: () => Promise<Answer>): Promise<number[]> {
+async function times(count: number, one: () => Promise<TestResponse>): Promise<number[]> {
   const statuses = [];
   for (let i = 0; i < count; i++) statuses.push((await one()).status);
   return statuses;
 }
 
-function expectLimited({ status, headers, body }: Answer): void {
+function expectLimited({ status, headers, body }: TestResponse): void {
   expect({ status, code: body.code, type: headers.get('content-type') }).toEqual({
     status: 429,
     code: 'too_many_requests',

@@ -22,7 +22,7 @@ declare module '../../src/authentication/principal.js' {
   }
 }
 
-/** Signs in as any principal that a test can write down: for tests that are about permission, not about proof. */
+/** Signs in as any principal, for tests of permissions. */
 @Injectable()
 class TestStrategy extends PassportStrategy(Strategy, 'test') implements AuthStrategy {
   readonly challenge = new Challenge('Test');
@@ -41,7 +41,7 @@ class TestModule {}
 
 export const testMethod: AuthMethod = { name: 'test', module: TestModule, strategy: TestStrategy };
 
-/** The headers that make the request come from this principal. */
+/** The headers that sign a request in as this principal. */
 export const as = (principal: Partial<Principal> & Pick<Principal, 'id'>): Record<string, string> => ({
   'X-Test-Principal': encodeURIComponent(
     JSON.stringify({
@@ -54,7 +54,7 @@ export const as = (principal: Partial<Principal> & Pick<Principal, 'id'>): Recor
   ),
 });
 
-/** Settings under which tests that are about something else may ask as much as they like, all from one address. */
+/** Settings without rate limits: tests send many requests from one address. */
 export const UNLIMITED = {
   RATE_LIMIT_PER_ADDRESS: '999999999',
   RATE_LIMIT_PER_CREDENTIAL: '999999999',
@@ -68,22 +68,25 @@ export interface Booted {
   readonly close: () => Promise<void>;
 }
 
+export interface BootOptions {
+  readonly env?: Record<string, string>;
+  /** The installed methods; by default all, and the method of {@link as}. */
+  readonly methods?: readonly AuthMethod[];
+  /** Controllers in addition to the application's own. */
+  readonly controllers?: readonly Type[];
+  /** Receives the log lines; without it nothing is logged. */
+  readonly logTo?: DestinationStream;
+  /** Sets `PUBLIC_URL` to the origin that the server listens on, for clients that check absolute URLs. */
+  readonly publicUrlIsOrigin?: boolean;
+}
+
 /**
- * The whole application, listening on a free port, on an empty database with the demo in it: SQLite in memory, or
- * a schema of its own in the PostgreSQL of `DATABASE_URL`.
+ * Starts the whole application on a free port and an empty database with the demo data: SQLite in memory, or a new schema in the
+ * PostgreSQL of `DATABASE_URL`.
  */
-export async function boot(
-  options: {
-    env?: Record<string, string>;
-    methods?: readonly AuthMethod[];
-    also?: readonly Type[];
-    logTo?: DestinationStream;
-    /** Whether `PUBLIC_URL` is the very origin it listens on, for what hands out whole addresses. */
-    known?: boolean;
-  } = {},
-): Promise<Booted> {
+export async function boot(options: BootOptions = {}): Promise<Booted> {
   const database = await freshDatabase();
-  const known = options.known ? await freePort() : 0;
+  const port = options.publicUrlIsOrigin ? await freePort() : 0;
   const settings = Settings.from({
     NODE_ENV: 'test',
     PORT: '0',
@@ -91,14 +94,14 @@ export async function boot(
     TLS_PORT: '0',
     HTTP_ADAPTER: process.env['HTTP_ADAPTER'],
     ...UNLIMITED,
-    ...(known && { PUBLIC_URL: `http://localhost:${known}` }),
+    ...(port && { PUBLIC_URL: `http://localhost:${port}` }),
     ...database.env,
     ...options.env,
   });
   const app = await createApp(
     settings,
     options.methods ?? [...INSTALLED_METHODS, testMethod],
-    options.also,
+    options.controllers,
     options.logTo,
   );
   const close = async () => {
@@ -106,21 +109,21 @@ export async function boot(
     await database.drop();
   };
   try {
-    await app.listen(known, '127.0.0.1');
+    await app.listen(port, '127.0.0.1');
   } catch (error) {
     await close();
     throw error;
   }
-  const { port } = app.getHttpServer().address() as AddressInfo;
+  const address = app.getHttpServer().address() as AddressInfo;
   return {
     app,
-    origin: known ? `http://localhost:${known}` : `http://127.0.0.1:${port}`,
+    origin: port ? `http://localhost:${port}` : `http://127.0.0.1:${address.port}`,
     db: app.get(DataSource),
     close,
   };
 }
 
-/** A port that nobody listens on. */
+/** A port that is free at this time. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
@@ -129,6 +132,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** The settings of a new database, and the function that drops it: SQLite in memory needs neither. */
 export async function freshDatabase(): Promise<{ env: Record<string, string>; drop: () => Promise<void> }> {
   const url = process.env['DATABASE_URL'];
   if (!url) return { env: {}, drop: async () => {} };
@@ -144,21 +148,21 @@ export async function freshDatabase(): Promise<{ env: Record<string, string>; dr
   return { env: { DATABASE_URL: own.href }, drop: () => run(`DROP SCHEMA ${schema} CASCADE`) };
 }
 
-export interface Answer {
+export interface TestResponse {
   readonly status: number;
   readonly headers: Headers;
-  /** The body, parsed where it is JSON. */
-  // oxlint-disable-next-line typescript/no-explicit-any -- a test asserts on whatever came
+  /** The parsed body if it is JSON, otherwise its text. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- a test asserts its shape
   readonly body: any;
 }
 
-/** A caller over a real socket. `send` speaks HTTP as it should be, `raw` sends the bytes it is given. */
+/** An HTTP client. `send` and its short forms send a correct request, `raw` sends bytes exactly as given. */
 export function client(origin: string, headers: Record<string, string> = {}) {
   const send = async (
     method: string,
     path: string,
     init: { body?: unknown; headers?: Record<string, string> } = {},
-  ): Promise<Answer> => {
+  ): Promise<TestResponse> => {
     const response = await fetch(origin + path, {
       method,
       redirect: 'manual',
@@ -184,15 +188,15 @@ export function client(origin: string, headers: Record<string, string> = {}) {
     get: (path: string, more?: Record<string, string>) => send('GET', path, more && { headers: more }),
     post: (path: string, body?: unknown, more?: Record<string, string>) =>
       send('POST', path, { body, ...(more && { headers: more }) }),
-    /** Sends lines, each ended by CRLF, and gives back all that the server says before it closes. */
+    /** Sends lines, each ended by CRLF. @returns all bytes until the server closes the connection */
     raw: (...lines: readonly string[]): Promise<string> => {
       const { hostname, port } = new URL(origin);
       return new Promise((resolve, reject) => {
-        let answer = '';
+        let response = '';
         const socket = connect(Number(port), hostname, () => socket.write(`${lines.join('\r\n')}\r\n`));
         socket.setEncoding('utf8');
-        socket.on('data', (chunk: string) => (answer += chunk));
-        socket.on('close', () => resolve(answer));
+        socket.on('data', (chunk: string) => (response += chunk));
+        socket.on('close', () => resolve(response));
         socket.on('error', reject);
       });
     },

@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
 import type { Contract, Credential, Running } from '../method.contract.js';
 
-/** The contract of a method that proves requests, from the method's own file: whoever loops over all names none. */
+/** The contract of a method, from the method's own file. A test that covers all methods so imports none by name. */
 export async function contractOf(method: string): Promise<Contract> {
   return ((await import(`../methods/${method}.contract.js`)) as { contract: Contract }).contract;
 }
 
-/** Those of all methods. */
+/** The contracts of all methods. */
 export function allContracts(): Promise<Contract[]> {
   const files = readdirSync(new URL('../methods', import.meta.url));
   return Promise.all(
@@ -17,16 +17,16 @@ export function allContracts(): Promise<Contract[]> {
   );
 }
 
-/** Sends a request with the credential, as its holder does. */
+/** Sends a request with the credential. */
 export async function send(
-  { sign, fetch: own = fetch }: Credential,
+  { sign, fetch: sendRequest = fetch }: Credential,
   url: string,
   init?: RequestInit,
 ): Promise<Response> {
-  return own(await sign(new Request(url, init)));
+  return sendRequest(await sign(new Request(url, init)));
 }
 
-/** A challenge in which `…` stands for what is made anew each time. */
+/** A challenge as a pattern. `…` matches any value, such as a nonce. */
 export const challengePattern = (challenge: string): RegExp =>
   new RegExp(
     `^${challenge
@@ -35,9 +35,10 @@ export const challengePattern = (challenge: string): RegExp =>
       .join('[^"]*')}$`,
   );
 
-/** The way through a ceremony, which proves no requests and so has no contract; it ends in the issuer that is named. */
+/** Signs a user in by a ceremony that ends in the named issuer. @returns the last response */
 export type Ceremony = (running: Running, userId: string, issuer: string) => Promise<Response>;
 
+/** The sign-in of a ceremony, from the ceremony's own file. */
 export async function ceremonyOf(method: string): Promise<Ceremony> {
   return ((await import(`../methods/${method}.ceremony.js`)) as { ceremony: Ceremony }).ceremony;
 }

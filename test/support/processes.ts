@@ -9,7 +9,10 @@ import { createApp } from '../../src/app.js';
 import { Settings } from '../../src/config/settings.js';
 import { UNLIMITED, freshDatabase } from './app.js';
 
-/** A server in a process of its own, as `npm start` starts it. */
+/** Node 22 and newer keep compiled code here, which shortens the next start. */
+const NODE_COMPILE_CACHE = join(tmpdir(), 'atlas-compile-cache');
+
+/** A server in its own process, as `npm start` starts it. */
 export class Server {
   readonly exit: Promise<number | null>;
   out = '';
@@ -21,43 +24,52 @@ export class Server {
     this.exit = once(child, 'close').then(([code]) => code as number | null);
   }
 
-  /** What it has written to standard error, but for the word that the engine of OAuth has about Node below 22. */
+  /** Its standard error, without oidc-provider's warning about Node below 22. */
   get errors(): string {
     return this.written.replace(/^oidc-provider WARNING: Unsupported runtime\..*\n/, '');
   }
 
   /**
-   * Starts the built application on a free port; it says later which, see {@link origin}.
-   * @param env its whole environment, but for what finds Node and the HTTP adapter under test
-   * @param command another program of those that are built, with its words
+   * Starts the built application on a free port. {@link origin} waits for it.
+   * @param env its environment, to which the path of Node and the HTTP adapter under test are added
+   * @param command another built program, with its arguments
    */
   static start(
     env: Readonly<Record<string, string | undefined>>,
     command: readonly string[] = ['dist/main.js'],
   ): Server {
-    if (!existsSync('dist/main.js')) throw new Error('dist/main.js is missing: npm run build');
+    if (!existsSync('dist/main.js')) throw new Error('dist/main.js is missing. Run npm run build.');
     const { PATH, HTTP_ADAPTER } = process.env;
     return new Server(
       spawn(process.execPath, [...command], {
-        env: { PATH, ...(HTTP_ADAPTER && { HTTP_ADAPTER }), PORT: '0', TLS_PORT: '0', ...env },
+        env: {
+          PATH,
+          ...(HTTP_ADAPTER && { HTTP_ADAPTER }),
+          PORT: '0',
+          TLS_PORT: '0',
+          NODE_COMPILE_CACHE,
+          ...env,
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
   }
 
   /** Waits for a text on standard output. */
-  async says(pattern: RegExp): Promise<string> {
+  async waitForOutput(pattern: RegExp): Promise<string> {
     for (;;) {
       const found = pattern.exec(this.out);
       if (found) return found[1] ?? found[0];
-      if (this.child.exitCode !== null) throw new Error(`it ended: ${this.out}${this.errors}`);
+      if (this.child.exitCode !== null) throw new Error(`The server ended: ${this.out}${this.errors}`);
       await Promise.race([once(this.child.stdout!, 'data'), this.exit]);
     }
   }
 
-  /** Waits until it listens. */
+  /** Waits until it listens. @returns where */
   origin = () =>
-    this.says(/listens on (http:\/\/localhost:\d+)/).then((at) => at.replace('localhost', '127.0.0.1'));
+    this.waitForOutput(/listens on (http:\/\/localhost:\d+)/).then((at) =>
+      at.replace('localhost', '127.0.0.1'),
+    );
   signal = (name: NodeJS.Signals) => this.child.kill(name);
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -67,22 +79,22 @@ export class Server {
 }
 
 export interface Processes {
-  /** Where each of the servers answers. */
+  /** The origin of each server. */
   readonly origins: string[];
   readonly servers: readonly Server[];
-  /** The application once more, in the test's own process and without a port. */
+  /** The same application in the test's own process, not listening. */
   readonly app: INestApplication;
-  /** Its data source: what a test changes here, yet another process has changed. */
+  /** Its data source. For the servers, a change through it is a change by another process. */
   readonly db: DataSource;
-  /** Kills one of the servers as it is, and starts it again. */
+  /** Kills one of the servers, and starts it again. */
   readonly crash: (index: number) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
 /**
- * So many servers with the demo, on one new database: a file of SQLite in a temporary folder, or a schema of its own
- * in the PostgreSQL of `DATABASE_URL`.
- * @param env settings of the servers besides those
+ * Starts servers with the demo data on one new database: an SQLite file in a temporary folder, or a new schema in the PostgreSQL of
+ * `DATABASE_URL`.
+ * @param env further settings of the servers
  */
 export async function startProcesses(count: number, env: Record<string, string> = {}): Promise<Processes> {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-processes-'));
@@ -105,7 +117,7 @@ export async function startProcesses(count: number, env: Record<string, string> 
     ...env,
   };
   try {
-    // The first makes the tables and the demo; on SQLite two at once would get in each other's way.
+    // Creates the tables and the demo data before the servers start: on SQLite, two migrations at once would fail.
     app = await (await createApp(Settings.from(all))).init();
     for (let i = 0; i < count; i++) servers.push(Server.start(all));
     const origins = await Promise.all(servers.map((server) => server.origin()));

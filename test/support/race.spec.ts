@@ -6,19 +6,19 @@ import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { race } from './race.js';
 
-/** What the servers share, as processes share a database: each answer takes a while. */
+/** The state that the servers share, as processes share a database. Each access is asynchronous. */
 const unused = new Set<string>();
 const has = (ticket: string) => setImmediate(unused.has(ticket));
 const take = (ticket: string) => setImmediate(unused.delete(ticket));
 
-/** How a server decides whether a ticket is good, now and never again. */
-const WAYS: Readonly<Record<string, (ticket: string) => Promise<boolean>>> = {
-  '/look-then-take': async (ticket) => (await has(ticket)) && (await take(ticket), true),
-  '/take': take,
-  '/refuse': () => Promise.resolve(false),
+/** The ways in which a server accepts a ticket once. */
+const HANDLERS: Readonly<Record<string, (ticket: string) => Promise<boolean>>> = {
+  '/check-then-delete': async (ticket) => (await has(ticket)) && (await take(ticket), true),
+  '/delete': take,
+  '/reject': () => Promise.resolve(false),
 };
 
-describe('a race for a one-time thing', () => {
+describe('race', () => {
   const servers: Server[] = [];
   let origins: string[];
   const rounds = 20;
@@ -27,7 +27,7 @@ describe('a race for a one-time thing', () => {
     for (let i = 0; i < 2; i++) {
       const server = createServer((request, response) => {
         const { pathname, search } = new URL(request.url!, 'http://localhost');
-        void WAYS[pathname]!(search).then((good) => response.writeHead(good ? 200 : 401).end());
+        void HANDLERS[pathname]!(search).then((good) => response.writeHead(good ? 200 : 401).end());
       }).listen(0, '127.0.0.1');
       servers.push(server);
       await once(server, 'listening');
@@ -36,7 +36,7 @@ describe('a race for a one-time thing', () => {
   });
   afterAll(() => servers.forEach((server) => server.close().closeAllConnections()));
 
-  const tickets = (way: string) =>
+  const tickets = (path: string) =>
     race({
       origins,
       rounds,
@@ -45,22 +45,22 @@ describe('a race for a one-time thing', () => {
         unused.add(ticket);
         return Promise.resolve(ticket);
       },
-      use: async (origin, ticket) => (await fetch(origin + way + ticket)).ok,
+      use: async (origin, ticket) => (await fetch(origin + path + ticket)).ok,
     });
 
-  it('is won by one where looking and taking are one step', async () => {
-    expect(await tickets('/take')).toEqual([]);
+  it('has one success per round if checking and deleting are one step', async () => {
+    expect(await tickets('/delete')).toEqual([]);
   });
 
-  it('is won by several where a server looks, and takes later', async () => {
-    const unfair = await tickets('/look-then-take');
-    expect(unfair.length).toBeGreaterThan(0);
-    for (const { winners } of unfair) expect(winners).toBeGreaterThan(1);
+  it('has several successes if a server checks first and deletes later', async () => {
+    const failed = await tickets('/check-then-delete');
+    expect(failed.length).toBeGreaterThan(0);
+    for (const { successes } of failed) expect(successes).toBeGreaterThan(1);
   });
 
-  it('that nobody wins is no fair one either', async () => {
-    expect(await tickets('/refuse')).toEqual(
-      Array.from({ length: rounds }, (_, round) => ({ round, winners: 0 })),
+  it('reports rounds without a success', async () => {
+    expect(await tickets('/reject')).toEqual(
+      Array.from({ length: rounds }, (_, round) => ({ round, successes: 0 })),
     );
   });
 });

@@ -1,37 +1,37 @@
-export interface Race<Thing> {
-  /** The servers that share the one-time things; the uses of a thing are spread over all of them. */
+export interface Race<Credential> {
+  /** The servers that share the one-time credentials; the uses of a credential are spread over all of them. */
   readonly origins: readonly string[];
   readonly rounds?: number;
-  /** How many use one thing at the same time. */
+  /** The number of simultaneous uses of one credential. */
   readonly parallel?: number;
-  /** A one-time thing that nobody has used. */
-  readonly make: () => Promise<Thing>;
-  /** @returns whether this use was the one */
-  readonly use: (origin: string, thing: Thing) => Promise<boolean>;
+  /** Makes an unused one-time credential. */
+  readonly make: () => Promise<Credential>;
+  /** @returns whether this use succeeded */
+  readonly use: (origin: string, credential: Credential) => Promise<boolean>;
 }
 
 /**
- * Lets many use a one-time thing at once, round after round with a new thing, and counts who wins. A race that is there
- * shows in some rounds only, so do no fewer than the 200 that are the default.
+ * Uses a one-time credential many times in parallel, with a new credential in each round, and counts the successes. A race condition
+ * shows only in some rounds, so do not lower the default of 200.
  *
- * @returns the rounds that had not exactly one winner: `expect(await race({ … })).toEqual([])`
+ * @returns the rounds without exactly one success: `expect(await race({ … })).toEqual([])`
  */
-export async function race<Thing>({
+export async function race<Credential>({
   origins,
   rounds = 200,
   parallel = 20,
   make,
   use,
-}: Race<Thing>): Promise<{ round: number; winners: number }[]> {
-  const unfair = [];
+}: Race<Credential>): Promise<{ round: number; successes: number }[]> {
+  const failed = [];
   for (let round = 0; round < rounds; round++) {
-    const thing = await make();
-    // Another server is the first to be asked in each round.
+    const credential = await make();
+    // Each round starts at another server.
     const uses = Array.from({ length: parallel }, (_, i) =>
-      use(origins[(round + i) % origins.length]!, thing),
+      use(origins[(round + i) % origins.length]!, credential),
     );
-    const winners = (await Promise.all(uses)).filter(Boolean).length;
-    if (winners !== 1) unfair.push({ round, winners });
+    const successes = (await Promise.all(uses)).filter(Boolean).length;
+    if (successes !== 1) failed.push({ round, successes });
   }
-  return unfair;
+  return failed;
 }

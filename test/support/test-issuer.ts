@@ -12,76 +12,74 @@ import { principalOf } from '../../src/users/credential.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
-    slip: true;
+    'test-issuer': true;
   }
 }
 
-interface Slip {
+interface TestToken {
   readonly userId: string;
   readonly epoch: number;
   readonly principal: Principal;
 }
 
-/**
- * The smallest issuer there can be, so that a ceremony can be tested whatever is installed: `Authorization: Slip <id>`,
- * kept in memory.
- */
+/** The smallest possible issuer, for tests of ceremonies. Its tokens are kept in memory: `Authorization: TestToken <id>`. */
 @Injectable()
-export class SlipIssuer implements Issuer {
-  readonly slips = new Map<string, Slip>();
-  /** Runs before a slip is made: a test can let something else happen first. */
+export class TestIssuer implements Issuer {
+  readonly tokens = new Map<string, TestToken>();
+  /** Runs before a token is issued, so that a test can change something at that time. */
   before: () => Promise<void> = async () => {};
 
   async issue(principal: Principal, request: AuthRequest, epoch: number) {
     await this.before();
-    const slip = randomUUID();
-    this.slips.set(slip, { userId: principal.id, epoch, principal });
-    request.setHeader('X-Slip', slip);
-    return { slip };
+    const token = randomUUID();
+    this.tokens.set(token, { userId: principal.id, epoch, principal });
+    request.setHeader('X-Test-Token', token);
+    return { test_token: token };
   }
 
   async end({ credentialId = '' }: Proof): Promise<void> {
-    this.slips.delete(credentialId);
+    this.tokens.delete(credentialId);
   }
 }
 
 @Injectable()
-class SlipStrategy extends PassportStrategy(Strategy, 'slip') implements AuthStrategy {
-  readonly challenge = new Challenge('Slip', { realm: 'test' });
-  claims = (request: AuthRequest) => request.header('Authorization')?.startsWith('Slip ') ?? false;
+class TestIssuerStrategy extends PassportStrategy(Strategy, 'test-issuer') implements AuthStrategy {
+  readonly challenge = new Challenge('TestToken', { realm: 'test' });
+  claims = (request: AuthRequest) => request.header('Authorization')?.startsWith('TestToken ') ?? false;
 
   constructor(
-    private readonly issuer: SlipIssuer,
+    private readonly issuer: TestIssuer,
     private readonly dataSource: DataSource,
   ) {
     super();
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const id = request.header('Authorization')!.slice('Slip '.length);
-    const slip = this.issuer.slips.get(id);
-    if (!slip) throw new BadCredential('invalid_slip', 'no such slip');
-    const user = await this.dataSource.manager.findOneByOrFail(User, { id: slip.userId });
-    if (user.epoch !== slip.epoch) throw new BadCredential('invalid_slip', 'all sign-ins were ended');
-    const { at, amr } = slip.principal.proofs[0];
-    const proof = { method: 'slip', credentialId: id, at, amr, bound: false } as const;
+    const id = request.header('Authorization')!.slice('TestToken '.length);
+    const token = this.issuer.tokens.get(id);
+    if (!token) throw new BadCredential('invalid_test_token', 'unknown token');
+    const user = await this.dataSource.manager.findOneByOrFail(User, { id: token.userId });
+    if (user.epoch !== token.epoch) throw new BadCredential('invalid_test_token', 'all sign-ins were ended');
+    const { at, amr } = token.principal.proofs[0];
+    const proof = { method: 'test-issuer', credentialId: id, at, amr, bound: false } as const;
     return principalOf(
       user,
       proof,
-      (reason) => new BadCredential('invalid_slip', reason),
-      slip.principal.scopes,
+      (reason) => new BadCredential('invalid_test_token', reason),
+      token.principal.scopes,
     );
   }
 }
 
-@Module({ providers: [SlipStrategy, SlipIssuer] })
-class SlipModule {}
+@Module({ providers: [TestIssuerStrategy, TestIssuer] })
+class TestIssuerModule {}
 
-export const slip: AuthMethod = {
-  name: 'slip',
-  module: SlipModule,
-  strategy: SlipStrategy,
-  issuer: SlipIssuer,
+export const testIssuer: AuthMethod = {
+  name: 'test-issuer',
+  module: TestIssuerModule,
+  strategy: TestIssuerStrategy,
+  issuer: TestIssuer,
 };
 
-export const withSlip = (id: string) => ({ Authorization: `Slip ${id}` });
+/** The header that sends a token of {@link TestIssuer}. */
+export const withTestToken = (token: string) => ({ Authorization: `TestToken ${token}` });

@@ -8,16 +8,16 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Booted } from './app.js';
 
 /** The number of handler calls. */
-export const reached = { times: 0 };
+export const handlerCalls = { times: 0 };
 
 @Controller('http')
 @Public()
 export class HttpRoutes {
   @Get('probe') probe() {
-    return { reached: ++reached.times };
+    return { reached: ++handlerCalls.count };
   }
   @Post('body') body(@Body({ schema: z.strictObject({ name: z.string() }) }) body: object) {
-    reached.times++;
+    handlerCalls.count++;
     return body;
   }
   @Get('query') query(@Query({ schema: z.strictObject({ name: z.string().optional() }) }) query: object) {
@@ -45,7 +45,7 @@ export const open = (booted: Booted): Socket => {
 };
 
 /** Writes bytes and returns everything received until the server closes the connection. */
-export async function say(booted: Booted, bytes: string | Buffer): Promise<string> {
+export async function sendRaw(booted: Booted, bytes: string | Buffer): Promise<string> {
   const socket = open(booted);
   socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   let answer = '';
@@ -66,7 +66,7 @@ export const SECURITY = {
   'cache-control': 'no-store',
 };
 
-export function parse(answer: string) {
+export function parseResponse(answer: string) {
   const [head = '', body = ''] = answer.split(/\r\n\r\n(.*)/s);
   const [first = '', ...lines] = head.split('\r\n');
   const headers = Object.fromEntries(
@@ -79,8 +79,8 @@ export function parse(answer: string) {
 }
 
 /** Expects a problem with every security header, and a closed connection. */
-export function expectRefusal(answer: string, status: number, code: string): void {
-  const { headers, body, ...rest } = parse(answer);
+export function expectRejection(answer: string, status: number, code: string): void {
+  const { headers, body, ...rest } = parseResponse(answer);
   expect([answer.slice(0, 40), rest.status]).toEqual([answer.slice(0, 40), status]);
   expect(headers).toMatchObject({
     ...SECURITY,

@@ -52,7 +52,7 @@ class Badges1800000000000 implements MigrationInterface {
 class BadgeModule {}
 
 const badges = { name: 'badge', module: BadgeModule, entities: [Badge], migrations: [Badges1800000000000] };
-const issues = { name: 'slip', module: class Slips {}, issuer: class SlipIssuer {} };
+const issues = { name: 'test-issuer', module: class TestIssuerModule {}, issuer: class TestIssuer {} };
 
 const proof: Proof = { method: 'test', at: new Date(), amr: [], bound: false };
 const user = (id: string, more: Partial<Principal> = {}): Principal => ({

@@ -5,14 +5,14 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import { User } from '../../src/users/user.entity.js';
 import { principalOf } from '../../src/users/credential.js';
 import { as, boot, client, testMethod, type Booted } from '../support/app.js';
-import { SlipIssuer, slip, withSlip } from '../support/test-issuer.js';
+import { TestIssuer, testIssuer, withTestToken } from '../support/test-issuer.js';
 
 describe('POST /auth/logout', () => {
   let booted: Booted;
-  let issuer: SlipIssuer;
+  let issuer: TestIssuer;
   beforeAll(async () => {
-    booted = await boot({ methods: [slip, testMethod] });
-    issuer = booted.app.get(SlipIssuer, { strict: false });
+    booted = await boot({ methods: [testIssuer, testMethod] });
+    issuer = booted.app.get(TestIssuer, { strict: false });
   });
   afterAll(() => booted.close());
 
@@ -27,7 +27,7 @@ describe('POST /auth/logout', () => {
       request,
       user.epoch,
     );
-    return client(booted.origin, withSlip(issued.slip));
+    return client(booted.origin, withTestToken(issued.test_token));
   }
 
   it('ends what was sent, and nothing else', async () => {
@@ -50,7 +50,7 @@ describe('POST /auth/logout', () => {
         event: 'authn_token_revoked',
         userId: 'bob',
         tenantId: 'acme',
-        method: 'slip',
+        method: 'test-issuer',
         details: { everywhere: true },
       },
     ]);
