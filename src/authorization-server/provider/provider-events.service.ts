@@ -3,6 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../../authentication/challenge.js';
+import type { MethodName } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { User } from '../../users/user.entity.js';
 import { authRequestOf } from './provider-request.js';
@@ -80,7 +81,9 @@ export class ProviderEvents {
         details: { client, reason: detail },
       });
     if (statusCode !== 401) return;
-    const rejection = new Unauthenticated([], error, 'Authentication failed.', { method: 'oauth', reason });
+    // A cast: the method of this name can be removed, and the server stays.
+    const method = 'oauth' as MethodName;
+    const rejection = new Unauthenticated([], error, 'Authentication failed.', { method, reason });
     const server = this.adapter.httpAdapter.getHttpServer() as { emit(...event: unknown[]): void };
     server.emit('refused', rejection, authRequestOf(ctx).ip);
   }
