@@ -80,7 +80,9 @@ satisfiesTheContract(contract);
 describe('HTTP Basic', () => {
   let booted: Booted;
   // The tests send requests as a trusted proxy, so that each can have its own client address.
-  beforeAll(async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, controllers: [OpenRoute] })));
+  beforeAll(
+    async () => (booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, controllers: [OpenRoute] })),
+  );
   afterAll(() => booted.close());
   afterEach(() => void jest.restoreAllMocks());
 

@@ -33,7 +33,12 @@ async function someone(
 }
 
 const signIn = (booted: Booted, username: string, more: Partial<Login> = {}) =>
-  client(booted.origin).post('/auth/login', { username, password: DEMO_PASSWORD, as: 'test-issuer', ...more });
+  client(booted.origin).post('/auth/login', {
+    username,
+    password: DEMO_PASSWORD,
+    as: 'test-issuer',
+    ...more,
+  });
 const change = (current: string, next: string) => ({ current_password: current, new_password: next });
 const events = (booted: Booted, where: Partial<AuditEvent>) =>
   booted.db.manager.find(AuditEvent, { where: where as object, order: { seq: 'ASC' } });
@@ -129,7 +134,10 @@ describe('password', () => {
         for (const typed of [DEMO_PASSWORD, 'wrong'])
           expect(await signIn(booted, 'bob', { as: name, password: typed })).toMatchObject({
             status: 422,
-            body: { code: 'invalid_body', errors: [{ field: 'as', message: 'Must be one of: test-issuer.' }] },
+            body: {
+              code: 'invalid_body',
+              errors: [{ field: 'as', message: 'Must be one of: test-issuer.' }],
+            },
           });
       expect(verify).not.toHaveBeenCalled();
       expect(await counted(booted)).toBe(0);

@@ -187,7 +187,8 @@ describe('session', () => {
   });
 
   describe('the list', () => {
-    const ids = (answer: TestResponse) => answer.body.items.map((item: { id: string }) => item.id) as string[];
+    const ids = (answer: TestResponse) =>
+      answer.body.items.map((item: { id: string }) => item.id) as string[];
 
     it("contains the account's active sessions and marks the current one", async () => {
       const [first, second] = [await signIn({ id: 'carol' }), await signIn({ id: 'carol' })];
