@@ -8,7 +8,7 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Booted } from './app.js';
 
 /** The number of handler calls. */
-export const handlerCalls = { times: 0 };
+export const handlerCalls = { count: 0 };
 
 @Controller('http')
 @Public()
