@@ -5,17 +5,26 @@ import { INSTALLED_METHODS } from '../src/app.module.js';
 import type { AuthMethod } from '../src/authentication/method.js';
 import { freshDatabase } from './support/app.js';
 import { challengePattern, contractOf } from './support/contracts.js';
-import { CALLER, PAGE, appModule, withHelpers, withKernel } from './support/copies/blank.js';
+import { CALLER, PAGE, appModule, lifted, linesOf, sourcesOf, withHelpers } from './support/copies/blank.js';
 import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 
+/** The files and lines that a copied method may have at most. */
+const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
+  'api-key': [26, 1_950],
+  basic: [36, 2_300],
+  hmac: [35, 2_500],
+  jwt: [41, 3_050],
+  session: [35, 2_450],
+};
+
 /** A ceremony comes with an issuer, or it would end in nothing. */
-function companyOf({ name, strategy }: AuthMethod): { lifted: string[]; proves: string; ceremony?: string } {
-  if (strategy) return { lifted: [name], proves: name };
+function companyOf({ name, strategy }: AuthMethod): { methods: string[]; proves: string; ceremony?: string } {
+  if (strategy) return { methods: [name], proves: name };
   const issuer = INSTALLED_METHODS.find((method) => method.issuer)!.name;
-  return { lifted: [name, issuer], proves: issuer, ceremony: name };
+  return { methods: [name, issuer], proves: issuer, ceremony: name };
 }
 
-describe('a method is lifted with its folder and the kernel folders that it imports', () => {
+describe('a method in a blank application, with the files that it imports', () => {
   const project = new ProjectCopies();
   const copies = new Map<string, ProjectCopy>();
   const running = new Map<string, Promise<unknown>>();
@@ -27,24 +36,23 @@ describe('a method is lifted with its folder and the kernel folders that it impo
 
   beforeAll(async () => {
     for (const method of INSTALLED_METHODS) {
-      const { lifted, proves, ceremony } = companyOf(method);
+      const { methods, proves, ceremony } = companyOf(method);
       const blank = project.copy(method.name);
-      const copied = withKernel(lifted);
-      for (const folder of copied) blank.add(folder);
-      blank.write('src/app.module.ts', appModule(lifted, copied));
-      const files = [
+      const copied = lifted(methods);
+      const tests = [
         ...CALLER.map((file) => join('test', file)),
         ...withHelpers(`test/methods/${proves}.contract.ts`),
         ...(ceremony ? withHelpers(`test/methods/${ceremony}.ceremony.ts`) : []),
       ];
-      for (const file of files) blank.add(file);
+      for (const file of new Set([...copied, ...tests, ...sourcesOf(tests)])) blank.add(file);
+      blank.write('src/app.module.ts', appModule(methods, copied));
       copies.set(method.name, blank);
     }
     for await (const blank of project.compile('src')) {
       const { proves, ceremony = [] } = companyOf(INSTALLED_METHODS.find(({ name }) => name === blank.name)!);
       const database = await freshDatabase();
       databases.push(database);
-      const env = { DATA_DIR: ':memory:', ...database.env };
+      const env = { DATA_DIR: ':memory:', DATABASE_FILE: ':memory:', ...database.env };
       running.set(
         blank.name,
         project.run(blank, 'test/support/copies/lifted', [proves, ceremony].flat(), env),
@@ -52,12 +60,12 @@ describe('a method is lifted with its folder and the kernel folders that it impo
     }
   }, 300_000);
 
-  it.each(INSTALLED_METHODS)('$name: compiles in a blank application', ({ name }) => {
+  it.each(INSTALLED_METHODS)('$name: compiles', ({ name }) => {
     expect(copies.get(name)?.errors).toEqual([]);
   });
 
   it.each(INSTALLED_METHODS)(
-    '$name: asks nobody in without a credential, and lets its client in',
+    '$name: responds 401 with its challenge, and 200 to its client',
     async (method) => {
       const { proves, ceremony } = companyOf(method);
       const answers = {
@@ -73,16 +81,21 @@ describe('a method is lifted with its folder and the kernel folders that it impo
     },
   );
 
-  it.each(INSTALLED_METHODS)('the page of $name names these folders and no others', ({ name }) => {
-    const page = readFileSync(`docs/methods/${name}.md`, 'utf8');
-    const [, section = ''] = /^## Lift it into your app\n([\s\S]*?)^## /m.exec(page) ?? [];
-    const named = [...section.matchAll(/`(src\/[\w/-]+)`/g)].map(([, folder]) => folder!);
-    expect(new Set(named)).toEqual(new Set(withKernel([name])));
+  it('the page about lifting has the measured files and lines', () => {
+    const rows = INSTALLED_METHODS.map((method) => {
+      const { methods } = companyOf(method);
+      const files = lifted(methods);
+      const name = methods.map((each) => `\`${each}\``).join(' with ');
+      return `| ${name} | ${files.length} | ${linesOf(files).toLocaleString('en-US')} |`;
+    });
+    process.stdout.write(`${rows.join('\n')}\n`);
+    const table = readFileSync(PAGE, 'utf8').match(/^\| `.*` \| \d+ \| [\d,]+ \|$/gm);
+    expect(table).toEqual(rows);
   });
 
-  it('the page about lifting says of each of these folders what it is', () => {
-    const table = readFileSync(PAGE, 'utf8');
-    for (const folder of withKernel(INSTALLED_METHODS.map(({ name }) => name)))
-      if (!folder.startsWith('src/methods/')) expect(table).toContain(`\n| \`${folder}\` | `);
+  it.each(Object.entries(LIMITS))('%s stays small enough to copy', (name, [maxFiles, maxLines]) => {
+    const files = lifted([name]);
+    expect(files.length).toBeLessThanOrEqual(maxFiles);
+    expect(linesOf(files)).toBeLessThanOrEqual(maxLines);
   });
 });

@@ -3,24 +3,23 @@ import type { AuthRequest } from './request.js';
 const CREDENTIALS = /^([\w-]+) +(\S+)$/;
 
 /**
- * The token of an `Authorization` field of one scheme (RFC 9110, section 11.4): `Bearer`, `DPoP`.
- * @returns undefined where the field has another scheme, or another form
+ * The token of an `Authorization` header with a scheme such as `Bearer` or `DPoP` (RFC 9110 section 11.4).
+ * @returns undefined for another scheme or form
  */
 export function tokenFromHeader(request: AuthRequest, scheme: string): string | undefined {
   const [, said, token] = CREDENTIALS.exec(request.header('Authorization') ?? '') ?? [];
   return said?.toLowerCase() === scheme.toLowerCase() ? token : undefined;
 }
 
-/** Whose tokens are longer, we do not know. */
-const LONGEST = 16_384;
+/** Longer tokens are not parsed. */
+const MAX_TOKEN_CHARACTERS = 16_384;
 
 /**
- * The issuer that a JWT names. Nothing is believed of it: it tells whose token it claims to be, so that methods which share
- * a scheme can each know their own.
- * @returns undefined where it is no JWT, or names none
+ * The `iss` of a JWT, unverified. Methods that share a scheme choose their tokens by it.
+ * @returns undefined if the text is not a JWT or has no `iss`
  */
 export function unverifiedIssuer(token: string): string | undefined {
-  const [, payload, ...rest] = token.length > LONGEST ? [] : token.split('.', 4);
+  const [, payload, ...rest] = token.length > MAX_TOKEN_CHARACTERS ? [] : token.split('.', 4);
   if (!payload || rest.length !== 1) return undefined;
   try {
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));

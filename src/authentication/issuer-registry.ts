@@ -4,10 +4,10 @@ import { AUTH_METHODS } from './authenticator.js';
 import type { AuthMethod, Issuer } from './method.js';
 import type { MethodName } from './principal.js';
 
-/** What a ceremony can end in, on this installation. */
+/** The issuers of the installed methods, by name. */
 @Injectable()
 export class IssuerRegistry {
-  /** The methods that issue, in the order of the barrel. */
+  /** The methods that have an issuer, in the order of installation. */
   readonly names: readonly MethodName[];
 
   constructor(
@@ -17,7 +17,7 @@ export class IssuerRegistry {
     this.names = methods.filter((method) => method.issuer).map((method) => method.name);
   }
 
-  /** @returns undefined for a method that is not installed, or issues nothing */
+  /** @returns undefined for a method that is not installed or has no issuer */
   find(name: string): Issuer | undefined {
     const issuer = this.methods.find((method) => method.name === name)?.issuer;
     return issuer && this.modules.get(issuer, { strict: false });

@@ -3,7 +3,7 @@ import type { Authenticator } from './authenticator.js';
 import { Unauthenticated, headersOf, type Challenge } from './challenge.js';
 import type { Principal } from './principal.js';
 
-/** What would permit a denied action: more scopes, or a sign-in with this `acr` at most `maxAge` seconds ago. */
+/** The scopes, or the sign-in with this `acr` at most `maxAge` seconds ago, that would permit a denied action. */
 export type Requirement =
   { readonly scopes: readonly string[] } | { readonly acr: string; readonly maxAge: number };
 

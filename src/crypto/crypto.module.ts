@@ -1,15 +1,18 @@
 import { Module } from '@nestjs/common';
 import type { Schema } from '../database/columns.js';
-import { UsedOnce1700000303000 } from './replay-store.migration.js';
-import { ReplayStoreModule } from './replay-store.module.js';
-import { UsedValue } from './replay-store.service.js';
+import { ReplayStoreModule, replayStoreSchema } from './replay-store.module.js';
 import { SigningKey } from './signing-key.entity.js';
 import { SigningKeys1700000302000 } from './signing-keys.migration.js';
 import { SigningKeys } from './signing-keys.service.js';
 
+export const signingKeysSchema: Schema = {
+  entities: [SigningKey],
+  migrations: [SigningKeys1700000302000],
+};
+
 export const cryptoSchema: Schema = {
-  entities: [SigningKey, UsedValue],
-  migrations: [SigningKeys1700000302000, UsedOnce1700000303000],
+  entities: [...signingKeysSchema.entities, ...replayStoreSchema.entities],
+  migrations: [...signingKeysSchema.migrations, ...replayStoreSchema.migrations],
 };
 
 @Module({ imports: [ReplayStoreModule], providers: [SigningKeys], exports: [ReplayStoreModule, SigningKeys] })

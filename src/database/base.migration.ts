@@ -1,6 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 
-/** What the database folder itself keeps. */
+/** The table of the demo's parts. */
 export class Base1700000000000 implements MigrationInterface {
   name = 'Base1700000000000';
 

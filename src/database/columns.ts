@@ -8,12 +8,12 @@ export interface Schema {
 }
 
 /**
- * The column type of a moment in UTC. The databases do not share one, and an entity must name it when its class is
- * made, before any setting is read.
+ * The column type of a date. It differs between the databases, and decorators need it when the module is loaded, before
+ * the settings are read.
  */
 export const DATE_COLUMN = process.env['DATABASE_URL'] ? 'timestamptz' : 'datetime';
 
-/** For a migration: a foreign key to an `id`, whose row goes with the one that it refers to. */
+/** For a migration: a foreign key to an `id`, with ON DELETE CASCADE. */
 export const foreignKey = (column: string, table: string) => ({
   columnNames: [column],
   referencedTableName: table,

@@ -18,7 +18,7 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
       ...common,
       type: 'postgres',
       url: settings.databaseUrl,
-      // Where no connection is to be had, a request is told so rather than kept.
+      // Fails a request instead of keeping it waiting for a connection.
       extra: { connectionTimeoutMillis: 2_000 },
     };
   const memory = settings.dataDir === ':memory:';
@@ -31,7 +31,7 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
   };
 }
 
-/** Opens the database and brings its tables up to date. */
+/** Opens the database and runs the migrations. */
 export async function openDataSource(options: DataSourceOptions): Promise<DataSource> {
   if (options.type === 'better-sqlite3' && options.database !== ':memory:')
     mkdirSync(join(options.database, '..'), { recursive: true, mode: 0o700 });
@@ -47,7 +47,7 @@ export async function openDataSource(options: DataSourceOptions): Promise<DataSo
   return dataSource;
 }
 
-/** Names the lock that lets one process migrate at a time; any number that nothing else in the database uses. */
+/** The key of the advisory lock that lets one process migrate at a time. Any unused number. */
 const MIGRATION_LOCK = 7_102_334;
 
 async function migrate(dataSource: DataSource): Promise<void> {

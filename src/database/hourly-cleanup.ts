@@ -1,22 +1,22 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 
-const HOUR = 60 * 60_000;
+const INTERVAL_MS = 60 * 60_000;
 
-/** Removes rows that nobody needs any more, every hour that the process lives. A sweep that fails is logged; the next one does its work. */
+/** Deletes obsolete rows every hour. A failure is logged, and the next run tries again. */
 @Injectable()
 export abstract class HourlyCleanup implements OnApplicationBootstrap, OnModuleDestroy {
   protected readonly logger = new Logger(this.constructor.name);
-  private sweeping: NodeJS.Timeout | undefined;
+  private timer: NodeJS.Timeout | undefined;
 
   abstract cleanUp(): Promise<void>;
 
   onApplicationBootstrap(): void {
-    this.sweeping = setInterval(() => {
+    this.timer = setInterval(() => {
       this.cleanUp().catch((error: unknown) => this.logger.error(error));
-    }, HOUR).unref();
+    }, INTERVAL_MS).unref();
   }
 
   onModuleDestroy(): void {
-    clearInterval(this.sweeping);
+    clearInterval(this.timer);
   }
 }

@@ -1,44 +1,43 @@
 import { Injectable, Logger, type BeforeApplicationShutdown, type Type } from '@nestjs/common';
 import { DataSource, In } from 'typeorm';
 
-const A_MINUTE = 60_000;
+const RESOLUTION_MS = 60_000;
 const BATCH_EVERY_MS = 1_000;
-/** Ids in one statement; databases take so many parameters and no more. */
-const MOST = 1_000;
+/** Databases limit the parameters of a statement. */
+const MAX_IDS_PER_STATEMENT = 1_000;
 
-/** A table whose rows remember when they were last used. */
-interface Table {
+/** The rows of an entity that wait to be updated. */
+interface PendingRows {
   readonly property: string;
   readonly ids: Set<string>;
 }
 
 /**
- * Remembers when credentials were last used, to the minute: written in batches, so that no request waits for it and a
- * read API does not become one that writes.
+ * Stores when credentials were last used, to the minute. It writes in batches, so that no request waits for it.
  */
 @Injectable()
 export class LastUsed implements BeforeApplicationShutdown {
   private readonly logger = new Logger(LastUsed.name);
-  private waiting = new Map<Type, Table>();
+  private waiting = new Map<Type, PendingRows>();
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
 
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * This row is in use at this moment.
-   * @param property the one that holds the moment
-   * @param last what it holds; less than a minute ago is good enough
+   * Stores the current time, unless less than a minute has passed.
+   * @param property the date column
+   * @param last its current value
    */
   touch(entity: Type, property: string, id: string, last: Date | null): void {
-    if (last && Date.now() - last.getTime() < A_MINUTE) return;
+    if (last && Date.now() - last.getTime() < RESOLUTION_MS) return;
     let table = this.waiting.get(entity);
     if (!table) this.waiting.set(entity, (table = { property, ids: new Set() }));
     table.ids.add(id);
     this.timer ??= setTimeout(() => void this.flush(), BATCH_EVERY_MS).unref();
   }
 
-  /** Writes what is waiting. What cannot be written is dropped: the next use of it tries again. */
+  /** Writes the batch. Updates that fail are dropped: the next use of the credential tries again. */
   flush(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -63,4 +62,6 @@ export class LastUsed implements BeforeApplicationShutdown {
 }
 
 const chunks = (ids: readonly string[]) =>
-  Array.from({ length: Math.ceil(ids.length / MOST) }, (_, i) => ids.slice(i * MOST, (i + 1) * MOST));
+  Array.from({ length: Math.ceil(ids.length / MAX_IDS_PER_STATEMENT) }, (_, i) =>
+    ids.slice(i * MAX_IDS_PER_STATEMENT, (i + 1) * MAX_IDS_PER_STATEMENT),
+  );

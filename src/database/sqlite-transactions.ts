@@ -3,45 +3,43 @@ import type { BetterSqlite3Driver } from 'typeorm/driver/better-sqlite3/BetterSq
 import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
 
 /**
- * SQLite has one connection, and TypeORM shares it: a query that runs while another request's transaction is open
- * would be rolled back with it. Here a transaction takes the connection for its whole length, and every other
- * query waits for its turn.
+ * Serializes transactions on SQLite. TypeORM shares its one connection, so a query during another request's
+ * transaction would be rolled back with it. A transaction therefore locks the connection, and other queries wait.
  *
- * Inside `dataSource.transaction(work)` use the manager that `work` is given; the data source's own would wait for
- * the transaction that waits for it.
+ * Inside `dataSource.transaction(work)` use the manager that `work` receives; the data source's own manager would
+ * deadlock.
  */
 export function serializeTransactions(dataSource: DataSource): void {
   const driver = dataSource.driver as BetterSqlite3Driver;
-  const turns = new Turns();
+  const lock = new ConnectionLock();
   const statements = new Map();
-  driver.createQueryRunner = () => new TurnTakingRunner(driver, turns, statements);
+  driver.createQueryRunner = () => new SerializedQueryRunner(driver, lock, statements);
 }
 
-class Turns {
+class ConnectionLock {
   private taken = false;
   private readonly waiting: (() => void)[] = [];
 
-  /** @returns when it is the caller's turn; undefined where it is at once */
-  take(): Promise<void> | undefined {
+  /** @returns undefined if the lock was free */
+  acquire(): Promise<void> | undefined {
     if (this.taken) return new Promise((resolve) => this.waiting.push(resolve));
     this.taken = true;
     return undefined;
   }
 
-  /** The next one's turn, or nobody's. */
-  end(): void {
+  release(): void {
     const next = this.waiting.shift();
     if (next) next();
     else this.taken = false;
   }
 }
 
-class TurnTakingRunner extends BetterSqlite3QueryRunner {
-  private hasTurn = false;
+class SerializedQueryRunner extends BetterSqlite3QueryRunner {
+  private hasLock = false;
 
   constructor(
     driver: BetterSqlite3Driver,
-    private readonly turns: Turns,
+    private readonly lock: ConnectionLock,
     statements: Map<string, unknown>,
   ) {
     super(driver);
@@ -50,8 +48,8 @@ class TurnTakingRunner extends BetterSqlite3QueryRunner {
   }
 
   override async startTransaction(isolation?: Parameters<BetterSqlite3QueryRunner['startTransaction']>[0]) {
-    if (!this.hasTurn) await this.turns.take();
-    this.hasTurn = true;
+    if (!this.hasLock) await this.lock.acquire();
+    this.hasLock = true;
     await super.startTransaction(isolation);
   }
 
@@ -65,26 +63,26 @@ class TurnTakingRunner extends BetterSqlite3QueryRunner {
     if (!this.isTransactionActive) this.finish();
   }
 
-  /** TypeORM releases the runner of every transaction, also of one that could not even be rolled back. */
+  /** TypeORM releases the runner of every transaction, even if the rollback failed. */
   override async release() {
     await super.release();
     this.finish();
   }
 
   override async query(...[sql, ...rest]: Parameters<BetterSqlite3QueryRunner['query']>) {
-    // A transaction that starts with a read and then writes would fail where another process wrote in between.
-    if (this.hasTurn) return super.query(sql === 'BEGIN TRANSACTION' ? 'BEGIN IMMEDIATE' : sql, ...rest);
-    const turn = this.turns.take();
-    if (turn) await turn;
+    // A transaction that reads first and then writes would fail if another process wrote in between.
+    if (this.hasLock) return super.query(sql === 'BEGIN TRANSACTION' ? 'BEGIN IMMEDIATE' : sql, ...rest);
+    const waiting = this.lock.acquire();
+    if (waiting) await waiting;
     try {
       return await super.query(sql, ...rest);
     } finally {
-      this.turns.end();
+      this.lock.release();
     }
   }
 
   private finish(): void {
-    if (this.hasTurn) this.turns.end();
-    this.hasTurn = false;
+    if (this.hasLock) this.lock.release();
+    this.hasLock = false;
   }
 }

@@ -5,7 +5,7 @@ import { endAllSignIns } from './end-sign-ins.js';
 import { User } from './user.entity.js';
 import { normalizeUsername } from './username.js';
 
-/** @throws Error with a sentence, where there is none of that name */
+/** @throws Error with a message for the user, if no account has the name */
 export async function accountOf(manager: EntityManager, username: string): Promise<User> {
   const user = await manager.findOneBy(User, { username: normalizeUsername(username) ?? '' });
   if (!user) throw new Error('No account has this username.');
@@ -13,10 +13,10 @@ export async function accountOf(manager: EntityManager, username: string): Promi
 }
 
 /**
- * Lets an account do nothing any more from the next request on, or lets it again. What was signed in before has to sign
- * in again; its other credentials are good again with the account.
+ * Disables or enables an account from the next request on. Disabling ends its sessions and tokens; its other credentials
+ * are valid again once the account is enabled.
  *
- * @throws Error with a sentence, where there is no such account
+ * @throws Error with a message for the user, if there is no such account
  */
 export async function disableAccount(
   dataSource: DataSource,

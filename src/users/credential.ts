@@ -6,13 +6,13 @@ import { dateFromRow, nullableDateFromRow } from '../database/columns.js';
 import { USERS_TABLE, type User } from './user.entity.js';
 import { SCOPES } from '../permissions.js';
 
-/** What the row of every credential has that an account manages for itself, beside what it proves with. */
+/** The columns that every credential of an account has, besides those of its secret. */
 export interface Credential {
   readonly id: string;
   readonly userId: string;
-  /** What its owner calls it. */
+  /** Chosen by the owner. */
   readonly name: string;
-  /** Null: no ceiling but the owner's roles. */
+  /** Null: no limit but the owner's roles. */
   readonly scopes: string[] | null;
   readonly createdAt: Date;
   readonly expiresAt: Date | null;
@@ -23,7 +23,7 @@ export interface Credential {
   readonly parentId?: string | null;
 }
 
-/** The fields of a request for a new one, for a `z.strictObject`. */
+/** The fields of a request for a new credential, for `z.strictObject`. */
 export const NEW_CREDENTIAL_FIELDS = {
   name: z.string().trim().min(1).max(100),
   scopes: z.array(z.enum(SCOPES)).max(SCOPES.length).optional(),
@@ -58,7 +58,7 @@ export function acceptedSecrets({ current, previous, previousUntil }: StoredSecr
   return overlaps ? [current, previous] : [current];
 }
 
-/** The columns of a {@link Credential} that decide on a request, as plain SQL reads them, with its account. */
+/** The columns of a {@link Credential} that authentication needs, with its account, as plain SQL reads them. */
 export interface CredentialRow extends UserRow {
   readonly id: string;
   readonly scopes: string | null;
@@ -70,9 +70,8 @@ export interface CredentialRow extends UserRow {
 const COLUMNS = ['id', 'scopes', 'expiresAt', 'lastUsedAt', 'revokedAt'];
 
 /**
- * One query, whose text is made once, for a credential with its account.
- * @param table its name
- * @param columns those of the method's own
+ * A query for a credential and its account; its text is built once.
+ * @param columns the method's own columns
  */
 export function credentialQuery<Row extends CredentialRow>(
   dataSource: DataSource,
@@ -88,9 +87,9 @@ export function credentialQuery<Row extends CredentialRow>(
 }
 
 /**
- * The account of a credential that stands.
- * @param refused makes the method's own refusal
- * @throws BadCredential where the credential is revoked or has expired
+ * The account of an active credential.
+ * @param refused makes the method's own error
+ * @throws BadCredential if the credential is revoked or expired
  */
 export function accountOfActive(row: CredentialRow, refused: (reason: string) => BadCredential): User {
   const account = userFromRow(row);

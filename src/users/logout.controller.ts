@@ -11,7 +11,7 @@ import { endAllSignIns } from './end-sign-ins.js';
 
 const SignOut = z.strictObject({ everywhere: z.boolean().default(false) }).prefault({});
 
-/** It stands here and not with a login, of which there can be several, or none that is named `password`. */
+/** Logging out is not part of a login method: there can be several of them. */
 @Controller('auth')
 @SelfService()
 export class LogoutController {
@@ -22,8 +22,9 @@ export class LogoutController {
   ) {}
 
   /**
-   * Ends what proves this request: the session, or the token with its family.
-   * @throws BadRequestException `not_signed_in` where that is no issuer's, so there is no sign-in to end
+   * Ends the session, or the token with its family, that authenticates this request.
+   * @throws BadRequestException `not_signed_in` if the credential is neither
+   * @throws ForbiddenException `limited_credential` for `everywhere`
    */
   @Post('logout')
   @HttpCode(204)

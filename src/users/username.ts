@@ -1,6 +1,7 @@
 /**
- * The one spelling of a username, or undefined where it cannot be one. ASCII only and without case, so that no two
- * accounts can look alike (RFC 8265 allows far more, and with it Cyrillic and full-width twins).
+ * The canonical form of a username: ASCII in lower case, so that no two usernames look alike (RFC 8265 allows
+ * Cyrillic and full-width look-alikes).
+ * @returns undefined if the text cannot be a username
  */
 export function normalizeUsername(text: string): string | undefined {
   return /^[a-z0-9](?:[a-z0-9._@-]{0,62}[a-z0-9])?$/i.test(text) ? text.toLowerCase() : undefined;

@@ -2,7 +2,7 @@ import { afterAll, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { freshDatabase } from '../support/app.js';
 import { challengePattern } from '../support/contracts.js';
-import { CALLER, appModule, withHelpers, withKernel } from '../support/copies/blank.js';
+import { CALLER, appModule, lifted, sourcesOf, withHelpers } from '../support/copies/blank.js';
 import { ProjectCopies } from '../support/copies/copy.js';
 import { contract } from './oauth.contract.js';
 
@@ -14,17 +14,18 @@ afterAll(async () => {
 });
 
 it('works in another application without the authorization server and passwords', async () => {
-  const copied = withKernel(['oauth']);
-  expect(copied).not.toContain('src/passwords');
-  expect(copied).not.toContain('src/authorization-server');
+  const copied = lifted(['oauth']);
+  expect(copied.filter((file) => /^src\/(passwords|authorization-server)\//.test(file))).toEqual([]);
   const blank = project.copy('oauth');
-  for (const folder of copied) blank.add(folder);
+  const tests = [
+    ...CALLER.map((file) => join('test', file)),
+    ...withHelpers('test/methods/oauth.contract.ts'),
+  ];
+  for (const file of new Set([...copied, ...tests, ...sourcesOf(tests)])) blank.add(file);
   blank.write('src/app.module.ts', appModule(['oauth'], copied));
-  const caller = CALLER.map((file) => join('test', file));
-  for (const file of [...caller, ...withHelpers('test/methods/oauth.contract.ts')]) blank.add(file);
   for await (const { errors } of project.compile('src')) expect(errors).toEqual([]);
-  const env = { DATA_DIR: ':memory:', ...database.env };
-  expect(await project.run(blank, 'test/copies/lifted', ['oauth'], env)).toEqual({
+  const env = { DATA_DIR: ':memory:', DATABASE_FILE: ':memory:', ...database.env };
+  expect(await project.run(blank, 'test/support/copies/lifted', ['oauth'], env)).toEqual({
     answers: {
       nobody: { status: 401, challenge: expect.stringMatching(challengePattern(contract.challenge)) },
       client: { '/demo/oauth': [200, 'bob'] },

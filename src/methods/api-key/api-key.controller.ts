@@ -16,7 +16,7 @@ const NewKey = z.strictObject({
     .optional(),
 });
 
-/** What may be told of a key: all but its secret. */
+/** The row without its secrets. */
 const view = ({ id, name, scopes, allowedIps, createdAt, expiresAt, lastUsedAt, previousUntil }: ApiKey) => ({
   id,
   name,

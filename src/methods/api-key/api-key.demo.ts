@@ -13,7 +13,7 @@ const ofMachine = {
   ...mintKey('DemoKeyOfMachine', 'PublishedSoNeverUsedOutsideOfTheDemo0000002'),
 };
 
-/** Bob's key in the demo: it reads and writes documents, and does not delete them, although bob may. */
+/** Bob's key in the demo. It can read and write documents, but not delete them. */
 export const DEMO_KEY = ofBob.key;
 
 @Injectable()

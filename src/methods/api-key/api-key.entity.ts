@@ -23,14 +23,14 @@ export class ApiKey {
   @Column({ type: 'varchar', length: 64 })
   secretHash!: string;
 
-  /** The secret before the last rotation, good until `previousUntil`. */
+  /** The secret before the last rotation, valid until `previousUntil`. */
   @Column({ type: 'varchar', length: 64, nullable: true })
   previousHash!: string | null;
 
   @Column({ type: DATE_COLUMN, nullable: true })
   previousUntil!: Date | null;
 
-  /** Null: no ceiling but the owner's roles. */
+  /** Null: no limit but the owner's roles. */
   @Column({ type: 'simple-json', nullable: true })
   scopes!: string[] | null;
 
@@ -38,7 +38,7 @@ export class ApiKey {
   @Column({ type: 'simple-json', nullable: true })
   allowedIps!: string[] | null;
 
-  /** The key that made this one, and whose revocation ends it too. */
+  /** The key that created this one; revoking it revokes this one. */
   @Index()
   @Column({ type: 'varchar', length: 16, nullable: true })
   parentId!: string | null;
@@ -49,7 +49,7 @@ export class ApiKey {
   @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
 
-  /** To the minute: a write for every request would make a read API write. */
+  /** To the minute. */
   @Column({ type: DATE_COLUMN, nullable: true })
   lastUsedAt!: Date | null;
 

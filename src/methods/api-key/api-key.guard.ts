@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { MethodGuard } from '../../authentication/authenticate.guard.js';
 
-/** `@UseGuards(ApiKeyGuard)`: this route takes an API key and nothing else. */
+/** `@UseGuards(ApiKeyGuard)`: the route accepts API keys only. */
 @Injectable()
 export class ApiKeyGuard extends MethodGuard {
   protected readonly method = 'api-key';

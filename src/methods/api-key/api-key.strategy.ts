@@ -20,7 +20,7 @@ import {
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey } from './api-key.js';
 
-/** One code for every wrong key, whatever is wrong with it; the log has the reason. */
+/** The code of every rejected key. The reason goes to the log only. */
 const CODE = 'invalid_api_key';
 const SCHEME = /^ApiKey(?: +|$)/i;
 

@@ -1,7 +1,7 @@
 import { ceremonyOf, contractOf, send } from '../contracts.js';
 import type { Running } from '../../method.contract.js';
 
-/** What a method answers to nobody, and what it and other routes answer to its own client. */
+/** The responses of a method to a request without a credential, and to its client. */
 export interface Answers {
   readonly nobody: { readonly status: number; readonly challenge: string | null };
   /** By path: the status, and whom the answer says that the caller is. */

@@ -7,7 +7,7 @@ import { DataSource } from 'typeorm';
 import { AppModule } from '../../../src/app.module.js';
 import { enter, knock, report, type Answers } from './knock.js';
 
-/** What is seen of a blank application with a method that proves requests, or with a ceremony and its issuer. */
+/** The responses of a blank application with a method, or with a ceremony and its issuer. */
 export interface Seen {
   readonly answers: Answers;
   readonly entered?: number;
