@@ -20,7 +20,7 @@ const together = (...credentials: Credential[]): Credential => {
   };
 };
 
-it.each(NAMES)('without %s, no route is there that needs it', async (missing) => {
+it.each(NAMES)('without %s, has no route that requires it', async (missing) => {
   const booted = await boot({ methods: INSTALLED_METHODS.filter(({ name }) => name !== missing) });
   const { paths } = (await client(booted.origin).get('/openapi.json')).body;
   const left = ['/demo/all-of', '/demo/any-of'].filter((path) => path in paths);
@@ -30,7 +30,7 @@ it.each(NAMES)('without %s, no route is there that needs it', async (missing) =>
 });
 
 if (NAMES.every((name) => INSTALLED_METHODS.some((method) => method.name === name)))
-  describe('a route that asks for several methods', () => {
+  describe('a route that requires several methods', () => {
     let booted: Booted;
     let contracts: Record<string, Contract>;
     beforeAll(async () => {
@@ -48,6 +48,7 @@ if (NAMES.every((name) => INSTALLED_METHODS.some((method) => method.name === nam
       return {
         status: response.status,
         code: body.code,
+        detail: body.detail,
         challenge: response.headers.get('www-authenticate'),
         proofs: body.proofs?.map(({ method }: { method: string }) => method),
         scopes: body.scopes,
@@ -56,26 +57,28 @@ if (NAMES.every((name) => INSTALLED_METHODS.some((method) => method.name === nam
     const asksFor = (...names: string[]) =>
       expect.stringMatching(challengePattern(names.map((name) => contracts[name]!.challenge).join(', ')));
 
-    it('all of: lets in a caller who proves itself by each, and says how it did, in the order of the route', async () => {
+    it('all of: accepts every credential together, with the proofs in the order of the route', async () => {
       const answer = await ask('all-of', await issue('jwt'), await issue('mtls'));
       expect(answer).toMatchObject({ status: 200, proofs: ['mtls', 'jwt'] });
     });
 
-    it('all of: asks for what is missing, and for that only', async () => {
+    it('all of: names and challenges only the missing method', async () => {
       const refused = { status: 401, code: 'unauthenticated' };
       const nobody = await client(booted.origin).get('/demo/all-of');
       expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, asksFor('mtls', 'jwt')]);
       expect(await ask('all-of', await issue('mtls'))).toMatchObject({
         ...refused,
+        detail: 'This route also requires: jwt.',
         challenge: asksFor('jwt'),
       });
       expect(await ask('all-of', await issue('jwt'))).toMatchObject({
         ...refused,
+        detail: 'This route also requires: mtls.',
         challenge: asksFor('mtls'),
       });
     });
 
-    it('all of: one that is wrong stops, whatever the other is', async () => {
+    it('all of: rejects one invalid credential whatever the other is', async () => {
       const jwt = await issue('jwt');
       await jwt.revoke();
       expect(await ask('all-of', await issue('mtls'), jwt)).toMatchObject({
@@ -87,7 +90,7 @@ if (NAMES.every((name) => INSTALLED_METHODS.some((method) => method.name === nam
       expect((await ask('all-of', mtls, await issue('jwt'))).status).toBe(401);
     });
 
-    it('all of: the proofs of two people make nobody', async () => {
+    it('all of: rejects credentials of different accounts', async () => {
       const answer = await ask('all-of', await issue('mtls', 'alice'), await issue('jwt', 'bob'));
       expect(answer).toMatchObject({
         status: 401,
@@ -96,7 +99,7 @@ if (NAMES.every((name) => INSTALLED_METHODS.some((method) => method.name === nam
       });
     });
 
-    it('any of: the one alone, or both of the others', async () => {
+    it('any of: accepts one method alone or both of the others', async () => {
       expect(await ask('any-of', await issue('hmac'))).toMatchObject({ status: 200, proofs: ['hmac'] });
       const both = await ask('any-of', await issue('mtls'), await issue('jwt'));
       expect(both).toMatchObject({ status: 200, proofs: ['mtls', 'jwt'] });
