@@ -66,7 +66,7 @@ export class AppModule {
       module: AppModule,
       controllers: [...controllers],
       imports: [
-        ConfigModule.forRoot(settings),
+        ConfigModule,
         DatabaseModule.forRoot(settings, schemaOf(methods)),
         DatabaseServicesModule,
         CryptoModule,

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ConfigModule } from '@nestjs/config';
 import { CryptoModule } from '../crypto/crypto.module.js';
 import type { Schema } from '../database/columns.js';
 import { AccessToken } from './access-token.entity.js';
@@ -7,6 +8,7 @@ import { AccessTokensService } from './access-tokens.service.js';
 import { LocalIssuerTokens } from './local-issuer-tokens.service.js';
 import { ProtectedResourceMetadataController } from './protected-resource-metadata.controller.js';
 import { TrustedIssuerTokens } from './trusted-issuer-tokens.service.js';
+import { trustedIssuersConfig } from './trusted-issuers.config.js';
 
 export const accessTokensSchema: Schema = {
   entities: [AccessToken],
@@ -14,7 +16,7 @@ export const accessTokensSchema: Schema = {
 };
 
 @Module({
-  imports: [CryptoModule],
+  imports: [ConfigModule.forFeature(trustedIssuersConfig), CryptoModule],
   controllers: [ProtectedResourceMetadataController],
   providers: [AccessTokensService, LocalIssuerTokens, TrustedIssuerTokens],
   exports: [AccessTokensService],

@@ -1,4 +1,5 @@
-import { Injectable, Logger, ServiceUnavailableException } from '@nestjs/common';
+import { Inject, Injectable, Logger, ServiceUnavailableException } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { compactVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { createHash, type KeyObject } from 'node:crypto';
@@ -12,7 +13,7 @@ import { parseClaims, validityFault, type AccessTokenClaims } from './access-tok
 import { RemoteError } from './fetch-json.js';
 import { RemoteJwks, discoverJwksUri, type Algorithm } from './remote-jwks.js';
 import { IntrospectionClient } from './token-introspection.js';
-import { trustedIssuers, type TrustedIssuer } from './trusted-issuers.config.js';
+import { trustedIssuersConfig, type TrustedIssuer } from './trusted-issuers.config.js';
 import { invalidToken, type ResolvedToken } from './verified-token.js';
 
 const MAX_JWT_CHARACTERS = 8_192;
@@ -46,6 +47,7 @@ export class TrustedIssuerTokens {
   constructor(
     private readonly dataSource: DataSource,
     settings: Settings,
+    @Inject(trustedIssuersConfig.KEY) issuers: ConfigType<typeof trustedIssuersConfig>,
   ) {
     const withClients = (issuer: TrustedIssuer): Issuer => ({
       ...issuer,
@@ -55,7 +57,7 @@ export class TrustedIssuerTokens {
       ),
       introspectionClient: issuer.introspection && new IntrospectionClient(issuer.introspection),
     });
-    this.issuers = new Map(trustedIssuers(settings).map((each) => [each.issuer, withClients(each)]));
+    this.issuers = new Map(issuers.map((each) => [each.issuer, withClients(each)]));
   }
 
   trusts(issuer: string | undefined): boolean {

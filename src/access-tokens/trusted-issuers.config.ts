@@ -1,6 +1,7 @@
+import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
 import { jsonSetting } from '../config/json.js';
-import { InvalidSettings, type Settings } from '../config/settings.js';
+import { InvalidSettings, Settings } from '../config/settings.js';
 import { SCOPES } from '../permissions.js';
 import { ALGORITHMS } from './remote-jwks.js';
 
@@ -47,7 +48,7 @@ export type TrustedIssuer = z.output<ReturnType<typeof trustedIssuer>>;
  *
  * @throws InvalidSettings
  */
-export function trustedIssuers(settings: Settings): readonly TrustedIssuer[] {
+export function readTrustedIssuers(settings: Settings): readonly TrustedIssuer[] {
   const schema = z.object({
     OAUTH_ISSUERS: jsonSetting.pipe(z.array(trustedIssuer(settings.production)).max(MAX_ISSUERS)).optional(),
   });
@@ -60,3 +61,7 @@ export function trustedIssuers(settings: Settings): readonly TrustedIssuer[] {
     throw new InvalidSettings(['OAUTH_ISSUERS may have introspection for one issuer only.']);
   return issuers;
 }
+
+export const trustedIssuersConfig = registerAs('trusted-issuers', () =>
+  readTrustedIssuers(Settings.from(process.env)),
+);

@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
 import { jsonSetting } from '../config/json.js';
-import type { Settings } from '../config/settings.js';
+import { Settings } from '../config/settings.js';
 import { SCOPES } from '../permissions.js';
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -39,7 +40,7 @@ export interface AuthorizationServerConfig {
 }
 
 /** @throws InvalidSettings, or Error if the CA file cannot be read */
-export function authorizationServerConfig(settings: Settings): AuthorizationServerConfig {
+export function readAuthorizationServerConfig(settings: Settings): AuthorizationServerConfig {
   const { OAUTH_CLIENT_CA_FILE: file, OAUTH_ASSERTION_ISSUERS: configured } = settings.section(schema);
   const certificates = file ? (readFileSync(file, 'utf8').match(PEM_CERTIFICATE) ?? []) : [];
   if (file && !certificates.length) throw new Error(`OAUTH_CLIENT_CA_FILE holds no certificate: ${file}`);
@@ -70,3 +71,7 @@ const DEMO_ASSERTION_ISSUER: AssertionIssuer = {
   accounts: { 'robert@partner.example': 'bob' },
   scopes: ['documents:read'],
 };
+
+export const authorizationServerConfig = registerAs('authorization-server', () =>
+  readAuthorizationServerConfig(Settings.from(process.env)),
+);

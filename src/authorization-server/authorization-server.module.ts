@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ConfigModule } from '@nestjs/config';
 import { AccessTokensModule } from '../access-tokens/access-tokens.module.js';
 import { CryptoModule } from '../crypto/crypto.module.js';
 import { PasswordsModule } from '../passwords/passwords.module.js';
@@ -25,10 +26,16 @@ import { ProviderEvents } from './provider/provider-events.service.js';
 import { AdapterFactory } from './storage/adapter-factory.service.js';
 import { OauthRecords } from './storage/oauth-records.service.js';
 import { UserCodeAttempts } from './storage/polling-adapter.js';
+import { authorizationServerConfig } from './authorization-server.config.js';
 
 /** The OAuth 2.0 authorization server and OpenID provider, built on the library oidc-provider. */
 @Module({
-  imports: [AccessTokensModule, CryptoModule, PasswordsModule],
+  imports: [
+    ConfigModule.forFeature(authorizationServerConfig),
+    AccessTokensModule,
+    CryptoModule,
+    PasswordsModule,
+  ],
   controllers: [
     BackchannelAuthenticationController,
     ClientsController,

@@ -1,11 +1,12 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { Provider, type Account, type Configuration, type JWKS } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { ClientCertificateEndpoint } from '../authentication/client-certificate.js';
 import { Settings } from '../config/settings.js';
 import { ReplayStore } from '../crypto/replay-store.service.js';
 import { User } from '../users/user.entity.js';
-import { authorizationServerConfig, type AuthorizationServerConfig } from './authorization-server.config.js';
+import { authorizationServerConfig } from './authorization-server.config.js';
 import {
   clientAuthentication,
   mtlsEndpointAliases,
@@ -47,11 +48,10 @@ const DAY = 24 * 60 * MINUTE;
 /** Configures oidc-provider. Options that are not listed here keep the library's defaults. */
 @Injectable()
 export class OidcProviderFactory extends ProviderFactory {
-  private readonly config: AuthorizationServerConfig;
-
-  /** @throws InvalidSettings */
   constructor(
     private readonly settings: Settings,
+    @Inject(authorizationServerConfig.KEY)
+    private readonly config: ConfigType<typeof authorizationServerConfig>,
     private readonly dataSource: DataSource,
     private readonly replays: ReplayStore,
     private readonly clientCertificateEndpoint: ClientCertificateEndpoint,
@@ -63,7 +63,6 @@ export class OidcProviderFactory extends ProviderFactory {
     private readonly backchannelRequests: BackchannelRequests,
   ) {
     super();
-    this.config = authorizationServerConfig(settings);
   }
 
   create(issuer: string, jwks: JWKS): Provider {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { trustedIssuers } from '../../src/access-tokens/trusted-issuers.config.js';
+import { readTrustedIssuers } from '../../src/access-tokens/trusted-issuers.config.js';
 import { Settings } from '../../src/config/settings.js';
 
 const github = {
@@ -18,13 +18,13 @@ const PRODUCTION = {
   PUBLIC_URL: 'https://api.example.com',
 };
 const read = (issuers: unknown, env: Record<string, string> = {}) =>
-  trustedIssuers(
+  readTrustedIssuers(
     Settings.from({ ...env, OAUTH_ISSUERS: typeof issuers === 'string' ? issuers : JSON.stringify(issuers) }),
   );
 
 describe('OAUTH_ISSUERS', () => {
   it('is optional, and a list of issuers', () => {
-    expect(trustedIssuers(Settings.from({}))).toEqual([]);
+    expect(readTrustedIssuers(Settings.from({}))).toEqual([]);
     expect(read([github])).toEqual([github]);
     expect(read([{ ...github, typ: undefined }])[0]?.typ).toEqual(['at+jwt']);
   });

@@ -7,9 +7,10 @@ const sources = (readdirSync('src', { recursive: true }) as string[])
   .filter((file) => file.endsWith('.ts') && !file.endsWith('ports.ts'))
   .map((file) => ({ file, text: readFileSync(join('src', file), 'utf8') }));
 
-/** A code in the source: the value of `code`, or the argument of a function that throws. */
+/** A code in the source: the value of `code`, a constant, or the argument of a function that throws. */
 const CODE_PATTERNS = [
   /\bcode(?::| =) '([a-z_]+)'/gi,
+  /^(?:export )?const (?:INVALID_\w+|ERROR_CODE) = '([a-z_]+)';/gm,
   /(?:BadCredential|Unauthenticated|ambiguous|bad)\(\s*'([a-z_]+)'/g,
 ];
 /** A code as an argument on its own line. The authorization server has lists of OAuth parameters that look the same. */

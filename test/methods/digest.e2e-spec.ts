@@ -15,7 +15,7 @@ import {
   type DigestRequest,
   type DigestChallenge,
 } from '../../src/methods/digest/digest.client.js';
-import { REALM, digestConfig } from '../../src/methods/digest/digest.config.js';
+import { REALM, readDigestConfig } from '../../src/methods/digest/digest.config.js';
 import { DigestCredentials } from '../../src/methods/digest/digest.credentials.service.js';
 import { DigestNonceCounts } from '../../src/methods/digest/digest.nonce-counts.service.js';
 import { DigestService } from '../../src/methods/digest/digest.service.js';
@@ -64,7 +64,7 @@ async function addUser({ app, db }: Pick<Booted, 'app' | 'db'>, id: string, pass
 /** Creates credentials for other settings. */
 function credentialsWith({ db }: Pick<Booted, 'db'>, env: Record<string, string>): DigestCredentials {
   const settings = Settings.from({ NODE_ENV: 'test', ...env });
-  return new DigestCredentials(settings, db, new SecretBox(settings, 'digest'));
+  return new DigestCredentials(readDigestConfig(settings), db, new SecretBox(settings, 'digest'));
 }
 
 const me = (id: string) => as({ id, roles: ['viewer'] });
@@ -932,7 +932,7 @@ describe('the settings of HTTP Digest', () => {
       PUBLIC_URL: 'https://api.atlas.test',
       APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
     };
-    const config = (env: Record<string, string>) => digestConfig(Settings.from(env));
+    const config = (env: Record<string, string>) => readDigestConfig(Settings.from(env));
     expect(() => config({ ...production, DIGEST_LEGACY_MD5: 'true' })).toThrow(InvalidSettings);
     expect(() => config({ DIGEST_LEGACY_MD5: 'yes' })).toThrow('DIGEST_LEGACY_MD5 must be true or false.');
     const strict = { algorithms: ['SHA-256', 'SHA-512-256'], qops: ['auth', 'auth-int'] };

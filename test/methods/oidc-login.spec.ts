@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { generateKeyPairSync } from 'node:crypto';
 import { InvalidSettings, Settings } from '../../src/config/settings.js';
-import { oidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';
+import { readOidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';
 import {
   StateCookie,
   dateOfAuthTime,
@@ -27,7 +27,7 @@ const PRODUCTION = {
 };
 
 const read = (providers: unknown, env: Record<string, string> = {}) =>
-  oidcProviders(
+  readOidcProviders(
     Settings.from({
       NODE_ENV: 'test',
       OIDC_PROVIDERS: typeof providers === 'string' ? providers : JSON.stringify(providers),
@@ -47,7 +47,7 @@ function faultsOf(providers: unknown, env?: Record<string, string>): readonly st
 
 describe('the configuration of providers', () => {
   it('is empty by default', () => {
-    expect(oidcProviders(Settings.from({ NODE_ENV: 'test' }))).toEqual([]);
+    expect(readOidcProviders(Settings.from({ NODE_ENV: 'test' }))).toEqual([]);
   });
 
   it('applies defaults', () => {

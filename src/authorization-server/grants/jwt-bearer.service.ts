@@ -1,4 +1,5 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { decodeProtectedHeader, importJWK, jwtVerify, type CryptoKey, type JWK, type JWTPayload } from 'jose';
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
 import { buildTokenResponse, resolveRequestedResources } from 'oidc-provider/lib/helpers/grants.js';
@@ -35,8 +36,9 @@ export class JwtBearerGrant {
     private readonly dataSource: DataSource,
     private readonly replays: ReplayStore,
     private readonly settings: Settings,
+    @Inject(authorizationServerConfig.KEY) config: ConfigType<typeof authorizationServerConfig>,
   ) {
-    this.issuers = authorizationServerConfig(settings).assertionIssuers;
+    this.issuers = config.assertionIssuers;
   }
 
   async handle(ctx: TokenEndpointGrantContext<Parameters>): Promise<void> {

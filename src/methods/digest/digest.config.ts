@@ -1,5 +1,6 @@
+import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
-import { InvalidSettings, type Settings } from '../../config/settings.js';
+import { InvalidSettings, Settings } from '../../config/settings.js';
 import type { Algorithm, Qop } from './digest.js';
 
 /** Part of every H(A1). After a change, every account must enable Digest again. */
@@ -20,7 +21,7 @@ export interface DigestConfig {
  *
  * @throws InvalidSettings if MD5 is enabled in production
  */
-export function digestConfig(settings: Settings): DigestConfig {
+export function readDigestConfig(settings: Settings): DigestConfig {
   const { DIGEST_LEGACY_MD5: legacy, DIGEST_REQUIRE_AUTH_INT: requireAuthInt } = settings.section(schema);
   if (legacy === 'true' && settings.production)
     throw new InvalidSettings(['DIGEST_LEGACY_MD5 may not be true in production.']);
@@ -29,3 +30,5 @@ export function digestConfig(settings: Settings): DigestConfig {
     qops: requireAuthInt === 'true' ? ['auth-int'] : ['auth', 'auth-int'],
   };
 }
+
+export const digestConfig = registerAs('digest', () => readDigestConfig(Settings.from(process.env)));

@@ -1,7 +1,7 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { randomBytes } from 'node:crypto';
 import { DataSource, type FindOptionsWhere } from 'typeorm';
-import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import type { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
@@ -31,11 +31,11 @@ export class DigestCredentials {
   private readonly algorithms: readonly Algorithm[];
 
   constructor(
-    settings: Settings,
+    @Inject(digestConfig.KEY) config: Pick<ConfigType<typeof digestConfig>, 'algorithms'>,
     private readonly dataSource: DataSource,
     private readonly box: SecretBox,
   ) {
-    this.algorithms = digestConfig(settings).algorithms;
+    this.algorithms = config.algorithms;
     const user = { id: 'dummy', username: 'dummy' };
     this.dummy = this.create(user, randomBytes(32).toString('base64'), new Date(0));
   }

@@ -1,4 +1,5 @@
-import { BadRequestException, Injectable } from '@nestjs/common';
+import { Inject, BadRequestException, Injectable } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
@@ -14,7 +15,7 @@ import { VerifiedPasswords } from '../../passwords/verified-passwords.js';
 import { principalOf } from '../../users/credential.js';
 import type { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
-import { REALM, digestConfig, type DigestConfig } from './digest.config.js';
+import { REALM, digestConfig } from './digest.config.js';
 import { DigestCredentials, type DigestAccount } from './digest.credentials.service.js';
 import { computeResponse, formatAuthenticationInfo, type Algorithm } from './digest.js';
 import { DigestNonceCounts } from './digest.nonce-counts.service.js';
@@ -39,18 +40,17 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   readonly challenge: Challenge;
   /** A response cannot be replayed, but passwords can be guessed from it offline. So HTTPS is required. */
   readonly sendsSecret = true;
-  private readonly config: DigestConfig;
   private readonly nonces: StatelessNonces;
   private readonly verified = new VerifiedPasswords();
 
   constructor(
     settings: Settings,
+    @Inject(digestConfig.KEY) private readonly config: ConfigType<typeof digestConfig>,
     private readonly credentials: DigestCredentials,
     private readonly nonceCounts: DigestNonceCounts,
     private readonly attempts: LoginAttempts,
   ) {
     super();
-    this.config = digestConfig(settings);
     this.nonces = digestNonces(settings);
     this.challenge = this.challengeFor(this.config.algorithms[0]!, {});
   }

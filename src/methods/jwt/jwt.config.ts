@@ -1,5 +1,6 @@
+import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
-import { InvalidSettings, type Settings } from '../../config/settings.js';
+import { InvalidSettings, Settings } from '../../config/settings.js';
 
 const schema = z.object({
   JWT_HS256_SECRET: z
@@ -14,9 +15,11 @@ const schema = z.object({
  *
  * @throws InvalidSettings for a secret that is too short
  */
-export function jwtConfig(settings: Settings): { hs256Secret: string | undefined } {
+export function readJwtConfig(settings: Settings): { hs256Secret: string | undefined } {
   const { JWT_HS256_SECRET: hs256Secret } = settings.section(schema);
   if (settings.production && hs256Secret && hs256Secret === settings.appSecret)
     throw new InvalidSettings(['JWT_HS256_SECRET must differ from APP_SECRET.']);
   return { hs256Secret };
 }
+
+export const jwtConfig = registerAs('jwt', () => readJwtConfig(Settings.from(process.env)));

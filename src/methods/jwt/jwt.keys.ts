@@ -1,8 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { JwtService as NestJwtService } from '@nestjs/jwt';
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { Settings } from '../../config/settings.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { jwtConfig } from './jwt.config.js';
 import type { AccessClaims } from './jwt.js';
@@ -18,9 +18,8 @@ export class JwtKeys {
   constructor(
     private readonly keys: SigningKeys,
     private readonly jwt: NestJwtService,
-    settings: Settings,
+    @Inject(jwtConfig.KEY) { hs256Secret }: ConfigType<typeof jwtConfig>,
   ) {
-    const { hs256Secret } = jwtConfig(settings);
     this.algorithm = hs256Secret ? 'HS256' : 'ES256';
     this.secret = hs256Secret ? createSecretKey(Buffer.from(hs256Secret)) : undefined;
   }

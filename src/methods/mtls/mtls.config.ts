@@ -1,5 +1,6 @@
+import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
-import type { Settings } from '../../config/settings.js';
+import { Settings } from '../../config/settings.js';
 
 const schema = z
   .object({
@@ -25,7 +26,9 @@ export interface MtlsConfig {
 }
 
 /** @throws InvalidSettings */
-export function mtlsConfig(settings: Settings): MtlsConfig {
+export function readMtlsConfig(settings: Settings): MtlsConfig {
   const { TLS_PORT: port, TLS_CERT_FILE: cert, TLS_KEY_FILE: key } = settings.section(schema);
   return { port, files: cert && key ? { cert, key } : undefined };
 }
+
+export const mtlsConfig = registerAs('mtls', () => readMtlsConfig(Settings.from(process.env)));

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ConfigModule } from '@nestjs/config';
 import { APP_GUARD } from '@nestjs/core';
 import { ClientCertificateModule } from '../../authentication/client-certificate.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
@@ -9,9 +10,10 @@ import { ServerCertificateService } from './mtls.server-certificate.service.js';
 import { MtlsServerService } from './mtls.server.service.js';
 import { MtlsService } from './mtls.service.js';
 import { MtlsStrategy } from './mtls.strategy.js';
+import { mtlsConfig } from './mtls.config.js';
 
 @Module({
-  imports: [ClientCertificateModule],
+  imports: [ConfigModule.forFeature(mtlsConfig), ClientCertificateModule],
   controllers: [MtlsController, MtlsPublicController],
   providers: [
     CertificateAuthorityService,

@@ -1,4 +1,5 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
@@ -32,8 +33,9 @@ export class ServerCertificateService {
   constructor(
     private readonly authority: CertificateAuthorityService,
     settings: Settings,
+    @Inject(mtlsConfig.KEY) { files }: ConfigType<typeof mtlsConfig>,
   ) {
-    this.files = mtlsConfig(settings).files;
+    this.files = files;
     const host = new URL(settings.publicUrl).hostname.replace(/^\[|\]$/g, '');
     this.names = [...new Set(['localhost', '127.0.0.1', '::1', host])];
   }

@@ -1,10 +1,12 @@
 import {
+  Inject,
   Injectable,
   Logger,
   type BeforeApplicationShutdown,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { HttpAdapterHost } from '@nestjs/core';
 import { constants, type X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
@@ -59,6 +61,7 @@ export class MtlsServerService
     private readonly certificate: ServerCertificateService,
     private readonly endpoint: ClientCertificateEndpoint,
     private readonly settings: Settings,
+    @Inject(mtlsConfig.KEY) private readonly config: ConfigType<typeof mtlsConfig>,
   ) {}
 
   /** @throws Error if the port is in use, or if there is no usable server certificate */
@@ -75,7 +78,7 @@ export class MtlsServerService
       noDelay: true,
     };
     this.server = createServer(options, (socket) => this.accept(socket));
-    this.server.listen(mtlsConfig(this.settings).port, this.settings.host);
+    this.server.listen(this.config.port, this.settings.host);
     await once(this.server, 'listening');
     const { port } = this.server.address() as AddressInfo;
     this.url = `https://${new URL(this.settings.publicUrl).hostname}:${port}`;

@@ -1,6 +1,7 @@
 import { createPrivateKey, type JsonWebKey } from 'node:crypto';
+import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
-import { InvalidSettings, type Settings } from '../../config/settings.js';
+import { InvalidSettings, Settings } from '../../config/settings.js';
 import { jsonSetting } from '../../config/json.js';
 import { ROLES } from '../../permissions.js';
 
@@ -67,7 +68,7 @@ export interface OidcProvider {
 }
 
 /** @throws InvalidSettings */
-export function oidcProviders(settings: Settings): OidcProvider[] {
+export function readOidcProviders(settings: Settings): OidcProvider[] {
   const { OIDC_PROVIDERS: listed, ...others } = settings.section(schema);
   const secretVariable = ({ id }: { id: string }) => `OIDC_SECRET_${id.toUpperCase().replaceAll('-', '_')}`;
   const providers = listed.map((each) => ({
@@ -116,3 +117,5 @@ function isPrivateJwk(text: string): boolean {
     return false;
   }
 }
+
+export const oidcLoginConfig = registerAs('oidc-login', () => readOidcProviders(Settings.from(process.env)));

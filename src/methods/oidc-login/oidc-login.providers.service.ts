@@ -1,4 +1,5 @@
-import { Injectable, NotFoundException } from '@nestjs/common';
+import { Inject, Injectable, NotFoundException } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import {
   createRemoteJWKSet,
   customFetch as joseFetch,
@@ -18,7 +19,7 @@ import {
   type Configuration,
 } from 'openid-client';
 import { Settings } from '../../config/settings.js';
-import { oidcProviders, type OidcProvider } from './oidc-login.config.js';
+import { oidcLoginConfig, type OidcProvider } from './oidc-login.config.js';
 import { providerError } from './oidc-login.errors.js';
 
 const METADATA_LIFETIME_MS = 60 * 60_000;
@@ -38,8 +39,11 @@ export class OidcProviders {
   private readonly providers = new Map<string, OidcProvider>();
   private readonly metadata = new Map<string, CachedMetadata>();
 
-  constructor(private readonly settings: Settings) {
-    for (const provider of oidcProviders(settings)) this.add(provider);
+  constructor(
+    private readonly settings: Settings,
+    @Inject(oidcLoginConfig.KEY) configured: ConfigType<typeof oidcLoginConfig>,
+  ) {
+    for (const provider of configured) this.add(provider);
   }
 
   /** Adds a provider, or replaces the one with the same id. For applications that store their providers elsewhere. */
