@@ -5,7 +5,7 @@ import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import { Authenticator } from './authentication/authenticator.js';
 import type { AuthMethod } from './authentication/method.js';
-import type { Settings } from './config/settings.js';
+import { applicationConfig } from './config/config.module.js';
 import { InputPipe } from './http/input.pipe.js';
 import { NestLogger, createLogger } from './http/logger.js';
 import { OpenApiService } from './http/openapi.service.js';
@@ -15,16 +15,16 @@ import { FailedAttempts } from './rate-limits/failed-attempts.service.js';
 import { RejectedRequestsListener } from './audit/rejected-requests.listener.js';
 
 /**
- * Creates the application without listening. Tests use it too.
+ * Creates the application with the settings in `process.env`, without listening. Tests use it too.
  * @param controllers additional controllers
  * @param logTo receives the log lines instead of standard output
  */
 export async function createApp(
-  settings: Settings,
   methods?: readonly AuthMethod[],
   controllers: readonly Type[] = [],
   logTo?: DestinationStream,
 ): Promise<INestApplication> {
+  const settings = applicationConfig();
   const log = createLogger(settings, logTo);
   const app = await NestFactory.create(
     AppModule.forRoot(settings, methods, controllers),

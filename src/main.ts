@@ -8,8 +8,8 @@ import { startupErrorText } from './config/startup-error.js';
 import { welcomeText } from './demo/welcome.js';
 
 async function start(): Promise<void> {
-  const settings = Settings.from(process.env);
-  const app = await createApp(settings);
+  const app = await createApp();
+  const settings = app.get(Settings);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(app));
   await app.listen(settings.port, settings.host);
   const { port } = app.getHttpServer().address() as AddressInfo;

@@ -113,8 +113,8 @@ class BenchModule {}
 const bench = { name: 'bench', module: BenchModule } as unknown as AuthMethod;
 
 async function main(options: ServerOptions): Promise<void> {
-  const settings = Settings.from({ ...process.env, PORT: '0', TLS_PORT: '0', ...UNLIMITED });
-  const app = await createApp(settings, [...INSTALLED_METHODS, bench]);
+  Object.assign(process.env, { PORT: '0', TLS_PORT: '0', ...UNLIMITED });
+  const app = await createApp([...INSTALLED_METHODS, bench]);
   await app.listen(0, '127.0.0.1');
   await seedDocuments(app, options.documents);
   const { port } = app.getHttpServer().address() as AddressInfo;
@@ -133,7 +133,7 @@ async function main(options: ServerOptions): Promise<void> {
     baselineToken: app.get(PassportJwtModule).token(),
     tls: await tls(issued, running.origin),
   };
-  if (settings.databaseUrl) await app.get(DataSource).query('ANALYZE');
+  if (app.get(Settings).databaseUrl) await app.get(DataSource).query('ANALYZE');
   process.send!(ready);
   process.on('message', ({ method, count, url, body }: SigningRequest) => {
     void sign(issued.get(method)!, count, url, body).then((headers) => process.send!({ headers }));

@@ -149,7 +149,7 @@ describe('the command line', () => {
     expect(nobody.errors).toMatch(/No account has this username\.\n$/);
     expect([weak.code, weak.out]).toEqual([1, '']);
     expect(weak.errors).toMatch(/The password is too weak\./);
-    expect((await users('enable', 'erin')).out).toBe('The account is enabled.\n');
+    expect((await users('enable', 'erin')).out).toBe('Account enabled.\n');
     expect((await account()).disabledAt).toBeNull();
   }, 60_000);
 });

@@ -117,7 +117,9 @@ describe('the process', () => {
     it('rejects a database with demo data in production', async () => {
       const started = start(PRODUCTION);
       expect(await started.exit).toBe(1);
-      expect(started.errors).toMatch(/^This database holds the demo accounts, [^\n]*\.\n$/);
+      expect(started.errors).toMatch(
+        /^This database contains the demo accounts, whose password is public\. Use a new database in production\.\n$/,
+      );
     });
 
     it('creates no demo in production: no account, no curl commands, no public OpenAPI document', async () => {

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
-import { Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { LoginAttempts } from '../../src/passwords/login-attempts.service.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
@@ -12,7 +11,7 @@ import { KnownAddress, Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { VerifiedPasswords } from '../../src/passwords/verified-passwords.js';
 import { User } from '../../src/users/user.entity.js';
-import { boot, type Booted } from '../support/app.js';
+import { boot, withEnvironment, type Booted } from '../support/app.js';
 import { networkOf } from '../../src/rate-limits/network.js';
 
 const DAY = 24 * 60 * 60_000;
@@ -27,7 +26,7 @@ describe('passwords', () => {
   beforeAll(async () => {
     booted = await boot({ env: { DATA_DIR: folder } });
     here = booted.app.get(PasswordsService);
-    there = await (await createApp(booted.app.get(Settings))).init();
+    there = await withEnvironment(booted.env, async () => (await createApp()).init());
   });
   afterAll(async () => {
     await there.close();

@@ -14,7 +14,6 @@ import { Challenge } from '../../src/authentication/challenge.js';
 import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Principal } from '../../src/authentication/principal.js';
-import { Settings } from '../../src/config/settings.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
@@ -65,6 +64,8 @@ export interface Booted {
   readonly app: INestApplication;
   readonly origin: string;
   readonly db: DataSource;
+  /** The environment variables that the application was created with. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly close: () => Promise<void>;
 }
 
@@ -87,7 +88,7 @@ export interface BootOptions {
 export async function boot(options: BootOptions = {}): Promise<Booted> {
   const database = await freshDatabase();
   const port = options.publicUrlIsOrigin ? await freePort() : 0;
-  const settings = Settings.from({
+  const env = {
     NODE_ENV: 'test',
     PORT: '0',
     DATA_DIR: ':memory:',
@@ -97,12 +98,9 @@ export async function boot(options: BootOptions = {}): Promise<Booted> {
     ...(port && { PUBLIC_URL: `http://localhost:${port}` }),
     ...database.env,
     ...options.env,
-  });
-  const app = await createApp(
-    settings,
-    options.methods ?? [...INSTALLED_METHODS, testMethod],
-    options.controllers,
-    options.logTo,
+  };
+  const app = await withEnvironment(env, () =>
+    createApp(options.methods ?? [...INSTALLED_METHODS, testMethod], options.controllers, options.logTo),
   );
   const close = async () => {
     await app.close();
@@ -119,8 +117,30 @@ export async function boot(options: BootOptions = {}): Promise<Booted> {
     app,
     origin: port ? `http://localhost:${port}` : `http://127.0.0.1:${address.port}`,
     db: app.get(DataSource),
+    env,
     close,
   };
+}
+
+let previous: Promise<unknown> = Promise.resolve();
+
+/** Runs `create` with exactly these environment variables. Calls wait for each other, because `process.env` is shared. */
+export function withEnvironment<T>(
+  env: Readonly<Record<string, string | undefined>>,
+  create: () => Promise<T>,
+): Promise<T> {
+  const result = previous.then(async () => {
+    const original = { ...process.env };
+    replaceEnvironment(env);
+    return create().finally(() => replaceEnvironment(original));
+  });
+  previous = result.catch(() => {});
+  return result;
+}
+
+function replaceEnvironment(env: Readonly<Record<string, string | undefined>>): void {
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  for (const [name, value] of Object.entries(env)) if (value !== undefined) process.env[name] = value;
 }
 
 /** A port that is free at this time. */

@@ -6,8 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { createApp } from '../../src/app.js';
-import { Settings } from '../../src/config/settings.js';
-import { UNLIMITED, freshDatabase } from './app.js';
+import { UNLIMITED, freshDatabase, withEnvironment } from './app.js';
 
 /** Node 22 and newer keep compiled code here, which shortens the next start. */
 const NODE_COMPILE_CACHE = join(tmpdir(), 'atlas-compile-cache');
@@ -118,7 +117,7 @@ export async function startProcesses(count: number, env: Record<string, string> 
   };
   try {
     // Creates the tables and the demo data before the servers start: on SQLite, two migrations at once would fail.
-    app = await (await createApp(Settings.from(all))).init();
+    app = await withEnvironment(all, async () => (await createApp()).init());
     for (let i = 0; i < count; i++) servers.push(Server.start(all));
     const origins = await Promise.all(servers.map((server) => server.origin()));
     const crash = async (index: number) => {
