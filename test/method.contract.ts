@@ -6,54 +6,54 @@ import { User } from '../src/users/user.entity.js';
 import { boot, client, type Booted } from './support/app.js';
 import { challengePattern, send } from './support/contracts.js';
 
-/** A credential of one account, as its holder has it, and what the server can do to it. */
+/** A credential of one account: its use by the holder, and its end by the server. */
 export interface Credential {
   /** The method's own client: adds the credential to a request. */
   readonly sign: (request: Request) => Request | Promise<Request>;
-  /** Sends what was signed, where the credential is the connection's: a certificate. */
+  /** Sends the signed request on the credential's own connection; only for client certificates. */
   readonly fetch?: (request: Request) => Promise<Response>;
-  /** What such a connection is made with, as PEM. */
+  /** The certificates of that connection, as PEM. */
   readonly tls?: Readonly<Record<'ca' | 'cert' | 'key', string>>;
   readonly revoke: () => Promise<void>;
-  /** Lets its time run out; absent where the method's credentials do not expire. */
+  /** Makes it expire; absent if credentials of the method do not expire. */
   readonly expire?: () => Promise<void>;
 }
 
 export interface Contract {
   readonly name: MethodName;
-  /** The challenge of a 401 to a request without a credential; `…` stands for what each has of its own. */
+  /** The challenge of a 401 to a request without a credential. `…` matches any value. */
   readonly challenge: string;
-  /** The `code` of a 401 to a credential that is wrong, whatever is wrong with it. */
+  /** The `code` of a 401 to an invalid credential. */
   readonly code: string;
   readonly guard: Type<CanActivate>;
-  /** Whether a stolen copy of a request is useless: then it reaches what is secret. */
+  /** Whether the credential is sender-constrained; only then may the caller read secret documents. */
   readonly bound?: true;
-  /** Whether a request is good once; the `code` of the second 401, where that is another than {@link code}. */
+  /** Whether a request is accepted only once. A string is the `code` of the second response, if it differs from {@link code}. */
   readonly once?: true | string;
-  /** Whether it is part of a sign-in, and ends when all sign-ins of the account are ended. */
+  /** Whether the credential belongs to a sign-in, and ends with all sign-ins of the account. */
   readonly signIn?: true;
-  /** Settings under which the rows hold. */
+  /** Settings for the cases. */
   readonly env?: Record<string, string>;
-  /** The field that carries the credential: it may stand only once. */
+  /** The header that carries the credential. It may occur only once. */
   readonly header: string;
   readonly empty: Record<string, string>;
   readonly malformed: readonly Record<string, string>[];
-  /** Well-formed, and nobody's. */
+  /** Well-formed, but of no account. */
   readonly unknown: Record<string, string>;
   /**
-   * A fresh credential of a demo user. The application under test may run in other processes, so this touches only
-   * its address and its database; `app` is an application on that database, which need not be the one at `origin`.
+   * Issues a credential of a demo user. The application at `origin` may run in another process. `app` is an application on the same
+   * database.
    */
   readonly issue: (running: Running, userId: string) => Promise<Credential>;
-  /** Credentials of other kinds that the method takes as well, for the bench. */
+  /** Other kinds of credentials of the method, for the benchmark. */
   readonly also?: Readonly<Record<string, Contract['issue']>>;
-  /** So many credentials of one account, each another: for the bench, where one credential again and again is easier. */
+  /** Headers of many different credentials of one account, for the benchmark. */
   readonly many?: (running: Running, userId: string, count: number) => Promise<Record<string, string>[]>;
 }
 
 export type Running = Pick<Booted, 'origin' | 'db' | 'app'>;
 
-/** The rows that every method must satisfy. */
+/** Tests the cases that every method must pass. */
 export function satisfiesTheContract(contract: Contract): void {
   describe(`${contract.name} keeps the contract of all methods`, () => {
     @Controller()
@@ -72,7 +72,7 @@ export function satisfiesTheContract(contract: Contract): void {
       const response = await send(credential, booted.origin + path);
       return { status: response.status, headers: response.headers, body: await response.json() };
     };
-    const refused = (
+    const expectRejected = (
       answer: { status: number; headers: Headers; body: { code: string } },
       code = contract.code,
     ) => {
@@ -86,43 +86,46 @@ export function satisfiesTheContract(contract: Contract): void {
     beforeAll(async () => (booted = await boot({ controllers: [Guarded], env: contract.env ?? {} })));
     afterAll(() => booted.close());
 
-    it('good: the caller is the account, proved by this method and no other', async () => {
+    it('accepts a valid credential, and proves the account by this method only', async () => {
       const answer = await call(await contract.issue(booted, 'bob'));
       expect(answer.status).toBe(200);
       expect(answer.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
       expect(answer.body.proofs.map((proof: { method: string }) => proof.method)).toEqual([contract.name]);
     });
 
-    it('is one of the ways into every route that names none', async () => {
+    it('is accepted at routes that name no method', async () => {
       expect((await call(await contract.issue(booted, 'bob'), '/me')).status).toBe(200);
     });
 
-    it('absent: 401 with the challenge of this method, and of this one only', async () => {
+    it('responds to a missing credential with 401 and the challenge of this method only', async () => {
       const answer = await client(booted.origin).get(demo);
-      refused(answer, 'unauthenticated');
+      expectRejected(answer, 'unauthenticated');
       expect(answer.headers.get('www-authenticate')).toMatch(challengePattern(contract.challenge));
     });
 
-    it('absent on a route that names no method: this challenge is one of those offered', async () => {
+    it('includes its challenge in the 401 of a route that names no method', async () => {
       const answer = await client(booted.origin).get('/me');
       expect(answer.status).toBe(401);
       const { source } = challengePattern(contract.challenge);
       expect(answer.headers.get('www-authenticate')).toMatch(new RegExp(source.slice(1, -1)));
     });
 
-    it('empty: refused', async () => refused(await client(booted.origin).get(demo, contract.empty)));
+    it('rejects an empty credential', async () =>
+      expectRejected(await client(booted.origin).get(demo, contract.empty)));
 
-    it('malformed: refused', async () => {
-      for (const headers of contract.malformed) refused(await client(booted.origin).get(demo, headers));
+    it('rejects malformed credentials', async () => {
+      for (const headers of contract.malformed)
+        expectRejected(await client(booted.origin).get(demo, headers));
     });
 
-    it('unknown: refused', async () => refused(await client(booted.origin).get(demo, contract.unknown)));
+    it('rejects an unknown credential', async () =>
+      expectRejected(await client(booted.origin).get(demo, contract.unknown)));
 
-    it('wrong here stops: no other credential of the request is tried', async () => {
-      refused(await client(booted.origin).get('/me', contract.unknown));
+    it('tries no other method after an invalid credential', async () => {
+      expectRejected(await client(booted.origin).get('/me', contract.unknown));
     });
 
-    it('duplicated: 400, whichever of the two is good', async () => {
+    it('responds to a repeated header with 400', async () => {
       const credential = await contract.issue(booted, 'bob');
       const { headers } = await credential.sign(new Request(booted.origin + demo));
       if (!headers.has(contract.header)) headers.set(contract.header, contract.unknown[contract.header]!);
@@ -142,37 +145,37 @@ export function satisfiesTheContract(contract: Contract): void {
       expect(answer).toContain('"duplicate_header"');
     });
 
-    it('revoked: refused on the next request', async () => {
+    it('rejects a revoked credential on the next request', async () => {
       const credential = await contract.issue(booted, 'bob');
       expect((await call(credential)).status).toBe(200);
       await credential.revoke();
-      refused(await call(credential));
+      expectRejected(await call(credential));
     });
 
-    it('expired: refused', async () => {
+    it('rejects an expired credential', async () => {
       const credential = await contract.issue(booted, 'bob');
       if (!credential.expire) return;
       expect((await call(credential)).status).toBe(200);
       await credential.expire();
-      refused(await call(credential));
+      expectRejected(await call(credential));
     });
 
-    it('of a disabled account: refused on the next request, and good again when the account is', async () => {
+    it('rejects the credential of a disabled account, and accepts it again once enabled', async () => {
       const credential = await contract.issue(booted, 'carol');
       expect((await call(credential)).status).toBe(200);
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: new Date() });
       const answer = await call(credential);
-      refused(answer);
-      // Nobody learns from it that the credential is good but for the account.
-      const nobodys = await client(booted.origin).get(demo, contract.unknown);
-      const asked = ({ headers }: { headers: Headers }) =>
+      expectRejected(answer);
+      // The response does not reveal that only the account is disabled.
+      const unknown = await client(booted.origin).get(demo, contract.unknown);
+      const challengeOf = ({ headers }: { headers: Headers }) =>
         headers.get('www-authenticate')?.replace(/ nonce="[^"]*"/g, ' nonce="…"');
-      expect(asked(answer)).toBe(asked(nobodys));
+      expect(challengeOf(answer)).toBe(challengeOf(unknown));
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: null });
       expect((await call(credential)).status).toBe(200);
     });
 
-    it('sees the roles as they are now', async () => {
+    it('reads the current roles on each request', async () => {
       const credential = await contract.issue(booted, 'carol');
       await booted.db.manager.update(User, { id: 'carol' }, { roles: ['auditor'] });
       expect((await call(credential)).body.roles).toEqual(['auditor']);
@@ -180,7 +183,7 @@ export function satisfiesTheContract(contract: Contract): void {
       expect((await call(credential)).body.roles).toEqual(['viewer']);
     });
 
-    it('of another tenant: the caller belongs to that tenant, and sees none of this one', async () => {
+    it('keeps a caller of another tenant out of this tenant', async () => {
       const mallory = await contract.issue(booted, 'mallory');
       expect((await call(mallory)).body.tenantId).toBe('globex');
       const { body } = await call(mallory, '/documents?limit=100');
@@ -188,7 +191,7 @@ export function satisfiesTheContract(contract: Contract): void {
       for (const item of body.items) expect(item.tenantId).toBe('globex');
     });
 
-    it(`${contract.bound ? 'reaches' : 'does not reach'} what needs a sender-constrained proof`, async () => {
+    it(`${contract.bound ? 'passes' : 'does not pass'} rules that require a sender-constrained proof`, async () => {
       const secret = '/documents/alice-draft-secret';
       const { status } = await call(await contract.issue(booted, 'alice'), secret);
       expect(status).toBe(contract.bound ? 200 : 404);
@@ -196,7 +199,7 @@ export function satisfiesTheContract(contract: Contract): void {
       expect(proofs[0].bound).toBe(contract.bound ?? false);
     });
 
-    it(`the same request sent again is ${contract.once ? 'refused' : 'as good'}`, async () => {
+    it(`${contract.once ? 'rejects' : 'accepts'} the same request sent again`, async () => {
       const credential = await contract.issue(booted, 'bob');
       const signed = await credential.sign(new Request(booted.origin + demo));
       const [first, again] = [signed.clone(), signed];
@@ -206,17 +209,17 @@ export function satisfiesTheContract(contract: Contract): void {
       if (!contract.once) expect(answer.status).toBe(200);
       else {
         const { status, headers } = answer;
-        refused(
+        expectRejected(
           { status, headers, body: await answer.json() },
           contract.once === true ? contract.code : contract.once,
         );
       }
     });
 
-    it('its own guard protects a single route', async () => {
+    it('protects a single route by its own guard', async () => {
       expect((await call(await contract.issue(booted, 'bob'), '/guarded')).body).toEqual({ id: 'bob' });
-      refused(await client(booted.origin).get('/guarded'), 'unauthenticated');
-      refused(await client(booted.origin).get('/guarded', contract.unknown));
+      expectRejected(await client(booted.origin).get('/guarded'), 'unauthenticated');
+      expectRejected(await client(booted.origin).get('/guarded', contract.unknown));
     });
   });
 }

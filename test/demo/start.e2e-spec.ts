@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
-import { demoCurl } from '../../src/authorization-server/index.js';
 import { client, freshDatabase } from '../support/app.js';
 import { Server } from '../support/processes.js';
 
@@ -39,9 +38,10 @@ describe('the process', () => {
   it('prints a working curl command for each method that curl supports', async () => {
     const first = start();
     await first.waitForOutput(/All routes: \S+\/openapi/);
-    for (const { name, curl = demoCurl[name] } of INSTALLED_METHODS) {
+    for (const { name, curl } of INSTALLED_METHODS) {
       const [, line] = new RegExp(`^  ${name} +(curl .*/demo/${name})$`, 'm').exec(first.out) ?? [];
-      expect([name, line !== undefined]).toEqual([name, curl !== undefined]);
+      // The authorization server prints the command of oauth.
+      expect([name, line !== undefined]).toEqual([name, curl !== undefined || name === 'oauth']);
       if (line) expect(JSON.parse(await run(line))).toMatchObject({ proofs: [{ method: name }] });
     }
     expect(first.errors).toBe('');

@@ -32,7 +32,8 @@ export class ProjectCopy {
   /** Adds a file or a folder of this project at the same path, except the files that `excluded` matches. */
   add(path: string, excluded: (file: string) => boolean = () => false): void {
     const files = path.endsWith('.ts') ? [path] : filesBelow(path);
-    for (const file of files) if (!excluded(file)) this.write(file, readFileSync(file, 'utf8'));
+    for (const file of files)
+      if (file.endsWith('.ts') && !excluded(file)) this.write(file, readFileSync(file, 'utf8'));
   }
 
   write(path: string, text: string): void {
