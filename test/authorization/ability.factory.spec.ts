@@ -26,12 +26,16 @@ const policy: Policy = {
     });
   },
   roles: {
-    admin: (_, { can }) => void can(['read', 'update', 'delete'], Note),
+    admin: (_, { can }) => {
+      can(['read', 'update', 'delete'], Note);
+    },
     editor: (me, { can }) => {
       can('read', Note, { ownerId: me.id });
       can('update', Note, ['title'], { ownerId: me.id });
     },
-    viewer: (_, { can }) => void can('read', Note),
+    viewer: (_, { can }) => {
+      can('read', Note);
+    },
     auditor: () => {},
   },
   scopes: {
@@ -46,7 +50,9 @@ const policy: Policy = {
 };
 
 /** Assumes that the principal has an id. */
-const rulesWithoutIdCheck = (me: Principal, { can }: Rules) => void can('read', Note, { ownerId: me.id });
+const rulesWithoutIdCheck = (me: Principal, { can }: Rules) => {
+  can('read', Note, { ownerId: me.id });
+};
 
 const bob = (roles: Principal['roles'], scopes?: readonly string[]): Principal => ({
   id: 'bob',
@@ -129,7 +135,9 @@ describe('scopes', () => {
 
   it('permit their own subject only', () => {
     class Other {}
-    const viewer = (_: Principal, { can }: Rules) => void can('read', [Note, Other]);
+    const viewer = (_: Principal, { can }: Rules) => {
+      can('read', [Note, Other]);
+    };
     const ability = new AbilityFactory({ ...policy, roles: { ...policy.roles, viewer } }).for(
       bob(['viewer'], ['documents:read']),
     );
@@ -179,7 +187,9 @@ describe('authorization details', () => {
 
   it('grant nothing of their subject if empty, and do not limit other subjects', () => {
     class Other {}
-    const viewer = (_: Principal, { can }: Rules) => void can('read', [Note, Other]);
+    const viewer = (_: Principal, { can }: Rules) => {
+      can('read', [Note, Other]);
+    };
     const ability = new AbilityFactory({ ...policy, roles: { ...policy.roles, viewer } }).for({
       ...bob(['viewer']),
       authorizationDetails: [],

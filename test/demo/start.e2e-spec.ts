@@ -41,7 +41,7 @@ describe('the process', () => {
     for (const { name, curl } of INSTALLED_METHODS) {
       const [, line] = new RegExp(`^  ${name} +(curl .*/demo/${name})$`, 'm').exec(first.out) ?? [];
       // The authorization server prints the command of oauth.
-      expect([name, line !== undefined]).toEqual([name, curl !== undefined || String(name) === 'oauth']);
+      expect([name, line !== undefined]).toEqual([name, curl !== undefined || ['oauth'].includes(name)]);
       if (line) expect(JSON.parse(await run(line))).toMatchObject({ proofs: [{ method: name }] });
     }
     expect(first.errors).toBe('');

@@ -224,6 +224,7 @@ describe('api-key', () => {
 
     it('creates no child of a key that is being revoked', async () => {
       const parent = await issue();
+      // oxlint-disable-next-line typescript/unbound-method -- called with the service as `this` below
       const { parentOf } = CredentialsService.prototype;
       const spy = jest.spyOn(CredentialsService.prototype, 'parentOf').mockImplementationOnce(async function (
         this: CredentialsService<ApiKey>,

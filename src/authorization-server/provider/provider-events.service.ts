@@ -53,8 +53,8 @@ export class ProviderEvents {
   listen(provider: Provider): void {
     for (const event of ERROR_EVENTS)
       provider.on(event as 'grant.error', (ctx, error) => {
-        useRfcErrorCode(ctx, error as ProviderError);
-        this.rejected(ctx, error as ProviderError);
+        useRfcErrorCode(ctx, error);
+        this.rejected(ctx, error);
       });
     provider.on('backchannel.error', (_ctx, error, { clientId }) =>
       this.logger.warn({ event: 'back-channel logout failed', clientId, error: error.message }),

@@ -60,7 +60,7 @@ export async function accessiblePage<T extends ObjectLiteral>(
   const where = request.where ?? {};
   const fields = [...(request.fields ?? []), request.sort.property, ...Object.keys(where)];
   const conditions = conditionsFor(ability, request.action, entity, fields);
-  const filter = filterCondition(where as Record<string, Value>);
+  const filter = filterCondition(where);
   const found = await findPositions(manager, entity, conditions, filter, request);
   const positions = found.slice(0, request.limit);
   const rows = await loadRows(manager, entity, conditions, positions, request);
