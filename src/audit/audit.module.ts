@@ -12,6 +12,6 @@ export const auditSchema: Schema = { entities: [AuditEvent, AuditHead], migratio
 @Module({
   controllers: [AuditController],
   providers: [AuditLog, RejectedRequestsListener],
-  exports: [AuditLog, RejectedRequestsListener],
+  exports: [AuditLog],
 })
 export class AuditModule {}

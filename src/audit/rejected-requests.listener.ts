@@ -1,8 +1,8 @@
 import { HttpException, Injectable } from '@nestjs/common';
 import { Unauthenticated } from '../authentication/challenge.js';
 import type { AuditEventName } from '../authentication/ports.js';
-import type { RejectionListener } from '../http/problem.filter.js';
 import type { Principal } from '../authentication/principal.js';
+import { RejectedRequests, type RejectionListener } from '../authentication/rejected-requests.service.js';
 import { problemOf } from '../http/problem.js';
 import { requestContext } from '../http/request-context.js';
 import { AuditLog } from './audit-log.service.js';
@@ -21,7 +21,12 @@ const EVENT_BY_STATUS: Readonly<Record<number, AuditEventName>> = {
 /** Records rejected requests in the audit log, with the reason and the route but without text that the caller sent. */
 @Injectable()
 export class RejectedRequestsListener implements RejectionListener {
-  constructor(private readonly log: AuditLog) {}
+  constructor(
+    private readonly log: AuditLog,
+    rejectedRequests: RejectedRequests,
+  ) {
+    rejectedRequests.subscribe(this);
+  }
 
   rejected(_ip: string, error: unknown, caller: Principal | undefined): void {
     const event = error instanceof HttpException ? EVENT_BY_STATUS[error.getStatus()] : undefined;

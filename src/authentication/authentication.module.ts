@@ -5,6 +5,7 @@ import { Authenticator, HTTPS_ONLY, AUTH_METHODS } from './authenticator.js';
 import { ChallengeFilter } from './challenge.js';
 import type { AuthMethod } from './method.js';
 import { AuditPort, DemoPort, LastUsedPort, NoAudit, NoDemo, NoLastUsed } from './ports.js';
+import { RejectedRequests } from './rejected-requests.service.js';
 
 /** Each port is a provider of the application. Absent: it does nothing. */
 export interface AuthenticationOptions {
@@ -45,8 +46,17 @@ export class AuthenticationModule {
         { provide: APP_FILTER, useClass: ChallengeFilter },
         Authenticator,
         AuthenticateGuard,
+        RejectedRequests,
       ],
-      exports: [AUTH_METHODS, AuditPort, LastUsedPort, DemoPort, Authenticator, AuthenticateGuard],
+      exports: [
+        AUTH_METHODS,
+        AuditPort,
+        LastUsedPort,
+        DemoPort,
+        Authenticator,
+        AuthenticateGuard,
+        RejectedRequests,
+      ],
     };
   }
 }

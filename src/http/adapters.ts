@@ -11,15 +11,28 @@ import { writeProblem } from './problem.js';
 import type { RequestContext } from './request-context.js';
 import { HttpServer } from './server.js';
 
-/** The Nest adapter selected by `HTTP_ADAPTER`. Both run on {@link HttpServer}, so that requests are read alike. */
-export const adapterFor = (settings: Settings, log: Logger): AbstractHttpAdapter =>
-  settings.httpAdapter === 'express' ? expressAdapter(settings, log) : fastifyAdapter(settings, log);
+type ServerFactory = (handler: RequestListener) => HttpServer;
 
-function fastifyAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
+/**
+ * The Nest adapter selected by `HTTP_ADAPTER`. Both run on {@link HttpServer}, so that requests are read alike.
+ * @param onRejected is called for requests rejected before routing, in the context of the request
+ */
+export function adapterFor(
+  settings: Settings,
+  log: Logger,
+  onRejected: (error: unknown) => void,
+): AbstractHttpAdapter {
+  const createServer: ServerFactory = (handler) =>
+    new HttpServer(handler, log, (address) => settings.trusts(address), onRejected);
+  return settings.httpAdapter === 'express'
+    ? expressAdapter(settings, createServer)
+    : fastifyAdapter(settings, createServer);
+}
+
+function fastifyAdapter(settings: Settings, createServer: ServerFactory): AbstractHttpAdapter {
   let server: HttpServer | undefined;
   const adapter = new FastifyAdapter({
-    serverFactory: (handler: RequestListener) =>
-      (server = new HttpServer(handler, log, (address) => settings.trusts(address))),
+    serverFactory: (handler: RequestListener) => (server = createServer(handler)),
     clientErrorHandler: (error, socket) => server?.rejectUnparsable(error, socket),
     // The request listener rejects these requests first. This keeps the format if Fastify rejects another one.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
@@ -50,7 +63,7 @@ function fastifyAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
   return adapter;
 }
 
-function expressAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
+function expressAdapter(settings: Settings, createServer: ServerFactory): AbstractHttpAdapter {
   const app = express();
   app.enable('case sensitive routing');
   app.enable('strict routing');
@@ -67,20 +80,19 @@ function expressAdapter(settings: Settings, log: Logger): AbstractHttpAdapter {
     }));
     next();
   });
-  return new ExpressOnHttpServer(app, log, (address) => settings.trusts(address));
+  return new ExpressOnHttpServer(app, createServer);
 }
 
 class ExpressOnHttpServer extends ExpressAdapter {
   constructor(
     instance: RequestListener,
-    private readonly log: Logger,
-    private readonly isTrustedProxy: (address: string | undefined) => boolean,
+    private readonly createServer: ServerFactory,
   ) {
     super(instance);
   }
 
   override initHttpServer(): void {
-    const server = new HttpServer(this.getInstance(), this.log, this.isTrustedProxy);
+    const server = this.createServer(this.getInstance());
     server.on('clientError', (error, socket) => server.rejectUnparsable(error, socket as never));
     this.httpServer = server as never;
   }

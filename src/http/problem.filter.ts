@@ -3,18 +3,9 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { findCaller, rawResponse, type AdapterResponse } from '../authentication/request.js';
 import { withRequirement } from '../authentication/step-up.js';
 import type { Authenticator } from '../authentication/authenticator.js';
-import type { Principal } from '../authentication/principal.js';
+import type { RejectedRequests } from '../authentication/rejected-requests.service.js';
 import { requestContext } from './request-context.js';
 import { PROBLEM_MEDIA_TYPE, problemHeaders, problemOf } from './problem.js';
-
-/** Is called for every rejected request: the rate limits and the audit log implement it. */
-export interface RejectionListener {
-  /**
-   * @param ip the client's address
-   * @param caller undefined if the request was rejected before the caller was known
-   */
-  rejected(ip: string, error: unknown, caller: Principal | undefined): void;
-}
 
 /** Responds to every exception with `application/problem+json` (RFC 9457) on both adapters. */
 @Catch()
@@ -24,7 +15,7 @@ export class ProblemFilter implements ExceptionFilter {
   constructor(
     private readonly host: HttpAdapterHost,
     private readonly authenticator: Authenticator,
-    private readonly listeners: readonly RejectionListener[] = [],
+    private readonly rejectedRequests: RejectedRequests,
   ) {}
 
   catch(thrown: unknown, context: ArgumentsHost): void {
@@ -33,7 +24,7 @@ export class ProblemFilter implements ExceptionFilter {
     const raw = rawResponse(response);
     const request = requestContext.getStore();
     const caller = findCaller(context);
-    for (const listener of this.listeners) listener.rejected(request?.details().ip ?? '', thrown, caller);
+    this.rejectedRequests.notify(request?.details().ip ?? '', thrown, caller);
     const error = withRequirement(this.authenticator, thrown, caller);
     const problem = problemOf(error, request?.requestId);
     if (problem.status >= 500) this.logger.error(causeOf(error));

@@ -18,8 +18,8 @@ import { PROBLEM_MEDIA_TYPE, problemOf, type Problem } from './problem.js';
 const SHUTDOWN_GRACE_MS = 10_000;
 
 /**
- * Node's HTTP server with this application's limits, used by both adapters. Requests that it rejects before any adapter
- * sees them are emitted as `refused`, with the error and in the request's context.
+ * Node's HTTP server with this application's limits, used by both adapters. Requests that no adapter sees are
+ * rejected here.
  *
  * Written here because Node's parser answers malformed requests without our headers and without a log line, and because
  * `Server.close` leaves idle connections open (test/http/framing.e2e-spec.ts, test/http/abuse.e2e-spec.ts).
@@ -28,10 +28,12 @@ export class HttpServer extends Server {
   /** Every connection, with its responses in progress. */
   private readonly responsesBySocket = new Map<Socket, Set<ServerResponse>>();
 
+  /** @param onRejected is called for requests rejected here, in the context of the request */
   constructor(
     handler: RequestListener,
     private readonly log: Logger,
     isTrustedProxy: (address: string | undefined) => boolean,
+    private readonly onRejected: (error: unknown) => void,
   ) {
     super({
       maxHeaderSize: 16 * 1024,
@@ -43,13 +45,7 @@ export class HttpServer extends Server {
       // The request listener checks Host, and responds with our headers.
       requireHostHeader: false,
     });
-    const listener = requestListener(
-      handler,
-      log,
-      () => !this.listening,
-      isTrustedProxy,
-      (error) => this.emit('refused', error),
-    );
+    const listener = requestListener(handler, log, () => !this.listening, isTrustedProxy, onRejected);
     const respond = (request: IncomingMessage, response: ServerResponse) => {
       this.trackResponse(request.socket, response);
       listener(request, response);
@@ -88,7 +84,7 @@ export class HttpServer extends Server {
     const rejection = new HttpException('', STATUS_BY_PARSER_ERROR[error.code ?? ''] ?? 400);
     const problem = problemOf(rejection, requestId);
     const details = () => ({ route: undefined, ip: socket.remoteAddress });
-    requestContext.run({ requestId, details }, () => this.emit('refused', rejection));
+    requestContext.run({ requestId, details }, () => this.onRejected(rejection));
     this.log.info({ requestId, status: problem.status, parser: error.code }, 'unreadable request');
     socket.end(serialize(problem, requestId));
     setTimeout(() => socket.destroy(), 1_000).unref();

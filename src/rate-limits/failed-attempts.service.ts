@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../authentication/challenge.js';
-import type { RejectionListener } from '../http/problem.filter.js';
+import { RejectedRequests, type RejectionListener } from '../authentication/rejected-requests.service.js';
 import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
 import { TooManyRequests, cachedNetworkOf } from './rate-limits.service.js';
@@ -47,9 +47,11 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
   constructor(
     private readonly dataSource: DataSource,
     { rateLimits }: Settings,
+    rejectedRequests: RejectedRequests,
   ) {
     this.limit = rateLimits.badCredentials;
     this.counter = createCounter(dataSource, 'credentials', this.limit, WINDOW_SECONDS);
+    rejectedRequests.subscribe(this);
   }
 
   async onModuleDestroy(): Promise<void> {

@@ -1,10 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../../authentication/challenge.js';
 import type { MethodName } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
+import { RejectedRequests } from '../../authentication/rejected-requests.service.js';
 import { User } from '../../users/user.entity.js';
 import { authRequestOf } from './provider-request.js';
 
@@ -46,7 +46,7 @@ export class ProviderEvents {
   constructor(
     private readonly audit: AuditPort,
     private readonly dataSource: DataSource,
-    private readonly adapter: HttpAdapterHost,
+    private readonly rejectedRequests: RejectedRequests,
   ) {}
 
   /** Adds the listeners to a new provider. */
@@ -84,8 +84,7 @@ export class ProviderEvents {
     // A cast: the method of this name can be removed, and the server stays.
     const method = 'oauth' as MethodName;
     const rejection = new Unauthenticated([], error, 'Authentication failed.', { method, reason });
-    const server = this.adapter.httpAdapter.getHttpServer() as { emit(...event: unknown[]): void };
-    server.emit('refused', rejection, authRequestOf(ctx).ip);
+    this.rejectedRequests.notify(authRequestOf(ctx).ip, rejection);
   }
 
   private async signedOut({ session, params, client }: KoaContextWithOIDC['oidc']): Promise<void> {
