@@ -5,7 +5,15 @@ import { INSTALLED_METHODS } from '../src/app.module.js';
 import type { AuthMethod } from '../src/authentication/method.js';
 import { freshDatabase } from './support/app.js';
 import { challengePattern, contractOf } from './support/contracts.js';
-import { CALLER, PAGE, appModule, lifted, linesOf, sourcesOf, withHelpers } from './support/copies/blank.js';
+import {
+  TEST_FILES,
+  LIFTING_PAGE,
+  appModule,
+  liftedFiles,
+  linesOf,
+  sourcesOf,
+  withHelpers,
+} from './support/copies/blank.js';
 import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 
 /** The files and lines that a copied method may have at most. */
@@ -17,8 +25,12 @@ const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
   session: [35, 2_450],
 };
 
-/** A ceremony comes with an issuer, or it would end in nothing. */
-function companyOf({ name, strategy }: AuthMethod): { methods: string[]; proves: string; ceremony?: string } {
+/** The methods to lift together: a ceremony needs an issuer. */
+function companionsOf({ name, strategy }: AuthMethod): {
+  methods: string[];
+  proves: string;
+  ceremony?: string;
+} {
   if (strategy) return { methods: [name], proves: name };
   const issuer = INSTALLED_METHODS.find((method) => method.issuer)!.name;
   return { methods: [name, issuer], proves: issuer, ceremony: name };
@@ -36,11 +48,11 @@ describe('a method in a blank application, with the files that it imports', () =
 
   beforeAll(async () => {
     for (const method of INSTALLED_METHODS) {
-      const { methods, proves, ceremony } = companyOf(method);
+      const { methods, proves, ceremony } = companionsOf(method);
       const blank = project.copy(method.name);
-      const copied = lifted(methods);
+      const copied = liftedFiles(methods);
       const tests = [
-        ...CALLER.map((file) => join('test', file)),
+        ...TEST_FILES.map((file) => join('test', file)),
         ...withHelpers(`test/methods/${proves}.contract.ts`),
         ...(ceremony ? withHelpers(`test/methods/${ceremony}.ceremony.ts`) : []),
       ];
@@ -49,7 +61,9 @@ describe('a method in a blank application, with the files that it imports', () =
       copies.set(method.name, blank);
     }
     for await (const blank of project.compile('src')) {
-      const { proves, ceremony = [] } = companyOf(INSTALLED_METHODS.find(({ name }) => name === blank.name)!);
+      const { proves, ceremony = [] } = companionsOf(
+        INSTALLED_METHODS.find(({ name }) => name === blank.name)!,
+      );
       const database = await freshDatabase();
       databases.push(database);
       const env = { DATA_DIR: ':memory:', DATABASE_FILE: ':memory:', ...database.env };
@@ -60,16 +74,16 @@ describe('a method in a blank application, with the files that it imports', () =
     }
   }, 300_000);
 
-  it.each(INSTALLED_METHODS)('$name: compiles', ({ name }) => {
+  it.each(INSTALLED_METHODS)('$name compiles', ({ name }) => {
     expect(copies.get(name)?.errors).toEqual([]);
   });
 
   it.each(INSTALLED_METHODS)(
-    '$name: responds 401 with its challenge, and 200 to its client',
+    '$name responds 401 with its challenge, and 200 to its client',
     async (method) => {
-      const { proves, ceremony } = companyOf(method);
-      const answers = {
-        nobody: {
+      const { proves, ceremony } = companionsOf(method);
+      const responses = {
+        anonymous: {
           status: 401,
           challenge: expect.stringMatching(
             challengePattern((await contractOf(proves)).challenge),
@@ -77,24 +91,24 @@ describe('a method in a blank application, with the files that it imports', () =
         },
         client: { [`/demo/${proves}`]: [200, 'bob'] },
       };
-      expect(await running.get(method.name)).toEqual({ answers, ...(ceremony && { entered: 200 }) });
+      expect(await running.get(method.name)).toEqual({ responses, ...(ceremony && { ceremonyStatus: 200 }) });
     },
   );
 
   it('the page about lifting has the measured files and lines', () => {
     const rows = INSTALLED_METHODS.map((method) => {
-      const { methods } = companyOf(method);
-      const files = lifted(methods);
+      const { methods } = companionsOf(method);
+      const files = liftedFiles(methods);
       const name = methods.map((each) => `\`${each}\``).join(' with ');
       return `| ${name} | ${files.length} | ${linesOf(files).toLocaleString('en-US')} |`;
     });
     process.stdout.write(`${rows.join('\n')}\n`);
-    const table = readFileSync(PAGE, 'utf8').match(/^\| `.*` \| \d+ \| [\d,]+ \|$/gm);
+    const table = readFileSync(LIFTING_PAGE, 'utf8').match(/^\| `.*` \| \d+ \| [\d,]+ \|$/gm);
     expect(table).toEqual(rows);
   });
 
   it.each(Object.entries(LIMITS))('%s stays small enough to copy', (name, [maxFiles, maxLines]) => {
-    const files = lifted([name]);
+    const files = liftedFiles([name]);
     expect(files.length).toBeLessThanOrEqual(maxFiles);
     expect(linesOf(files)).toBeLessThanOrEqual(maxLines);
   });

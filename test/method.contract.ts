@@ -73,24 +73,24 @@ export function satisfiesTheContract(contract: Contract): void {
       return { status: response.status, headers: response.headers, body: await response.json() };
     };
     const expectRejected = (
-      answer: { status: number; headers: Headers; body: { code: string } },
+      response: { status: number; headers: Headers; body: { code: string } },
       code = contract.code,
     ) => {
-      expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
-      expect(answer.headers.get('www-authenticate')).toMatch(
+      expect({ status: response.status, code: response.body.code }).toEqual({ status: 401, code });
+      expect(response.headers.get('www-authenticate')).toMatch(
         new RegExp(`^${contract.challenge.split(' ')[0]}( |$)`),
       );
-      expect(answer.headers.get('content-type')).toMatch('application/problem+json');
+      expect(response.headers.get('content-type')).toMatch('application/problem+json');
     };
 
     beforeAll(async () => (booted = await boot({ controllers: [Guarded], env: contract.env ?? {} })));
     afterAll(() => booted.close());
 
     it('accepts a valid credential, and proves the account by this method only', async () => {
-      const answer = await call(await contract.issue(booted, 'bob'));
-      expect(answer.status).toBe(200);
-      expect(answer.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
-      expect(answer.body.proofs.map((proof: { method: string }) => proof.method)).toEqual([contract.name]);
+      const response = await call(await contract.issue(booted, 'bob'));
+      expect(response.status).toBe(200);
+      expect(response.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
+      expect(response.body.proofs.map((proof: { method: string }) => proof.method)).toEqual([contract.name]);
     });
 
     it('is accepted at routes that name no method', async () => {
@@ -98,16 +98,16 @@ export function satisfiesTheContract(contract: Contract): void {
     });
 
     it('responds to a missing credential with 401 and the challenge of this method only', async () => {
-      const answer = await client(booted.origin).get(demo);
-      expectRejected(answer, 'unauthenticated');
-      expect(answer.headers.get('www-authenticate')).toMatch(challengePattern(contract.challenge));
+      const response = await client(booted.origin).get(demo);
+      expectRejected(response, 'unauthenticated');
+      expect(response.headers.get('www-authenticate')).toMatch(challengePattern(contract.challenge));
     });
 
     it('includes its challenge in the 401 of a route that names no method', async () => {
-      const answer = await client(booted.origin).get('/me');
-      expect(answer.status).toBe(401);
+      const response = await client(booted.origin).get('/me');
+      expect(response.status).toBe(401);
       const { source } = challengePattern(contract.challenge);
-      expect(answer.headers.get('www-authenticate')).toMatch(new RegExp(source.slice(1, -1)));
+      expect(response.headers.get('www-authenticate')).toMatch(new RegExp(source.slice(1, -1)));
     });
 
     it('rejects an empty credential', async () =>
@@ -134,15 +134,15 @@ export function satisfiesTheContract(contract: Contract): void {
           ? [`${name}: ${value}`, `${name}: ${value}`]
           : [`${name}: ${value}`],
       );
-      const answer = await client(booted.origin).raw(
+      const response = await client(booted.origin).raw(
         `GET ${demo} HTTP/1.1`,
         'Host: localhost',
         'Connection: close',
         ...lines,
         '',
       );
-      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-      expect(answer).toContain('"duplicate_header"');
+      expect(response).toMatch(/^HTTP\/1\.1 400 /);
+      expect(response).toContain('"duplicate_header"');
     });
 
     it('rejects a revoked credential on the next request', async () => {
@@ -164,13 +164,13 @@ export function satisfiesTheContract(contract: Contract): void {
       const credential = await contract.issue(booted, 'carol');
       expect((await call(credential)).status).toBe(200);
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: new Date() });
-      const answer = await call(credential);
-      expectRejected(answer);
+      const response = await call(credential);
+      expectRejected(response);
       // The response does not reveal that only the account is disabled.
       const unknown = await client(booted.origin).get(demo, contract.unknown);
       const challengeOf = ({ headers }: { headers: Headers }) =>
         headers.get('www-authenticate')?.replace(/ nonce="[^"]*"/g, ' nonce="…"');
-      expect(challengeOf(answer)).toBe(challengeOf(unknown));
+      expect(challengeOf(response)).toBe(challengeOf(unknown));
       await booted.db.manager.update(User, { id: 'carol' }, { disabledAt: null });
       expect((await call(credential)).status).toBe(200);
     });
@@ -205,12 +205,12 @@ export function satisfiesTheContract(contract: Contract): void {
       const [first, again] = [signed.clone(), signed];
       const sendAs = credential.fetch ?? fetch;
       expect((await sendAs(first)).status).toBe(200);
-      const answer = await sendAs(again);
-      if (!contract.once) expect(answer.status).toBe(200);
+      const response = await sendAs(again);
+      if (!contract.once) expect(response.status).toBe(200);
       else {
-        const { status, headers } = answer;
+        const { status, headers } = response;
         expectRejected(
-          { status, headers, body: await answer.json() },
+          { status, headers, body: await response.json() },
           contract.once === true ? contract.code : contract.once,
         );
       }

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { INSTALLED_METHODS } from '../src/app.module.js';
 import { challengePattern, contractOf } from './support/contracts.js';
 import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
-import type { Answers } from './support/copies/knock.js';
+import type { MethodResponses } from './support/copies/call-method.js';
 import type { Observation } from './support/copies/removed.js';
 
 const SERVER = 'authorization-server';
@@ -35,7 +35,7 @@ function removeServer(copy: ProjectCopy): void {
   copy.write('src/main.ts', main.replace(', demoCurl', ''));
 }
 
-describe('a method is removed with its folder and its line, the authorization server with its folder and its lines', () => {
+describe('removing a method or the authorization server: its folder, and the lines that import it', () => {
   const copies = new ProjectCopies();
   const errors = new Map<string, readonly string[]>();
   const observed = new Map<string, Promise<unknown>>();
@@ -50,35 +50,35 @@ describe('a method is removed with its folder and its line, the authorization se
     }
     const results = copies.runEach(removable, 'test/support/copies/removed');
     removable.forEach((name, i) => {
-      const one = results.then((list) => list[i]);
-      one.catch(() => {});
-      observed.set(name, one);
+      const result = results.then((list) => list[i]);
+      result.catch(() => {});
+      observed.set(name, result);
     });
     for await (const copy of copies.compile()) errors.set(copy.name, copy.errors);
   }, 900_000);
 
-  it.each(removable)('%s: everything else compiles', (removed) => {
+  it.each(removable)('without %s, everything else compiles', (removed) => {
     expect(errors.get(removed)).toEqual([]);
   });
 
   it.each(removable)(
-    '%s: everything else works',
+    'without %s, everything else works',
     async (removed) => {
       const observation = (await observed.get(removed)) as Observation;
-      const left = INSTALLED_METHODS.filter(({ name }) => name !== removed);
-      const ceremonies = left.filter(({ strategy }) => !strategy).map(({ name }) => name);
-      const issuers = left.filter(({ issuer }) => issuer).map(({ name }) => name);
+      const remaining = INSTALLED_METHODS.filter(({ name }) => name !== removed);
+      const ceremonies = remaining.filter(({ strategy }) => !strategy).map(({ name }) => name);
+      const issuers = remaining.filter(({ issuer }) => issuer).map(({ name }) => name);
       if (ceremonies.length && !issuers.length) {
         expect(observation.startError).toContain(
           `${ceremonies.join(', ')} ends in an issuer, and none is installed`,
         );
         return;
       }
-      const answers: Record<string, Answers> = {};
-      for (const { name, strategy } of left)
+      const responses: Record<string, MethodResponses> = {};
+      for (const { name, strategy } of remaining)
         if (strategy)
-          answers[name] = {
-            nobody: {
+          responses[name] = {
+            anonymous: {
               status: 401,
               challenge: expect.stringMatching(
                 challengePattern((await contractOf(name)).challenge),
@@ -86,9 +86,14 @@ describe('a method is removed with its folder and its line, the authorization se
             },
             client: { [`/demo/${name}`]: [200, 'bob'], '/me': [200, 'bob'] },
           };
-      const ends = ceremonies.flatMap((name) => issuers.map((issuer) => [`${name} as ${issuer}`, 200]));
-      const entered = Object.fromEntries(ends) as Observation['entered'];
-      expect(observation).toEqual({ listed: left.map(({ name }) => name), gone: 404, answers, entered });
+      const signIns = ceremonies.flatMap((name) => issuers.map((issuer) => [`${name} as ${issuer}`, 200]));
+      const ceremonyStatuses = Object.fromEntries(signIns) as Observation['ceremonyStatuses'];
+      expect(observation).toEqual({
+        listed: remaining.map(({ name }) => name),
+        removedRouteStatus: 404,
+        responses,
+        ceremonyStatuses,
+      });
     },
     900_000,
   );

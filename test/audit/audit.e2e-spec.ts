@@ -34,10 +34,10 @@ describe('the audit log', () => {
   const draft = async () => (await of('bob').post('/documents', { title: 'a draft' })).body as { id: string };
 
   describe('has one event per rejected request, with method, reason, actor, address and request id', () => {
-    const expectEvent = async (answer: TestResponse, status: number, event: object, at = booted) => {
-      expect(answer.status).toBe(status);
-      const requestId = answer.headers.get('x-request-id');
-      expect(await eventsOf(answer, at)).toMatchObject([
+    const expectEvent = async (response: TestResponse, status: number, event: object, at = booted) => {
+      expect(response.status).toBe(status);
+      const requestId = response.headers.get('x-request-id');
+      expect(await eventsOf(response, at)).toMatchObject([
         { userId: null, method: null, target: null, ip: '127.0.0.1', requestId, ...event },
       ]);
     };
@@ -49,27 +49,27 @@ describe('the audit log', () => {
     });
 
     it.each(contracts)('401 for a wrong credential of $name', async ({ name, unknown, code }) => {
-      const answer = await client(booted.origin, unknown).get('/me');
+      const response = await client(booted.origin, unknown).get('/me');
       const details = { code, reason: expect.any(String), route: '/me' };
-      await expectEvent(answer, 401, { event: 'authn_login_fail', method: name, details });
+      await expectEvent(response, 401, { event: 'authn_login_fail', method: name, details });
     });
 
     it('403, with the account', async () => {
-      const answer = await of('carol').post('/documents', { title: 'no' });
+      const response = await of('carol').post('/documents', { title: 'no' });
       const details = { code: 'forbidden', route: '/documents' };
-      await expectEvent(answer, 403, { ...carol, event: 'authz_fail', details });
+      await expectEvent(response, 403, { ...carol, event: 'authz_fail', details });
     });
 
     it('400 for an invalid query', async () => {
-      const answer = await of('carol').get('/documents?isAdmin=true');
+      const response = await of('carol').get('/documents?isAdmin=true');
       const details = { code: 'invalid_query', route: '/documents' };
-      await expectEvent(answer, 400, { ...carol, event: 'input_validation_fail', details });
+      await expectEvent(response, 400, { ...carol, event: 'input_validation_fail', details });
     });
 
     it('422 for an invalid body', async () => {
-      const answer = await of('bob').post('/documents', { title: 'x', isAdmin: true });
+      const response = await of('bob').post('/documents', { title: 'x', isAdmin: true });
       const details = { code: 'invalid_body', route: '/documents' };
-      await expectEvent(answer, 422, {
+      await expectEvent(response, 422, {
         userId: 'bob',
         method: 'test',
         event: 'input_validation_fail',
@@ -82,13 +82,13 @@ describe('the audit log', () => {
       [415, 'unsupported_media_type', '<a/>', { 'Content-Type': 'text/xml' }],
       [413, 'payload_too_large', ' '.repeat(300_000), { 'Content-Type': 'application/json' }],
     ])('%i for %s, before the caller is authenticated', async (status, code, body, headers) => {
-      const answer = await client(booted.origin).send('POST', '/documents', { body, headers });
-      await expectEvent(answer, status, { event: 'input_validation_fail', details: { code } });
+      const response = await client(booted.origin).send('POST', '/documents', { body, headers });
+      await expectEvent(response, status, { event: 'input_validation_fail', details: { code } });
     });
 
     it('400 for bytes that are not HTTP', async () => {
-      const answer = await client(booted.origin).raw('what is this', '', '');
-      const headers = new Headers({ 'X-Request-Id': /X-Request-Id: (\S+)/.exec(answer)![1]! });
+      const response = await client(booted.origin).raw('what is this', '', '');
+      const headers = new Headers({ 'X-Request-Id': /X-Request-Id: (\S+)/.exec(response)![1]! });
       const details = { code: 'bad_request' };
       await expectEvent({ status: 400, headers, body: '' }, 400, { event: 'input_validation_fail', details });
     });
@@ -97,9 +97,9 @@ describe('the audit log', () => {
       const busy = await boot({ env: { RATE_LIMIT_PER_ADDRESS: '1' } });
       try {
         await of('carol', busy).get('/me');
-        const answer = await of('carol', busy).get('/me');
+        const response = await of('carol', busy).get('/me');
         const details = { code: 'too_many_requests', route: '/me' };
-        await expectEvent(answer, 429, { event: 'excess_rate_limit_exceeded', details }, busy);
+        await expectEvent(response, 429, { event: 'excess_rate_limit_exceeded', details }, busy);
       } finally {
         await busy.close();
       }
@@ -121,7 +121,7 @@ describe('the audit log', () => {
       const bob = of('bob');
       const made = await bob.post('/documents', { title: 'a draft' });
       const path = `/documents/${made.body.id}`;
-      const next = (answer: TestResponse) => ({ 'If-Match': answer.headers.get('etag')! });
+      const next = (response: TestResponse) => ({ 'If-Match': response.headers.get('etag')! });
       const changed = await bob.send('PATCH', path, {
         body: { title: 'b', notes: 'c' },
         headers: next(made),
@@ -221,14 +221,14 @@ describe('the audit log', () => {
     });
 
     it('but not a rejection, whose event is stored later', async () => {
-      let answer!: TestResponse;
+      let response!: TestResponse;
       await withoutAuditTable(async () => {
-        answer = await client(booted.origin).get('/me');
+        response = await client(booted.origin).get('/me');
         await booted.app.get(AuditLog).flush();
-        return answer;
+        return response;
       });
-      expect(answer.status).toBe(401);
-      expect(await eventsOf(answer)).toHaveLength(1);
+      expect(response.status).toBe(401);
+      expect(await eventsOf(response)).toHaveLength(1);
     });
   });
 
@@ -335,8 +335,8 @@ describe('the audit log', () => {
     });
 
     it('is an event as well', async () => {
-      const answer = await of('dave').get('/audit/events?event=sensitive_create&limit=2');
-      expect(await eventsOf(answer)).toMatchObject([
+      const response = await of('dave').get('/audit/events?event=sensitive_create&limit=2');
+      expect(await eventsOf(response)).toMatchObject([
         {
           event: 'sensitive_read',
           userId: 'dave',
@@ -427,8 +427,8 @@ describe('the audit log', () => {
         // No batch is stored while another transaction locks the head of the chain.
         await own.db.transaction(async (manager) => {
           await own.app.get(AuditLog).append(manager, { event: 'sensitive_update' });
-          const answers = await client(own.origin).raw(...flood.flat(), '');
-          expect(answers.match(/HTTP\/1\.1 401 /g)).toHaveLength(many);
+          const responses = await client(own.origin).raw(...flood.flat(), '');
+          expect(responses.match(/HTTP\/1\.1 401 /g)).toHaveLength(many);
           const { waiting } = (log as unknown as { queue: { waiting: unknown[] } }).queue;
           expect(waiting.length).toBeLessThanOrEqual(500);
         });

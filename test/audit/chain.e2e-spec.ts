@@ -240,13 +240,13 @@ describe('the hash chain', () => {
     /** One event a day, from the 1st to the 10th of January. */
     beforeEach(async () => {
       const one = { event: 'sensitive_create', details: {}, requestId: null, ip: null } as const;
-      const nobody = { userId: null, tenantId: null, method: null, credentialId: null };
+      const withoutCaller = { userId: null, tenantId: null, method: null, credentialId: null };
       await booted.db.transaction((manager) =>
         log.write(
           manager,
           Array.from({ length: 10 }, (_, i) => ({
             ...one,
-            ...nobody,
+            ...withoutCaller,
             at: day(i + 1),
             target: `thing:${i + 1}`,
           })),

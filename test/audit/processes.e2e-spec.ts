@@ -40,10 +40,10 @@ describe('the audit log of several processes', () => {
 
   it('is one chain, although two processes write concurrently', async () => {
     const before = (await events()).length;
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 200 }, (_, i) => create(processes.origins[i % 2]!)),
     );
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([201]));
     const after = await events();
     expect(after.map(({ seq }) => seq)).toEqual(after.map((_, i) => i + 1));
     expect(after).toHaveLength(before + 200);
@@ -59,10 +59,10 @@ describe('the audit log of several processes', () => {
       Array.from({ length: 100 }, async (_, i) => {
         const path = `/documents/${ids[i % 3 ? 0 : 1]!}`;
         const origin = processes.origins[i % 2]!;
-        const answer = await (i % 5
+        const response = await (i % 5
           ? write(origin, 'PATCH', path, { title: `title ${i}` })
           : write(origin, 'PUT', `${path}/shares/carol`, { level: i % 2 ? 'read' : 'update' }));
-        return answer.status;
+        return response.status;
       }),
     );
     // 412: another request was faster, and nothing was written.
@@ -72,7 +72,7 @@ describe('the audit log of several processes', () => {
   });
 
   it('has the event of every successful response, although processes are killed', async () => {
-    const answered: string[] = [];
+    const acknowledged: string[] = [];
     const works: ((running: Running) => Promise<Response>)[] = [
       ...Array.from(
         { length: 4 },
@@ -89,7 +89,7 @@ describe('the audit log of several processes', () => {
           const response = await work({ ...processes, origin: processes.origins[index]! }).catch(
             () => undefined,
           );
-          if (response?.ok) answered.push(response.headers.get('x-request-id')!);
+          if (response?.ok) acknowledged.push(response.headers.get('x-request-id')!);
           else await setTimeout(5);
         }
       }),
@@ -103,8 +103,8 @@ describe('the audit log of several processes', () => {
     await Promise.all(load);
 
     const written = new Set((await events()).map(({ requestId }) => requestId));
-    expect(answered.length).toBeGreaterThan(50);
-    expect(answered.filter((id) => !written.has(id))).toEqual([]);
+    expect(acknowledged.length).toBeGreaterThan(50);
+    expect(acknowledged.filter((id) => !written.has(id))).toEqual([]);
     expect(await verify()).toMatchObject({ valid: true });
   }, 60_000);
 });

@@ -8,7 +8,7 @@ const NAMES = ['mtls', 'jwt', 'hmac'];
 
 /** Sends a request with several credentials at once. */
 const together = (...credentials: Credential[]): Credential => {
-  const over = credentials.find((each) => each.fetch)?.fetch;
+  const ownFetch = credentials.find((each) => each.fetch)?.fetch;
   return {
     sign: async (request) => {
       let signed = request;
@@ -16,7 +16,7 @@ const together = (...credentials: Credential[]): Credential => {
       return signed;
     },
     revoke: async () => {},
-    ...(over && { fetch: over }),
+    ...(ownFetch && { fetch: ownFetch }),
   };
 };
 
@@ -42,7 +42,7 @@ if (NAMES.every((name) => INSTALLED_METHODS.some((method) => method.name === nam
     afterAll(() => booted.close());
 
     const issue = (name: string, userId = 'bob') => contracts[name]!.issue(booted, userId);
-    const ask = async (route: string, ...credentials: Credential[]) => {
+    const call = async (route: string, ...credentials: Credential[]) => {
       const response = await send(together(...credentials), `${booted.origin}/demo/${route}`);
       const body = await response.json();
       return {
@@ -54,76 +54,79 @@ if (NAMES.every((name) => INSTALLED_METHODS.some((method) => method.name === nam
         scopes: body.scopes,
       };
     };
-    const asksFor = (...names: string[]) =>
+    const challengesOf = (...names: string[]) =>
       expect.stringMatching(challengePattern(names.map((name) => contracts[name]!.challenge).join(', ')));
 
-    it('all of: accepts every credential together, with the proofs in the order of the route', async () => {
-      const answer = await ask('all-of', await issue('jwt'), await issue('mtls'));
-      expect(answer).toMatchObject({ status: 200, proofs: ['mtls', 'jwt'] });
+    it('allOf: accepts every credential together, with the proofs in the order of the route', async () => {
+      const response = await call('all-of', await issue('jwt'), await issue('mtls'));
+      expect(response).toMatchObject({ status: 200, proofs: ['mtls', 'jwt'] });
     });
 
-    it('all of: names and challenges only the missing method', async () => {
-      const refused = { status: 401, code: 'unauthenticated' };
-      const nobody = await client(booted.origin).get('/demo/all-of');
-      expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, asksFor('mtls', 'jwt')]);
-      expect(await ask('all-of', await issue('mtls'))).toMatchObject({
-        ...refused,
+    it('allOf: names and challenges only the missing method', async () => {
+      const rejected = { status: 401, code: 'unauthenticated' };
+      const anonymous = await client(booted.origin).get('/demo/all-of');
+      expect([anonymous.status, anonymous.headers.get('www-authenticate')]).toEqual([
+        401,
+        challengesOf('mtls', 'jwt'),
+      ]);
+      expect(await call('all-of', await issue('mtls'))).toMatchObject({
+        ...rejected,
         detail: 'This route also requires: jwt.',
-        challenge: asksFor('jwt'),
+        challenge: challengesOf('jwt'),
       });
-      expect(await ask('all-of', await issue('jwt'))).toMatchObject({
-        ...refused,
+      expect(await call('all-of', await issue('jwt'))).toMatchObject({
+        ...rejected,
         detail: 'This route also requires: mtls.',
-        challenge: asksFor('mtls'),
+        challenge: challengesOf('mtls'),
       });
     });
 
-    it('all of: rejects one invalid credential whatever the other is', async () => {
+    it('allOf: rejects an invalid credential beside a valid one', async () => {
       const jwt = await issue('jwt');
       await jwt.revoke();
-      expect(await ask('all-of', await issue('mtls'), jwt)).toMatchObject({
+      expect(await call('all-of', await issue('mtls'), jwt)).toMatchObject({
         status: 401,
         code: 'invalid_token',
       });
       const mtls = await issue('mtls');
       await mtls.revoke();
-      expect((await ask('all-of', mtls, await issue('jwt'))).status).toBe(401);
+      expect((await call('all-of', mtls, await issue('jwt'))).status).toBe(401);
     });
 
-    it('all of: rejects credentials of different accounts', async () => {
-      const answer = await ask('all-of', await issue('mtls', 'alice'), await issue('jwt', 'bob'));
-      expect(answer).toMatchObject({
+    it('allOf: rejects credentials of different accounts', async () => {
+      const response = await call('all-of', await issue('mtls', 'alice'), await issue('jwt', 'bob'));
+      expect(response).toMatchObject({
         status: 401,
         code: 'different_accounts',
-        challenge: asksFor('mtls', 'jwt'),
+        challenge: challengesOf('mtls', 'jwt'),
       });
     });
 
-    it('any of: accepts one method alone or both of the others', async () => {
-      expect(await ask('any-of', await issue('hmac'))).toMatchObject({ status: 200, proofs: ['hmac'] });
-      const both = await ask('any-of', await issue('mtls'), await issue('jwt'));
+    it('anyOf: accepts one method alone or both of the others', async () => {
+      expect(await call('any-of', await issue('hmac'))).toMatchObject({ status: 200, proofs: ['hmac'] });
+      const both = await call('any-of', await issue('mtls'), await issue('jwt'));
       expect(both).toMatchObject({ status: 200, proofs: ['mtls', 'jwt'] });
     });
 
-    it('any of: half of a way is no way, and the answer names every way', async () => {
-      const nobody = await client(booted.origin).get('/demo/any-of');
-      expect(nobody.headers.get('www-authenticate')).toEqual(asksFor('hmac', 'mtls', 'jwt'));
-      expect((await ask('any-of', await issue('jwt'))).status).toBe(401);
+    it('anyOf: rejects one method of a pair, and challenges with every alternative', async () => {
+      const anonymous = await client(booted.origin).get('/demo/any-of');
+      expect(anonymous.headers.get('www-authenticate')).toEqual(challengesOf('hmac', 'mtls', 'jwt'));
+      expect((await call('any-of', await issue('jwt'))).status).toBe(401);
     });
 
-    it('any of: one credential more than a way takes is ambiguous', async () => {
+    it('anyOf: responds 400 to one explicit credential more than an alternative takes', async () => {
       const { sign } = await issue('hmac');
       const signed = await sign(new Request(`${booted.origin}/demo/any-of`, { headers: as({ id: 'bob' }) }));
-      const answer = await fetch(signed);
-      expect([answer.status, (await answer.json()).code]).toEqual([400, 'ambiguous_credentials']);
+      const response = await fetch(signed);
+      expect([response.status, (await response.json()).code]).toEqual([400, 'ambiguous_credentials']);
     });
 
-    it('the certificate of a connection yields to a signature on it', async () => {
-      const answer = await ask('any-of', await issue('mtls', 'alice'), await issue('hmac', 'bob'));
-      expect(answer).toMatchObject({ status: 200, proofs: ['hmac'] });
+    it('anyOf: prefers a signature to the certificate of its connection', async () => {
+      const response = await call('any-of', await issue('mtls', 'alice'), await issue('hmac', 'bob'));
+      expect(response).toMatchObject({ status: 200, proofs: ['hmac'] });
     });
 
-    it('the OpenAPI document says the same: every requirement in one object, every way in one of its own', async () => {
+    it('is documented in OpenAPI: allOf as one security requirement, anyOf as one per alternative', async () => {
       const { paths } = (await client(booted.origin).get('/openapi.json')).body;
       expect(paths['/demo/all-of'].get.security).toEqual([{ mtls: [], jwt: [] }]);
       expect(paths['/demo/any-of'].get.security).toEqual([{ hmac: [] }, { mtls: [], jwt: [] }]);

@@ -184,9 +184,9 @@ describe('managing credentials and sign-ins', () => {
 
   it('lets a caller without limits pass on every route', async () => {
     for (const [route, { body, status }] of managing) {
-      const answer = await send(route, alice(), body?.());
-      expect([route, answer.status]).toEqual([route, status]);
-      expect(answer.body?.code).not.toBe('limited_credential');
+      const response = await send(route, alice(), body?.());
+      expect([route, response.status]).toEqual([route, status]);
+      expect(response.body?.code).not.toBe('limited_credential');
     }
   });
 });

@@ -31,7 +31,7 @@ class SealedController {
   }
   @Get('forbidden') forbidden(@CurrentRequest() request: AuthRequest) {
     seal(request);
-    throw new ForbiddenException({ code: 'forbidden', detail: 'No.' });
+    throw new ForbiddenException({ code: 'forbidden', detail: 'Not permitted.' });
   }
   @Get('stream') stream(@CurrentRequest() request: AuthRequest) {
     seal(request);
@@ -44,7 +44,7 @@ class SealedController {
   }
 }
 
-describe('AuthRequest.onSend', () => {
+describe('beforeSend', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ controllers: [SealedController] })));
   afterAll(() => booted.close());

@@ -28,31 +28,31 @@ declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
     red: true;
     blue: true;
-    crumb: true;
+    cookie: true;
     odd: true;
   }
 }
 
 /**
- * A method for these tests. The credential says whose it is and with which scopes: `bob`, `bob;documents:read`; or
- * it is `wrong`. Two are explicit, each in a header of its own; one is ambient, as a cookie is.
+ * A method for these tests. A credential is a user id with optional scopes (`bob`, `bob;documents:read`), or `wrong`,
+ * or `broken`. Red and blue credentials are explicit, each in its own header. The ambient one is a cookie.
  */
 function methodOf(
   name: MethodName,
   header: string,
   scheme: string,
-  { ambient = false, revealing = false } = {},
+  { ambient = false, sendsSecret = false } = {},
 ): AuthMethod {
   @Injectable()
   class ColourStrategy extends PassportStrategy(Strategy, name) implements AuthStrategy {
     readonly challenge = new Challenge(scheme, { realm: 'test' });
     readonly ambient = ambient;
-    readonly sendsSecret = revealing;
+    readonly sendsSecret = sendsSecret;
 
     claims = (request: AuthRequest) => request.header(header) !== undefined;
 
     validate(request: AuthRequest): Principal {
-      const [id = '', scope] = request.header(header)!.replace('crumb=', '').split(';');
+      const [id = '', scope] = request.header(header)!.replace('cookie=', '').split(';');
       if (id === 'wrong')
         throw new BadCredential('wrong_colour', `${name} was wrong`, { error: 'wrong "colour"' });
       if (id === 'broken') throw new Error('the database is down');
@@ -72,7 +72,7 @@ function methodOf(
   return { name, module: ColourModule, strategy: ColourStrategy };
 }
 
-/** Strategies from npm end in every way that Passport knows; those that are asked to wait end when three do. */
+/** Ends in the way that the header names, as strategies from npm do. `wait` ends when three requests wait. */
 @Injectable()
 class OddStrategy extends Strategy implements AuthStrategy {
   readonly challenge = new Challenge('Odd');
@@ -98,7 +98,7 @@ class OddStrategy extends Strategy implements AuthStrategy {
 class OddModule {}
 
 const methods = [
-  methodOf('crumb', 'Cookie', 'Cookie', { ambient: true }),
+  methodOf('cookie', 'Cookie', 'Cookie', { ambient: true }),
   methodOf('red', 'X-Red', 'Red'),
   methodOf('blue', 'X-Blue', 'Blue'),
   { name: 'odd', module: OddModule, strategy: OddStrategy } as AuthMethod,
@@ -125,7 +125,7 @@ class Routes {
   @Get('both') @Authenticate(allOf('red', 'blue')) both(@Caller() caller: Principal) {
     return caller;
   }
-  @Get('nested') @Authenticate(anyOf('red', allOf('blue', 'crumb'))) nested(@Caller() caller: Principal) {
+  @Get('nested') @Authenticate(anyOf('red', allOf('blue', 'cookie'))) nested(@Caller() caller: Principal) {
     return caller;
   }
 }
@@ -135,7 +135,7 @@ class Odd {
   @Get('guarded') @SelfService() @UseGuards(RedGuard) guarded(@Caller() caller: Principal) {
     return caller;
   }
-  @Get('nobody') @Public() nobody(@Caller() caller: Principal) {
+  @Get('public') @Public() callerOfPublic(@Caller() caller: Principal) {
     return caller;
   }
 }
@@ -152,62 +152,62 @@ class Nearest {
   }
 }
 
-describe('which credential is looked at', () => {
+describe('the choice of a credential', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ methods, controllers: [Bare, Routes, Nearest, Odd] })));
   afterAll(() => booted.close());
 
-  const ask = (path: string, headers: Record<string, string> = {}) =>
+  const send = (path: string, headers: Record<string, string> = {}) =>
     client(booted.origin, headers).get(path);
   const proofs = async (path: string, headers: Record<string, string>) => {
-    const { status, body } = await ask(path, headers);
+    const { status, body } = await send(path, headers);
     return [status, ...(body.proofs ?? []).map((proof: { method: string }) => proof.method)];
   };
-  const refusal = async (path: string, headers: Record<string, string> = {}) => {
-    const { status, body, headers: answer } = await ask(path, headers);
-    return [status, body.code, answer.get('www-authenticate')];
+  const rejection = async (path: string, headers: Record<string, string> = {}) => {
+    const { status, body, headers: responseHeaders } = await send(path, headers);
+    return [status, body.code, responseHeaders.get('www-authenticate')];
   };
 
-  it('absent falls through: a route without a plan offers every method, the unasked one last', async () => {
-    const [status, code, challenges] = await refusal('/bare');
+  it('challenges with every method on a route without a plan, ambient methods last', async () => {
+    const [status, code, challenges] = await rejection('/bare');
     expect([status, code]).toEqual([401, 'unauthenticated']);
     expect(challenges).toMatch(/Red realm="test", Blue realm="test", Odd, .*Cookie realm="test"$/);
   });
 
-  it('absent: a route with a plan offers the methods of the plan, each once', async () => {
-    expect(await refusal('/red')).toEqual([401, 'unauthenticated', 'Red realm="test"']);
-    expect(await refusal('/nested')).toEqual([
+  it('challenges once with each method of the plan', async () => {
+    expect(await rejection('/red')).toEqual([401, 'unauthenticated', 'Red realm="test"']);
+    expect(await rejection('/nested')).toEqual([
       401,
       'unauthenticated',
       'Red realm="test", Blue realm="test", Cookie realm="test"',
     ]);
   });
 
-  it('bad stops: one challenge, with its parameters escaped, and no other method is tried', async () => {
+  it('rejects an invalid credential with one escaped challenge, and tries no other method', async () => {
     const bad = [401, 'wrong_colour', 'Red realm="test", error="wrong \\"colour\\""'];
-    expect(await refusal('/bare', { 'X-Red': 'wrong' })).toEqual(bad);
-    expect(await refusal('/bare', { 'X-Red': 'wrong', Cookie: 'crumb=bob' })).toEqual(bad);
-    expect(await refusal('/nested', { 'X-Red': 'wrong', Cookie: 'crumb=bob' })).toEqual(bad);
+    expect(await rejection('/bare', { 'X-Red': 'wrong' })).toEqual(bad);
+    expect(await rejection('/bare', { 'X-Red': 'wrong', Cookie: 'cookie=bob' })).toEqual(bad);
+    expect(await rejection('/nested', { 'X-Red': 'wrong', Cookie: 'cookie=bob' })).toEqual(bad);
   });
 
-  it('what comes unasked yields to what is explicit', async () => {
-    expect(await proofs('/bare', { Cookie: 'crumb=bob' })).toEqual([200, 'crumb']);
-    expect(await proofs('/bare', { Cookie: 'crumb=bob', 'X-Red': 'bob' })).toEqual([200, 'red']);
+  it('prefers an explicit credential to an ambient one', async () => {
+    expect(await proofs('/bare', { Cookie: 'cookie=bob' })).toEqual([200, 'cookie']);
+    expect(await proofs('/bare', { Cookie: 'cookie=bob', 'X-Red': 'bob' })).toEqual([200, 'red']);
   });
 
-  it('two explicit credentials where the plan takes one are 400, even if one is junk', async () => {
+  it('responds 400 to one explicit credential more than the plan takes, even an unknown one', async () => {
     const ambiguous = [400, 'ambiguous_credentials', null];
-    expect(await refusal('/bare', { 'X-Red': 'bob', 'X-Blue': 'bob' })).toEqual(ambiguous);
-    expect(await refusal('/red', { 'X-Red': 'bob', 'X-Blue': 'bob' })).toEqual(ambiguous);
-    expect(await refusal('/bare', { 'X-Red': 'bob', Authorization: 'Junk x' })).toEqual(ambiguous);
-    expect(await refusal('/both', { 'X-Red': 'bob', 'X-Blue': 'bob', Authorization: 'Junk x' })).toEqual(
+    expect(await rejection('/bare', { 'X-Red': 'bob', 'X-Blue': 'bob' })).toEqual(ambiguous);
+    expect(await rejection('/red', { 'X-Red': 'bob', 'X-Blue': 'bob' })).toEqual(ambiguous);
+    expect(await rejection('/bare', { 'X-Red': 'bob', Authorization: 'Junk x' })).toEqual(ambiguous);
+    expect(await rejection('/both', { 'X-Red': 'bob', 'X-Blue': 'bob', Authorization: 'Junk x' })).toEqual(
       ambiguous,
     );
   });
 
-  it('junk that nobody claims never falls back to the cookie', async () => {
+  it('rejects an unknown Authorization header without falling back to the cookie', async () => {
     for (const Authorization of ['Bearer junk', 'Junk', '', 'Red x']) {
-      const [status, code, challenges] = await refusal('/bare', { Authorization, Cookie: 'crumb=bob' });
+      const [status, code, challenges] = await rejection('/bare', { Authorization, Cookie: 'cookie=bob' });
       expect([status, code]).toEqual([401, 'invalid_token']);
       expect(challenges).toContain(
         Authorization === 'Red x' ? 'Red realm="test", error="invalid_token"' : 'Red realm="test"',
@@ -215,14 +215,18 @@ describe('which credential is looked at', () => {
     }
   });
 
-  it("another method's credential does not open a route that does not name it, nor lets the cookie", async () => {
-    expect(await refusal('/red', { 'X-Blue': 'bob' })).toEqual([401, 'unauthenticated', 'Red realm="test"']);
-    const [status] = await refusal('/nested', { 'X-Odd': 'success', Cookie: 'crumb=bob' });
+  it("rejects another method's credential on a route that does not name it, also with a valid cookie", async () => {
+    expect(await rejection('/red', { 'X-Blue': 'bob' })).toEqual([
+      401,
+      'unauthenticated',
+      'Red realm="test"',
+    ]);
+    const [status] = await rejection('/nested', { 'X-Odd': 'success', Cookie: 'cookie=bob' });
     expect(status).toBe(401);
   });
 
-  it('all of several: every proof counts, and the narrowest ceiling', async () => {
-    const { body } = await ask('/both', {
+  it('allOf returns every proof, limited to the scopes that all credentials have', async () => {
+    const { body } = await send('/both', {
       'X-Red': 'bob;documents:read,audit:read',
       'X-Blue': 'bob;documents:read',
     });
@@ -231,70 +235,78 @@ describe('which credential is looked at', () => {
       scopes: ['documents:read'],
       proofs: [{ method: 'red' }, { method: 'blue' }],
     });
-    expect((await ask('/both', { 'X-Red': 'bob', 'X-Blue': 'bob;documents:read' })).body.scopes).toEqual([
+    expect((await send('/both', { 'X-Red': 'bob', 'X-Blue': 'bob;documents:read' })).body.scopes).toEqual([
       'documents:read',
     ]);
   });
 
-  it('all of several: one ceiling is enough, and two that share nothing leave nothing', async () => {
+  it('allOf is limited by one scoped credential, and permits nothing if two share no scope', async () => {
     const scopes = async (red: string, blue: string) =>
-      (await ask('/both', { 'X-Red': red, 'X-Blue': blue })).body.scopes;
+      (await send('/both', { 'X-Red': red, 'X-Blue': blue })).body.scopes;
     expect(await scopes('bob;documents:read', 'bob')).toEqual(['documents:read']);
     expect(await scopes('bob;documents:read', 'bob;audit:read')).toEqual([]);
     expect(await scopes('bob', 'bob')).toBeUndefined();
   });
 
-  it('all of several: one is missing, and the answer asks for that one', async () => {
-    expect(await refusal('/both', { 'X-Red': 'bob' })).toEqual([401, 'unauthenticated', 'Blue realm="test"']);
+  it('allOf challenges only with the missing method', async () => {
+    expect(await rejection('/both', { 'X-Red': 'bob' })).toEqual([
+      401,
+      'unauthenticated',
+      'Blue realm="test"',
+    ]);
   });
 
-  it('all of several: they must speak of the same account', async () => {
-    expect(await refusal('/both', { 'X-Red': 'bob', 'X-Blue': 'alice' })).toEqual([
+  it('allOf rejects credentials of different accounts', async () => {
+    expect(await rejection('/both', { 'X-Red': 'bob', 'X-Blue': 'alice' })).toEqual([
       401,
       'different_accounts',
       'Red realm="test", Blue realm="test"',
     ]);
   });
 
-  it('all of several: the same id in another tenant is another account', () => {
+  it('allOf treats the same id in another tenant as another account', () => {
     const proof = { method: 'red', at: new Date(), amr: [], bound: false } as const;
     const bob: Principal = { id: 'bob', kind: 'user', tenantId: 'acme', roles: [], proofs: [proof] };
     expect(mergePrincipals(bob, bob)).toMatchObject({ id: 'bob', proofs: [proof, proof] });
     expect(mergePrincipals(bob, { ...bob, tenantId: 'globex' })).toBeUndefined();
   });
 
-  it('any of several, nested: each way works by itself', async () => {
+  it('a nested anyOf accepts each alternative by itself', async () => {
     expect(await proofs('/nested', { 'X-Red': 'bob' })).toEqual([200, 'red']);
-    expect(await proofs('/nested', { 'X-Blue': 'bob', Cookie: 'crumb=bob' })).toEqual([200, 'blue', 'crumb']);
-    expect(await refusal('/nested', { 'X-Blue': 'bob' })).toEqual([
+    expect(await proofs('/nested', { 'X-Blue': 'bob', Cookie: 'cookie=bob' })).toEqual([
+      200,
+      'blue',
+      'cookie',
+    ]);
+    expect(await rejection('/nested', { 'X-Blue': 'bob' })).toEqual([
       401,
       'unauthenticated',
       'Cookie realm="test"',
     ]);
   });
 
-  it('the nearest of @Public and @Authenticate wins', async () => {
-    expect((await ask('/nearest/class')).status).toBe(401);
-    expect((await ask('/nearest/method')).status).toBe(200);
+  it('a decorator of the handler overrides @Public or @Authenticate of the class', async () => {
+    expect((await send('/nearest/class')).status).toBe(401);
+    expect((await send('/nearest/method')).status).toBe(200);
   });
 
-  it("a method's own guard takes no other method's proof, and asks for its own only once", async () => {
-    expect(await refusal('/guarded', { 'X-Blue': 'bob' })).toEqual([
+  it("a method's own guard rejects other methods, and authenticates once per request", async () => {
+    expect(await rejection('/guarded', { 'X-Blue': 'bob' })).toEqual([
       401,
       'unauthenticated',
       'Red realm="test"',
     ]);
-    const asked = jest.spyOn(booted.app.get(Authenticator), 'authenticate');
+    const authenticate = jest.spyOn(booted.app.get(Authenticator), 'authenticate');
     expect(await proofs('/guarded', { 'X-Red': 'bob' })).toEqual([200, 'red']);
-    expect(asked).toHaveBeenCalledTimes(1);
-    asked.mockRestore();
+    expect(authenticate).toHaveBeenCalledTimes(1);
+    authenticate.mockRestore();
   });
 
-  it('a public route has no caller, and one that asks for it is a fault: 500', async () => {
-    expect((await ask('/nobody', { 'X-Red': 'bob' })).status).toBe(500);
+  it('responds 500 if a public route injects @Caller', async () => {
+    expect((await send('/public', { 'X-Red': 'bob' })).status).toBe(500);
   });
 
-  it('an Authorization or a Cookie that stands twice is refused, on a public route as well', async () => {
+  it('rejects a duplicate Authorization or Cookie header, on public routes too', async () => {
     for (const name of ['Authorization', 'Cookie']) {
       const lines = [
         'GET /nearest/method HTTP/1.1',
@@ -303,25 +315,25 @@ describe('which credential is looked at', () => {
         `${name}: a`,
         `${name}: b`,
       ];
-      const answer = await client(booted.origin).raw(...lines, '');
-      expect(answer).toMatch(/^HTTP\/1\.1 400 .*"duplicate_header"/s);
+      const response = await client(booted.origin).raw(...lines, '');
+      expect(response).toMatch(/^HTTP\/1\.1 400 .*"duplicate_header"/s);
     }
   });
 
-  it('a request without a host, or whose target is no path, is refused, whatever server it comes through', () => {
+  it('rejects a request without exactly one Host, or whose target is not a path', () => {
     const build = (url: string, ...host: string[]) => {
       const raw = Object.assign(new IncomingMessage(new Socket()), { url, headersDistinct: { host } });
       return authRequest({ raw, ip: '::1', protocol: 'http' }, new ServerResponse(raw));
     };
     expect(build('/me?a', 'a')).toMatchObject({ target: '/me?a', authority: 'a' });
-    const refused = (code: string) =>
+    const withCode = (code: string) =>
       expect.objectContaining({ response: expect.objectContaining({ code }) });
-    expect(() => build('/me')).toThrow(refused('host_required'));
-    expect(() => build('/me', 'a', 'b')).toThrow(refused('duplicate_header'));
-    expect(() => build('http://evil.test/me', 'a')).toThrow(refused('invalid_target'));
+    expect(() => build('/me')).toThrow(withCode('host_required'));
+    expect(() => build('/me', 'a', 'b')).toThrow(withCode('duplicate_header'));
+    expect(() => build('http://evil.test/me', 'a')).toThrow(withCode('invalid_target'));
   });
 
-  it('a body whose bytes the application did not keep is a fault, and not an empty body', () => {
+  it('throws if the application did not keep the raw bytes of a body', () => {
     const bytesOf = (headers: Record<string, string>, more: { body?: unknown; rawBody?: Buffer }) => {
       const raw = Object.assign(new IncomingMessage(new Socket()), {
         url: '/',
@@ -343,25 +355,25 @@ describe('which credential is looked at', () => {
     expect(bytesOf({}, { body: {} })).toBeUndefined();
   });
 
-  it('a broken database is not a wrong password: 500, and not a word of it', async () => {
-    const { status, headers, body } = await ask('/bare', { 'X-Red': 'broken' });
+  it('responds 500 without details if the database fails during verification', async () => {
+    const { status, headers, body } = await send('/bare', { 'X-Red': 'broken' });
     expect([status, body.code, headers.get('www-authenticate')]).toEqual([500, 'internal_error', null]);
     expect(JSON.stringify(body)).not.toContain('database');
   });
 
-  it('a Passport strategy may end in any way, and only success with somebody is success', async () => {
+  it('accepts a Passport strategy only if it succeeds with a user', async () => {
     for (const how of ['fail', 'pass', 'success'])
-      expect(await refusal('/bare', { 'X-Odd': how })).toEqual([401, 'invalid_credentials', 'Odd']);
-    for (const how of ['error', 'redirect']) expect((await ask('/bare', { 'X-Odd': how })).status).toBe(500);
+      expect(await rejection('/bare', { 'X-Odd': how })).toEqual([401, 'invalid_credentials', 'Odd']);
+    for (const how of ['error', 'redirect']) expect((await send('/bare', { 'X-Odd': how })).status).toBe(500);
   });
 
-  it('requests that are proved at the same time each get their own outcome', async () => {
+  it('gives each concurrent request its own principal', async () => {
     const ids = ['alice', 'bob', 'carol'];
-    const answers = await Promise.all(ids.map((id) => ask('/bare', { 'X-Odd': `wait;${id}` })));
-    expect(answers.map(({ body }) => body.id)).toEqual(ids);
+    const responses = await Promise.all(ids.map((id) => send('/bare', { 'X-Odd': `wait;${id}` })));
+    expect(responses.map(({ body }) => body.id)).toEqual(ids);
   });
 
-  it('an application without an error filter of its own sends the challenges too', async () => {
+  it('sends the challenges without an exception filter too', async () => {
     const module = await Test.createTestingModule({
       imports: [AuthenticationModule.forRoot([methodOf('red', 'X-Red', 'Red')])],
       controllers: [Bare],
@@ -375,20 +387,20 @@ describe('which credential is looked at', () => {
     await app.close();
   });
 
-  it('two applications in one process do not share their strategies', async () => {
+  it('keeps the strategies of two applications in one process apart', async () => {
     const other = await boot({ methods: [methodOf('red', 'X-Other', 'Other')], controllers: [Bare] });
     expect((await client(other.origin).get('/bare', { 'X-Red': 'bob' })).status).toBe(401);
     expect(await proofs('/bare', { 'X-Red': 'bob' })).toEqual([200, 'red']);
     await other.close();
   });
 
-  it('a challenge cannot be broken out of', () => {
+  it('a challenge escapes its parameters', () => {
     expect(String(new Challenge('Basic', { realm: 'a"\\\r\nSet-Cookie: x' }))).toBe(
       'Basic realm="a\\"\\\\Set-Cookie: x"',
     );
   });
 
-  it('a challenge writes as tokens what its scheme forbids to quote, where it can be a token', () => {
+  it('a challenge writes unquoted the parameters that its scheme forbids to quote, if they are tokens', () => {
     const digest = new Challenge('Digest', { realm: 'a' }, { tokens: ['stale', 'algorithm'] });
     expect(String(digest.with({ algorithm: 'SHA-256', stale: 'true' }))).toBe(
       'Digest realm="a", algorithm=SHA-256, stale=true',
@@ -396,7 +408,7 @@ describe('which credential is looked at', () => {
     expect(String(digest.with({ stale: 'true, realm=b' }))).toBe('Digest realm="a", stale="true, realm=b"');
   });
 
-  it('a method can make its challenges anew for each 401, offer several, and send fields along', async () => {
+  it('a method can send several challenges and headers, new for each 401', async () => {
     @Injectable()
     class NonceStrategy extends PassportStrategy(Strategy, 'blue') implements AuthStrategy {
       readonly challenge = new Challenge('Nonce', { realm: 'test' });
@@ -418,14 +430,14 @@ describe('which credential is looked at', () => {
     class NonceModule {}
     const method = { name: 'blue', module: NonceModule, strategy: NonceStrategy } as AuthMethod;
     const other = await boot({ methods: [method], controllers: [Bare] });
-    const asked = async (headers = {}) => {
-      const answer = await client(other.origin).get('/bare', headers);
-      return [answer.headers.get('www-authenticate'), answer.headers.get('x-next-nonce')];
+    const challengesFor = async (headers = {}) => {
+      const response = await client(other.origin).get('/bare', headers);
+      return [response.headers.get('www-authenticate'), response.headers.get('x-next-nonce')];
     };
     const both = (nonce: number, more = '') =>
       ['A', 'B'].map((algorithm) => `Nonce realm="test", nonce="${nonce}", algorithm="${algorithm}"${more}`);
-    expect(await asked()).toEqual([both(1).join(', '), '1']);
-    expect(await asked({ 'X-Nonce': 'x' })).toEqual([both(2, ', stale="true"').join(', '), '2']);
+    expect(await challengesFor()).toEqual([both(1).join(', '), '1']);
+    expect(await challengesFor({ 'X-Nonce': 'x' })).toEqual([both(2, ', stale="true"').join(', '), '2']);
     await other.close();
   });
 
@@ -436,17 +448,17 @@ describe('which credential is looked at', () => {
       PUBLIC_URL: 'https://api.atlas.test',
       TRUST_PROXY: '127.0.0.1',
     };
-    const revealing = methodOf('red', 'X-Red', 'Red', { revealing: true });
+    const secretMethod = methodOf('red', 'X-Red', 'Red', { sendsSecret: true });
     const https = { 'X-Forwarded-Proto': 'https' };
     const start = (...others: AuthMethod[]) =>
       boot({
-        methods: [revealing, ...others],
+        methods: [secretMethod, ...others],
         controllers: [Bare],
         env: PRODUCTION,
         logTo: { write: () => {} },
       });
 
-    it('what reveals itself on the wire is refused over plain HTTP before it is looked at', async () => {
+    it('rejects a method that sends its secret over plain HTTP, without verifying the credential', async () => {
       const production = await start();
       const { get } = client(production.origin);
       for (const credential of ['bob', 'wrong']) {
@@ -458,7 +470,7 @@ describe('which credential is looked at', () => {
       await production.close();
     });
 
-    it('so is a route to which a secret is sent, a login', async () => {
+    it('rejects plain HTTP on an @HttpsOnly route', async () => {
       @Controller()
       class Login {
         @Get('login') @Public() @HttpsOnly() login() {
@@ -477,24 +489,24 @@ describe('which credential is looked at', () => {
       await production.close();
     });
 
-    it('and nobody is asked for it there, where there is another way in', async () => {
+    it('does not challenge with such a method over plain HTTP if another one is possible', async () => {
       const production = await start(methodOf('blue', 'X-Blue', 'Blue'));
-      const asked = async (headers = {}) =>
+      const challengesFor = async (headers = {}) =>
         (await client(production.origin).get('/bare', headers)).headers.get('www-authenticate');
-      expect(await asked()).toBe('Blue realm="test"');
-      expect(await asked(https)).toBe('Red realm="test", Blue realm="test"');
+      expect(await challengesFor()).toBe('Blue realm="test"');
+      expect(await challengesFor(https)).toBe('Red realm="test", Blue realm="test"');
       await production.close();
     });
   });
 
-  it('a ceremony without an issuer does not start', () => {
+  it('does not start with a ceremony and no issuer', () => {
     const ceremony = { name: 'blue', module: OddModule as Type } as AuthMethod;
     expect(() => AuthenticationModule.forRoot([ceremony])).toThrow(
       'blue ends in an issuer, and none is installed',
     );
   });
 
-  it('a route that names a method which is not installed does not start', async () => {
+  it('does not start if a route names a method that is not installed', async () => {
     @Controller()
     class Wrong {
       @Get('wrong') @Authenticate('blue') @SelfService() wrong() {

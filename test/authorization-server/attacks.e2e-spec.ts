@@ -19,8 +19,8 @@ describe('the authorization server', () => {
     });
     afterAll(() => booted.close());
 
-    const expectError = (answer: TestResponse, error: string, status = 400) =>
-      expect({ status: answer.status, error: answer.body.error }).toEqual({ status, error });
+    const expectError = (response: TestResponse, error: string, status = 400) =>
+      expect({ status: response.status, error: response.body.error }).toEqual({ status, error });
     /** Expects a redirect to the client with an error and without a code. */
     const expectErrorRedirect = async (more: Record<string, string | string[]>, error: string) => {
       const { to } = await oauth.authorize(more);
@@ -405,12 +405,12 @@ describe('the authorization server', () => {
       });
 
       it('forbids caching of responses', async () => {
-        const answers = [
+        const responses = [
           await machine(),
           await oauth.post('/token/introspection', { token: 'x' }, basicOf('resource-server')),
           await oauth.post('/token/revocation', { token: 'x' }, secret),
         ];
-        for (const { headers } of answers) expect(headers.get('cache-control')).toBe('no-store');
+        for (const { headers } of responses) expect(headers.get('cache-control')).toBe('no-store');
       });
     });
 

@@ -22,9 +22,12 @@ const fetchWithCertificate =
   async (url: string, { method, headers, body }: openid.CustomFetchOptions) => {
     const sent = send(url, { ...identity, agent: false, method, headers });
     sent.end(body instanceof URLSearchParams ? body.toString() : undefined);
-    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-    const type = { 'Content-Type': answer.headers['content-type'] ?? '' };
-    return new Response(Uint8Array.from(await buffer(answer)), { status: answer.statusCode!, headers: type });
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    const type = { 'Content-Type': response.headers['content-type'] ?? '' };
+    return new Response(Uint8Array.from(await buffer(response)), {
+      status: response.statusCode!,
+      headers: type,
+    });
   };
 
 describe('independent client libraries', () => {

@@ -88,8 +88,8 @@ describe('consents', () => {
       expect(await demo(token)).toMatchObject({ status: 401, body: { code: 'invalid_token' } });
     for (const token of all) expect(await oauth.introspect(token)).toEqual({ active: false });
     expect(await oauth.introspect(tokens.refresh_token, 'web')).toEqual({ active: false });
-    const refused: TestResponse[] = [await oauth.refresh(tokens.refresh_token), await oauth.redeem(pending)];
-    for (const { status, body } of refused)
+    const rejected: TestResponse[] = [await oauth.refresh(tokens.refresh_token), await oauth.redeem(pending)];
+    for (const { status, body } of rejected)
       expect({ status, error: body.error as string }).toEqual({ status: 400, error: 'invalid_grant' });
     expect(await consentsOf('bob')).toEqual([]);
     const event = await booted.db.manager.findOneOrFail(AuditEvent, {
@@ -197,10 +197,10 @@ describe('on two servers', () => {
       ),
     );
     const seen = async () => {
-      const answers = processes.origins.flatMap((origin) =>
+      const responses = processes.origins.flatMap((origin) =>
         tokens.map(({ token }) => client(origin).get('/demo/oauth', { Authorization: `Bearer ${token}` })),
       );
-      return (await Promise.all(answers)).map(({ status }) => status);
+      return (await Promise.all(responses)).map(({ status }) => status);
     };
     expect(await seen()).toEqual([200, 200, 200, 200]);
     const [first = ''] = processes.origins;
@@ -325,7 +325,7 @@ describe('rich authorization requests', () => {
         resource_scopes: 'documents:read',
         authorization_details_types: ['document'],
       });
-      const refused: TestResponse[] = [
+      const rejected: TestResponse[] = [
         await oauth.post(
           '/token',
           { grant_type: 'client_credentials', authorization_details: details({ actions: ['delete'] }) },
@@ -337,7 +337,7 @@ describe('rich authorization requests', () => {
           basicOf('ciba'),
         ),
       ];
-      for (const { status, body } of refused)
+      for (const { status, body } of rejected)
         expect({ status, error: body.error as string }).toEqual({
           status: 400,
           error: 'invalid_authorization_details',

@@ -60,8 +60,8 @@ describe('the device flow', () => {
     (await post('/device/auth', { client_id: 'device', scope })).body as Started;
   const poll = (started: Started, as = 'device') =>
     post('/token', { grant_type: DEVICE_CODE, device_code: started.device_code, client_id: as });
-  const expectError = async (answer: ReturnType<typeof poll>, error: string) => {
-    const { status, body } = await answer;
+  const expectError = async (response: ReturnType<typeof poll>, error: string) => {
+    const { status, body } = await response;
     expect({ status, body }).toMatchObject({ status: 400, body: { error } });
   };
   const unused = () => booted.db.manager.sql`DELETE FROM login_failures`;
@@ -135,8 +135,8 @@ describe('the device flow', () => {
 
     it('responds slow_down to all but one concurrent poll', async () => {
       const started = await start();
-      const answers = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
-      const errors = answers.map(({ body }) => body.error as string).toSorted();
+      const responses = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
+      const errors = responses.map(({ body }) => body.error as string).toSorted();
       expect(errors).toEqual(['authorization_pending', ...Array.from({ length: 7 }, () => 'slow_down')]);
     });
 
@@ -232,8 +232,8 @@ describe('the device flow', () => {
       const started = await start();
       await approve(started);
       const before = await booted.db.manager.countBy(AccessToken, {});
-      const answers = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
-      expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
+      const responses = await Promise.all(Array.from({ length: 8 }, () => poll(started)));
+      expect(responses.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
       expect(await booted.db.manager.countBy(AccessToken, {})).toBeLessThanOrEqual(before + 1);
     });
 
@@ -254,8 +254,8 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
       as,
     );
   const poll = (id: string, as = 'ciba') => post('/token', { grant_type: CIBA, auth_req_id: id }, as);
-  const expectError = async (answer: ReturnType<typeof poll>, error: string) => {
-    const { status, body } = await answer;
+  const expectError = async (response: ReturnType<typeof poll>, error: string) => {
+    const { status, body } = await response;
     expect({ status, body }).toMatchObject({ status: 400, body: { error } });
   };
   const none = () => booted.db.manager.delete(OauthRecord, { kind: 'BackchannelAuthenticationRequest' });
@@ -319,10 +319,10 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
     });
 
     it('responds alike to unknown users, machines and users of other tenants', async () => {
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         ['mallory', 'acme-machine', 'nobody', '', 'a'.repeat(5_000)].map((login_hint) => ask({ login_hint })),
       );
-      const [known, ...others] = answers.map(({ status, body }) => ({ status, body }));
+      const [known, ...others] = responses.map(({ status, body }) => ({ status, body }));
       expect(known).toMatchObject({ status: 400, body: { error: 'unknown_user_id' } });
       for (const [i, other] of others.entries()) if (i !== 2) expect(other).toEqual(known);
     });
@@ -501,9 +501,9 @@ describe('on two servers', () => {
       rounds: 40,
       parallel: 6,
       make: async () => {
-        const asked = { accountId: 'bob', scope: 'openid', params: {}, claims: {} };
+        const grant = { accountId: 'bob', scope: 'openid', params: {}, claims: {} };
         const request = new provider.BackchannelAuthenticationRequest({
-          ...asked,
+          ...grant,
           client: desk!,
           expiresIn: 60,
         } as never);

@@ -40,8 +40,8 @@ describe('a FAPI 2.0 client', () => {
   });
   afterAll(() => booted.close());
 
-  const expectError = (answer: TestResponse, error: string, status = 400) =>
-    expect({ status: answer.status, error: answer.body.error }).toEqual({ status, error });
+  const expectError = (response: TestResponse, error: string, status = 400) =>
+    expect({ status: response.status, error: response.body.error }).toEqual({ status, error });
   const push = async (more: Record<string, string> = {}, claims: Record<string, unknown> = {}) =>
     oauth.post('/request', { ...REQUEST, ...more, ...(await clientAssertion(oauth.issuer, claims)) });
   const authorize = (request_uri: string, client_id = 'fapi') =>
@@ -162,9 +162,9 @@ describe('a FAPI 2.0 client', () => {
       ['without jti', { jti: undefined }],
     ])('cannot use a client assertion %s (ported from ensure-client-assertion-*)', async (_, claims) => {
       const claim = JSON.parse(JSON.stringify(claims).replaceAll('AUDIENCE', oauth.issuer)) as object;
-      const answer = await push({}, { ...claims, ...claim });
-      expect([400, 401]).toContain(answer.status);
-      expect(answer.body.error).toBe('invalid_client');
+      const response = await push({}, { ...claims, ...claim });
+      expect([400, 401]).toContain(response.status);
+      expect(response.body.error).toBe('invalid_client');
     });
 
     it('cannot use a client assertion twice', async () => {
@@ -237,7 +237,7 @@ describe('a FAPI 2.0 client', () => {
     it('gets use_dpop_nonce for a proof without a nonce or with an unknown one', async () => {
       const url = `${oauth.issuer}/token`;
       for (const claims of [{}, { nonce: 'x'.repeat(43) }]) {
-        const answer = await oauth.post(
+        const response = await oauth.post(
           '/token',
           {
             grant_type: 'authorization_code',
@@ -247,8 +247,8 @@ describe('a FAPI 2.0 client', () => {
           },
           { DPoP: await key.proof(url, claims) },
         );
-        expectError(answer, 'use_dpop_nonce');
-        expect(answer.headers.get('dpop-nonce')).toMatch(/^[\w-]{43}$/);
+        expectError(response, 'use_dpop_nonce');
+        expect(response.headers.get('dpop-nonce')).toMatch(/^[\w-]{43}$/);
       }
     });
 

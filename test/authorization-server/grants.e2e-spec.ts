@@ -233,12 +233,12 @@ describe('token exchange', () => {
 
   describe('attacks', () => {
     const expectError = async (
-      answer: ReturnType<typeof exchange>,
+      response: ReturnType<typeof exchange>,
       error: string,
       description?: string,
       status = 400,
     ) => {
-      const { status: got, body } = await answer;
+      const { status: got, body } = await response;
       expect({ got, body }).toEqual({
         got: status,
         body: {
@@ -384,9 +384,9 @@ describe('token exchange', () => {
     it('leaves no valid token if the subject token is revoked during the exchange', async () => {
       for (let i = 0; i < 20; i++) {
         const subject = await bobs();
-        const [answer] = await Promise.all([exchange(subject.token), subject.revoke()]);
-        if (answer.status === 200) expect((await demo(answer.body.access_token)).status).toBe(401);
-        else expect(answer.body.error).toBe('invalid_request');
+        const [response] = await Promise.all([exchange(subject.token), subject.revoke()]);
+        if (response.status === 200) expect((await demo(response.body.access_token)).status).toBe(401);
+        else expect(response.body.error).toBe('invalid_request');
       }
     });
   });
@@ -443,8 +443,8 @@ describe('the JWT bearer grant', () => {
   });
 
   describe('attacks', () => {
-    const expectError = async (answer: ReturnType<typeof redeem>, error = 'invalid_grant') => {
-      const { status, body } = await answer;
+    const expectError = async (response: ReturnType<typeof redeem>, error = 'invalid_grant') => {
+      const { status, body } = await response;
       expect({ status, body }).toMatchObject({ status: 400, body: { error } });
       if (error === 'invalid_grant') expect(body.error_description).toBe('grant request is invalid');
     };
@@ -498,8 +498,8 @@ describe('the JWT bearer grant', () => {
 
     it('accepts an assertion once, also of concurrent requests', async () => {
       const text = await assertion();
-      const answers = await Promise.all(Array.from({ length: 10 }, () => redeem(text)));
-      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+      const responses = await Promise.all(Array.from({ length: 10 }, () => redeem(text)));
+      expect(responses.filter(({ status }) => status === 200)).toHaveLength(1);
       await expectError(redeem(text));
     });
 

@@ -94,8 +94,8 @@ describe('RP-initiated logout', () => {
 
   describe('with back-channel logout', () => {
     let receiver: Server;
-    let told: string[] = [];
-    let answer = 200;
+    let received: string[] = [];
+    let status = 200;
     let home: string;
     beforeAll(async () => {
       const port = await freePort();
@@ -103,11 +103,11 @@ describe('RP-initiated logout', () => {
       receiver = createServer(async (request, response) => {
         let body = '';
         for await (const chunk of request) body += String(chunk);
-        told.push(`${request.method} ${request.url} ${request.headers['content-type']} ${body}`);
-        response.writeHead(answer, answer === 302 ? { Location: `${home}/elsewhere` } : {}).end();
+        received.push(`${request.method} ${request.url} ${request.headers['content-type']} ${body}`);
+        response.writeHead(status, status === 302 ? { Location: `${home}/elsewhere` } : {}).end();
       }).listen(port, '127.0.0.1');
       await once(receiver, 'listening');
-      await booted.app.get(ClientsService, { strict: false }).upsert('told', {
+      await booted.app.get(ClientsService, { strict: false }).upsert('receiver', {
         token_endpoint_auth_method: 'none',
         redirect_uris: [`${home}/callback`],
         grant_types: ['authorization_code'],
@@ -115,17 +115,17 @@ describe('RP-initiated logout', () => {
         backchannel_logout_session_required: true,
       });
     });
-    beforeEach(() => void ([told, answer] = [[], 200]));
+    beforeEach(() => void ([received, status] = [[], 200]));
     afterAll(() => void receiver.close());
 
     const signOut = async () => {
       const { browser, callback } = await signIn(
         booted,
-        oauth.authorization({ client_id: 'told', redirect_uri: `${home}/callback`, scope: 'openid' }),
+        oauth.authorization({ client_id: 'receiver', redirect_uri: `${home}/callback`, scope: 'openid' }),
       );
       const { body } = await oauth.redeem(
         callback.searchParams.get('code') ?? '',
-        { client_id: 'told', redirect_uri: `${home}/callback` },
+        { client_id: 'receiver', redirect_uri: `${home}/callback` },
         {},
       );
       const page = await browser.page(end({ id_token_hint: (body as { id_token: string }).id_token }));
@@ -136,13 +136,13 @@ describe('RP-initiated logout', () => {
 
     it('sends a logout token with sub and sid', async () => {
       const { sid } = await signOut();
-      expect(told).toHaveLength(1);
+      expect(received).toHaveLength(1);
       const [, token = ''] =
-        /^POST \/logout application\/x-www-form-urlencoded\S* logout_token=(.*)$/.exec(told[0]!) ?? [];
+        /^POST \/logout application\/x-www-form-urlencoded\S* logout_token=(.*)$/.exec(received[0]!) ?? [];
       const keys = (await (await fetch(`${oauth.issuer}/jwks`)).json()) as JSONWebKeySet;
       const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(keys), {
         issuer: oauth.issuer,
-        audience: 'told',
+        audience: 'receiver',
         typ: 'logout+jwt',
         requiredClaims: ['iat', 'exp', 'jti'],
       });
@@ -157,11 +157,11 @@ describe('RP-initiated logout', () => {
     });
 
     it('signs out even if an application fails or redirects', async () => {
-      answer = 500;
+      status = 500;
       await signOut();
-      answer = 302;
+      status = 302;
       await signOut();
-      expect(told.map((each) => each.split(' ')[1])).toEqual(['/logout', '/logout']);
+      expect(received.map((each) => each.split(' ')[1])).toEqual(['/logout', '/logout']);
     });
 
     it('sends nothing in production without protection against server-side request forgery', async () => {
@@ -169,7 +169,7 @@ describe('RP-initiated logout', () => {
       await expect(send!(`${home}/logout`, { method: 'POST' })).rejects.toThrow(
         'No protection against server-side request forgery',
       );
-      expect(told).toEqual([]);
+      expect(received).toEqual([]);
     });
   });
 
@@ -179,7 +179,7 @@ describe('RP-initiated logout', () => {
     beforeEach(async () => ({ browser, tokens } = await signedIn()));
     afterEach(async () => expect(await isSignedIn(browser)).toBe(true));
 
-    const refused = async (more: Record<string, string>) => {
+    const rejection = async (more: Record<string, string>) => {
       const page = await browser.page(end(more));
       return [page.status, /<p class="code">(.*)<\/p>/.exec(page.text)?.[1]];
     };
@@ -197,7 +197,7 @@ describe('RP-initiated logout', () => {
           string,
           string
         >[])
-          expect(await refused({ ...who, post_logout_redirect_uri })).toEqual([400, 'invalid_request']);
+          expect(await rejection({ ...who, post_logout_redirect_uri })).toEqual([400, 'invalid_request']);
       const page = await browser.page(end({ post_logout_redirect_uri: 'https://evil.example/' }));
       expect(page.headers.get('content-security-policy')).toContain("form-action 'self';");
       expect(page.text).not.toContain('evil.example');
@@ -213,11 +213,11 @@ describe('RP-initiated logout', () => {
       const [head, , signature] = tokens.id_token.split('.');
       const altered = `${head}.${Buffer.from(JSON.stringify({ ...payload, sub: 'alice' })).toString('base64url')}.${signature}`;
       for (const id_token_hint of [forged, unsigned, altered, 'nonsense', `${tokens.id_token}x`])
-        expect(await refused({ id_token_hint, post_logout_redirect_uri: HOME })).toEqual([
+        expect(await rejection({ id_token_hint, post_logout_redirect_uri: HOME })).toEqual([
           400,
           'invalid_request',
         ]);
-      expect(await refused({ id_token_hint: tokens.id_token, client_id: 'spa' })).toEqual([
+      expect(await rejection({ id_token_hint: tokens.id_token, client_id: 'spa' })).toEqual([
         400,
         'invalid_request',
       ]);

@@ -87,11 +87,11 @@ describe('mutual TLS at the authorization server', () => {
       headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
     });
     sent.end(formOf({ grant_type: 'client_credentials', ...(!headers['Authorization'] && { client_id }) }));
-    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-    const body = JSON.parse(await text(answer)) as Record<string, string>;
-    return { status: answer.statusCode, body };
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    const body = JSON.parse(await text(response)) as Record<string, string>;
+    return { status: response.statusCode, body };
   };
-  const REFUSED = { status: 401, body: expect.objectContaining({ error: 'invalid_client' }) as unknown };
+  const REJECTED = { status: 401, body: expect.objectContaining({ error: 'invalid_client' }) as unknown };
 
   it('authenticates a client by its registered certificate, and binds its tokens to it', async () => {
     const mine = newIdentity('/CN=whoever');
@@ -106,8 +106,8 @@ describe('mutual TLS at the authorization server', () => {
       client_id,
       cnf: { 'x5t#S256': thumbprintOf(mine) },
     });
-    expect(await requestToken(client_id, newIdentity('/CN=whoever'))).toEqual(REFUSED);
-    expect(await requestToken(client_id)).toEqual(REFUSED);
+    expect(await requestToken(client_id, newIdentity('/CN=whoever'))).toEqual(REJECTED);
+    expect(await requestToken(client_id)).toEqual(REJECTED);
   });
 
   it('authenticates a client by the name in a certificate of the built-in CA', async () => {
@@ -132,7 +132,7 @@ describe('mutual TLS at the authorization server', () => {
     const { client_id } = await added({ ...auth, tls_client_auth_san_uri: name });
     expect(await requestToken(client_id, identity)).toMatchObject({ status: 200 });
     const other = await added({ ...auth, tls_client_auth_san_uri: `${name}2` });
-    expect(await requestToken(other.client_id, identity)).toEqual(REFUSED);
+    expect(await requestToken(other.client_id, identity)).toEqual(REJECTED);
     const forged = at('forged.crt');
     openssl(
       'req',
@@ -149,9 +149,9 @@ describe('mutual TLS at the authorization server', () => {
       forged,
     );
     expect(await requestToken(client_id, { ...identity, cert: readFileSync(forged, 'utf8') })).toEqual(
-      REFUSED,
+      REJECTED,
     );
-    expect(await requestToken(client_id)).toEqual(REFUSED);
+    expect(await requestToken(client_id)).toEqual(REJECTED);
   });
 
   it('requires a certificate for certificate-bound tokens, even with a client secret', async () => {

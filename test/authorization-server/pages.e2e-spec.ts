@@ -110,10 +110,10 @@ describe('the pages of the authorization server', () => {
       const guess = async (password: string) =>
         (await browser.submit(page, { username: 'guessed', password })) as Page;
       for (let guesses = 0; guesses < 10; guesses++) expect((await guess('wrong')).status).toBe(422);
-      const refused = await guess(DEMO_PASSWORD);
-      expect(refused.status).toBe(429);
-      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-      expect(refused.text).toContain('Wait a while');
+      const rejected = await guess(DEMO_PASSWORD);
+      expect(rejected.status).toBe(429);
+      expect(Number(rejected.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(rejected.text).toContain('Wait a while');
     });
 
     it('creates a new session id at sign-in', async () => {
@@ -415,8 +415,8 @@ describe('the pages of the authorization server', () => {
       );
       const posted = new URLSearchParams(((await browser.submit(page)) as URL).hash.slice(1));
       expect(posted.get('code')).toMatch(/^[\w-]{43}$/);
-      const refused = (await browser.open(request({ response_mode: 'web_message' }))) as URL;
-      expect(refused.searchParams.get('error')).toBe('unsupported_response_mode');
+      const rejected = (await browser.open(request({ response_mode: 'web_message' }))) as URL;
+      expect(rejected.searchParams.get('error')).toBe('unsupported_response_mode');
     });
 
     it('reject bodies that are not forms', async () => {

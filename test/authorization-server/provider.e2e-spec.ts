@@ -61,10 +61,10 @@ describe('the authorization server', () => {
       );
       expect(named.length).toBeGreaterThan(8);
       for (const [, url] of named) {
-        const answers = await Promise.all(
+        const responses = await Promise.all(
           ['GET', 'POST'].map((method) => fetch(url, { method, redirect: 'manual' })),
         );
-        expect(answers.map(({ status }) => status)).not.toEqual([404, 404]);
+        expect(responses.map(({ status }) => status)).not.toEqual([404, 404]);
       }
     });
 
@@ -302,8 +302,8 @@ describe('the authorization server', () => {
         expect((await register(REDIRECT, {})).status).toBe(401);
         expect((await register(REDIRECT, { Authorization: 'Bearer made-up' })).status).toBe(401);
         const headers = await invited();
-        const answers = await Promise.all(Array.from({ length: 20 }, () => register(REDIRECT, headers)));
-        expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+        const responses = await Promise.all(Array.from({ length: 20 }, () => register(REDIRECT, headers)));
+        expect(responses.filter(({ status }) => status === 201)).toHaveLength(1);
       });
 
       it('ignores a secret chosen by the client', async () => {

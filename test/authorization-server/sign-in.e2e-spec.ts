@@ -69,8 +69,8 @@ describe('the sign-in at the authorization server', () => {
     });
 
     it('as an error with prompt=none', async () => {
-      const nobody = new Browser(booted.origin);
-      expect(errorAt(await nobody.open(request({ prompt: 'none' })))).toBe('login_required');
+      const signedOut = new Browser(booted.origin);
+      expect(errorAt(await signedOut.open(request({ prompt: 'none' })))).toBe('login_required');
       const { browser } = await signIn(booted, request());
       const more = request({ scope: 'openid documents:read', prompt: 'none' });
       expect(errorAt(await browser.open(more))).toBe('consent_required');
@@ -135,8 +135,8 @@ describe('the sign-in at the authorization server', () => {
     it('before it begins, if all sign-ins are ended right after the password check', async () => {
       const passwords = booted.app.get(PasswordsService, { strict: false });
       const verify = passwords.verify.bind(passwords);
-      const watched = jest.spyOn(passwords, 'verify').mockImplementationOnce(async (...asked) => {
-        const user = await verify(...asked);
+      const watched = jest.spyOn(passwords, 'verify').mockImplementationOnce(async (...args) => {
+        const user = await verify(...args);
         await everywhere();
         return user;
       });
@@ -157,8 +157,11 @@ describe('the sign-in at the authorization server', () => {
     });
 
     it('for devices too', async () => {
-      const asked = await oauth.post('/device/auth', { client_id: 'device', scope: 'openid documents:read' });
-      const { user_code, device_code } = asked.body as Record<string, string>;
+      const started = await oauth.post('/device/auth', {
+        client_id: 'device',
+        scope: 'openid documents:read',
+      });
+      const { user_code, device_code } = started.body as Record<string, string>;
       const poll = () =>
         oauth.post('/token', {
           grant_type: 'urn:ietf:params:oauth:grant-type:device_code',

@@ -97,9 +97,9 @@ describe('AbilityFactory', () => {
 
   it('rejects a policy with an undefined condition', () => {
     const broken = new AbilityFactory({ ...policy, roles: { ...policy.roles, editor: rulesWithoutIdCheck } });
-    const { id: _, ...nobody } = bob(['editor']);
+    const { id: _, ...withoutId } = bob(['editor']);
     // CASL would grant every note without an owner.
-    expect(() => broken.for(nobody as Principal)).toThrow('"ownerId" is undefined');
+    expect(() => broken.for(withoutId as Principal)).toThrow('"ownerId" is undefined');
   });
 
   it('makes an independent ability for each principal', () => {

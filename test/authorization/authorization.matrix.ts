@@ -18,7 +18,7 @@ export type Outcome =
   'allowed' | 'allowed, without notes, shares' | 'allowed, without body' | 403 | 404 | 422;
 
 interface Row extends Partial<{ readonly [K in keyof Cell]: readonly Cell[K][] }> {
-  readonly answer: Outcome;
+  readonly outcome: Outcome;
   readonly because: string;
 }
 
@@ -36,57 +36,57 @@ export const MATRIX: readonly Row[] = [
   {
     action: ['create', 'delete'],
     role: ['viewer', 'auditor'],
-    answer: 403,
+    outcome: 403,
     because: 'only admins and editors create and delete',
   },
   {
     action: ['create'],
     classification: ['secret'],
     proof: UNBOUND,
-    answer: 403,
+    outcome: 403,
     because: 'secret requires a sender-constrained credential',
   },
   {
     action: ['create'],
     role: ['editor'],
     classification: GUARDED,
-    answer: 403,
+    outcome: 403,
     because: 'only an admin classifies above internal',
   },
   {
     action: ['create'],
     role: ['editor'],
     status: ['published', 'archived'],
-    answer: 403,
+    outcome: 403,
     because: 'an editor creates drafts only',
   },
-  { action: ['create'], role: WRITERS, answer: 'allowed', because: 'admins and editors create' },
+  { action: ['create'], role: WRITERS, outcome: 'allowed', because: 'admins and editors create' },
 
-  { document: ["other tenant's"], answer: 404, because: 'documents of other tenants are hidden' },
+  { document: ["other tenant's"], outcome: 404, because: 'documents of other tenants are hidden' },
   {
     classification: ['secret'],
     proof: UNBOUND,
-    answer: 404,
+    outcome: 404,
     because: 'secret requires a sender-constrained credential',
   },
 
   {
     action: ['read'],
     role: ['admin'],
-    answer: 'allowed',
+    outcome: 'allowed',
     because: 'an admin reads everything in the tenant',
   },
   {
     action: ['read'],
     role: ['auditor'],
-    answer: 'allowed, without body',
+    outcome: 'allowed, without body',
     because: 'an auditor reads everything except bodies',
   },
   {
     action: ['read'],
     role: ['editor'],
     document: ['own'],
-    answer: 'allowed',
+    outcome: 'allowed',
     because: 'an editor reads their own documents',
   },
 
@@ -95,17 +95,17 @@ export const MATRIX: readonly Row[] = [
     role: ['admin'],
     classification: GUARDED,
     proof: NO_FRESH_FACTOR,
-    answer: 403,
+    outcome: 403,
     because: 'deleting requires a recent second factor',
   },
-  { role: ['admin'], answer: 'allowed', because: 'an admin may do everything in the tenant' },
+  { role: ['admin'], outcome: 'allowed', because: 'an admin may do everything in the tenant' },
 
   {
     action: ['classify'],
     role: ['editor'],
     document: ['own'],
     status: ['draft'],
-    answer: 403,
+    outcome: 403,
     because: 'only an admin classifies above internal',
   },
   {
@@ -115,62 +115,62 @@ export const MATRIX: readonly Row[] = [
     status: ['draft'],
     classification: GUARDED,
     proof: NO_FRESH_FACTOR,
-    answer: 403,
+    outcome: 403,
     because: 'deleting requires a recent second factor',
   },
   {
     role: ['editor'],
     document: ['own'],
     status: ['draft'],
-    answer: 'allowed',
+    outcome: 'allowed',
     because: 'an editor may do everything with their own drafts',
   },
 
   {
     action: ['read'],
     document: ['shared to read', 'shared to update'],
-    answer: 'allowed, without notes, shares',
+    outcome: 'allowed, without notes, shares',
     because: 'the document is shared with the caller',
   },
   {
     action: ['update'],
     document: ['shared to update'],
-    answer: 'allowed',
+    outcome: 'allowed',
     because: 'the document is shared at the level update',
   },
   {
     action: ['publish', 'classify', 'share'],
     document: ['shared to update'],
-    answer: 422,
+    outcome: 422,
     because: 'a share permits title and body only',
   },
   {
     action: ['read'],
     status: ['published'],
     classification: ['public', 'internal'],
-    answer: 'allowed, without notes, shares',
+    outcome: 'allowed, without notes, shares',
     because: 'everyone reads published documents',
   },
 
   {
     document: ['shared to read', 'shared to update'],
-    answer: 403,
+    outcome: 403,
     because: 'the caller may only read it',
   },
   {
     status: ['published'],
     classification: ['public', 'internal'],
-    answer: 403,
+    outcome: 403,
     because: 'the caller may only read it',
   },
-  { role: ['auditor'], answer: 403, because: 'an auditor may only read' },
+  { role: ['auditor'], outcome: 403, because: 'an auditor may only read' },
   {
     role: ['editor'],
     document: ['own'],
-    answer: 403,
+    outcome: 403,
     because: 'an editor changes drafts only',
   },
-  { answer: 404, because: 'the caller may not read it' },
+  { outcome: 404, because: 'the caller may not read it' },
 ];
 
 export function decide(cell: Cell): Row {
@@ -208,7 +208,7 @@ export function matrixTable(): string {
         valuesOf(row, 'action') ?? 'any',
         valuesOf(row, 'role') ?? 'any',
         conditionOf(row),
-        String(row.answer),
+        String(row.outcome),
         row.because,
       ]),
     ),

@@ -107,8 +107,8 @@ describe('the authorization matrix', () => {
           const expected = decide(cell);
           const outcome = outcomeOf(cell, await sendRequest(cell, row));
           const values = Object.values(cell).join(' / ');
-          if (outcome !== expected.answer)
-            wrong.push(`${values}: ${outcome}, not ${expected.answer} (${expected.because})`);
+          if (outcome !== expected.outcome)
+            wrong.push(`${values}: ${outcome}, not ${expected.outcome} (${expected.because})`);
           if (action === 'create' || outcome === 'allowed') return;
           const after = await booted.db.manager.findOneBy(Document, { id: row.id });
           if (after?.version !== 1 || after.title !== 'before') wrong.push(`${values}: denied, but written`);

@@ -50,7 +50,7 @@ describe('the command line', () => {
     ['audit', [[], ['verify', '12'], ['purge', '2026-02-31'], ['purge', '2026-01-31T00:00:00Z']]],
     ['keys', [['toString'], ['rotate', 'now']]],
     ['users', [['disable'], ['enable', 'bob', 'alice'], ['roles', 'bob', 'root']]],
-  ])('what %s does not understand is answered with what it would, and ends with 2', async (program, all) => {
+  ])('%s prints its usage and exits with 2 on invalid arguments', async (program, all) => {
     for (const { code, out, errors } of await Promise.all(all.map((words) => run(program, words)))) {
       expect([code, out]).toEqual([2, '']);
       expect(errors).toMatch(new RegExp(`^(npm run ${program} -- .*\\n){2,5}(roles: .*\\n)?$`));
@@ -126,14 +126,14 @@ describe('the command line', () => {
     expect((await audit('verify')).code).toBe(0);
   });
 
-  it('users prints what it changed, or one sentence that says why it failed', async () => {
+  it('users prints its change, or one sentence with the reason of a failure', async () => {
     await db.manager.insert(Tenant, { id: 'acme', name: 'acme' });
     await db.manager.insert(User, {
       ...{ id: 'erin', tenantId: 'acme', username: 'erin', kind: 'user' },
       ...{ roles: ['viewer'], disabledAt: null, epoch: 0 },
     });
     const account = () => db.manager.findOneByOrFail(User, { id: 'erin' });
-    const [disabled, roles, nobody, weak] = await Promise.all([
+    const [disabled, roles, unknown, weak] = await Promise.all([
       users('disable', 'erin'),
       users('roles', 'erin', 'editor', 'auditor'),
       users('disable', 'nobody'),
@@ -145,8 +145,8 @@ describe('the command line', () => {
       disabledAt: expect.any(Date),
       roles: ['editor', 'auditor'],
     });
-    expect([nobody.code, nobody.out]).toEqual([1, '']);
-    expect(nobody.errors).toMatch(/No account has this username\.\n$/);
+    expect([unknown.code, unknown.out]).toEqual([1, '']);
+    expect(unknown.errors).toMatch(/No account has this username\.\n$/);
     expect([weak.code, weak.out]).toEqual([1, '']);
     expect(weak.errors).toMatch(/The password is too weak\./);
     expect((await users('enable', 'erin')).out).toBe('Account enabled.\n');

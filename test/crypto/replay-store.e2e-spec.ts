@@ -60,7 +60,7 @@ describe('the replay store', () => {
     for (const { digest } of rows) expect(digest).toMatch(/^[\w-]{43}$/);
   });
 
-  it('answers 503 and accepts nothing while the database fails', async () => {
+  it('responds 503 and accepts nothing while the database fails', async () => {
     await booted.db.query('ALTER TABLE used_once RENAME TO gone');
     const uses = await Promise.allSettled([use('e'), use('f')]);
     expect(uses).toEqual([

@@ -4,7 +4,7 @@ import type { EntityManager } from 'typeorm';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 
-describe('the demo', () => {
+describe('the demo data', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ env: { DEMO: 'false' } })));
   afterAll(() => booted.close());
@@ -17,18 +17,18 @@ describe('the demo', () => {
     on().once(id, async (manager: EntityManager) => void (await manager.insert(Tenant, { id, name: id })));
   const tenants = () => booted.db.manager.countBy(Tenant, {});
 
-  it('creates nothing if it is off', async () => {
+  it('is not created if it is off', async () => {
     await demo({ demo: false, production: false }).once('off', () =>
       Promise.reject(new Error('it was made')),
     );
     for (const entity of [DemoPart, Tenant, User]) expect(await booted.db.manager.exists(entity)).toBe(false);
   });
 
-  it('lets production start on a database without it', async () => {
+  it('is checked in production, which starts on a database without it', async () => {
     await expect(production().onModuleInit()).resolves.toBeUndefined();
   });
 
-  it('creates each part once, also in two processes at once, and never again after it was deleted', async () => {
+  it('is created once per part, also by two processes at once, and not again after a deletion', async () => {
     await Promise.all([make('part'), make('part')]);
     expect(await tenants()).toBe(1);
     await booted.db.manager.deleteAll(Tenant);
@@ -38,7 +38,7 @@ describe('the demo', () => {
     expect(await tenants()).toBe(1);
   });
 
-  it('creates a part again that failed before', async () => {
+  it('is created at the next start if a part failed before', async () => {
     const failing = on().once('half', async (manager: EntityManager) => {
       await manager.insert(Tenant, { id: 'half', name: 'half' });
       throw new Error('half-way');
@@ -48,7 +48,7 @@ describe('the demo', () => {
     expect(await booted.db.manager.countBy(Tenant, { id: 'half' })).toBe(1);
   });
 
-  it('keeps production from starting on a database that contains any part of it', async () => {
+  it('prevents the start of production on a database that contains any part of it', async () => {
     await expect(production().onModuleInit()).rejects.toThrow('This database contains the demo accounts');
     await expect(on().onModuleInit()).resolves.toBeUndefined();
   });

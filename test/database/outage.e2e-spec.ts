@@ -11,7 +11,7 @@ const postgres = process.env['DATABASE_URL'];
 @Controller('outage')
 @Public()
 class Outage {
-  /** As Node and pg report a database that is not there. */
+  /** The errors by which Node and pg report an unavailable database. */
   @Get('refused') refused() {
     throw Object.assign(new Error('connect ECONNREFUSED 10.1.2.3:5432'), { code: 'ECONNREFUSED' });
   }
@@ -26,9 +26,9 @@ class Outage {
   }
 }
 
-describe('a database that is not there', () => {
+describe('a database outage', () => {
   let booted: Booted;
-  /** Tells this server's connections from those of other tests. */
+  /** Distinguishes this server's connections from those of other tests. */
   const name = `outage-${randomUUID()}`;
   beforeAll(async () => {
     process.env['PGAPPNAME'] = name;
@@ -39,7 +39,7 @@ describe('a database that is not there', () => {
     await booted.close();
   });
 
-  it('is a 503 that says when to ask again, and nothing of where it is; a wrong query is a 500', async () => {
+  it('responds 503 with Retry-After and without the address, and 500 to an invalid query', async () => {
     const get = async (path: string) => {
       const { status, headers, body } = await client(booted.origin).get(`/outage/${path}`);
       expect(JSON.stringify(body)).not.toContain('10.1.2.3');
@@ -51,31 +51,31 @@ describe('a database that is not there', () => {
   });
 
   if (postgres) {
-    it('RESILIENCE-01: connections that the server ends are replaced, and nobody comes in meanwhile who may not', async () => {
+    it('replaces connections that the database ended, and accepts no revoked credential meanwhile', async () => {
       const [contract] = await allContracts();
       const credential = await contract!.issue(booted, 'bob');
-      const ask = async () => (await send(credential, `${booted.origin}/me`)).status;
-      expect(await ask()).toBe(200);
+      const call = async () => (await send(credential, `${booted.origin}/me`)).status;
+      expect(await call()).toBe(200);
       const admin = new Client({ connectionString: postgres });
       await admin.connect();
-      const end = () =>
+      const endConnections = () =>
         admin.query(
           `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
            WHERE pid <> pg_backend_pid() AND application_name = $1`,
           [name],
         );
       for (let round = 0; round < 5; round++) {
-        const asked = Promise.all(Array.from({ length: 20 }, ask));
-        await end();
-        for (const status of await asked) expect([200, 503]).toContain(status);
+        const statuses = Promise.all(Array.from({ length: 20 }, call));
+        await endConnections();
+        for (const status of await statuses) expect([200, 503]).toContain(status);
       }
       await credential.revoke();
-      for (const status of await Promise.all(Array.from({ length: 20 }, ask)))
+      for (const status of await Promise.all(Array.from({ length: 20 }, call)))
         expect([401, 503]).toContain(status);
       await admin.end();
     });
 
-    it('RESILIENCE-03: where every connection is taken, the answer is a quick 503, and readiness says so too', async () => {
+    it('responds 503 and reports not ready while all connections are in use', async () => {
       const held = await Promise.all(
         Array.from({ length: 10 }, async () => {
           const runner = booted.db.createQueryRunner();

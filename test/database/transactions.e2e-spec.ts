@@ -10,7 +10,7 @@ import { dataSourceOptions, openDataSource } from '../../src/database/data-sourc
 import { Tenant } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
 
-/** SQLite has one connection for all requests, PostgreSQL one for each: what a caller sees must be the same. */
+/** SQLite has one connection for all requests, PostgreSQL one for each. Both must behave alike. */
 describe('transactions', () => {
   let booted: Booted;
   beforeAll(async () => (booted = await boot({ env: { DEMO: 'false' } })));
@@ -18,25 +18,25 @@ describe('transactions', () => {
   afterAll(() => booted.close());
 
   const insert = (id: string, manager = booted.db.manager) => manager.insert(Tenant, { id, name: id });
-  const kept = async () =>
+  const tenantIds = async () =>
     (await booted.db.manager.find(Tenant, { order: { id: 'ASC' } })).map(({ id }) => id);
   const transaction = (work: (manager: EntityManager) => Promise<void>) => booted.db.transaction(work);
 
-  it("another request's query never runs inside an open one: it sees nothing of it, and outlives it", async () => {
+  it("isolates another request's query: it reads nothing uncommitted and survives a rollback", async () => {
     let outside: Promise<unknown[]> | undefined;
-    const undone = transaction(async (manager) => {
+    const rolledBack = transaction(async (manager) => {
       await insert('inside', manager);
-      outside = Promise.all([kept(), insert('outside')]);
-      // Long enough for a query that waits for nobody.
+      outside = Promise.all([tenantIds(), insert('outside')]);
+      // Lets a query run that does not wait for this transaction.
       await setImmediate();
       throw new Error('changed my mind');
     });
-    await expect(undone).rejects.toThrow('changed my mind');
+    await expect(rolledBack).rejects.toThrow('changed my mind');
     expect((await outside!)[0]).not.toContain('inside');
-    expect(await kept()).toEqual(['outside']);
+    expect(await tenantIds()).toEqual(['outside']);
   });
 
-  it('many at the same time are each kept or undone by themselves', async () => {
+  it('commits or rolls back each of twenty concurrent transactions by itself', async () => {
     const ids = Array.from({ length: 20 }, (_, i) => `t${String(i).padStart(2, '0')}`);
     const odd = (id: string) => Number(id.slice(1)) % 2 === 1;
     await Promise.allSettled(
@@ -48,10 +48,10 @@ describe('transactions', () => {
         }),
       ),
     );
-    expect(await kept()).toEqual(ids.filter((id) => !odd(id)));
+    expect(await tenantIds()).toEqual(ids.filter((id) => !odd(id)));
   });
 
-  it('one inside another is undone without it', async () => {
+  it('rolls back an inner transaction and commits the outer one', async () => {
     await transaction(async (manager) => {
       await insert('outer', manager);
       const inner = manager.transaction(async (nested) => {
@@ -61,18 +61,18 @@ describe('transactions', () => {
       await expect(inner).rejects.toThrow('only this');
       await manager.transaction(async (nested) => void (await insert('second', nested)));
     });
-    expect(await kept()).toEqual(['outer', 'second']);
+    expect(await tenantIds()).toEqual(['outer', 'second']);
   });
 
-  it.each(['kept', 'undone'])(
-    'the end of an inner one that is %s does not end the outer one',
+  it.each(['committed', 'rolled back'])(
+    'rolls back the outer transaction after an inner one that was %s',
     async (how) => {
       let outside: Promise<unknown> | undefined;
       const outer = transaction(async (manager) => {
         await manager
           .transaction(async (nested) => {
             await insert('inner', nested);
-            if (how === 'undone') throw new Error(how);
+            if (how === 'rolled back') throw new Error(how);
           })
           .catch(() => {});
         outside = insert('outside');
@@ -81,28 +81,28 @@ describe('transactions', () => {
       });
       await expect(outer).rejects.toThrow('all of it');
       await outside;
-      expect(await kept()).toEqual(['outside']);
+      expect(await tenantIds()).toEqual(['outside']);
     },
   );
 
-  describe('one that fails lets the next query run', () => {
-    const goesOn = async () => {
+  describe('runs the next query after a failure', () => {
+    const expectNextQueryRuns = async () => {
       await transaction(async (manager) => void (await insert('next', manager)));
-      expect(await kept()).toEqual(['next']);
+      expect(await tenantIds()).toEqual(['next']);
     };
 
-    it('where it could not begin', async () => {
+    it('of the begin', async () => {
       await expect(booted.db.transaction('NO SUCH LEVEL' as never, async () => {})).rejects.toThrow();
-      await goesOn();
+      await expectNextQueryRuns();
     });
 
-    it('where a query in it, or one outside of any, is wrong', async () => {
+    it('of a query, inside or outside a transaction', async () => {
       await expect(booted.db.query('nonsense')).rejects.toThrow();
       await expect(transaction((manager) => manager.query('nonsense'))).rejects.toThrow();
-      await goesOn();
+      await expectNextQueryRuns();
     });
 
-    it('where it could not be committed', async () => {
+    it('of the commit', async () => {
       const failing = transaction(async (manager) => {
         await insert('lost', manager);
         jest
@@ -110,21 +110,21 @@ describe('transactions', () => {
           .mockRejectedValueOnce(new Error('disk is full'));
       });
       await expect(failing).rejects.toThrow('disk is full');
-      await goesOn();
+      await expectNextQueryRuns();
     });
 
-    it('where it could not be rolled back, because the database had ended it by itself', async () => {
+    it('of the rollback, because the database had already ended the transaction', async () => {
       const failing = transaction(async (manager) => {
         await insert('lost', manager);
         await manager.query('ROLLBACK');
         throw new Error('disk is full');
       });
       await expect(failing).rejects.toThrow('disk is full');
-      await goesOn();
+      await expectNextQueryRuns();
     });
   });
 
-  it('in SQLite, one that begins with a read already holds the right to write', async () => {
+  it('takes the write lock of SQLite at the begin, even before a read', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
     const open = () =>
       openDataSource(

@@ -77,11 +77,11 @@ describe('the process', () => {
       await once(busy, 'data');
       started.signal(signal);
       await Promise.all([once(idle, 'close'), once(silent, 'close')]);
-      let answer = '';
-      busy.setEncoding('utf8').on('data', (text: string) => (answer += text));
+      let response = '';
+      busy.setEncoding('utf8').on('data', (text: string) => (response += text));
       busy.write('{}');
       await once(busy, 'close');
-      expect(answer).toMatch(/^HTTP\/1\.1 404 .*"code":"not_found"/s);
+      expect(response).toMatch(/^HTTP\/1\.1 404 .*"code":"not_found"/s);
       expect(await started.exit).toBe(0);
       expect(started.errors).toBe('');
     },

@@ -16,9 +16,9 @@ describe('documents', () => {
   const mallory = () => client(booted.origin, as({ id: 'mallory', tenantId: 'globex', roles: ['admin'] }));
   const row = (id: string) => booted.db.manager.findOneByOrFail(Document, { id });
   const draft = async (body: object = {}, who = bob()) => {
-    const answer = await who.post('/documents', { title: 'a draft', ...body });
-    expect(answer.status).toBe(201);
-    return answer.body.id as string;
+    const response = await who.post('/documents', { title: 'a draft', ...body });
+    expect(response.status).toBe(201);
+    return response.body.id as string;
   };
   const rejectionOf = ({ status, body }: TestResponse) => [status, body.code];
   const fieldsOf = ({ body }: TestResponse) => body.errors.map(({ field }: { field: string }) => field);
@@ -101,9 +101,9 @@ describe('documents', () => {
         body: { level: 'read' },
         headers: { 'If-Match': '*' },
       });
-      for (const answer of [put, await end(carol(), 'dave')]) {
-        expect(rejectionOf(answer)).toEqual([422, 'field_not_permitted']);
-        expect(fieldsOf(answer)).toEqual(['shares']);
+      for (const response of [put, await end(carol(), 'dave')]) {
+        expect(rejectionOf(response)).toEqual([422, 'field_not_permitted']);
+        expect(fieldsOf(response)).toEqual(['shares']);
       }
       for (const userId of ['carol', 'carol', 'nobody'])
         expect((await end(bob(), userId)).headers.get('etag')).toBe('"2"');
@@ -119,8 +119,8 @@ describe('documents', () => {
         ['notes', 10_000],
       ] as const) {
         await draft({ [field]: 'x'.repeat(most) });
-        const answer = await bob().post('/documents', { title: 'x', [field]: 'x'.repeat(most + 1) });
-        expect([...rejectionOf(answer), ...fieldsOf(answer)]).toEqual([422, 'invalid_body', field]);
+        const response = await bob().post('/documents', { title: 'x', [field]: 'x'.repeat(most + 1) });
+        expect([...rejectionOf(response), ...fieldsOf(response)]).toEqual([422, 'invalid_body', field]);
       }
       expect(rejectionOf(await bob().post('/documents', { title: ' ' }))).toEqual([422, 'invalid_body']);
       const nothing = await bob().send('PATCH', '/documents/bob-draft-internal', {
@@ -235,7 +235,7 @@ describe('documents', () => {
 
     it('write exactly one of twenty concurrent requests on one version', async () => {
       const id = await draft();
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         Array.from({ length: 20 }, (_, i) =>
           bob().send('PATCH', `/documents/${id}`, {
             body: { title: `by ${i}` },
@@ -243,9 +243,9 @@ describe('documents', () => {
           }),
         ),
       );
-      const won = answers.filter(({ status }) => status === 200);
+      const won = responses.filter(({ status }) => status === 200);
       expect(won).toHaveLength(1);
-      for (const lost of answers.filter((each) => each !== won[0])) expect(lost.status).toBe(412);
+      for (const lost of responses.filter((each) => each !== won[0])) expect(lost.status).toBe(412);
       expect(await row(id)).toMatchObject({ title: won[0]!.body.title, version: 2 });
     });
   });
@@ -346,9 +346,9 @@ describe('documents', () => {
         ['POST', '/documents', {}],
         ['PATCH', `/documents/${id}`, { 'If-Match': '"1"' }],
       ] as const) {
-        const answer = await bob().send(method, path, { body: { title: 'x', ...extra }, headers });
-        expect(rejectionOf(answer)).toEqual([422, 'invalid_body']);
-        expect(fieldsOf(answer).sort()).toEqual(Object.keys(extra).sort());
+        const response = await bob().send(method, path, { body: { title: 'x', ...extra }, headers });
+        expect(rejectionOf(response)).toEqual([422, 'invalid_body']);
+        expect(fieldsOf(response).sort()).toEqual(Object.keys(extra).sort());
       }
       const nested = await bob().send('PUT', `/documents/${id}/shares/carol`, {
         body: { level: 'read', userId: 'mallory', document: { ownerId: 'carol' } },
@@ -361,12 +361,12 @@ describe('documents', () => {
     it('rejects a change of fields that the caller may not write and names each of them', async () => {
       const id = await draft();
       await booted.db.manager.insert(DocumentShare, { documentId: id, userId: 'carol', level: 'update' });
-      const answer = await carol().send('PATCH', `/documents/${id}`, {
+      const response = await carol().send('PATCH', `/documents/${id}`, {
         body: { title: 'fine', notes: 'not hers', status: 'published' },
         headers: { 'If-Match': '"1"' },
       });
-      expect(rejectionOf(answer)).toEqual([422, 'field_not_permitted']);
-      expect(fieldsOf(answer)).toEqual(['notes', 'status']);
+      expect(rejectionOf(response)).toEqual([422, 'field_not_permitted']);
+      expect(fieldsOf(response)).toEqual(['notes', 'status']);
       expect(await row(id)).toMatchObject({ title: 'a draft', notes: '', status: 'draft', version: 1 });
     });
 
@@ -389,8 +389,8 @@ describe('documents', () => {
         'limit=',
         'sort=',
       ]) {
-        const answer = await bob().get(`/documents?${query}`);
-        expect([query, ...rejectionOf(answer)]).toEqual([query, 400, 'invalid_query']);
+        const response = await bob().get(`/documents?${query}`);
+        expect([query, ...rejectionOf(response)]).toEqual([query, 400, 'invalid_query']);
       }
       const { body } = await bob().get(`/documents?ownerId=${encodeURIComponent("' OR 1=1 --")}`);
       expect(body.items).toEqual([]);
@@ -457,8 +457,8 @@ describe('documents', () => {
         ).toEqual([403, 'forbidden']);
       }
       expect(rejectionOf(await none.get('/documents'))).toEqual([403, 'forbidden']);
-      const details = async (...answers: Promise<TestResponse>[]) =>
-        (await Promise.all(answers)).map(({ body }) => body.detail);
+      const details = async (...responses: Promise<TestResponse>[]) =>
+        (await Promise.all(responses)).map(({ body }) => body.detail);
       expect(
         await details(limited.post('/documents', { title: 'x' }), wide.post('/documents', { title: 'x' })),
       ).toEqual(["The credential's scopes do not allow this.", 'You are not allowed to do this.']);
@@ -504,9 +504,9 @@ describe('documents', () => {
         ] as const) {
           const id = await draft();
           const spy = meanwhile(changes);
-          const answer = await bob().send(method, `/documents/${id}${path}`, { body, headers });
+          const response = await bob().send(method, `/documents/${id}${path}`, { body, headers });
           spy.mockRestore();
-          expect([method, answer.status]).toEqual([method, 412]);
+          expect([method, response.status]).toEqual([method, 412]);
           expect(await row(id)).toMatchObject({ title: 'a draft', version: 1 });
           expect(await booted.db.manager.countBy(DocumentShare, { documentId: id })).toBe(0);
         }
@@ -523,9 +523,12 @@ describe('documents', () => {
         return found;
       });
       const body = { notes: 'no longer his to write' };
-      const answer = await bob().send('PATCH', `/documents/${id}`, { body, headers: { 'If-Match': '"1"' } });
+      const response = await bob().send('PATCH', `/documents/${id}`, {
+        body,
+        headers: { 'If-Match': '"1"' },
+      });
       spy.mockRestore();
-      expect(answer.status).toBe(412);
+      expect(response.status).toBe(412);
       expect(await row(id)).toMatchObject({ notes: '', version: 1 });
     });
 
@@ -533,10 +536,10 @@ describe('documents', () => {
       const callers = [alice(), bob(), carol(), mallory()];
       const lists = await Promise.all(callers.map((who) => who.get('/documents?limit=100&sort=createdAt')));
       const turns = Array.from({ length: 400 }, (_, i) => i % callers.length);
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         turns.map((turn) => callers[turn]!.get('/documents?limit=100&sort=createdAt')),
       );
-      answers.forEach(({ body }, i) => expect(body).toEqual(lists[turns[i]!]!.body));
+      responses.forEach(({ body }, i) => expect(body).toEqual(lists[turns[i]!]!.body));
     });
 
     it('neither another method nor another spelling of the path bypasses the guard', async () => {

@@ -70,8 +70,8 @@ describe('requests that exhaust resources or probe for information', () => {
     );
     const idle = sendRaw(slow, request('GET /http/probe HTTP/1.1', 'Host: a'));
     expect((await client(slow.origin).get('/health/ready')).status).toBe(200);
-    for (const answer of await Promise.all([...silent, ...headers, ...bodies]))
-      expectRejection(answer, 408, 'request_timeout');
+    for (const response of await Promise.all([...silent, ...headers, ...bodies]))
+      expectRejection(response, 408, 'request_timeout');
     expect(parseResponse(await idle).status).toBe(200);
     await slow.close();
   });
@@ -114,10 +114,10 @@ describe('requests that exhaust resources or probe for information', () => {
       const path = ['/http/body', '/http/query?', '/me/', '/openapi/'][random(4)]!;
       const target = path + (path.endsWith('body') ? '' : encodeURI(some()));
       const method = path.endsWith('body') ? 'POST' : 'GET';
-      const answer = await send(method, target, method === 'POST' ? { body: `{${some()}` } : {});
-      const text = JSON.stringify(answer.body);
-      expect([target, answer.status >= 400 && answer.status < 500]).toEqual([target, true]);
-      expect(answer.body.code).toEqual(expect.any(String));
+      const response = await send(method, target, method === 'POST' ? { body: `{${some()}` } : {});
+      const text = JSON.stringify(response.body);
+      expect([target, response.status >= 400 && response.status < 500]).toEqual([target, true]);
+      expect(response.body.code).toEqual(expect.any(String));
       expect(text).not.toMatch(/node_modules|\.ts\b|\.js\b|SELECT|sqlite|SyntaxError|fastify|express|nest/i);
     }
   });

@@ -40,13 +40,13 @@ describe('malformed and ambiguous requests', () => {
       'a chunk longer than it says': `${post('Transfer-Encoding: chunked')}1\r\n{}\r\n0\r\n\r\n${smuggled}`,
       'no version': `GET /http/probe\r\nHost: a\r\n\r\n`,
       'HTTP/2.0 in words': `GET /http/probe HTTP/2.0\r\nHost: a\r\n\r\n`,
-      'a method nobody knows': `SMUGGLE /http/probe HTTP/1.1\r\nHost: a\r\n\r\n`,
+      'an unknown method': `SMUGGLE /http/probe HTTP/1.1\r\nHost: a\r\n\r\n`,
     };
     const before = handlerCalls.count;
     for (const [name, bytes] of Object.entries(forms)) {
-      const answer = await sendRaw(booted, bytes);
-      expect([name, parseResponse(answer).status]).toEqual([name, 400]);
-      expectRejection(answer, 400, 'bad_request');
+      const response = await sendRaw(booted, bytes);
+      expect([name, parseResponse(response).status]).toEqual([name, 400]);
+      expectRejection(response, 400, 'bad_request');
     }
     expect(handlerCalls.count).toBe(before);
   });
@@ -96,26 +96,26 @@ describe('malformed and ambiguous requests', () => {
 
   it('ignores a credential in a trailer', async () => {
     const signed = credential(as({ id: 'alice' }));
-    const answer = await sendRaw(
+    const response = await sendRaw(
       booted,
       `${get('/me', 'Transfer-Encoding: chunked', 'Content-Type: application/json', 'Trailer: X-Test-Principal')}2\r\n{}\r\n0\r\n${signed}\r\n\r\n`,
     );
-    expect(parseResponse(answer).status).toBe(401);
+    expect(parseResponse(response).status).toBe(401);
   });
 
   it('keeps pipelined requests of one connection apart', async () => {
     const rounds = 1_000;
-    const nobody = request('GET /me HTTP/1.1', 'Host: a');
+    const anonymous = request('GET /me HTTP/1.1', 'Host: a');
     const names = [...Array(rounds).keys()].flatMap((i) => [`a${i}`, `b${i}`]);
     const socket = open(booted);
-    let answer = '';
+    let response = '';
     const done = (async () => {
-      for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
+      for await (const chunk of socket.setEncoding('latin1')) response += String(chunk);
     })();
     for (const [i, name] of names.entries())
       socket.write(
         i % 10 === 9
-          ? nobody
+          ? anonymous
           : request(
               'GET /me HTTP/1.1',
               'Host: a',
@@ -125,7 +125,7 @@ describe('malformed and ambiguous requests', () => {
     socket.write(get('/nothing'));
     await done;
     const ids = [
-      ...answer.matchAll(/"tenantId":"tenant-of-(\w+)".*?"id":"(\w+)"|"code":"unauthenticated"/g),
+      ...response.matchAll(/"tenantId":"tenant-of-(\w+)".*?"id":"(\w+)"|"code":"unauthenticated"/g),
     ].map(([, id, tenant]) => (id === tenant ? id : 'mixed'));
     expect(ids).toEqual(names.map((name, i) => (i % 10 === 9 ? undefined : name)));
   });

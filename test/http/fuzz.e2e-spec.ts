@@ -86,7 +86,7 @@ describe('generated requests to every route', () => {
               String(typeof each === 'object' ? JSON.stringify(each) : each),
             ]),
           ).toString();
-          const answer = await client(booted.origin, caller).send(
+          const response = await client(booted.origin, caller).send(
             operation.method,
             path + (text && `?${text}`),
             {
@@ -97,14 +97,14 @@ describe('generated requests to every route', () => {
               },
             },
           );
-          expect(answer.status).toBeLessThan(500);
-          if (answer.status < 400) return;
-          expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
-          expect(answer.body).toMatchObject({
-            status: answer.status,
+          expect(response.status).toBeLessThan(500);
+          if (response.status < 400) return;
+          expect(response.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
+          expect(response.body).toMatchObject({
+            status: response.status,
             code: expect.stringMatching(/^[a-z_]+$/),
           });
-          expect(JSON.stringify(answer.body)).not.toMatch(/SELECT|INSERT|node_modules|\.ts\b|at \w+ \(/);
+          expect(JSON.stringify(response.body)).not.toMatch(/SELECT|INSERT|node_modules|\.ts\b|at \w+ \(/);
         },
       ),
       { numRuns: 1500 },

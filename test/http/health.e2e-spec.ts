@@ -16,9 +16,9 @@ describe('health', () => {
   it('reports live but not ready without the database, and no reason', async () => {
     const lost = await boot();
     await lost.db.destroy();
-    const answer = await client(lost.origin).get('/health/ready');
-    expect(answer).toMatchObject({ status: 503, body: { code: 'service_unavailable' } });
-    expect(JSON.stringify(answer.body)).not.toMatch(/sqlite|postgres|typeorm|database|connect/i);
+    const response = await client(lost.origin).get('/health/ready');
+    expect(response).toMatchObject({ status: 503, body: { code: 'service_unavailable' } });
+    expect(JSON.stringify(response.body)).not.toMatch(/sqlite|postgres|typeorm|database|connect/i);
     expect((await client(lost.origin).get('/health/live')).status).toBe(200);
     await lost.close();
   });
@@ -39,9 +39,9 @@ describe('GET /me and GET /methods', () => {
       scopes: ['documents:read'],
       proofs: [{ method: 'test', credentialId: 'one', at, amr: ['pwd', 'otp'], bound: true }] as const,
     };
-    const answer = await client(booted.origin, as(principal)).get('/me');
-    expect(answer).toMatchObject({ status: 200 });
-    expect(answer.body).toEqual(JSON.parse(JSON.stringify(principal)));
+    const response = await client(booted.origin, as(principal)).get('/me');
+    expect(response).toMatchObject({ status: 200 });
+    expect(response.body).toEqual(JSON.parse(JSON.stringify(principal)));
     expect((await client(booted.origin).get('/me')).status).toBe(401);
   });
 

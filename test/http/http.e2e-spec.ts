@@ -18,7 +18,7 @@ describe('HTTP', () => {
 
   it('sends the security headers with every kind of response, and no header that names the software', async () => {
     const { send } = client(booted.origin);
-    const answers = {
+    const responses = {
       200: await send('GET', '/http/probe'),
       201: await send('POST', '/http/body', { body: { name: 'a' } }),
       '400 gate': await send('GET', '/%'),
@@ -35,7 +35,7 @@ describe('HTTP', () => {
         headers: { Origin: 'https://evil.test', 'Access-Control-Request-Method': 'GET' },
       }),
     };
-    for (const [name, { status, headers }] of Object.entries(answers)) {
+    for (const [name, { status, headers }] of Object.entries(responses)) {
       if (Number(name)) expect([name, status]).toEqual([name, Number(name)]);
       expect([name, Object.fromEntries(headers)]).toEqual([name, expect.objectContaining(SECURITY)]);
       expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
@@ -75,8 +75,8 @@ describe('HTTP', () => {
       '/me#x',
       '/me,',
     ]) {
-      const answer = parseResponse(await sendRaw(booted, get(path, credential(as({ id: 'alice' })))));
-      expect([path, answer.status]).toEqual([
+      const response = parseResponse(await sendRaw(booted, get(path, credential(as({ id: 'alice' })))));
+      expect([path, response.status]).toEqual([
         path,
         path.startsWith('/me#') || /%(6d|65|2f|00|5c)/.test(path) ? 400 : 404,
       ]);
@@ -102,14 +102,18 @@ describe('HTTP', () => {
   });
 
   it('trusts X-Forwarded-Proto and Client-Cert only from a trusted proxy', async () => {
-    const told = { 'X-Forwarded-Proto': 'https', 'Client-Cert': ':AAAA:', 'Client-Cert-Chain': ':AAAA:' };
-    const believed = async (each: Booted) => {
-      const { get: ask } = client(each.origin, told);
-      return { ...(await ask('/http/certificate')).body, secure: (await ask('/http/address')).body.secure };
+    const forwarded = {
+      'X-Forwarded-Proto': 'https',
+      'Client-Cert': ':AAAA:',
+      'Client-Cert-Chain': ':AAAA:',
     };
-    expect(await believed(booted)).toEqual({ headers: null, lines: [], secure: false });
+    const trusted = async (each: Booted) => {
+      const { get } = client(each.origin, forwarded);
+      return { ...(await get('/http/certificate')).body, secure: (await get('/http/address')).body.secure };
+    };
+    expect(await trusted(booted)).toEqual({ headers: null, lines: [], secure: false });
     const behind = await boot({ controllers: [HttpRoutes], env: { TRUST_PROXY: '127.0.0.1' } });
-    expect(await believed(behind)).toEqual({ headers: ':AAAA:', lines: [':AAAA:'], secure: true });
+    expect(await trusted(behind)).toEqual({ headers: ':AAAA:', lines: [':AAAA:'], secure: true });
     await behind.close();
   });
 
@@ -182,9 +186,9 @@ describe('HTTP', () => {
         '/me/%0Ax.css',
         '/me%23.js',
       ]) {
-        const answer = await alice.get(path);
-        expect([path, answer.status]).toEqual([path, 404]);
-        expect(answer.headers.get('cache-control')).toBe('no-store');
+        const response = await alice.get(path);
+        expect([path, response.status]).toEqual([path, 404]);
+        expect(response.headers.get('cache-control')).toBe('no-store');
       }
     });
   });

@@ -36,9 +36,9 @@ describe('JSON bodies', () => {
 
   it('reach the handler both parsed and as raw bytes', async () => {
     const text = '{ "a": [1, true, null, "\\u00e4\u{1f600}"] }';
-    const answer = await post(text);
-    expect(answer.body.body).toEqual({ a: [1, true, null, 'ä\u{1f600}'] });
-    expect(Buffer.from(answer.body.raw, 'base64').toString()).toBe(text);
+    const response = await post(text);
+    expect(response.body.body).toEqual({ a: [1, true, null, 'ä\u{1f600}'] });
+    expect(Buffer.from(response.body.raw, 'base64').toString()).toBe(text);
   });
 
   it('may be absent', async () => {

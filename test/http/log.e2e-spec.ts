@@ -75,12 +75,12 @@ describe('the log', () => {
   });
 
   it('has one line per request with id, method, route pattern, status, duration and address', async () => {
-    const answer = await client(booted.origin).get('/log/fine/abc?token=def');
+    const response = await client(booted.origin).get('/log/fine/abc?token=def');
     const [line] = await until(1);
     expect(line).toEqual({
       level: 'info',
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
-      requestId: answer.headers.get('x-request-id'),
+      requestId: response.headers.get('x-request-id'),
       method: 'GET',
       route: '/log/fine/:secret',
       ip: '127.0.0.1',
@@ -98,23 +98,23 @@ describe('the log', () => {
   });
 
   it('has the request id on every line of the request', async () => {
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 20 }, (_, i) => client(booted.origin).get(`/log/said?name=n${i}`)),
     );
     const all = await until(20);
-    for (const [i, answer] of answers.entries()) {
-      const own = all.filter((line) => line['requestId'] === answer.headers.get('x-request-id'));
+    for (const [i, response] of responses.entries()) {
+      const own = all.filter((line) => line['requestId'] === response.headers.get('x-request-id'));
       expect(own).toHaveLength(4);
       expect(own[0]).toMatchObject({ event: 'said', name: `n${i}`, context: 'LogRoutes', level: 'warn' });
     }
   });
 
   it('keeps the type, message and stack of an error', async () => {
-    const answer = await client(booted.origin).post('/log/broken', {});
+    const response = await client(booted.origin).post('/log/broken', {});
     const line = (await until(1)).find((each) => each['event'] === 'failure');
     expect(line).toMatchObject({
       level: 'error',
-      requestId: answer.body.requestId,
+      requestId: response.body.requestId,
       type: 'Error',
       error: 'a constraint failed',
       stack: expect.stringContaining('log.e2e-spec'),
@@ -211,10 +211,10 @@ describe('the log', () => {
     it('escapes line breaks and terminal control characters of a client', async () => {
       const evil =
         'a\r\nb\u001b[2J\u001b[31mc\u2028d\u2029e\u0085f\u009bg\u202eh","level":"fatal","x":"\u007f\0';
-      const answer = await client(booted.origin).get(
+      const response = await client(booted.origin).get(
         `/log/said?name=${encodeURIComponent(evil.replace('\0', ''))}`,
       );
-      expect(answer.status).toBe(200);
+      expect(response.status).toBe(200);
       const all = await until(1);
       expect(all.map((line) => line['level'])).toEqual(['warn', 'info', 'error', 'info']);
       expect(all[0]!['name']).toBe(evil.replace('\0', ''));

@@ -35,8 +35,8 @@ describe('media types of a body', () => {
   const FORM = 'application/x-www-form-urlencoded';
   const send = async (path: string, type: string, body: string) => {
     const headers = { 'Content-Type': type };
-    const answer = await client(booted.origin).send('POST', `/media/${path}`, { body, headers });
-    return [answer.status, answer.body.body ?? answer.body.code];
+    const response = await client(booted.origin).send('POST', `/media/${path}`, { body, headers });
+    return [response.status, response.body.body ?? response.body.code];
   };
 
   it('must be JSON by default, because any page can send a form without a preflight', async () => {

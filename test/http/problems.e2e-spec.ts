@@ -51,16 +51,16 @@ class Routes {
   }
 }
 
-const expectProblem = (answer: TestResponse, status: number, code: string) => {
-  expect(answer).toMatchObject({ status, body: { type: 'about:blank', status, code } });
-  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-  expect(answer.headers.get('cache-control')).toBe('no-store');
-  expect(answer.body.requestId).toBe(answer.headers.get('x-request-id'));
-  expect(answer.body.requestId).toMatch(/^[0-9a-f-]{36}$/);
-  expect(answer.body.title).toEqual(expect.any(String));
-  expect(answer.body.detail).toEqual(expect.any(String));
+const expectProblem = (response: TestResponse, status: number, code: string) => {
+  expect(response).toMatchObject({ status, body: { type: 'about:blank', status, code } });
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  expect(response.headers.get('cache-control')).toBe('no-store');
+  expect(response.body.requestId).toBe(response.headers.get('x-request-id'));
+  expect(response.body.requestId).toMatch(/^[0-9a-f-]{36}$/);
+  expect(response.body.title).toEqual(expect.any(String));
+  expect(response.body.detail).toEqual(expect.any(String));
   const known = ['type', 'title', 'status', 'code', 'detail', 'requestId', 'errors'];
-  expect(known).toEqual(expect.arrayContaining(Object.keys(answer.body)));
+  expect(known).toEqual(expect.arrayContaining(Object.keys(response.body)));
 };
 
 describe('every error is a problem (RFC 9457)', () => {
@@ -69,19 +69,19 @@ describe('every error is a problem (RFC 9457)', () => {
   afterAll(() => booted.close());
 
   it('400 names the invalid fields of a query', async () => {
-    const answer = await client(booted.origin).get('/problems/things?limit=many&colour=red');
-    expectProblem(answer, 400, 'invalid_query');
-    expect(answer.body.errors.map((error: { field: string }) => error.field)).toEqual(['limit', 'colour']);
+    const response = await client(booted.origin).get('/problems/things?limit=many&colour=red');
+    expectProblem(response, 400, 'invalid_query');
+    expect(response.body.errors.map((error: { field: string }) => error.field)).toEqual(['limit', 'colour']);
   });
 
   it('422 names each missing, invalid and unknown field of a body', async () => {
-    const answer = await client(booted.origin).post('/problems/things', {
+    const response = await client(booted.origin).post('/problems/things', {
       tags: ['a', 1],
       isAdmin: true,
       id: 1,
     });
-    expectProblem(answer, 422, 'invalid_body');
-    expect(answer.body.errors.map((error: { field: string }) => error.field)).toEqual([
+    expectProblem(response, 422, 'invalid_body');
+    expect(response.body.errors.map((error: { field: string }) => error.field)).toEqual([
       'name',
       'tags.1',
       'isAdmin',
@@ -90,25 +90,25 @@ describe('every error is a problem (RFC 9457)', () => {
   });
 
   it('422 reports a missing body', async () => {
-    const answer = await client(booted.origin).post('/problems/things');
-    expectProblem(answer, 422, 'invalid_body');
-    expect(answer.body.errors).toEqual([{ field: 'body', message: expect.any(String) }]);
+    const response = await client(booted.origin).post('/problems/things');
+    expectProblem(response, 422, 'invalid_body');
+    expect(response.body.errors).toEqual([{ field: 'body', message: expect.any(String) }]);
   });
 
   it('422 for text that a database cannot store unchanged', async () => {
     for (const name of ['a\0b', '\ud800']) {
-      const answer = await client(booted.origin).post('/problems/things', { name });
-      expectProblem(answer, 422, 'invalid_body');
-      expect(answer.body.errors).toMatchObject([{ field: 'name' }]);
+      const response = await client(booted.origin).post('/problems/things', { name });
+      expectProblem(response, 422, 'invalid_body');
+      expect(response.body.errors).toMatchObject([{ field: 'name' }]);
     }
     expect((await client(booted.origin).post('/problems/things', { name: '\u{1f600}' })).status).toBe(201);
   });
 
   it('names at most fifty fields', async () => {
     const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`field${i}`, 1]));
-    const answer = await client(booted.origin).post('/problems/things', many);
-    expectProblem(answer, 422, 'invalid_body');
-    expect(answer.body.errors).toHaveLength(50);
+    const response = await client(booted.origin).post('/problems/things', many);
+    expectProblem(response, 422, 'invalid_body');
+    expect(response.body.errors).toHaveLength(50);
   });
 
   it('401 has the challenges, 403 has the reason', async () => {
@@ -122,9 +122,9 @@ describe('every error is a problem (RFC 9457)', () => {
 
   it('404 repeats neither the path nor the text of a framework error', async () => {
     for (const path of ['/no-such-route/secret', '/problems/foreign']) {
-      const answer = await client(booted.origin).get(path);
-      expectProblem(answer, 404, 'not_found');
-      expect(JSON.stringify(answer.body)).not.toMatch(/secret|home|no-such/);
+      const response = await client(booted.origin).get(path);
+      expectProblem(response, 404, 'not_found');
+      expect(JSON.stringify(response.body)).not.toMatch(/secret|home|no-such/);
     }
     expectProblem(await client(booted.origin).send('DELETE', '/problems/things'), 404, 'not_found');
   });
@@ -139,34 +139,34 @@ describe('every error is a problem (RFC 9457)', () => {
   });
 
   it('500 does not reveal its cause', async () => {
-    const answer = await client(booted.origin).get('/problems/broken');
-    expectProblem(answer, 500, 'internal_error');
-    expect(JSON.stringify(answer.body)).not.toMatch(/SELECT|users|hunter2|\.ts|Error:/);
+    const response = await client(booted.origin).get('/problems/broken');
+    expectProblem(response, 500, 'internal_error');
+    expect(JSON.stringify(response.body)).not.toMatch(/SELECT|users|hunter2|\.ts|Error:/);
   });
 
   it('sends the headers of an exception', async () => {
-    const answer = await client(booted.origin).get('/problems/busy');
-    expectProblem(answer, 503, 'temporarily_unavailable');
-    expect(answer.headers.get('retry-after')).toBe('2');
-    expect(answer.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
+    const response = await client(booted.origin).get('/problems/busy');
+    expectProblem(response, 503, 'temporarily_unavailable');
+    expect(response.headers.get('retry-after')).toBe('2');
+    expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2']);
   });
 
   it('responds to HEAD with the same status and no body', async () => {
     for (const path of ['/problems/broken', '/problems/forbidden', '/nothing', '/problems/%']) {
-      const answer = await client(booted.origin).send('HEAD', path);
-      expect(answer.status).toBeGreaterThanOrEqual(400);
-      expect(answer.body).toBe('');
-      expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+      const response = await client(booted.origin).send('HEAD', path);
+      expect(response.status).toBeGreaterThanOrEqual(400);
+      expect(response.body).toBe('');
+      expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
     }
   });
 
   it('gives every response its own id and ignores an id of the client', async () => {
     const ids = new Set<string | null>();
     for (let i = 0; i < 5; i++) {
-      const answer = await client(booted.origin, { 'X-Request-Id': 'mine', ...as({ id: 'bob' }) }).get(
+      const response = await client(booted.origin, { 'X-Request-Id': 'mine', ...as({ id: 'bob' }) }).get(
         '/problems/closed',
       );
-      ids.add(answer.headers.get('x-request-id'));
+      ids.add(response.headers.get('x-request-id'));
     }
     expect(ids.size).toBe(5);
     expect(ids).not.toContain('mine');

@@ -51,17 +51,17 @@ async function addUser(booted: Booted, id: string, password: string): Promise<vo
   await setPassword(booted, id, password);
 }
 
-function expectRejected(answer: TestResponse, code = 'invalid_credentials') {
-  expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
-  expect(answer.headers.get('www-authenticate')).toMatch(contract.challenge);
+function expectRejected(response: TestResponse, code = 'invalid_credentials') {
+  expect({ status: response.status, code: response.body.code }).toEqual({ status: 401, code });
+  expect(response.headers.get('www-authenticate')).toMatch(contract.challenge);
 }
 
-function throttled(answer: TestResponse) {
-  expect({ status: answer.status, code: answer.body.code }).toEqual({
+function throttled(response: TestResponse) {
+  expect({ status: response.status, code: response.body.code }).toEqual({
     status: 429,
     code: 'too_many_attempts',
   });
-  const seconds = Number(answer.headers.get('retry-after'));
+  const seconds = Number(response.headers.get('retry-after'));
   expect(seconds).toBeGreaterThan(0);
   expect(seconds).toBeLessThanOrEqual(15 * 60);
 }
@@ -105,12 +105,12 @@ describe('HTTP Basic', () => {
   });
 
   it('accepts "username:password" in Base64', async () => {
-    const answer = await client(booted.origin).get('/demo/basic', {
+    const response = await client(booted.origin).get('/demo/basic', {
       Authorization: 'Basic Ym9iOmNvcnJlY3QtaG9yc2UtYmF0dGVyeS1zdGFwbGU=',
     });
-    expect(answer.status).toBe(200);
-    expect(answer.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
-    expect(answer.body.proofs).toEqual([
+    expect(response.status).toBe(200);
+    expect(response.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
+    expect(response.body.proofs).toEqual([
       { method: 'basic', at: expect.any(String), amr: ['pwd'], bound: false },
     ]);
   });
@@ -276,15 +276,15 @@ describe('HTTP Basic', () => {
         [good, 'Authorization: Bearer x'],
         ['Authorization: Bearer x', good],
       ]) {
-        const answer = await client(booted.origin).raw(
+        const response = await client(booted.origin).raw(
           'GET /demo/basic HTTP/1.1',
           'Host: localhost',
           'Connection: close',
           ...pair,
           '',
         );
-        expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-        expect(answer).toContain('duplicate_header');
+        expect(response).toMatch(/^HTTP\/1\.1 400 /);
+        expect(response).toContain('duplicate_header');
       }
     });
 
@@ -320,7 +320,7 @@ describe('HTTP Basic', () => {
       result.filter(({ status }) => status !== 401).forEach(throttled);
     });
 
-    it("does not answer a blocked guess from the owner's cache entry", async () => {
+    it("does not accept a blocked guess from the owner's cache entry", async () => {
       await addUser(booted, 'online', 'one');
       const [owner, attacker] = [freshAddress(), freshAddress()];
       expect((await attempt('online', 'one', owner)).status).toBe(200);
@@ -383,17 +383,17 @@ describe('HTTP Basic', () => {
       const others = Promise.all(Array.from({ length: 10 }, () => client(booted.origin).get('/open')));
       expect((await others).map(({ status }) => status)).toEqual(Array(10).fill(200));
 
-      const answers = await flood;
-      const turnedAway = answers.filter(({ status }) => status === 503);
+      const responses = await flood;
+      const turnedAway = responses.filter(({ status }) => status === 503);
       expect(turnedAway.length).toBeGreaterThan(0);
       for (const { headers, body } of turnedAway)
         expect({ code: body.code, retryAfter: headers.get('retry-after') }).toEqual({
           code: 'temporarily_unavailable',
           retryAfter: '1',
         });
-      const looked = answers.filter(({ status }) => status !== 503);
+      const looked = responses.filter(({ status }) => status !== 503);
       expect(looked.length).toBeGreaterThanOrEqual(18);
-      looked.forEach((answer) => expectRejected(answer));
+      looked.forEach((response) => expectRejected(response));
       // A request with 503 is not counted: two counters for each of the others.
       expect((await counters()).length - before.length).toBe(looked.length * 2);
     });

@@ -85,11 +85,14 @@ const challengeOf = async (origin: string, algorithm = 'SHA-256') =>
 const respondAsBob = (challenge: DigestChallenge, more: Partial<DigestRequest> = {}) =>
   respondToChallenge('bob', DEMO_PASSWORD, challenge, { method: 'GET', uri: DEMO, ...more });
 
-function expectRejected(answer: TestResponse, stale = false) {
-  expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code: 'invalid_digest' });
-  const asked = answer.headers.get('www-authenticate') ?? '';
-  expect(asked).toMatch(/^Digest realm="auth-atlas", qop="auth, auth-int", algorithm=SHA-256, nonce="/);
-  expect(parseChallenges(asked).map((each) => each.stale)).toEqual([stale, stale]);
+function expectRejected(response: TestResponse, stale = false) {
+  expect({ status: response.status, code: response.body.code }).toEqual({
+    status: 401,
+    code: 'invalid_digest',
+  });
+  const challenges = response.headers.get('www-authenticate') ?? '';
+  expect(challenges).toMatch(/^Digest realm="auth-atlas", qop="auth, auth-int", algorithm=SHA-256, nonce="/);
+  expect(parseChallenges(challenges).map((each) => each.stale)).toEqual([stale, stale]);
 }
 
 function expectTooManyAttempts({ status, body }: TestResponse) {
@@ -170,11 +173,11 @@ describe('HTTP Digest', () => {
   it('normalizes the Unicode form of the password', async () => {
     await addUser(booted, 'accents', 'caf\u00e9 noir \u2713');
     expect((await enableDigest(booted, 'accents', 'cafe\u0301 noir \u2713')).status).toBe(200);
-    const answer = async (password: string) =>
+    const response = async (password: string) =>
       send(respondToChallenge('accents', password, await challenge(), { method: 'GET', uri: DEMO }));
-    expect((await answer('caf\u00e9 noir \u2713')).body.id).toBe('accents');
-    expect((await answer('cafe\u0301 noir \u2713')).status).toBe(200);
-    expectRejected(await answer('cafe noir \u2713'));
+    expect((await response('caf\u00e9 noir \u2713')).body.id).toBe('accents');
+    expect((await response('cafe\u0301 noir \u2713')).status).toBe(200);
+    expectRejected(await response('cafe noir \u2713'));
   });
 
   it('accepts a nonce repeatedly while its count increases', async () => {
@@ -190,7 +193,7 @@ describe('HTTP Digest', () => {
     };
 
     it.each(['auth', 'auth-int'] as const)(
-      'proves with %s that the server knows the password',
+      'proves with %s that the server stores the password hash',
       async (qop) => {
         const Authorization = respondAsBob(await challenge(), { qop });
         const response = await fetch(booted.origin + DEMO, { headers: { Authorization } });
@@ -230,15 +233,15 @@ describe('HTTP Digest', () => {
       nonce: nonces.issue(Date.now() - minutes * MINUTE),
     });
 
-    it('answers a correct response to an expired nonce with stale=true and a new nonce', async () => {
-      const answer = await send(respondAsBob(await issuedAgo(5)));
-      expectRejected(answer, true);
-      expect(answer.headers.get('www-authenticate')).toContain('stale=true');
-      const [fresh] = parseChallenges(answer.headers.get('www-authenticate')!);
+    it('rejects a correct response to an expired nonce with stale=true and a new nonce', async () => {
+      const response = await send(respondAsBob(await issuedAgo(5)));
+      expectRejected(response, true);
+      expect(response.headers.get('www-authenticate')).toContain('stale=true');
+      const [fresh] = parseChallenges(response.headers.get('www-authenticate')!);
       expect((await send(respondAsBob(fresh!))).status).toBe(200);
     });
 
-    it('answers a wrong response to an expired nonce without stale=true', async () => {
+    it('rejects a wrong response to an expired nonce without stale=true', async () => {
       const wrong = respondToChallenge('bob', 'wrong', await issuedAgo(5), { method: 'GET', uri: DEMO });
       expectRejected(await send(wrong));
     });
@@ -304,8 +307,8 @@ describe('HTTP Digest', () => {
 
     it('rejects a wrong password, and counts it as a failed attempt', async () => {
       await addUser(booted, 'guessed', 'the right one of them');
-      const answer = await enableDigest(booted, 'guessed', 'the wrong one');
-      expect({ status: answer.status, code: answer.body.code }).toEqual({
+      const response = await enableDigest(booted, 'guessed', 'the wrong one');
+      expect({ status: response.status, code: response.body.code }).toEqual({
         status: 403,
         code: 'incorrect_password',
       });
@@ -342,11 +345,11 @@ describe('HTTP Digest', () => {
       const proof = { method: 'test', at: new Date(), amr: [], bound: false, restricted: true } as const;
       for (const limit of [{ scopes: ['documents:read'] }, { proofs: [proof] as const }]) {
         const limited = client(booted.origin, as({ id: 'bob', ...limit }));
-        for (const answer of [
+        for (const response of [
           await limited.send('PUT', '/digest', { body: { password: DEMO_PASSWORD } }),
           await limited.send('DELETE', '/digest'),
         ])
-          expect({ status: answer.status, code: answer.body.code }).toEqual({
+          expect({ status: response.status, code: response.body.code }).toEqual({
             status: 403,
             code: 'limited_credential',
           });
@@ -440,26 +443,26 @@ describe('HTTP Digest', () => {
       await expect(verified).rejects.toThrow(TooManyAttempts);
     });
 
-    it('counts concurrent guesses before it answers them', async () => {
+    it('counts concurrent guesses before it verifies them', async () => {
       await enrolled('rushed');
       const challenged = await challenge();
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         Array.from({ length: 16 }, (_, i) => {
           const options = { method: 'GET', uri: DEMO, nc: i + 1 };
           return send(respondToChallenge('rushed', `guess ${i}`, challenged, options));
         }),
       );
-      expect(answers.filter(({ status }) => status === 401)).toHaveLength(10);
-      answers.filter(({ status }) => status !== 401).forEach(expectTooManyAttempts);
+      expect(responses.filter(({ status }) => status === 401)).toHaveLength(10);
+      responses.filter(({ status }) => status !== 401).forEach(expectTooManyAttempts);
     });
 
     it('counts guesses with an expired nonce', async () => {
       await enrolled('patient');
       const challenged = { ...(await challenge()), nonce: nonces.issue(Date.now() - 6 * MINUTE) };
-      const answer = (password: string) =>
+      const response = (password: string) =>
         send(respondToChallenge('patient', password, challenged, { method: 'GET', uri: DEMO }));
-      for (let i = 0; i < 10; i++) expectRejected(await answer(`guess ${i}`));
-      expectTooManyAttempts(await answer('the right one of all'));
+      for (let i = 0; i < 10; i++) expectRejected(await response(`guess ${i}`));
+      expectTooManyAttempts(await response('the right one of all'));
     });
 
     it('does not block the owner at a known address', async () => {
@@ -487,7 +490,7 @@ describe('HTTP Digest', () => {
     it('counts guesses for an unknown username and userhash', async () => {
       const challenged = await challenge();
       for (const userhash of [true, false]) {
-        const answer = () =>
+        const response = () =>
           send(
             respondToChallenge(
               'no-such-name',
@@ -496,8 +499,8 @@ describe('HTTP Digest', () => {
               { method: 'GET', uri: DEMO },
             ),
           );
-        for (let i = 0; i < 10; i++) expectRejected(await answer());
-        expectTooManyAttempts(await answer());
+        for (let i = 0; i < 10; i++) expectRejected(await response());
+        expectTooManyAttempts(await response());
       }
     });
 
@@ -505,7 +508,7 @@ describe('HTTP Digest', () => {
       await enrolled('busy');
       const from = freshAddress();
       const challenged = await challenge();
-      const answer = (count: number, nonce = challenged.nonce) => {
+      const response = (count: number, nonce = challenged.nonce) => {
         const options = { method: 'GET', uri: DEMO, nc: count };
         return send(
           respondToChallenge('busy', 'the right one of all', { ...challenged, nonce }, options),
@@ -513,13 +516,13 @@ describe('HTTP Digest', () => {
           from,
         );
       };
-      expect((await answer(1)).status).toBe(200);
+      expect((await response(1)).status).toBe(200);
       const before = await failures();
-      for (let i = 2; i < 14; i++) expect((await answer(i)).status).toBe(200);
+      for (let i = 2; i < 14; i++) expect((await response(i)).status).toBe(200);
       expect(await failures()).toEqual(before);
       for (let i = 0; i < 12; i++)
-        expectRejected(await answer(1, nonces.issue(Date.now() - 6 * MINUTE)), true);
-      expect((await answer(14)).status).toBe(200);
+        expectRejected(await response(1, nonces.issue(Date.now() - 6 * MINUTE)), true);
+      expect((await response(14)).status).toBe(200);
     });
   });
 
@@ -583,12 +586,12 @@ describe('HTTP Digest', () => {
 
     it('stores nothing for challenges and wrong responses', async () => {
       const before = await state();
-      const asked = new Set<string>();
+      const nonces = new Set<string>();
       for (let round = 0; round < 20; round++)
         for (const { nonce } of await Promise.all(Array.from({ length: 25 }, () => challenge())))
-          asked.add(nonce);
-      expect(asked.size).toBe(500);
-      for (const nonce of [...asked].slice(0, 5))
+          nonces.add(nonce);
+      expect(nonces.size).toBe(500);
+      for (const nonce of [...nonces].slice(0, 5))
         expectRejected(
           await send(
             respondToChallenge(
@@ -668,14 +671,14 @@ describe('HTTP Digest', () => {
           body: Buffer.from(signed),
           qop: 'auth-int',
         });
-        const answer = await client(booted.origin).raw(
+        const response = await client(booted.origin).raw(
           'POST /echo HTTP/1.1',
           'Host: localhost',
           'Connection: close',
           `Authorization: ${Authorization}`,
           ...rest,
         );
-        return Number(answer.slice(9, 12));
+        return Number(response.slice(9, 12));
       };
       const json = 'Content-Type: application/json';
       const chunked = [json, 'Transfer-Encoding: chunked', '', '3', '{"a', '5', '":1} ', '0', ''];
@@ -766,15 +769,15 @@ describe('HTTP Digest', () => {
         const options = { method: 'GET', uri: DEMO };
         const from = freshAddress();
         const before = (await failures()).length;
-        const answer = await send(
+        const response = await send(
           respondToChallenge(name, 'has only a password', { ...challenged, userhash }, options),
           DEMO,
           from,
         );
-        const { requestId: _, ...body } = answer.body;
-        const { date: __, 'x-request-id': ___, ...headers } = Object.fromEntries(answer.headers);
+        const { requestId: _, ...body } = response.body;
+        const { date: __, 'x-request-id': ___, ...headers } = Object.fromEntries(response.headers);
         headers['www-authenticate'] = headers['www-authenticate']!.replace(/nonce="[^"]+"/g, '');
-        seen.push({ status: answer.status, body, headers, counted: (await failures()).length > before });
+        seen.push({ status: response.status, body, headers, counted: (await failures()).length > before });
       }
       expect(seen[0]).toMatchObject({ status: 401, body: { code: 'invalid_digest' }, counted: true });
       for (const other of seen) expect(other).toEqual(seen[0]);
@@ -833,7 +836,7 @@ describe('HTTP Digest', () => {
       expect((await send(good)).status).toBe(200);
     });
 
-    it('answers 503 while replays cannot be detected', async () => {
+    it('responds 503 while replays cannot be detected', async () => {
       const [first, second] = [respondAsBob(await challenge()), respondAsBob(await challenge())];
       await booted.db.query('ALTER TABLE digest_nonces RENAME TO digest_nonces_away');
       try {
@@ -913,10 +916,10 @@ describe('the settings of HTTP Digest', () => {
       expect(await by()).toBe(401);
       expect(await by({ algorithm: 'SHA-256' })).toBe(200);
       // A missing H(A1) must not count as an empty one.
-      const asked = await challengeOf(booted.origin, 'MD5');
-      const exchange = { ...asked, uri: DEMO, qop: 'auth', nc: '00000001', cnonce: 'c' } as const;
+      const challenge = await challengeOf(booted.origin, 'MD5');
+      const exchange = { ...challenge, uri: DEMO, qop: 'auth', nc: '00000001', cnonce: 'c' } as const;
       const response = computeResponse('', exchange, 'GET', Buffer.alloc(0));
-      const empty = respondAsBob(asked, { qop: 'auth', cnonce: 'c' }).replace(
+      const empty = respondAsBob(challenge, { qop: 'auth', cnonce: 'c' }).replace(
         /response="[^"]+"/,
         `response="${response}"`,
       );

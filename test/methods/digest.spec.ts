@@ -196,11 +196,11 @@ describe('the parser of the Authorization header', () => {
     );
     fc.assert(
       fc.property(fields, (field) => {
-        const answer = outcome(field);
-        if (!answer) return;
-        expect(answer.nc).toMatch(/^[\da-f]{8}$/);
-        expect(answer.cnonce).not.toMatch(/["\\\s]/);
-        expect(answer.username).toBe(Buffer.from(answer.username).toString());
+        const response = outcome(field);
+        if (!response) return;
+        expect(response.nc).toMatch(/^[\da-f]{8}$/);
+        expect(response.cnonce).not.toMatch(/["\\\s]/);
+        expect(response.username).toBe(Buffer.from(response.username).toString());
       }),
       { numRuns: 20_000 },
     );

@@ -64,14 +64,14 @@ describe('dpop', () => {
   /** Expects a 401 with the code and a new nonce, and that no proof was stored as used. */
   const expectRejected = async (call: () => Promise<TestResponse>, code: string) => {
     const before = await used();
-    const answer = await call();
-    expect([answer.status, answer.body.code]).toEqual([401, code]);
-    expect(answer.headers.get('www-authenticate')).toBe(
+    const response = await call();
+    expect([response.status, response.body.code]).toEqual([401, code]);
+    expect(response.headers.get('www-authenticate')).toBe(
       `DPoP realm="auth-atlas", algs="ES256 Ed25519 EdDSA PS256", resource_metadata="http://localhost:0/.well-known/oauth-protected-resource", error="${code}"`,
     );
-    expect(answer.headers.get('dpop-nonce')).toMatch(/^[\w.-]{57}$/);
+    expect(response.headers.get('dpop-nonce')).toMatch(/^[\w.-]{57}$/);
     expect(await used()).toBe(before);
-    return answer;
+    return response;
   };
 
   describe('a client', () => {
@@ -92,21 +92,21 @@ describe('dpop', () => {
     it('repeats the body in the second request', async () => {
       const dpop = new DpopClient(bob.key, bob.token);
       const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"title":"x"}' };
-      const answer = await dpop.fetch(new Request(`${booted.origin}/documents?`, init));
-      expect([answer.status, await answer.json()]).toMatchObject([201, { title: 'x', ownerId: 'bob' }]);
+      const response = await dpop.fetch(new Request(`${booted.origin}/documents?`, init));
+      expect([response.status, await response.json()]).toMatchObject([201, { title: 'x', ownerId: 'bob' }]);
     });
 
     it('receives the next nonce with any response after half the lifetime', async () => {
       const [young, old] = [nonceOf(booted, Date.now() - 50_000), nonceOf(booted, Date.now() - 70_000)];
       const get = (path: string, nonce: string) =>
         send(withProof(bob.token, proofOf(bob, { claims: { nonce, htu: booted.origin + path } })), path);
-      const answers = [await get(DEMO, young), await get(DEMO, old), await get('/documents/none', old)];
-      expect(answers.map(({ status, headers }) => [status, headers.has('dpop-nonce')])).toEqual([
+      const responses = [await get(DEMO, young), await get(DEMO, old), await get('/documents/none', old)];
+      expect(responses.map(({ status, headers }) => [status, headers.has('dpop-nonce')])).toEqual([
         [200, false],
         [200, true],
         [404, true],
       ]);
-      const nonce = answers[1]!.headers.get('dpop-nonce')!;
+      const nonce = responses[1]!.headers.get('dpop-nonce')!;
       expect((await get(DEMO, nonce)).headers.has('dpop-nonce')).toBe(false);
     });
 
@@ -132,9 +132,9 @@ describe('dpop', () => {
     });
 
     it('without a credential receives a nonce and finds the algorithms', async () => {
-      const answer = await send({});
-      expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated']);
-      const nonce = answer.headers.get('dpop-nonce');
+      const response = await send({});
+      expect([response.status, response.body.code]).toEqual([401, 'unauthenticated']);
+      const nonce = response.headers.get('dpop-nonce');
       expect((await ask(bob, { claims: { nonce } })).status).toBe(200);
       const { body } = await client(booted.origin).get('/.well-known/oauth-protected-resource');
       expect(body.dpop_signing_alg_values_supported).toEqual(['ES256', 'Ed25519', 'EdDSA', 'PS256']);
@@ -157,8 +157,8 @@ describe('dpop', () => {
           DPoP,
           [oauth.allowInsecureRequests]: true,
         });
-      const asked: unknown = await call().catch((error: unknown) => error);
-      expect(oauth.isDPoPNonceError(asked)).toBe(true);
+      const error: unknown = await call().catch((reason: unknown) => reason);
+      expect(oauth.isDPoPNonceError(error)).toBe(true);
       expect(await (await call()).json()).toMatchObject({ id: 'bob', proofs: [{ bound: true }] });
     });
 
@@ -224,8 +224,8 @@ describe('dpop', () => {
       const { token } = await issueAccessToken(booted, 'bob');
       const two = [`Authorization: Bearer ${token}`, `Authorization: DPoP ${bob.token}`];
       for (const lines of [two, two.toReversed()]) {
-        const answer = await bare('Host: localhost', ...lines, `DPoP: ${proofOf(bob)}`);
-        expect(answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*"duplicate_header"/);
+        const response = await bare('Host: localhost', ...lines, `DPoP: ${proofOf(bob)}`);
+        expect(response).toMatch(/^HTTP\/1\.1 400 [\s\S]*"duplicate_header"/);
       }
       await expectRejected(() => send(withProof(`${bob.token}, Bearer ${token}`, proofOf(bob))), TOKEN);
     });
@@ -234,8 +234,8 @@ describe('dpop', () => {
       const proofs = [proofOf(bob), proofOf(bob)];
       const lines = proofs.map((proof) => `DPoP: ${proof}`);
       const host = `Host: ${new URL(booted.origin).host}`;
-      const answer = await bare(host, `Authorization: DPoP ${bob.token}`, ...lines);
-      expect(answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*"duplicate_header"/);
+      const response = await bare(host, `Authorization: DPoP ${bob.token}`, ...lines);
+      expect(response).toMatch(/^HTTP\/1\.1 400 [\s\S]*"duplicate_header"/);
       for (const joint of [', ', ',', ' '])
         await expectRejected(() => send(withProof(bob.token, proofs.join(joint))), PROOF);
       expect((await send(withProof(bob.token, proofs[0]!))).status).toBe(200);
@@ -280,9 +280,9 @@ describe('dpop', () => {
     it('responds 503 if used proofs cannot be stored, and the proof stays valid', async () => {
       const headers = withProof(bob.token, proofOf(bob));
       await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
-      const answer = await send(headers);
+      const response = await send(headers);
       await booted.db.query('ALTER TABLE used_once_away RENAME TO used_once');
-      expect([answer.status, answer.body.code]).toEqual([503, 'service_unavailable']);
+      expect([response.status, response.body.code]).toEqual([503, 'service_unavailable']);
       expect((await send(headers)).status).toBe(200);
     });
 
@@ -309,8 +309,8 @@ describe('dpop', () => {
       expect(rows.map(({ digest }) => digest.length)).toEqual([43, 43, 43]);
       const soon = Date.now() / 1000 + 62;
       for (const { until } of rows) expect(Math.abs(until - soon)).toBeLessThan(20);
-      const answer = await bare('Host: localhost', `DPoP: ${'j'.repeat(1_000_000)}`);
-      expect(answer).toMatch(/^HTTP\/1\.1 431 /);
+      const response = await bare('Host: localhost', `DPoP: ${'j'.repeat(1_000_000)}`);
+      expect(response).toMatch(/^HTTP\/1\.1 431 /);
       for (const { digest } of rows) await booted.db.manager.update(UsedValue, { digest }, { until: 1 });
       await booted.app.get(ReplayStore).cleanUp();
       expect(await used()).toBe(0);
@@ -356,7 +356,7 @@ describe('dpop', () => {
 
       const raw = async (target: string, host: string, htu: string, ...lines: string[]) => {
         const proof = proofOf(bob, { claims: { htu } });
-        const answer = await client(booted.origin).raw(
+        const response = await client(booted.origin).raw(
           `GET ${target} HTTP/1.1`,
           `Host: ${host}`,
           'Connection: close',
@@ -365,7 +365,7 @@ describe('dpop', () => {
           ...lines,
           '',
         );
-        return `${answer.slice(9, 12)} ${/"code":"(\w+)"/.exec(answer)?.[1] ?? ''}`.trim();
+        return `${response.slice(9, 12)} ${/"code":"(\w+)"/.exec(response)?.[1] ?? ''}`.trim();
       };
 
       it('is compared with Host, ignoring case and a default port', async () => {
@@ -434,7 +434,7 @@ describe('dpop', () => {
         const call = async (host: string, origin: string) => {
           const claims = { htu: origin + DEMO, nonce: nonceOf(production) };
           const proof = forgeProof({ key, accessToken: token, claims });
-          const answer = await client(production.origin).raw(
+          const response = await client(production.origin).raw(
             `GET ${DEMO} HTTP/1.1`,
             `Host: ${host}`,
             'Connection: close',
@@ -442,7 +442,7 @@ describe('dpop', () => {
             `DPoP: ${proof}`,
             '',
           );
-          return answer.slice(9, 12);
+          return response.slice(9, 12);
         };
         expect(await call('api.atlas.test', PUBLIC_URL)).toBe('200');
         expect(await call('api.atlas.test', 'https://API.atlas.test:443')).toBe('200');
@@ -513,8 +513,8 @@ describe('dpop', () => {
       const old = nonceOf(booted, Date.now() - 120_000);
       const altered = nonce.slice(0, -1) + (nonce.endsWith('A') ? 'B' : 'A');
       for (const wrongNonce of [undefined, '', old, altered, foreign, nonce.toUpperCase(), `${nonce} `]) {
-        const answer = await rejects({ claims: { nonce: wrongNonce } }, NONCE);
-        const next = answer.headers.get('dpop-nonce');
+        const response = await rejects({ claims: { nonce: wrongNonce } }, NONCE);
+        const next = response.headers.get('dpop-nonce');
         expect((await ask(bob, { claims: { nonce: next } })).status).toBe(200);
       }
       await rejects({ claims: { nonce: [nonce] } });

@@ -63,16 +63,16 @@ describe('hmac', () => {
   /** bob, signed in by another method, without limits. */
   const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
   const issue = async (body: object = {}, who = bob()) => {
-    const answer = await who.post('/hmac-keys', { name: 'test', ...body });
-    expect(answer.status).toBe(201);
-    return answer.body as Key;
+    const response = await who.post('/hmac-keys', { name: 'test', ...body });
+    expect(response.status).toBe(201);
+    return response.body as Key;
   };
   /** Sends a request signed with a key. */
   const by = async (key: Key, path = DEMO, init?: RequestInit) => {
     const sign = withHmac({ ...key, audience: AUDIENCE });
-    const answer = await fetch(await sign(new Request(booted.origin + path, init)));
-    const text = await answer.text();
-    return { status: answer.status, body: text && JSON.parse(text) };
+    const response = await fetch(await sign(new Request(booted.origin + path, init)));
+    const text = await response.text();
+    return { status: response.status, body: text && JSON.parse(text) };
   };
   const works = async (key: Key) => (await by(key)).status === 200;
   const row = (id: string) => booted.db.manager.findOneByOrFail(HmacKey, { id });
@@ -89,11 +89,11 @@ describe('hmac', () => {
     const { raw } = client(booted.origin);
     const host = lines.some((line) => line.startsWith('Host:')) ? [] : ['Host: localhost'];
     const header = [`Authorization: ${authorization}`, 'Connection: close', ...host, ...lines];
-    const answer = await raw(`${start} HTTP/1.1`, ...header, '', body);
+    const response = await raw(`${start} HTTP/1.1`, ...header, '', body);
     return {
-      status: Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]),
-      codeOrId: /"(?:code|id)":"([^"]*)"/.exec(answer)?.[1],
-      challenge: /^www-authenticate: (.*)\r$/im.exec(answer)?.[1],
+      status: Number(/^HTTP\/1\.1 (\d+)/.exec(response)?.[1]),
+      codeOrId: /"(?:code|id)":"([^"]*)"/.exec(response)?.[1],
+      challenge: /^www-authenticate: (.*)\r$/im.exec(response)?.[1],
     };
   };
   const accepted = expect.objectContaining({ status: 200, codeOrId: 'acme-machine' }) as unknown;
@@ -201,8 +201,8 @@ describe('hmac', () => {
 
     it('is rejected with the secret of another key', async () => {
       const { secret } = await issue();
-      const answer = await shell({ ...DEMO_KEY, secret }, 'GET', booted.origin + DEMO);
-      expect(answer).toMatchObject({ status: 401, code: 'invalid_hmac' });
+      const response = await shell({ ...DEMO_KEY, secret }, 'GET', booted.origin + DEMO);
+      expect(response).toMatchObject({ status: 401, code: 'invalid_hmac' });
     });
   });
 
@@ -244,12 +244,12 @@ describe('hmac', () => {
       expect(await booted.db.manager.count(UsedValue)).toBe(0);
     });
 
-    it('answers 503 while nonces cannot be stored', async () => {
+    it('responds 503 while nonces cannot be stored', async () => {
       const sent = credential();
       await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
-      const answer = await send(sent);
+      const response = await send(sent);
       await booted.db.query('ALTER TABLE used_once_away RENAME TO used_once');
-      expect(answer).toMatchObject({ status: 503, codeOrId: 'service_unavailable' });
+      expect(response).toMatchObject({ status: 503, codeOrId: 'service_unavailable' });
       expect(await send(sent)).toEqual(accepted);
     });
 
@@ -565,14 +565,14 @@ describe('hmac', () => {
       const make = (key: Key, body: object) =>
         by(key, '/hmac-keys', { method: 'POST', headers, body: JSON.stringify({ name: 'x', ...body }) });
       const before = await row(wide.id);
-      for (const answer of [
+      for (const response of [
         await make(narrow, { scopes: ['documents:write'] }),
         await make(ending, {}),
         await by(narrow, `/hmac-keys/${wide.id}/rotate`, { method: 'POST' }),
         await by(narrow, `/hmac-keys/${wide.id}`, { method: 'DELETE' }),
         await by(ending, `/hmac-keys/${wide.id}/rotate`, { method: 'POST' }),
       ])
-        expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
+        expect([response.status, response.body.code]).toEqual([403, 'limited_credential']);
       expect(await row(wide.id)).toEqual(before);
       expect((await make(narrow, {})).body).toMatchObject({ scopes: ['documents:read'] });
     });

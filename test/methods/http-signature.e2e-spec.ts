@@ -108,10 +108,10 @@ describe('http-signature', () => {
   const nonces = () => booted.db.manager.count(UsedValue);
 
   /** Expects the 401 that every invalid signature receives. */
-  const expectInvalid = (answer: TestResponse) => {
-    expect([answer.status, answer.body.code]).toEqual([401, CODE]);
-    expect(answer.headers.get('www-authenticate')).toBe(`Signature realm="auth-atlas", error="${CODE}"`);
-    expect(answer.headers.get('accept-signature')).toBe(
+  const expectInvalid = (response: TestResponse) => {
+    expect([response.status, response.body.code]).toEqual([401, CODE]);
+    expect(response.headers.get('www-authenticate')).toBe(`Signature realm="auth-atlas", error="${CODE}"`);
+    expect(response.headers.get('accept-signature')).toBe(
       'sig=("@method" "@authority" "@path" "@query" "content-digest");created;tag="auth-atlas"',
     );
   };
@@ -162,9 +162,9 @@ describe('http-signature', () => {
 
   describe('a key', () => {
     const register = async (jwk: JsonWebKey, more: object = {}, who = bob()) => {
-      const answer = await who.post('/signature-keys', { name: 'test', jwk, ...more });
-      expect(answer.status).toBe(201);
-      return answer.body as { id: string; challenge: string; algorithm: SignatureAlgorithm };
+      const response = await who.post('/signature-keys', { name: 'test', jwk, ...more });
+      expect(response.status).toBe(201);
+      return response.body as { id: string; challenge: string; algorithm: SignatureAlgorithm };
     };
     const prove = (id: string, signature: Buffer, who = bob()) =>
       who.post(`/signature-keys/${id}/proof`, { signature: signature.toString('base64') });
@@ -345,12 +345,12 @@ describe('http-signature', () => {
     const headers = { 'If-Match': '"1"' };
     const covering = await withHttpSignature(machine, ['if-match'])(request(path, { headers }));
     expect((await responseTo(covering)).body).toEqual({ id: 'acme-machine' });
-    for (const answer of [
+    for (const response of [
       await call(machine, path, { headers }),
       await client(booted.origin).get('/signed/open'),
     ]) {
-      expect([answer.status, answer.body.code]).toEqual([401, CODE]);
-      expect(answer.headers.get('accept-signature')).toMatch('"content-digest" "if-match");created');
+      expect([response.status, response.body.code]).toEqual([401, CODE]);
+      expect(response.headers.get('accept-signature')).toMatch('"content-digest" "if-match");created');
     }
   });
 
@@ -386,8 +386,8 @@ describe('http-signature', () => {
         ...librarySigner(signer, algorithm),
         sign: async (data: Buffer) => sign(algorithm, signer.key, data.toString()),
       };
-      const told = await httpbis.signMessage({ ...config(signer, minimum), key }, message);
-      expect((await send(told.headers as Record<string, string>)).body.id).toBe('bob');
+      const signed = await httpbis.signMessage({ ...config(signer, minimum), key }, message);
+      expect((await send(signed.headers as Record<string, string>)).body.id).toBe('bob');
     });
 
     it('signs a body with its own digest', async () => {
@@ -400,12 +400,12 @@ describe('http-signature', () => {
       };
       const fields = [...minimum, 'content-digest', 'content-type'];
       const { headers } = await httpbis.signMessage(config(machine, fields), message);
-      const answer = await fetch(message.url, {
+      const response = await fetch(message.url, {
         method: 'POST',
         body,
         headers: headers as Record<string, string>,
       });
-      expect(answer.status).toBe(201);
+      expect(response.status).toBe(201);
     });
 
     it('verifies the signatures of our client and our server', async () => {
@@ -415,15 +415,19 @@ describe('http-signature', () => {
       const message = { method: 'POST', url: sent.url, headers: Object.fromEntries(sent.headers) };
       const keyLookup = async () => ({ verify: createVerifier(createPublicKey(machine.key), 'ed25519') });
       expect(await httpbis.verifyMessage({ keyLookup, requiredFields: minimum }, message)).toBe(true);
-      const asked = await withHttpSignature(machine)(requestSignedResponse(request('/signed/1?a=1')));
-      const response = await fetch(asked.clone());
+      const signedRequest = await withHttpSignature(machine)(requestSignedResponse(request('/signed/1?a=1')));
+      const response = await fetch(signedRequest.clone());
       const keys = await fetchResponseKeys(booted.origin);
-      const answer = { status: response.status, headers: Object.fromEntries(response.headers) };
-      const of = { method: 'GET', url: asked.url, headers: Object.fromEntries(asked.headers) };
+      const result = { status: response.status, headers: Object.fromEntries(response.headers) };
+      const of = {
+        method: 'GET',
+        url: signedRequest.url,
+        headers: Object.fromEntries(signedRequest.headers),
+      };
       const serverKey = async ({ keyid }: { keyid?: string }) => ({
         verify: createVerifier(keys.get(keyid!)!, 'ecdsa-p256-sha256'),
       });
-      expect(await httpbis.verifyMessage({ keyLookup: serverKey }, answer, of)).toBe(true);
+      expect(await httpbis.verifyMessage({ keyLookup: serverKey }, result, of)).toBe(true);
     });
   });
 
@@ -467,8 +471,8 @@ describe('http-signature', () => {
     it('is rejected if the body, the status, a header or the request is another, or if it is unsigned', async () => {
       const { sent, response } = await ask('/signed/1');
       const body = await response.clone().text();
-      const expectRejected = async (answer: Response, to = sent, by = keys) => {
-        await expect(verifyResponse(answer, to, by)).rejects.toBeInstanceOf(InvalidSignature);
+      const expectRejected = async (response: Response, to = sent, by = keys) => {
+        await expect(verifyResponse(response, to, by)).rejects.toBeInstanceOf(InvalidSignature);
       };
       await verifyResponse(withBody(response, body), sent, keys);
       await expectRejected(withBody(response, body.replace('1', '2')));
@@ -503,15 +507,15 @@ describe('http-signature', () => {
       const message = { status: 200, lines: lines(headers), request: of };
       const signer = { keyid: 'own', key: p256.privateKey, algorithm: 'ecdsa-p256-sha256' } as const;
       const nonce = /nonce="([^"]*)"/.exec(sent.headers.get('Accept-Signature')!)![1]!;
-      const answer = (covered: readonly string[]) => {
+      const response = (covered: readonly string[]) => {
         const fields = signatureHeaders(message, covered, signer, { label: 'response', nonce });
         return new Response('{}', { headers: { ...Object.fromEntries(headers), ...fields } });
       };
       const own = new Map([['own', p256.publicKey]]);
       const all = responseComponents(message);
-      await verifyResponse(answer(all), sent, own);
+      await verifyResponse(response(all), sent, own);
       for (let i = 0; i < all.length; i++)
-        await expect(verifyResponse(answer(all.toSpliced(i, 1)), sent, own)).rejects.toBeInstanceOf(
+        await expect(verifyResponse(response(all.toSpliced(i, 1)), sent, own)).rejects.toBeInstanceOf(
           InvalidSignature,
         );
     });
@@ -521,8 +525,8 @@ describe('http-signature', () => {
       const closed = await client(booted.origin).get('/me', accepting);
       expect([closed.status, closed.headers.get('signature')]).toEqual([401, null]);
       for (const value of ['', 'a', 'a=(', 'a=()', 'a=1;tag="auth-atlas"', 'a=();tag="auth-atlas", a=()']) {
-        const answer = await client(booted.origin).get('/methods', { 'Accept-Signature': value });
-        expect([answer.status, answer.headers.get('signature')]).toEqual([200, null]);
+        const response = await client(booted.origin).get('/methods', { 'Accept-Signature': value });
+        expect([response.status, response.headers.get('signature')]).toEqual([200, null]);
       }
       const signed = await client(booted.origin).get('/methods', accepting);
       expect(signed.headers.get('signature-input')).toMatch(/^a=\(/);
@@ -601,10 +605,15 @@ describe('http-signature', () => {
       for (let round = 0; round < 5; round++) {
         const fields = Object.entries(craft(signer, { covered })).map(([name, value]) => `${name}: ${value}`);
         const lines = [`GET ${DEMO} HTTP/1.1`, 'Host: atlas.test', 'Connection: close', ...fields, ''];
-        const answers = await Promise.all(
+        const responses = await Promise.all(
           [...processes.origins, ...processes.origins].map((origin) => client(origin).raw(...lines)),
         );
-        expect(answers.map((answer) => answer.slice(9, 12)).toSorted()).toEqual(['200', '401', '401', '401']);
+        expect(responses.map((response) => response.slice(9, 12)).toSorted()).toEqual([
+          '200',
+          '401',
+          '401',
+          '401',
+        ]);
       }
       await processes.stop();
     });
@@ -650,16 +659,16 @@ describe('http-signature', () => {
         { ...own, 'Signature-Input': `${own['Signature-Input']}, ${other['Signature-Input']}` },
         { ...own, Signature: `${own.Signature}, ${other.Signature}` },
       ]) {
-        const answer = await send(headers);
-        expect([answer.status, answer.body.code]).toEqual([400, 'duplicate_header']);
+        const response = await send(headers);
+        expect([response.status, response.body.code]).toEqual([400, 'duplicate_header']);
       }
     });
 
     it('rejects a missing or malformed tag and ignores another one', async () => {
       for (const tag of [undefined, 'auth-atlas', ':YXV0aC1hdGxhcw==:'])
         expectInvalid(await send(craft(machine, { changes: { tag } })));
-      const answer = await send(craft(machine, { changes: { tag: '"auth-atlas2"' } }));
-      expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated']);
+      const response = await send(craft(machine, { changes: { tag: '"auth-atlas2"' } }));
+      expect([response.status, response.body.code]).toEqual([401, 'unauthenticated']);
     });
 
     it('rejects either header without the other, or under another label', async () => {
@@ -922,9 +931,9 @@ describe('http-signature', () => {
 
     it('responds 503 if used nonces cannot be stored', async () => {
       await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
-      const answer = await send(craft(machine));
+      const response = await send(craft(machine));
       await booted.db.query('ALTER TABLE used_once_away RENAME TO used_once');
-      expect([answer.status, answer.body.code]).toEqual([503, 'service_unavailable']);
+      expect([response.status, response.body.code]).toEqual([503, 'service_unavailable']);
     });
 
     it('verifies a signature with an unknown keyid against a decoy key', async () => {
@@ -964,14 +973,14 @@ describe('http-signature', () => {
           name,
           name === '"@authority"' ? authority : value,
         ]);
-        const answer = await client(production.origin).raw(
+        const response = await client(production.origin).raw(
           `GET ${DEMO} HTTP/1.1`,
           `Host: ${authority}`,
           'Connection: close',
           ...Object.entries(craft(signer, { covered })).map(([name, value]) => `${name}: ${value}`),
           '',
         );
-        return answer.slice(9, 12);
+        return response.slice(9, 12);
       };
       expect([await ask('api.atlas.test'), await ask('evil.test'), await ask('localhost')]).toEqual([
         '200',

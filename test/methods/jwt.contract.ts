@@ -35,15 +35,15 @@ export const contract: Contract = {
   malformed: [bearer('a.b.c'), bearer('...'), bearer(`${somebodys}.`), bearer(`${somebodys} ${somebodys}`)],
   unknown: bearer(somebodys),
   issue: async (running, userId) => {
-    const answer = await signIn(running, userId);
+    const response = await signIn(running, userId);
     const { db } = running;
     const { sid: id } = JSON.parse(
-      Buffer.from(answer.access_token.split('.')[1]!, 'base64url').toString(),
+      Buffer.from(response.access_token.split('.')[1]!, 'base64url').toString(),
     ) as { sid: string };
     const change = async (changes: Partial<TokenFamily>) =>
       void (await db.manager.update(TokenFamily, { id }, changes));
     return {
-      sign: withJwt(answer.access_token),
+      sign: withJwt(response.access_token),
       revoke: () => change({ revokedAt: new Date() }),
       expire: () => change({ expiresAt: new Date() }),
     };

@@ -43,9 +43,9 @@ async function signIn({ app, db }: Pick<Booted, 'app' | 'db'>, userId = 'bob', s
 const status = async (origin: string, token: string) =>
   (await client(origin, { Authorization: `Bearer ${token}` }).get('/demo/jwt')).status;
 
-function expectRejected(answer: TestResponse, code = 'invalid_token') {
-  expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 401, code });
-  expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="auth-atlas", error="invalid_token"');
+function expectRejected(response: TestResponse, code = 'invalid_token') {
+  expect({ status: response.status, code: response.body.code }).toEqual({ status: 401, code });
+  expect(response.headers.get('www-authenticate')).toBe('Bearer realm="auth-atlas", error="invalid_token"');
 }
 
 describe('jwt', () => {
@@ -290,8 +290,8 @@ describe('jwt', () => {
       const whole = await signIn(booted);
       const narrow = await signIn(booted, 'bob', ['documents:read']);
       const limited = client(booted.origin, { Authorization: `Bearer ${narrow.access_token}` });
-      const answer = await limited.send('DELETE', `/token-families/${whole.family}`);
-      expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
+      const response = await limited.send('DELETE', `/token-families/${whole.family}`);
+      expect([response.status, response.body.code]).toEqual([403, 'limited_credential']);
       expect((await limited.send('DELETE', `/token-families/${narrow.family}`)).status).toBe(204);
     });
   });
@@ -541,12 +541,12 @@ describe('jwt', () => {
     it('ignores tokens in the query, in cookies and in other headers', async () => {
       const anonymous = client(booted.origin);
       const cookie = { Cookie: `access_token=${good.access_token}` };
-      for (const answer of [
+      for (const response of [
         await anonymous.get(`/demo/jwt?access_token=${good.access_token}`),
         await anonymous.get('/demo/jwt', cookie),
         await anonymous.get('/demo/jwt', { 'X-Access-Token': good.access_token }),
       ])
-        expect([answer.status, answer.body.code]).toEqual([401, 'unauthenticated']);
+        expect([response.status, response.body.code]).toEqual([401, 'unauthenticated']);
     });
 
     it('rejects claims that were changed after signing, also with a cached token', async () => {

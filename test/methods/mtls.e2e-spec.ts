@@ -93,9 +93,9 @@ describe('mtls', () => {
   const open = (options: ConnectionOptions = {}) => TlsConnection.open(port, { ca: ca(), ...options });
   const issue = async (body: object = {}, who = bob()) => {
     const { csr, key } = newCsr();
-    const answer = await who.post('/certificates', { name: 'test', csr, ...body });
-    expect(answer.status).toBe(201);
-    return { id: answer.body.id as string, cert: answer.body.certificate as string, key };
+    const response = await who.post('/certificates', { name: 'test', csr, ...body });
+    expect(response.status).toBe(201);
+    return { id: response.body.id as string, cert: response.body.certificate as string, key };
   };
   const update = (id: string, changes: Partial<ClientCertificate>) =>
     booted.db.manager.update(ClientCertificate, { id }, changes);

@@ -106,8 +106,8 @@ describe('a token of a trusted issuer', () => {
   it('is mapped to the user of that name, in the issuer’s tenant only', async () => {
     const of = (name: unknown) => get(key.sign(claimsOf(DIRECTORY, { preferred_username: name })));
     expect((await of('Bob')).body).toMatchObject({ id: 'bob', kind: 'user' });
-    for (const nobody of ['mallory', 'nobody', ' bob', 'bob\0', '', 1, ['bob'], undefined])
-      expectInvalidToken(await of(nobody));
+    for (const unknown of ['mallory', 'nobody', ' bob', 'bob\0', '', 1, ['bob'], undefined])
+      expectInvalidToken(await of(unknown));
   });
 
   it('gets at most the configured scopes', async () => {

@@ -2,7 +2,7 @@ import { afterAll, expect, it } from '@jest/globals';
 import { join } from 'node:path';
 import { freshDatabase } from '../support/app.js';
 import { challengePattern } from '../support/contracts.js';
-import { CALLER, appModule, lifted, sourcesOf, withHelpers } from '../support/copies/blank.js';
+import { TEST_FILES, appModule, liftedFiles, sourcesOf, withHelpers } from '../support/copies/blank.js';
 import { ProjectCopies } from '../support/copies/copy.js';
 import { contract } from './oauth.contract.js';
 
@@ -14,11 +14,11 @@ afterAll(async () => {
 });
 
 it('works in another application without the authorization server and passwords', async () => {
-  const copied = lifted(['oauth']);
+  const copied = liftedFiles(['oauth']);
   expect(copied.filter((file) => /^src\/(passwords|authorization-server)\//.test(file))).toEqual([]);
   const blank = project.copy('oauth');
   const tests = [
-    ...CALLER.map((file) => join('test', file)),
+    ...TEST_FILES.map((file) => join('test', file)),
     ...withHelpers('test/methods/oauth.contract.ts'),
   ];
   for (const file of new Set([...copied, ...tests, ...sourcesOf(tests)])) blank.add(file);
@@ -26,8 +26,8 @@ it('works in another application without the authorization server and passwords'
   for await (const { errors } of project.compile('src')) expect(errors).toEqual([]);
   const env = { DATA_DIR: ':memory:', DATABASE_FILE: ':memory:', ...database.env };
   expect(await project.run(blank, 'test/support/copies/lifted', ['oauth'], env)).toEqual({
-    answers: {
-      nobody: { status: 401, challenge: expect.stringMatching(challengePattern(contract.challenge)) },
+    responses: {
+      anonymous: { status: 401, challenge: expect.stringMatching(challengePattern(contract.challenge)) },
       client: { '/demo/oauth': [200, 'bob'] },
     },
   });

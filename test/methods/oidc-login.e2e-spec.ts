@@ -804,23 +804,23 @@ describe('attacks', () => {
       }
     });
 
-    it('is asked for metadata once an hour, and after a failure once in ten seconds', async () => {
+    it('gets a request for its metadata once an hour, and after a failure once in ten seconds', async () => {
       const path = '/.well-known/openid-configuration';
       const now = Date.now();
       const later = (ms: number) => jest.spyOn(Date, 'now').mockReturnValue(now + ms);
-      const asked = async () => {
+      const fetchCount = async () => {
         await Promise.all([startSignIn(), startSignIn(), startSignIn()]);
         return op.requestCounts[path];
       };
       later(0);
-      expect(await asked()).toBe(1);
+      expect(await fetchCount()).toBe(1);
       later(60 * 60_000 - 1);
-      expect(await asked()).toBe(1);
+      expect(await fetchCount()).toBe(1);
       op.overrides.handlers = { [path]: (_, response) => response.writeHead(500).end() };
       later(60 * 60_000);
-      expect(await asked()).toBe(2);
+      expect(await fetchCount()).toBe(2);
       later(60 * 60_000 + 9_000);
-      expect(await asked()).toBe(2);
+      expect(await fetchCount()).toBe(2);
       op.overrides.handlers = {};
       later(60 * 60_000 + 11_000);
       expect((await startSignIn()).response.status).toBe(303);

@@ -154,8 +154,8 @@ describe('password', () => {
         ['as', { ...good, as: undefined }],
       ];
       for (const [field, body] of bad) {
-        const answer = await client(booted.origin).post('/auth/login', body);
-        expect([answer.status, answer.body.errors[0].field]).toEqual([422, field]);
+        const response = await client(booted.origin).post('/auth/login', body);
+        expect([response.status, response.body.errors[0].field]).toEqual([422, field]);
       }
     });
 
@@ -216,12 +216,12 @@ describe('password', () => {
         expect((await signIn(booted, id, { password: `guess ${i}` })).status).toBe(401);
         expect((await caller.post('/auth/password', change(`guess ${i}`, NEW_PASSWORD))).status).toBe(403);
       }
-      for (const answer of [
+      for (const response of [
         await signIn(booted, id),
         await caller.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD)),
       ]) {
-        expect([answer.status, answer.body.code]).toEqual([429, 'too_many_attempts']);
-        expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+        expect([response.status, response.body.code]).toEqual([429, 'too_many_attempts']);
+        expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
       }
     });
   });
@@ -247,11 +247,11 @@ describe('password', () => {
 
     it('responds 204 to a caller whose credential has no issuer', async () => {
       const id = await someone(booted);
-      const answer = await client(booted.origin, as({ id })).post(
+      const response = await client(booted.origin, as({ id })).post(
         '/auth/password',
         change(DEMO_PASSWORD, NEW_PASSWORD),
       );
-      expect([answer.status, answer.body]).toEqual([204, '']);
+      expect([response.status, response.body]).toEqual([204, '']);
       expect((await signIn(booted, id, { password: NEW_PASSWORD })).status).toBe(200);
     });
 
@@ -328,14 +328,14 @@ describe('password', () => {
         await both;
         return hash(typed);
       });
-      const answers = await Promise.all(
+      const responses = await Promise.all(
         ['one', 'two'].map((which) =>
           caller.post('/auth/password', change(DEMO_PASSWORD, `${NEW_PASSWORD} ${which}`)),
         ),
       );
-      expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204, 409]));
-      expect(answers.find(({ status }) => status === 409)!.body.code).toBe('concurrent_password_change');
-      const winner = answers[0]!.status === 204 ? 'one' : 'two';
+      expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([204, 409]));
+      expect(responses.find(({ status }) => status === 409)!.body.code).toBe('concurrent_password_change');
+      const winner = responses[0]!.status === 204 ? 'one' : 'two';
       expect((await signIn(booted, id, { password: `${NEW_PASSWORD} ${winner}` })).status).toBe(200);
       expect((await booted.db.manager.findOneByOrFail(User, { id })).epoch).toBe(1);
     });
@@ -397,14 +397,14 @@ describe('password', () => {
         ["' OR 1=1 --", DEMO_PASSWORD],
         ['n'.repeat(256), DEMO_PASSWORD],
       ];
-      const answers = [];
+      const responses = [];
       for (const [username, typed] of tries) {
         verify.mockClear();
-        answers.push(looks(await signIn(booted, username, { password: typed })));
+        responses.push(looks(await signIn(booted, username, { password: typed })));
         expect([username, verify.mock.calls.length]).toEqual([username, 1]);
       }
-      for (const answer of answers) expect(answer).toEqual(answers[0]);
-      expect(answers[0]).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } });
+      for (const response of responses) expect(response).toEqual(responses[0]);
+      expect(responses[0]).toMatchObject({ status: 401, body: { code: 'invalid_credentials' } });
     });
 
     it('rejects the first 72 bytes of a longer password', async () => {
@@ -431,10 +431,13 @@ describe('password', () => {
     it('does not accept a fresh password sign-in as a second factor', async () => {
       const alice = await signedIn('alice');
       const { headers } = await alice.get('/documents/alice-draft-confidential');
-      const answer = await alice.send('DELETE', '/documents/alice-draft-confidential', {
+      const response = await alice.send('DELETE', '/documents/alice-draft-confidential', {
         headers: { 'If-Match': headers.get('etag')! },
       });
-      expect([answer.status, answer.body.detail]).toEqual([403, expect.stringContaining('second factor')]);
+      expect([response.status, response.body.detail]).toEqual([
+        403,
+        expect.stringContaining('second factor'),
+      ]);
     });
 
     it('rejects a login with a content type that a form can send', async () => {
@@ -497,9 +500,9 @@ describe('password, with each installed issuer', () => {
     return client(booted.origin, { Authorization: `${body.token_type} ${body.access_token}` });
   }
   const enter = async (name: string, id: string) => {
-    const answer = await signIn(booted, id, { as: name });
-    expect([name, answer.status]).toEqual([name, 200]);
-    return carrying(answer);
+    const response = await signIn(booted, id, { as: name });
+    expect([name, response.status]).toEqual([name, 200]);
+    return carrying(response);
   };
 
   it('signs in, with the method and time in the proof', async () => {
@@ -528,11 +531,11 @@ describe('password, with each installed issuer', () => {
 
   it('rejects a wrong password with the challenge of that issuer', async () => {
     for (const name of names) {
-      const nobody = await client(booted.origin).get(`/demo/${name}`);
+      const anonymous = await client(booted.origin).get(`/demo/${name}`);
       const { status, headers } = await signIn(booted, 'bob', { as: name, password: 'wrong' });
       expect([status, headers.get('www-authenticate')]).toEqual([
         401,
-        nobody.headers.get('www-authenticate'),
+        anonymous.headers.get('www-authenticate'),
       ]);
     }
   });
@@ -563,10 +566,10 @@ describe('password, with each installed issuer', () => {
       const all = [];
       for (const each of names) all.push(await enter(each, id));
       const here = await enter(name, id);
-      const answer = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
-      expect([name, answer.status]).toEqual([name, 200]);
+      const response = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
+      expect([name, response.status]).toEqual([name, 200]);
       for (const each of [here, ...all]) expect((await each.get('/me')).status).toBe(401);
-      const { body } = await carrying(answer).get(`/demo/${name}`);
+      const { body } = await carrying(response).get(`/demo/${name}`);
       expect([name, body.id, body.proofs[0].amr]).toEqual([name, id, ['pwd']]);
     }
   });

@@ -63,9 +63,9 @@ describe('session', () => {
     readonly id: string;
     readonly value: string;
     readonly token: string;
-    readonly answer: TestResponse;
+    readonly response: TestResponse;
   }
-  const setCookies = (answer: TestResponse) => answer.headers.getSetCookie();
+  const setCookies = (response: TestResponse) => response.headers.getSetCookie();
   const valueIn = (field = '') => /^__Host-session=([^;]*);/.exec(field)?.[1] ?? '';
   const start = (body: object = {}, headers: Record<string, string> = {}) =>
     client(booted.origin, { 'User-Agent': 'a browser', ...headers }).post('/ceremony/in', {
@@ -74,11 +74,11 @@ describe('session', () => {
     });
   const rowOf = (value: string) => booted.db.manager.findOneByOrFail(Session, { idHash: hashOf(value) });
   const signIn = async (body: object = {}, headers: Record<string, string> = {}): Promise<Signed> => {
-    const answer = await start(body, headers);
-    expect(answer.status).toBe(200);
-    const value = valueIn(setCookies(answer)[0]);
+    const response = await start(body, headers);
+    expect(response.status).toBe(200);
+    const value = valueIn(setCookies(response)[0]);
     const { id } = await rowOf(value);
-    return { id, value, token: answer.body.csrf_token as string, answer };
+    return { id, value, token: response.body.csrf_token as string, response };
   };
   /** Sends requests as a page of this origin does, with the CSRF token. */
   const by = ({ value, token }: Pick<Signed, 'value' | 'token'>) =>
@@ -89,9 +89,9 @@ describe('session', () => {
   const ago = (ms: number) => new Date(Date.now() - ms);
   const works = async (signed: Pick<Signed, 'value' | 'token'>) =>
     (await by(signed).get('/demo/session')).status === 200;
-  const expectRejected = (answer: TestResponse) => {
-    expect([answer.status, answer.body.code]).toEqual([401, 'invalid_session']);
-    expect(answer.headers.get('www-authenticate')).toBe(
+  const expectRejected = (response: TestResponse) => {
+    expect([response.status, response.body.code]).toEqual([401, 'invalid_session']);
+    expect(response.headers.get('www-authenticate')).toBe(
       `Cookie realm="auth-atlas", cookie-name="${NAME}", form-action="/auth/login"`,
     );
   };
@@ -104,7 +104,7 @@ describe('session', () => {
 
   it('issues a cookie for reads and a CSRF token for writes', async () => {
     const signed = await signIn();
-    expect(signed.answer.body).toEqual({
+    expect(signed.response.body).toEqual({
       csrf_token: expect.stringMatching(/^[\w-]{43}$/),
       expires_in: ABSOLUTE_TIMEOUT_MS / 1000,
     });
@@ -187,8 +187,8 @@ describe('session', () => {
   });
 
   describe('the list', () => {
-    const ids = (answer: TestResponse) =>
-      answer.body.items.map((item: { id: string }) => item.id) as string[];
+    const ids = (response: TestResponse) =>
+      response.body.items.map((item: { id: string }) => item.id) as string[];
 
     it("contains the account's active sessions and marks the current one", async () => {
       const [first, second] = [await signIn({ id: 'carol' }), await signIn({ id: 'carol' })];
@@ -226,8 +226,8 @@ describe('session', () => {
 
     it('ends one session and keeps the others', async () => {
       const [here, there] = [await signIn(), await signIn()];
-      const answer = await by(here).send('DELETE', `/sessions/${there.id}`);
-      expect([answer.status, setCookies(answer)]).toEqual([204, []]);
+      const response = await by(here).send('DELETE', `/sessions/${there.id}`);
+      expect([response.status, setCookies(response)]).toEqual([204, []]);
       expect([await works(here), await works(there)]).toEqual([true, false]);
       expect(await events(there.id)).toEqual(['session_created', 'session_expired: ended']);
       expect((await by(here).send('DELETE', `/sessions/${there.id}`)).status).toBe(404);
@@ -235,9 +235,9 @@ describe('session', () => {
 
     it('deletes the cookie of a browser that ends its own session', async () => {
       const signed = await signIn();
-      const answer = await by(signed).send('DELETE', `/sessions/${signed.id}`);
-      expect(answer.status).toBe(204);
-      expect(setCookies(answer)[0]).toMatch(/^__Host-session=; .*Max-Age=0$/);
+      const response = await by(signed).send('DELETE', `/sessions/${signed.id}`);
+      expect(response.status).toBe(204);
+      expect(setCookies(response)[0]).toMatch(/^__Host-session=; .*Max-Age=0$/);
     });
 
     it("gives 404 for another account's session", async () => {
@@ -297,11 +297,11 @@ describe('session', () => {
         [value, ''],
       ]) {
         const Cookie = cookies.map((each) => `${NAME}=${each}`).join('; ');
-        for (const answer of [
+        for (const response of [
           await client(booted.origin).get('/me', { Cookie }),
           await start({}, { Cookie }),
         ])
-          expect([answer.status, answer.body.code]).toEqual([400, 'duplicate_cookie']);
+          expect([response.status, response.body.code]).toEqual([400, 'duplicate_cookie']);
       }
       for (const name of [
         '__host-session',
@@ -327,7 +327,7 @@ describe('session', () => {
       const attributes = (field = '') => field.split('; ').slice(1).sort();
       const wanted = ['HttpOnly', 'Path=/', 'SameSite=Lax', 'Secure'];
       const signed = await signIn();
-      expect(attributes(setCookies(signed.answer)[0])).toEqual(wanted);
+      expect(attributes(setCookies(signed.response)[0])).toEqual(wanted);
       await update(signed.id, { roles: [] });
       const renewed = setCookies(await by(signed).get('/me'));
       expect(renewed).toHaveLength(1);
@@ -335,7 +335,7 @@ describe('session', () => {
       const out = setCookies(await by({ ...signed, value: valueIn(renewed[0]) }).post('/auth/logout'));
       expect(out).toHaveLength(1);
       expect(attributes(out[0])).toEqual(['HttpOnly', 'Max-Age=0', 'Path=/', 'SameSite=Lax', 'Secure']);
-      for (const field of [...setCookies(signed.answer), ...renewed, ...out])
+      for (const field of [...setCookies(signed.response), ...renewed, ...out])
         expect(field).toMatch(/^__Host-session=/);
     });
 
@@ -384,21 +384,21 @@ describe('session', () => {
       const edge = async (changes: Partial<Session>) => {
         const signed = await signIn();
         await update(signed.id, changes);
-        const answer = await by(signed).get('/me');
-        return { signed, answer };
+        const response = await by(signed).get('/me');
+        return { signed, response };
       };
       const second = 1000;
       for (const changes of [
         { lastSeenAt: ago(IDLE_TIMEOUT_MS - 5 * second) },
         { expiresAt: new Date(Date.now() + 5 * second) },
       ])
-        expect((await edge(changes)).answer.status).toBe(200);
+        expect((await edge(changes)).response.status).toBe(200);
       for (const [changes, reason] of [
         [{ lastSeenAt: ago(IDLE_TIMEOUT_MS) }, 'idle'],
         [{ expiresAt: new Date() }, 'expired'],
       ] as const) {
-        const { signed, answer } = await edge(changes);
-        expectRejected(answer);
+        const { signed, response } = await edge(changes);
+        expectRejected(response);
         // It stays ended, and is audited once.
         await update(signed.id, { lastSeenAt: new Date(), expiresAt: new Date(Date.now() + MINUTE) });
         await Promise.all([1, 2, 3].map(async () => expectRejected(await by(signed).get('/me'))));
@@ -419,10 +419,10 @@ describe('session', () => {
 
     it("rejects the cookie after a logout, and clears the browser's data", async () => {
       const signed = await signIn();
-      const answer = await by(signed).post('/auth/logout');
-      expect(answer.status).toBe(204);
-      expect(answer.headers.get('clear-site-data')).toBe('"cache", "cookies", "storage"');
-      expect(setCookies(answer)[0]).toMatch(/^__Host-session=;/);
+      const response = await by(signed).post('/auth/logout');
+      expect(response.status).toBe(204);
+      expect(response.headers.get('clear-site-data')).toBe('"cache", "cookies", "storage"');
+      expect(setCookies(response)[0]).toMatch(/^__Host-session=;/);
       expectRejected(await by(signed).get('/me'));
       expectRejected(await by(signed).post('/auth/logout'));
       // No response to a session may be cached, or the back button would show it.
@@ -432,8 +432,8 @@ describe('session', () => {
     it('ends all sessions of the account, and no others, when it logs out everywhere', async () => {
       const mine = [await signIn(), await signIn(), await signIn(), await signIn(), await signIn()];
       const other = await signIn({ id: 'carol' });
-      const answer = await by(mine[0]!).send('DELETE', '/sessions');
-      expect([answer.status, answer.headers.get('clear-site-data')]).toEqual([
+      const response = await by(mine[0]!).send('DELETE', '/sessions');
+      expect([response.status, response.headers.get('clear-site-data')]).toEqual([
         204,
         '"cache", "cookies", "storage"',
       ]);
@@ -466,9 +466,9 @@ describe('session', () => {
         const signed = await signIn();
         const write = ({ value, token }: Pick<Signed, 'value' | 'token'>) =>
           by({ value, token }).post('/documents', { title: 'by an editor' });
-        const renewedBy = (answer: TestResponse) => {
-          expect(setCookies(answer)).toHaveLength(1);
-          return { ...signed, value: valueIn(setCookies(answer)[0]) };
+        const renewedBy = (response: TestResponse) => {
+          expect(setCookies(response)).toHaveLength(1);
+          return { ...signed, value: valueIn(setCookies(response)[0]) };
         };
         await become(['viewer']);
         const rejection = await write(signed);
@@ -484,13 +484,13 @@ describe('session', () => {
         expect(await events(signed.id)).toEqual(['session_created', 'session_renewed', 'session_renewed']);
       });
 
-      it('answers all of several concurrent requests, and renews the cookie in one', async () => {
+      it('accepts several concurrent requests, and renews the cookie in one response', async () => {
         const signed = await signIn();
         await become(['viewer']);
-        const answers = await Promise.all(Array.from({ length: 8 }, () => by(signed).get('/me')));
+        const responses = await Promise.all(Array.from({ length: 8 }, () => by(signed).get('/me')));
         await become(['editor']);
-        for (const { status, body } of answers) expect([status, body.roles]).toEqual([200, ['viewer']]);
-        expect(answers.flatMap(setCookies)).toHaveLength(1);
+        for (const { status, body } of responses) expect([status, body.roles]).toEqual([200, ['viewer']]);
+        expect(responses.flatMap(setCookies)).toHaveLength(1);
         expect(await events(signed.id)).toEqual(['session_created', 'session_renewed']);
       });
 
@@ -571,11 +571,11 @@ describe('session', () => {
         const sent = Object.fromEntries(
           Object.entries(headers).filter((pair): pair is [string, string] => pair[1] !== null),
         );
-        const answer = await client(booted.origin, sent).post('/documents', {
+        const response = await client(booted.origin, sent).post('/documents', {
           title: 'forged',
         });
-        expect((await documentsOf(signed)) - before).toBe(answer.status === 201 ? 1 : 0);
-        return [answer.status, answer.body.code];
+        expect((await documentsOf(signed)) - before).toBe(response.status === 201 ? 1 : 0);
+        return [response.status, response.body.code];
       };
 
       it('rejects a write without a same-origin header or without the CSRF token', async () => {
@@ -703,8 +703,8 @@ describe('session', () => {
           { ...SAME_ORIGIN, 'Sec-Fetch-Site': 'cross-site' },
           { ...SAME_ORIGIN, Origin: 'https://evil.example' },
         ] as Record<string, string>[]) {
-          const answer = await start({}, headers);
-          expect([answer.status, answer.body.code, setCookies(answer)]).toEqual([
+          const response = await start({}, headers);
+          expect([response.status, response.body.code, setCookies(response)]).toEqual([
             403,
             'invalid_csrf_token',
             [],
@@ -736,13 +736,13 @@ describe('session', () => {
         'Test x',
       ]) {
         const mixed = client(booted.origin, { ...cookie, Authorization });
-        for (const answer of [
+        for (const response of [
           await mixed.get('/me'),
           await mixed.post('/documents', { title: 'forged' }),
           await mixed.send('DELETE', '/sessions'),
         ]) {
-          expect(answer.status).toBe(401);
-          expect(answer.body.code).not.toBe('invalid_session');
+          expect(response.status).toBe(401);
+          expect(response.body.code).not.toBe('invalid_session');
         }
       }
       expect(await documentsOf(signed)).toBe(before);
@@ -760,9 +760,9 @@ describe('session', () => {
         `/me;jsessionid=${value}`,
         `/me;${NAME}=${value}`,
       ]) {
-        const answer = await client(booted.origin).get(path);
-        expect([401, 404]).toContain(answer.status);
-        expect(JSON.stringify(answer.body)).not.toContain(value);
+        const response = await client(booted.origin).get(path);
+        expect([401, 404]).toContain(response.status);
+        expect(JSON.stringify(response.body)).not.toContain(value);
       }
     });
   });

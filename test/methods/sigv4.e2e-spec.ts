@@ -39,9 +39,9 @@ describe('sigv4', () => {
   /** bob, signed in by another method, without limits. */
   const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
   const issue = async (body: object = {}, who = bob()): Promise<SigV4Credentials> => {
-    const answer = await who.post('/access-keys', { name: 'test', ...body });
-    expect(answer.status).toBe(201);
-    return answer.body as SigV4Credentials;
+    const response = await who.post('/access-keys', { name: 'test', ...body });
+    expect(response.status).toBe(201);
+    return response.body as SigV4Credentials;
   };
   const row = (id: string) => booted.db.manager.findOneByOrFail(AccessKey, { id });
   const update = (id: string, changes: Partial<AccessKey>) =>
@@ -77,19 +77,19 @@ describe('sigv4', () => {
 
   describe('an access key', () => {
     it('returns the secret once, and is limited to its scopes', async () => {
-      const answer = await bob().post('/access-keys', { name: 'sync', scopes: ['documents:read'] });
-      const { secret, ...shown } = answer.body;
-      expect(shown).toMatchObject({ name: 'sync', scopes: ['documents:read'], expiresAt: null });
-      expect([shown.id, secret]).toEqual([
+      const response = await bob().post('/access-keys', { name: 'sync', scopes: ['documents:read'] });
+      const { secret, ...key } = response.body;
+      expect(key).toMatchObject({ name: 'sync', scopes: ['documents:read'], expiresAt: null });
+      expect([key.id, secret]).toEqual([
         expect.stringMatching(/^ATLA[A-Z2-7]{16}$/),
         expect.stringMatching(/^[A-Za-z0-9+/]{40}$/),
       ]);
       const listed = await bob().get('/access-keys');
-      expect(listed.body.items).toContainEqual(shown);
+      expect(listed.body.items).toContainEqual(key);
       expect(JSON.stringify(listed.body)).not.toContain(secret);
       const title = { method: 'POST', headers: JSON_TYPE, body: '{"title":"x"}' };
-      expect((await sendWith(answer.body, '/documents')).status).toBe(200);
-      expect((await sendWith(answer.body, '/documents', title)).status).toBe(403);
+      expect((await sendWith(response.body, '/documents')).status).toBe(200);
+      expect((await sendWith(response.body, '/documents', title)).status).toBe(403);
       expect((await sendWith(await issue(), '/documents', title)).status).toBe(201);
     });
 
@@ -184,11 +184,11 @@ describe('sigv4', () => {
           const address = new URL(booted.origin + target);
           if (inQuery) address.search += `${address.search && '&'}X-Amz-Expires=60`;
           const { url, headers } = signWithAws4(DEMO_KEY, address.href, { method: 'GET' }, inQuery);
-          const answer = await send({
+          const response = await send({
             target: url.slice(booted.origin.length),
             ...(!inQuery && { headers }),
           });
-          expect(answer.status).toBe(target === spaced ? 404 : 200);
+          expect(response.status).toBe(target === spaced ? 404 : 200);
         }
       const draft = drafts();
       const { headers } = signWithAws4(DEMO_KEY, `${booted.origin}/documents`, draft);
@@ -255,8 +255,8 @@ describe('sigv4', () => {
       expect((await sendWith(alice, '/documents/alice-draft-secret')).status).toBe(200);
       const before = await row(DEMO_KEY.id);
       const url = presign(DEMO_KEY, `${booted.origin}/access-keys/${DEMO_KEY.id}/rotate`, { method: 'POST' });
-      const answer = await fetch(url, { method: 'POST' });
-      expect([answer.status, await answer.json()]).toEqual([
+      const response = await fetch(url, { method: 'POST' });
+      expect([response.status, await response.json()]).toEqual([
         403,
         expect.objectContaining({ code: 'limited_credential' }),
       ]);
@@ -404,9 +404,9 @@ describe('sigv4', () => {
         headers: { ...once.headers, authorization: authorization.replaceAll(', ', ',') },
       });
       const atOnce = signed({ ...draft, headers: { ...JSON_TYPE, 'amz-sdk-invocation-id': newKeyId() } });
-      const answers = await Promise.all([1, 2, 3, 4, 5].map(() => send(atOnce)));
-      expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
-      expect(answers.filter(({ body }) => body.code === 'invalid_sigv4')).toHaveLength(4);
+      const responses = await Promise.all([1, 2, 3, 4, 5].map(() => send(atOnce)));
+      expect(responses.filter(({ status }) => status === 201)).toHaveLength(1);
+      expect(responses.filter(({ body }) => body.code === 'invalid_sigv4')).toHaveLength(4);
       expect(await documents()).toBe(before + 2);
     });
 
@@ -626,13 +626,13 @@ describe('sigv4', () => {
       const post = (key: SigV4Credentials, path: string, body: object) =>
         sendWith(key, path, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(body) });
       const made = { name: 'x', scopes: ['documents:read', 'documents:write'] };
-      for (const answer of [
+      for (const response of [
         await post(narrow, '/access-keys', made),
         await post(ending, '/access-keys', made),
         await post(narrow, `/access-keys/${wide.id}/rotate`, {}),
         await sendWith(narrow, `/access-keys/${wide.id}`, { method: 'DELETE' }),
       ])
-        expect([answer.status, await answer.json()]).toEqual([
+        expect([response.status, await response.json()]).toEqual([
           403,
           expect.objectContaining({ code: 'limited_credential' }),
         ]);
@@ -643,8 +643,8 @@ describe('sigv4', () => {
 
     it('rejects fields that the caller may not set', async () => {
       for (const body of [{ userId: 'alice' }, { sealed: 'x' }, { id: DEMO_KEY.id }, { secret: 'x' }]) {
-        const answer = await bob().post('/access-keys', { name: 'x', ...body });
-        expect([answer.status, answer.body.errors[0].field]).toEqual([422, Object.keys(body)[0]]);
+        const response = await bob().post('/access-keys', { name: 'x', ...body });
+        expect([response.status, response.body.errors[0].field]).toEqual([422, Object.keys(body)[0]]);
       }
     });
   });

@@ -75,9 +75,9 @@ describe('webhook', () => {
   /** bob, signed in by another method, without limits. */
   const bob = () => client(booted.origin, as({ id: 'bob', roles: ['editor'] }));
   const issue = async (body: object = {}, who = bob()) => {
-    const answer = await who.post('/webhook-sources', { name: 'test', ...body });
-    expect(answer.status).toBe(201);
-    return answer.body as Issued;
+    const response = await who.post('/webhook-sources', { name: 'test', ...body });
+    expect(response.status).toBe(201);
+    return response.body as Issued;
   };
   const deliver = (id: string, headers: Record<string, string>, body: string = BODY) =>
     client(booted.origin).send('POST', `/webhooks/${id}`, { body, headers });
@@ -209,8 +209,8 @@ describe('webhook', () => {
     const path = '/documents';
     const body = JSON.stringify({ title: 'by a signature' });
     const headers = await signFor(source, 'POST', path, body);
-    const answer = await client(booted.origin).send('POST', path, { body, headers });
-    expect([answer.status, answer.body.ownerId]).toEqual([201, 'bob']);
+    const response = await client(booted.origin).send('POST', path, { body, headers });
+    expect([response.status, response.body.ownerId]).toEqual([201, 'bob']);
     const id = newRequestId('GET', '/me');
     const at = new Date();
     const reference = {
@@ -257,7 +257,7 @@ describe('webhook', () => {
       expectAccepted(await at(2), true);
     });
 
-    it('is answered with 503 while replays cannot be detected', async () => {
+    it('gets a 503 while replays cannot be detected', async () => {
       const { id, secret } = await issue();
       const headers = attempt(secret);
       await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
@@ -321,9 +321,9 @@ describe('webhook', () => {
 
   describe('rotation', () => {
     const rotate = async (id: string, body?: object) => {
-      const answer = await bob().post(`/webhook-sources/${id}/rotate`, body);
-      expect(answer.status).toBe(201);
-      return answer.body as Issued;
+      const response = await bob().post(`/webhook-sources/${id}/rotate`, body);
+      expect(response.status).toBe(201);
+      return response.body as Issued;
     };
     const works = async (id: string, secret: string) => (await deliver(id, attempt(secret))).status === 200;
 
@@ -689,7 +689,7 @@ describe('webhook', () => {
         const lines = Object.entries(fields).flatMap(([name, value]) =>
           Array.from({ length: name === twice ? 2 : 1 }, () => `${name}: ${value}`),
         );
-        const answer = await client(booted.origin).raw(
+        const response = await client(booted.origin).raw(
           `POST /webhooks/${id} HTTP/1.1`,
           'Host: localhost',
           'Connection: close',
@@ -699,7 +699,7 @@ describe('webhook', () => {
           '',
           BODY,
         );
-        expect(answer).toMatch(/^HTTP\/1\.1 400 .*"duplicate_header"/s);
+        expect(response).toMatch(/^HTTP\/1\.1 400 .*"duplicate_header"/s);
       }
       for (const more of [as({ id: 'bob' }), { Authorization: 'Bearer x' }]) {
         const { status, body } = await deliver(id, { ...fields, ...more });

@@ -224,7 +224,7 @@ describe('request limits', () => {
         await link.down();
       });
 
-      it('a request that waits for a silent Redis is answered', async () => {
+      it('a request that waits for a silent Redis gets a response', async () => {
         const link = new Link(redis);
         await link.up();
         const api = await booted({ ...PROXY, REDIS_URL: link.url });
@@ -336,14 +336,14 @@ describe('limit of wrong credentials per address', () => {
 
     it('stores more addresses than one batch holds within seconds', async () => {
       const before = new Date();
-      const told = async () => {
+      const storedAddresses = async () => {
         const rows = await api.db.sql<unknown[]>`
           SELECT 1 FROM login_failures WHERE key LIKE ${'credentials:10.%'} AND expire > ${before.getTime() + 60_000}`;
         return rows.length;
       };
       const wrong = new Unauthenticated([], 'code', 'detail', { method: 'test', reason: 'a wrong badge' });
       for (let i = 0; i < 501; i++) api.app.get(FailedAttempts).rejected(freshAddress(), wrong);
-      while ((await told()) < 501) await send(api, undefined, freshAddress(), '/limited');
+      while ((await storedAddresses()) < 501) await send(api, undefined, freshAddress(), '/limited');
     });
   });
 });

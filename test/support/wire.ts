@@ -48,9 +48,9 @@ export const open = (booted: Booted): Socket => {
 export async function sendRaw(booted: Booted, bytes: string | Buffer): Promise<string> {
   const socket = open(booted);
   socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
-  let answer = '';
-  for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
-  return answer;
+  let response = '';
+  for await (const chunk of socket.setEncoding('latin1')) response += String(chunk);
+  return response;
 }
 
 export const request = (...lines: readonly string[]) => `${lines.join('\r\n')}\r\n\r\n`;
@@ -66,8 +66,8 @@ export const SECURITY = {
   'cache-control': 'no-store',
 };
 
-export function parseResponse(answer: string) {
-  const [head = '', body = ''] = answer.split(/\r\n\r\n(.*)/s);
+export function parseResponse(response: string) {
+  const [head = '', body = ''] = response.split(/\r\n\r\n(.*)/s);
   const [first = '', ...lines] = head.split('\r\n');
   const headers = Object.fromEntries(
     lines.map((line) => {
@@ -79,9 +79,9 @@ export function parseResponse(answer: string) {
 }
 
 /** Expects a problem with every security header, and a closed connection. */
-export function expectRejection(answer: string, status: number, code: string): void {
-  const { headers, body, ...rest } = parseResponse(answer);
-  expect([answer.slice(0, 40), rest.status]).toEqual([answer.slice(0, 40), status]);
+export function expectRejection(response: string, status: number, code: string): void {
+  const { headers, body, ...rest } = parseResponse(response);
+  expect([response.slice(0, 40), rest.status]).toEqual([response.slice(0, 40), status]);
   expect(headers).toMatchObject({
     ...SECURITY,
     'content-type': 'application/problem+json; charset=utf-8',

@@ -13,7 +13,7 @@ import type { Credential } from '../method.contract.js';
 
 const contracts = await allContracts();
 
-describe('what the command does to an account', () => {
+describe('changing an account from the command line', () => {
   let booted: Booted;
   let log: AuditLog;
   beforeAll(async () => {
@@ -24,11 +24,11 @@ describe('what the command does to an account', () => {
 
   const status = async (credential: Credential, path = '/me') =>
     (await send(credential, booted.origin + path)).status;
-  /** The last event about an account; refused requests come in between when they like. */
+  /** The last event about an account. Events of rejected requests may come in between. */
   const lastEvent = () =>
     booted.db.manager.findOne(AuditEvent, { where: { target: Like('user:%') }, order: { seq: 'DESC' } });
 
-  it.each(contracts)('disabled, nothing of it is let in: $name', async ({ issue, signIn }) => {
+  it.each(contracts)('rejects every credential of a disabled account: $name', async ({ issue, signIn }) => {
     const credential = await issue(booted, 'bob');
     expect(await status(credential)).toBe(200);
     await disableAccount(booted.db, log, 'Bob', true);
@@ -43,7 +43,7 @@ describe('what the command does to an account', () => {
     expect(await status(await issue(booted, 'bob'))).toBe(200);
   });
 
-  it('its roles are those that it is given, from the next request on', async () => {
+  it('applies new roles from the next request on', async () => {
     const credential = await contracts[0]!.issue(booted, 'carol');
     expect(await status(credential, '/documents/alice-draft-confidential')).toBe(404);
     await changeRoles(booted.db, log, 'carol', ['auditor', 'auditor']);
@@ -57,7 +57,7 @@ describe('what the command does to an account', () => {
     expect(roles).toEqual(['auditor']);
   });
 
-  it('a new password takes the place of the one before, and ends its sign-ins', async () => {
+  it('replaces the password and ends the sign-ins of the account', async () => {
     const verify = (password: string) =>
       booted.app.get(PasswordsService).verify('dave', password, '192.0.2.1');
     const { epoch } = await verify(DEMO_PASSWORD);
@@ -71,15 +71,19 @@ describe('what the command does to an account', () => {
 
   it.each([
     ['a weak password', () => setPassword(booted.db, log, 'alice', 'passwordpassword'), /too weak/],
-    ['nobody', () => setPassword(booted.db, log, 'nobody', 'tall giraffes read slowly'), /No account/],
     [
-      'a machine',
+      'an unknown account',
+      () => setPassword(booted.db, log, 'nobody', 'tall giraffes read slowly'),
+      /No account/,
+    ],
+    [
+      'a password for a machine account',
       () => setPassword(booted.db, log, 'acme-machine', 'tall giraffes read slowly'),
       /Only a user account/,
     ],
-    ['nobody to disable', () => disableAccount(booted.db, log, 'nobody', true), /No account/],
-    ['nobody with roles', () => changeRoles(booted.db, log, '', ['admin']), /No account/],
-  ])('%s is refused with a sentence, and nothing is changed or written down', async (_, change, sentence) => {
+    ['disabling an unknown account', () => disableAccount(booted.db, log, 'nobody', true), /No account/],
+    ['roles for an unknown account', () => changeRoles(booted.db, log, '', ['admin']), /No account/],
+  ])('rejects %s with one sentence, without a change or an audit event', async (_, change, sentence) => {
     const before = [await booted.db.manager.find(User), (await lastEvent())?.seq];
     await expect(change()).rejects.toThrow(sentence);
     expect([await booted.db.manager.find(User), (await lastEvent())?.seq]).toEqual(before);

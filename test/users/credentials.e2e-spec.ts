@@ -78,10 +78,10 @@ const badge = (owner: Principal, more: Partial<Badge> = {}): Badge => ({
   ...more,
 });
 
-const refusal = (status: number, code: string) =>
+const httpError = (status: number, code: string) =>
   expect.objectContaining({ status, response: expect.objectContaining({ code }) });
 
-describe("an account's own credentials, of whatever kind", () => {
+describe('the stored credentials of an account', () => {
   let booted: Booted;
   let own: CredentialsService<Badge>;
   beforeAll(async () => {
@@ -95,7 +95,7 @@ describe("an account's own credentials, of whatever kind", () => {
       await booted.db.manager.find(AuditEvent, { where: { target: `badge:${id}` }, order: { seq: 'ASC' } })
     ).map(({ event, userId, details }) => [event, userId, details]);
 
-  it('are made, listed and ended by their owner, each with its event', async () => {
+  it('are created, listed and revoked by their owner, with an audit event each', async () => {
     const { id } = await own.add(bob, badge(bob));
     expect((await own.list(bob)).map((each) => each.id)).toEqual([id]);
     await own.revoke(bob, id);
@@ -106,63 +106,63 @@ describe("an account's own credentials, of whatever kind", () => {
     ]);
   });
 
-  it("are nobody else's: another's looks like one that does not exist", async () => {
+  it('look missing to other accounts', async () => {
     const { id } = await own.add(bob, badge(bob));
     for (const each of [user('carol'), user('mallory', { tenantId: 'globex', roles: ['admin'] })]) {
-      await expect(own.find(each, id)).rejects.toEqual(refusal(404, 'not_found'));
-      await expect(own.revoke(each, id)).rejects.toEqual(refusal(404, 'not_found'));
+      await expect(own.find(each, id)).rejects.toEqual(httpError(404, 'not_found'));
+      await expect(own.revoke(each, id)).rejects.toEqual(httpError(404, 'not_found'));
       expect(await own.list(each)).toEqual([]);
     }
-    await expect(own.find(bob, randomUUID())).rejects.toEqual(refusal(404, 'not_found'));
+    await expect(own.find(bob, randomUUID())).rejects.toEqual(httpError(404, 'not_found'));
     expect((await own.find(bob, id)).revokedAt).toBeNull();
   });
 
-  it('reach no further than the credential that makes or ends them', async () => {
+  it('have no more scopes than the credential that creates or revokes them', async () => {
     const reader = user('bob', { scopes: ['documents:read'] });
     expect(own.scopesFor(reader, undefined)).toEqual(['documents:read']);
     expect(own.scopesFor(bob, undefined)).toBeNull();
-    const beyond = refusal(403, 'limited_credential');
+    const limited = httpError(403, 'limited_credential');
     for (const scopes of [null, ['documents:write'], ['documents:read', 'documents:write']])
-      await expect(own.add(reader, badge(bob, { scopes }))).rejects.toEqual(beyond);
+      await expect(own.add(reader, badge(bob, { scopes }))).rejects.toEqual(limited);
     const wide = await own.add(bob, badge(bob));
-    await expect(own.revoke(reader, wide.id)).rejects.toEqual(beyond);
+    await expect(own.revoke(reader, wide.id)).rejects.toEqual(limited);
     const narrow = await own.add(reader, badge(bob, { scopes: ['documents:read'] }));
     await own.revoke(reader, narrow.id);
   });
 
-  it('are not made by one that ends, or works from some addresses only: they could not be held to that', async () => {
+  it('cannot be created with a credential limited by its expiry or addresses', async () => {
     const restricted = user('bob', { proofs: [{ ...proof, restricted: true }] });
-    await expect(own.add(restricted, badge(bob))).rejects.toEqual(refusal(403, 'limited_credential'));
+    await expect(own.add(restricted, badge(bob))).rejects.toEqual(httpError(403, 'limited_credential'));
   });
 
-  it('of two rotations at once, one does', async () => {
+  it('are rotated by one of two concurrent rotations', async () => {
     const row = await own.add(bob, badge(bob));
-    const turn = (colour: string) => own.rotate(bob, row, { colour: 'red' }, { colour });
-    const ends = await Promise.allSettled([turn('green'), turn('blue')]);
-    expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    expect(ends).toContainEqual({ status: 'rejected', reason: refusal(409, 'concurrent_rotation') });
+    const rotateTo = (colour: string) => own.rotate(bob, row, { colour: 'red' }, { colour });
+    const results = await Promise.allSettled([rotateTo('green'), rotateTo('blue')]);
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(results).toContainEqual({ status: 'rejected', reason: httpError(409, 'concurrent_rotation') });
     expect(await eventsOf(row.id)).toEqual([
       ['authn_token_created', 'bob', {}],
       ['authn_token_created', 'bob', { rotated: true }],
     ]);
   });
 
-  it('are a hundred for an account at the most', async () => {
+  it('are limited to a hundred per account', async () => {
     const carol = user('carol');
     for (let i = 0; i < 100; i++) await own.add(carol, badge(carol));
-    await expect(own.add(carol, badge(carol))).rejects.toEqual(refusal(409, 'too_many_credentials'));
+    await expect(own.add(carol, badge(carol))).rejects.toEqual(httpError(409, 'too_many_credentials'));
     await own.revoke(carol, (await own.list(carol))[0]!.id);
     await own.add(carol, badge(carol));
   });
 
-  it('are found with their account in one query, and are no good once revoked or expired', async () => {
+  it('are found with their account in one query, and rejected once revoked or expired', async () => {
     const find = credentialQuery(booted.db, 'badges', []);
-    const refused = (reason: string) =>
+    const rejected = (reason: string) =>
       Object.assign(new Error(reason), { ofAccount: () => new Error(reason) });
     const found = async (more: Partial<Badge>) => {
       const row = badge(bob, more);
       await booted.db.manager.insert(Badge, row);
-      return accountOfActive((await find(row.id))!, refused as never);
+      return accountOfActive((await find(row.id))!, rejected as never);
     };
     const [past, future] = [new Date(Date.now() - 1), new Date(Date.now() + 60_000)];
     expect(await found({ expiresAt: future })).toMatchObject({

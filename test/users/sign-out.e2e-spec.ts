@@ -18,7 +18,7 @@ describe('POST /auth/logout', () => {
 
   const request = { setHeader: () => {} } as unknown as AuthRequest;
 
-  /** A caller whom the issuer has let in. */
+  /** A caller with a new sign-in of the test issuer. */
   async function signedIn(id: string, scopes?: string[]) {
     const user = await booted.db.manager.findOneByOrFail(User, { id });
     const proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false } as const;
@@ -30,7 +30,7 @@ describe('POST /auth/logout', () => {
     return client(booted.origin, withTestToken(issued.test_token));
   }
 
-  it('ends what was sent, and nothing else', async () => {
+  it('ends only the sign-in of the request', async () => {
     const [here, there] = [await signedIn('bob'), await signedIn('bob')];
     expect((await here.get('/me')).status).toBe(200);
     expect(await here.post('/auth/logout')).toMatchObject({ status: 204, body: '' });
@@ -38,7 +38,7 @@ describe('POST /auth/logout', () => {
     expect((await there.get('/me')).status).toBe(200);
   });
 
-  it('everywhere: ends all sign-ins of the account, and of no other', async () => {
+  it('with everywhere ends all sign-ins of the account, and of no other', async () => {
     const [here, there, other] = [await signedIn('bob'), await signedIn('bob'), await signedIn('carol')];
     expect((await here.post('/auth/logout', { everywhere: true })).status).toBe(204);
     for (const each of [here, there]) expect((await each.get('/me')).status).toBe(401);
@@ -57,15 +57,15 @@ describe('POST /auth/logout', () => {
     expect((await (await signedIn('bob')).get('/me')).status).toBe(200);
   });
 
-  it('everywhere: not for a sign-in that is limited to some scopes, while others are not', async () => {
+  it('with everywhere rejects a limited sign-in', async () => {
     const [limited, whole] = [await signedIn('bob', ['documents:read']), await signedIn('bob')];
-    const answer = await limited.post('/auth/logout', { everywhere: true });
-    expect([answer.status, answer.body.code]).toEqual([403, 'limited_credential']);
+    const response = await limited.post('/auth/logout', { everywhere: true });
+    expect([response.status, response.body.code]).toEqual([403, 'limited_credential']);
     for (const each of [limited, whole]) expect((await each.get('/me')).status).toBe(200);
     expect((await limited.post('/auth/logout')).status).toBe(204);
   });
 
-  it('has nothing to end for a credential of its own, and says where that ends', async () => {
+  it('rejects a credential without a sign-in, and names the route that revokes it', async () => {
     const before = await booted.db.manager.findOneByOrFail(User, { id: 'alice' });
     const alice = client(booted.origin, as({ id: 'alice' }));
     for (const body of [undefined, {}, { everywhere: true }])
@@ -76,7 +76,7 @@ describe('POST /auth/logout', () => {
     expect(await booted.db.manager.findOneByOrFail(User, { id: 'alice' })).toEqual(before);
   });
 
-  it('asks who is calling, and takes nothing else', async () => {
+  it('requires authentication, and rejects other fields and types', async () => {
     expect((await client(booted.origin).post('/auth/logout')).status).toBe(401);
     const bob = await signedIn('bob');
     for (const body of [{ everywhere: 'yes' }, { everywhere: true, userId: 'carol' }, []])

@@ -1,33 +1,34 @@
 import { readFileSync } from 'node:fs';
 import { importsOf } from './files.js';
 
-/** The files of the tests that run in a copied application. */
-export const CALLER = [
+/** The test files that run in a blank application, and those that they import. */
+export const TEST_FILES = [
   'support/contracts.ts',
-  'support/copies/knock.ts',
+  'support/copies/call-method.ts',
   'support/copies/lifted.ts',
   'support/copies/lifted-demo.ts',
 ];
-export const PAGE = 'docs/guides/lifting-a-method.md';
+/** The page whose code a blank application uses. */
+export const LIFTING_PAGE = 'docs/guides/lifting-a-method.md';
 
-/** The files that these import, and so on. */
-export function reachedFrom(
+/** The files with all that they import, directly or indirectly. */
+export function withImports(
   files: readonly string[],
-  out: (file: string) => boolean = () => false,
+  excluded: (file: string) => boolean = () => false,
 ): string[] {
-  const reached = new Set<string>();
+  const found = new Set<string>();
   const visit = (file: string): void => {
-    if (reached.has(file) || out(file)) return;
-    reached.add(file);
+    if (found.has(file) || excluded(file)) return;
+    found.add(file);
     importsOf(file).forEach(visit);
   };
   files.forEach(visit);
-  return [...reached].sort();
+  return [...found].sort();
 }
 
-/** The TypeScript block of the page that begins with this file's name. */
+/** The TypeScript block of the page that begins with a comment of this file's name. */
 export const blockOf = (file: string): string =>
-  readFileSync(PAGE, 'utf8')
+  readFileSync(LIFTING_PAGE, 'utf8')
     .split('```ts\n')
     .map((block) => block.split('```')[0]!)
     .find((block) => block.startsWith(`// ${file}\n`))!;
@@ -48,15 +49,15 @@ function linesFor(copied: readonly string[]): string[] {
  * The files that a blank application copies for these methods: what their `index.ts` and the application's module
  * import.
  */
-export function lifted(methods: readonly string[], out?: (file: string) => boolean): string[] {
+export function liftedFiles(methods: readonly string[], excluded?: (file: string) => boolean): string[] {
   const own = methods.map((method) => `src/methods/${method}/index.ts`);
-  let copied = reachedFrom(own, out);
+  let copied = withImports(own, excluded);
   for (;;) {
     const imported = linesFor(copied).flatMap((line) => {
       const [, target] = IMPORT.exec(line) ?? [];
       return target && !target.startsWith('methods/') ? [`src/${target}.ts`] : [];
     });
-    const next = reachedFrom([...own, ...imported], out);
+    const next = withImports([...own, ...imported], excluded);
     if (next.length === copied.length) return next;
     copied = next;
   }
@@ -65,7 +66,7 @@ export function lifted(methods: readonly string[], out?: (file: string) => boole
 export const linesOf = (files: readonly string[]): number =>
   files.reduce((sum, file) => sum + readFileSync(file, 'utf8').trimEnd().split('\n').length, 0);
 
-/** A file of a method's tests, and those that it imports, and so on. */
+/** A file of a method's tests, and the test files that it imports, directly or indirectly. */
 export const withHelpers = (file: string): string[] => [
   file,
   ...importsOf(file)
@@ -73,20 +74,20 @@ export const withHelpers = (file: string): string[] => [
     .flatMap(withHelpers),
 ];
 
-/** The files of `src` that tests import, and so on: the method's client. */
+/** The source files that tests import, directly or indirectly, such as the method's client. */
 export const sourcesOf = (tests: readonly string[]): string[] =>
-  reachedFrom(
+  withImports(
     tests.flatMap(importsOf).filter((file) => file.startsWith('src/') && file !== 'src/app.module.ts'),
   );
 
-/** The module of the page for these methods, with the demo, whose credentials the callers use. */
+/** The page's `app.module.ts` for these methods, with the demo data, whose credentials the tests use. */
 export function appModule(methods: readonly string[], copied: readonly string[]): string {
-  const faces = methods.map((_, i) => `method${i}`);
+  const variables = methods.map((_, i) => `method${i}`);
   const imports = methods.map((name, i) => `import * as method${i} from './methods/${name}/index.js';`);
   return linesFor(copied)
     .join('\n')
     .replace(/^import \* as apiKey .*$/m, imports.join('\n'))
-    .replace('[apiKey]', `[${faces.join(', ')}]`)
+    .replace('[apiKey]', `[${variables.join(', ')}]`)
     .replace('forRoot(methods)', 'forRoot(methods, { demo: LiftedDemo })')
     .replace('  imports: [\n', '  imports: [\n    LiftedDemoModule,\n')
     .replace(

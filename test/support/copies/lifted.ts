@@ -5,16 +5,16 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { AddressInfo } from 'node:net';
 import { DataSource } from 'typeorm';
 import { AppModule } from '../../../src/app.module.js';
-import { enter, knock, report, type Answers } from './knock.js';
+import { callMethod, sendToParent, signInByCeremony, type MethodResponses } from './call-method.js';
 
 /** The responses of a blank application with a method, or with a ceremony and its issuer. */
-export interface Seen {
-  readonly answers: Answers;
-  readonly entered?: number;
+export interface LiftedResponses {
+  readonly responses: MethodResponses;
+  readonly ceremonyStatus?: number;
 }
 
 /** Runs in the copy, where `AppModule` is the one of the blank application: starts it, and calls the method. */
-async function see(method: string, ceremony?: string): Promise<Seen> {
+async function callLiftedMethod(method: string, ceremony?: string): Promise<LiftedResponses> {
   const adapter = process.env['HTTP_ADAPTER'] === 'express' ? new ExpressAdapter() : new FastifyAdapter();
   const app = await NestFactory.create(AppModule, adapter, {
     abortOnError: false,
@@ -23,11 +23,11 @@ async function see(method: string, ceremony?: string): Promise<Seen> {
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;
   const running = { app, db: app.get(DataSource), origin: `http://127.0.0.1:${port}` };
-  const answers = await knock(running, method);
-  const entered = ceremony && (await enter(running, ceremony, method));
+  const responses = await callMethod(running, method);
+  const ceremonyStatus = ceremony && (await signInByCeremony(running, ceremony, method));
   await app.close();
-  return { answers, ...(entered && { entered }) };
+  return { responses, ...(ceremonyStatus && { ceremonyStatus }) };
 }
 
-await report(await see(process.argv[2]!, process.argv[3]));
+await sendToParent(await callLiftedMethod(process.argv[2]!, process.argv[3]));
 process.disconnect();

@@ -1,6 +1,6 @@
 import { INSTALLED_METHODS } from '../../../src/app.module.js';
 import { boot } from '../app.js';
-import { enter, knock, type Answers } from './knock.js';
+import { callMethod, signInByCeremony, type MethodResponses } from './call-method.js';
 
 /** The responses of an application from which a part was removed. */
 export interface Observation {
@@ -9,10 +9,10 @@ export interface Observation {
   /** The names at `GET /methods`. */
   readonly listed: readonly string[];
   /** The status of the removed part's own route. */
-  readonly gone: number;
-  readonly answers: Readonly<Record<string, Answers>>;
+  readonly removedRouteStatus: number;
+  readonly responses: Readonly<Record<string, MethodResponses>>;
   /** The status at the end of each ceremony, by its name and its issuer's. */
-  readonly entered: Readonly<Record<string, number>>;
+  readonly ceremonyStatuses: Readonly<Record<string, number>>;
 }
 
 /** A route of the removed part. */
@@ -22,19 +22,19 @@ const routeOf = (removed: string) =>
 async function observeRunning(removed: string): Promise<Observation> {
   const booted = await boot({ methods: INSTALLED_METHODS });
   const listed = (await (await fetch(`${booted.origin}/methods`)).json()) as { name: string }[];
-  const answers: Record<string, Answers> = {};
-  const entered: Record<string, number> = {};
+  const responses: Record<string, MethodResponses> = {};
+  const ceremonyStatuses: Record<string, number> = {};
   const issuers = INSTALLED_METHODS.filter(({ issuer }) => issuer);
   for (const { name, strategy } of INSTALLED_METHODS)
-    if (strategy) answers[name] = await knock(booted, name, '/me');
+    if (strategy) responses[name] = await callMethod(booted, name, '/me');
     else
       for (const issuer of issuers)
-        entered[`${name} as ${issuer.name}`] = await enter(booted, name, issuer.name);
-  const { status: gone } = await fetch(booted.origin + routeOf(removed));
+        ceremonyStatuses[`${name} as ${issuer.name}`] = await signInByCeremony(booted, name, issuer.name);
+  const { status: removedRouteStatus } = await fetch(booted.origin + routeOf(removed));
   await booted.close();
-  return { listed: listed.map(({ name }) => name), gone, answers, entered };
+  return { listed: listed.map(({ name }) => name), removedRouteStatus, responses, ceremonyStatuses };
 }
 
-/** Runs in the copy: starts the application without the removed part, and calls every method that is left. */
+/** Runs in the copy: starts the application without the removed part, and calls every remaining method. */
 export const observe = (removed: string): Promise<Observation | Pick<Observation, 'startError'>> =>
   observeRunning(removed).catch((error: unknown) => ({ startError: String(error) }));
