@@ -11,7 +11,7 @@ const AUDITOR_FIELDS = ALL_FIELDS.filter((field) => field !== 'body');
 /** `shares` has a route of its own, which writes one user at a time. */
 const WRITABLE_FIELDS = [...CONTENT, 'shares'];
 
-const SECOND_FACTOR_MAX_AGE_S = 5 * 60;
+const SECOND_FACTOR_MAX_AGE_SECONDS = 5 * 60;
 
 function everyone(me: Principal, { can, cannot }: Rules): void {
   const inMyTenant = { tenantId: me.tenantId };
@@ -31,7 +31,7 @@ function everyone(me: Principal, { can, cannot }: Rules): void {
   if (!hasRecentSecondFactor(me))
     cannot('delete', Document, { classification: { $in: ['confidential', 'secret'] } }).because(
       'Deleting a confidential or secret document requires a second factor from the last 5 minutes.',
-      { acr: SECOND_FACTOR, maxAge: SECOND_FACTOR_MAX_AGE_S },
+      { acr: SECOND_FACTOR, maxAge: SECOND_FACTOR_MAX_AGE_SECONDS },
     );
   if (!me.roles.includes('admin'))
     cannot('set', Document, ['classification'], {
@@ -93,7 +93,7 @@ function hasSenderConstrainedProof({ proofs }: Principal): boolean {
 }
 
 function hasRecentSecondFactor({ proofs }: Principal): boolean {
-  const earliest = Date.now() - SECOND_FACTOR_MAX_AGE_S * 1000;
+  const earliest = Date.now() - SECOND_FACTOR_MAX_AGE_SECONDS * 1000;
   return proofs.some(({ amr, at }) => provesSecondFactor(amr) && at.getTime() > earliest);
 }
 

@@ -40,11 +40,11 @@ export interface ResolvedToken {
   readonly claims: AccessTokenClaims;
 }
 
-const CODE = 'invalid_token';
+const ERROR_CODE = 'invalid_token';
 
 /** Every invalid token gets the same error code (RFC 6750 section 3.1). The reason goes to the log only. */
 export const invalidToken = (reason: string): BadCredential =>
-  new BadCredential(CODE, reason, { error: CODE });
+  new BadCredential(ERROR_CODE, reason, { error: ERROR_CODE });
 
 export function toVerifiedToken({ claims, allowedScopes, ...token }: ResolvedToken): VerifiedToken {
   const { client_id: clientId, auth_time, amr = [], acr, act, cnf, authorization_details: details } = claims;

@@ -39,7 +39,7 @@ export async function verifyChain(
   const start = first && first.seq > 1 ? await purgedBefore(dataSource, first.seq) : { seq: 0, hash: '' };
   if (!start) return broken(1, 'the events before the first are missing, and no purge names them');
   let { seq, hash } = start;
-  if (anchor?.seq === seq && anchor.hash !== hash) return broken(seq, NOT_THE_ANCHOR);
+  if (anchor?.seq === seq && anchor.hash !== hash) return broken(seq, ANCHOR_MISMATCH);
   let anchored = anchor === undefined || anchor.seq <= seq;
   while (seq < head.seq) {
     const events = await dataSource.manager.find(AuditEvent, {
@@ -56,7 +56,7 @@ export async function verifyChain(
       if (eventHash(key, event, hash) !== event.hash) return broken(event.seq, 'it was altered');
       ({ seq, hash } = event);
       if (anchor?.seq !== seq) continue;
-      if (anchor.hash !== hash) return broken(seq, NOT_THE_ANCHOR);
+      if (anchor.hash !== hash) return broken(seq, ANCHOR_MISMATCH);
       anchored = true;
     }
   }
@@ -66,7 +66,7 @@ export async function verifyChain(
   return { valid: true, events: seq - start.seq, head: { seq, hash } };
 }
 
-const NOT_THE_ANCHOR = 'its hash differs from the anchor';
+const ANCHOR_MISMATCH = 'its hash differs from the anchor';
 
 const broken = (brokenAt: number, reason: string): ChainVerification => ({ valid: false, brokenAt, reason });
 

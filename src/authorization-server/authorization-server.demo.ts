@@ -10,7 +10,7 @@ import { archiveUrl } from './grants/access-tokens.js';
 import { JWT_BEARER } from './grants/jwt-bearer.service.js';
 import { TOKEN_EXCHANGE } from './grants/token-exchange.service.js';
 
-const CODE = ['authorization_code', 'refresh_token'] as const;
+const CODE_FLOW_GRANT_TYPES = ['authorization_code', 'refresh_token'] as const;
 const ALL_SCOPES = SCOPES.join(' ');
 
 /** The private key of the demo client `fapi`. It is published, so only the demo may register it. */
@@ -42,7 +42,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     redirect_uris: ['http://localhost:4000/callback'],
     post_logout_redirect_uris: ['http://localhost:4000/'],
     authorization_details_types: ['document'],
-    grant_types: [...CODE],
+    grant_types: [...CODE_FLOW_GRANT_TYPES],
     resource_scopes: ALL_SCOPES,
   },
   {
@@ -50,7 +50,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     client_name: 'Demo single-page application',
     token_endpoint_auth_method: 'none',
     redirect_uris: ['http://localhost:5173/callback'],
-    grant_types: [...CODE],
+    grant_types: [...CODE_FLOW_GRANT_TYPES],
     resource_scopes: ALL_SCOPES,
   },
   {
@@ -59,7 +59,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     application_type: 'native',
     token_endpoint_auth_method: 'none',
     redirect_uris: ['http://127.0.0.1/callback'],
-    grant_types: [...CODE],
+    grant_types: [...CODE_FLOW_GRANT_TYPES],
     resource_scopes: ALL_SCOPES,
   },
   {
@@ -112,7 +112,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     require_pushed_authorization_requests: true,
     dpop_bound_access_tokens: true,
     redirect_uris: ['https://localhost:4443/callback'],
-    grant_types: [...CODE],
+    grant_types: [...CODE_FLOW_GRANT_TYPES],
     resource_scopes: ALL_SCOPES,
   },
 ];

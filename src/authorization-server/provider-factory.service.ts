@@ -42,8 +42,8 @@ import { ProviderEvents } from './provider/provider-events.service.js';
 import { AdapterFactory } from './storage/adapter-factory.service.js';
 
 /** In seconds, like all lifetimes of oidc-provider. */
-const MINUTE = 60;
-const DAY = 24 * 60 * MINUTE;
+const MINUTE_SECONDS = 60;
+const DAY_SECONDS = 24 * 60 * MINUTE_SECONDS;
 
 /** Configures oidc-provider. Options that are not listed here keep the library's defaults. */
 @Injectable()
@@ -123,16 +123,16 @@ export class OidcProviderFactory extends ProviderFactory {
       rotateRefreshToken: true,
       scopes: ['openid', 'offline_access'],
       ttl: {
-        AccessToken: 5 * MINUTE,
-        AuthorizationCode: MINUTE,
+        AccessToken: 5 * MINUTE_SECONDS,
+        AuthorizationCode: MINUTE_SECONDS,
         BackchannelAuthenticationRequest: backchannelRequestLifetime,
-        ClientCredentials: 5 * MINUTE,
-        DeviceCode: 10 * MINUTE,
-        Grant: 14 * DAY,
-        IdToken: 5 * MINUTE,
-        Interaction: 10 * MINUTE,
-        RefreshToken: 14 * DAY,
-        Session: DAY,
+        ClientCredentials: 5 * MINUTE_SECONDS,
+        DeviceCode: 10 * MINUTE_SECONDS,
+        Grant: 14 * DAY_SECONDS,
+        IdToken: 5 * MINUTE_SECONDS,
+        Interaction: 10 * MINUTE_SECONDS,
+        RefreshToken: 14 * DAY_SECONDS,
+        Session: DAY_SECONDS,
       },
     };
   }

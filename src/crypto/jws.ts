@@ -8,7 +8,7 @@ export interface UnverifiedJws {
 }
 
 /** Characters. Access tokens of this server are much shorter. */
-const MAX_TOKEN_LENGTH = 4096;
+const MAX_TOKEN_CHARACTERS = 4096;
 
 /**
  * Reads a JWS in compact serialization (RFC 7515 section 7.1) whose payload is a JSON object. Each part must be canonical
@@ -21,7 +21,7 @@ const MAX_TOKEN_LENGTH = 4096;
  */
 export function readJws(
   token: string,
-  { maxLength = MAX_TOKEN_LENGTH, canonicalJson = false } = {},
+  { maxLength = MAX_TOKEN_CHARACTERS, canonicalJson = false } = {},
 ): UnverifiedJws | undefined {
   if (token.length > maxLength) return undefined;
   const parts = token.split('.', 4);

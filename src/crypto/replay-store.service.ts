@@ -23,7 +23,7 @@ interface PendingUse {
 }
 
 /** A row has two parameters. SQLite and PostgreSQL accept 32,766 parameters and more in a statement. */
-const ROWS_PER_STATEMENT = 1_000;
+const MAX_ROWS_PER_STATEMENT = 1_000;
 
 /**
  * Accepts each value once, across all processes. The primary key decides, so there is no gap between check and write.
@@ -65,8 +65,8 @@ export class ReplayStore extends HourlyCleanup {
   private async flush(): Promise<void> {
     const uses = [...this.pending];
     this.pending = new Map();
-    for (let from = 0; from < uses.length; from += ROWS_PER_STATEMENT)
-      await this.insert(uses.slice(from, from + ROWS_PER_STATEMENT));
+    for (let from = 0; from < uses.length; from += MAX_ROWS_PER_STATEMENT)
+      await this.insert(uses.slice(from, from + MAX_ROWS_PER_STATEMENT));
   }
 
   private async insert(uses: readonly [string, PendingUse][]): Promise<void> {

@@ -2,7 +2,7 @@ import { Injectable, Logger, type BeforeApplicationShutdown, type Type } from '@
 import { DataSource, In } from 'typeorm';
 
 const RESOLUTION_MS = 60_000;
-const BATCH_EVERY_MS = 1_000;
+const BATCH_INTERVAL_MS = 1_000;
 /** Databases limit the parameters of a statement. */
 const MAX_IDS_PER_STATEMENT = 1_000;
 
@@ -34,7 +34,7 @@ export class LastUsed implements BeforeApplicationShutdown {
     let table = this.waiting.get(entity);
     if (!table) this.waiting.set(entity, (table = { property, ids: new Set() }));
     table.ids.add(id);
-    this.timer ??= setTimeout(() => void this.flush(), BATCH_EVERY_MS).unref();
+    this.timer ??= setTimeout(() => void this.flush(), BATCH_INTERVAL_MS).unref();
   }
 
   /** Writes the batch. Updates that fail are dropped: the next use of the credential tries again. */

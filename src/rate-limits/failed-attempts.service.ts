@@ -5,7 +5,8 @@ import { Unauthenticated } from '../authentication/challenge.js';
 import { RejectedRequests, type RejectionListener } from '../authentication/rejected-requests.service.js';
 import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
-import { TooManyRequests, cachedNetworkOf } from './rate-limits.service.js';
+import { networkOf } from './network.js';
+import { TooManyRequests } from './rate-limits.service.js';
 
 const WINDOW_SECONDS = 60;
 const FLUSH_DELAY_MS = 1_000;
@@ -62,7 +63,7 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
   /** Counts the request if it carried a wrong credential. */
   rejected(ip: string, error: unknown): void {
     if (!(error instanceof Unauthenticated && error.refusal)) return;
-    const address = cachedNetworkOf(ip);
+    const address = networkOf(ip);
     let count = this.counts.get(address);
     if (!count || count.until <= Date.now()) {
       count = { stored: 0, storing: 0, unsaved: 0, until: Date.now() + WINDOW_SECONDS * 1000 };

@@ -5,7 +5,8 @@ import { authRequestOf, findCaller } from '../authentication/request.js';
 import type { Principal } from '../authentication/principal.js';
 import { HealthController } from '../http/health.controller.js';
 import { FailedAttempts } from './failed-attempts.service.js';
-import { cachedNetworkOf, RateLimitsService } from './rate-limits.service.js';
+import { networkOf } from './network.js';
+import { RateLimitsService } from './rate-limits.service.js';
 
 /** The first global guard: limits the requests of one address before anything is looked up. */
 @Injectable()
@@ -20,7 +21,7 @@ export class AddressLimitGuard implements CanActivate {
     // An orchestrator would restart a process whose health check is rejected.
     if (context.getClass() === HealthController) return true;
     const { ip, method } = authRequestOf(context);
-    const address = cachedNetworkOf(ip);
+    const address = networkOf(ip);
     if (!(method === 'GET' && this.isPublic(context))) this.failedAttempts.rejectIfOverLimit(address);
     await this.limits.consume('address', address);
     return true;

@@ -6,11 +6,9 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import type { Redis } from 'ioredis';
-import { LRUCache } from 'lru-cache';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { Settings } from '../config/settings.js';
 import { redisClient } from './redis-client.js';
-import { networkOf } from './network.js';
 
 const MINUTE_SECONDS = 60;
 
@@ -29,15 +27,6 @@ export class TooManyRequests extends HttpException {
     );
     this.headers = { 'Retry-After': String(Math.max(1, Math.ceil(milliseconds / 1000))) };
   }
-}
-
-const networks = new LRUCache<string, string>({ max: 10_000 });
-
-/** {@link networkOf} with a cache, because most requests come from a known address. */
-export function cachedNetworkOf(ip: string): string {
-  let network = networks.get(ip);
-  if (network === undefined) networks.set(ip, (network = networkOf(ip)));
-  return network;
 }
 
 /**
@@ -70,8 +59,8 @@ export class RateLimitsService implements OnModuleInit, OnApplicationShutdown {
   async consume(limit: 'address' | 'credential', key: string): Promise<void> {
     try {
       await this.limiters[limit].consume(key);
-    } catch (refused) {
-      throw refused instanceof RateLimiterRes ? new TooManyRequests(limit, refused.msBeforeNext) : refused;
+    } catch (error) {
+      throw error instanceof RateLimiterRes ? new TooManyRequests(limit, error.msBeforeNext) : error;
     }
   }
 
@@ -83,7 +72,7 @@ export class RateLimitsService implements OnModuleInit, OnApplicationShutdown {
       ...options,
       storeClient: this.redis,
       insuranceLimiter: memory,
-      // A client over the limit is rejected without asking Redis again.
+      // A client over the limit is rejected without another request to Redis.
       inMemoryBlockOnConsumed: points,
     });
   }

@@ -4,14 +4,14 @@ import { withSession } from '../../src/methods/session/session.client.js';
 import { SessionCsrf } from '../../src/methods/session/session.csrf.js';
 import { Session } from '../../src/methods/session/session.entity.js';
 import { SessionGuard } from '../../src/methods/session/session.guard.js';
-import { ABSOLUTE_TIMEOUT_MS, mintSession } from '../../src/methods/session/session.js';
+import { ABSOLUTE_TIMEOUT_MS, newSessionValue } from '../../src/methods/session/session.js';
 import { User } from '../../src/users/user.entity.js';
 import type { Contract } from '../method.contract.js';
 
 /** The name of the cookie over plain HTTP, which tests use. */
 const NAME = 'session-dev';
 const cookie = (value: string) => `${NAME}=${value}`;
-const nobodys = mintSession().value;
+const nobodys = newSessionValue().value;
 
 export const contract: Contract = {
   name: 'session',
@@ -32,7 +32,7 @@ export const contract: Contract = {
   unknown: { Cookie: `theme=dark; ${cookie(nobodys)}; other=1` },
   // Inserted directly: a method that signs in may not be installed.
   issue: async ({ app, db }, userId) => {
-    const { value, hash } = mintSession();
+    const { value, hash } = newSessionValue();
     const { epoch, roles } = await db.manager.findOneByOrFail(User, { id: userId });
     const [id, now] = [randomUUID(), new Date()];
     await db.manager.insert(Session, {

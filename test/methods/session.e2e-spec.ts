@@ -12,8 +12,8 @@ import { Session } from '../../src/methods/session/session.entity.js';
 import {
   ABSOLUTE_TIMEOUT_MS,
   IDLE_TIMEOUT_MS,
-  hashOf,
-  mintSession,
+  hashSessionValue,
+  newSessionValue,
 } from '../../src/methods/session/session.js';
 import { MAX_SESSIONS_PER_USER, SessionService } from '../../src/methods/session/session.service.js';
 import { User } from '../../src/users/user.entity.js';
@@ -72,7 +72,8 @@ describe('session', () => {
       id: 'bob',
       ...body,
     });
-  const rowOf = (value: string) => booted.db.manager.findOneByOrFail(Session, { idHash: hashOf(value) });
+  const rowOf = (value: string) =>
+    booted.db.manager.findOneByOrFail(Session, { idHash: hashSessionValue(value) });
   const signIn = async (body: object = {}, headers: Record<string, string> = {}): Promise<Signed> => {
     const response = await start(body, headers);
     expect(response.status).toBe(200);
@@ -281,10 +282,13 @@ describe('session', () => {
       expect(await events(planted.id)).toEqual(['session_created', 'session_expired: replaced']);
       // The cookie before a renewal still identifies the session, and ends it as well.
       const renewed = await signIn();
-      await update(renewed.id, { previousHash: hashOf(renewed.value), idHash: hashOf('another') });
+      await update(renewed.id, {
+        previousHash: hashSessionValue(renewed.value),
+        idHash: hashSessionValue('another'),
+      });
       await signIn({}, { Cookie: `${NAME}=${renewed.value}` });
       expect((await row(renewed.id)).revokedAt).toBeInstanceOf(Date);
-      const made = mintSession().value;
+      const made = newSessionValue().value;
       expect((await signIn({}, { Cookie: `${NAME}=${made}` })).value).not.toBe(made);
     });
 
@@ -353,7 +357,7 @@ describe('session', () => {
         value.slice(0, -1),
         `${value}A`,
         `${value}=`,
-        `${value}.${hashOf(value)}`,
+        `${value}.${hashSessionValue(value)}`,
         `"${value}"`,
         value.toLowerCase() === value ? value.toUpperCase() : value.toLowerCase(),
         `s%3A${value}`,
@@ -372,12 +376,12 @@ describe('session', () => {
       const dump = JSON.stringify(await booted.db.query('SELECT * FROM sessions'));
       expect(dump).toContain(id);
       expect(dump).not.toContain(value);
-      for (const stolen of [id, hashOf(value)])
+      for (const stolen of [id, hashSessionValue(value)])
         expectRejected(await by({ value: stolen, token: '' }).get('/me'));
       const log = JSON.stringify(await booted.db.query('SELECT * FROM audit_events'));
       expect(log).toContain(id);
       expect(log).not.toContain(value);
-      expect(log).not.toContain(hashOf(value));
+      expect(log).not.toContain(hashSessionValue(value));
     });
 
     it('ends after half an hour without a request, and after twelve hours in any case', async () => {
@@ -500,7 +504,7 @@ describe('session', () => {
         const sessions = booted.app.get(SessionService, { strict: false });
         const setHeader = jest.fn();
         const renew = () =>
-          sessions.renew(signed.id, hashOf(signed.value), bob as Principal, { setHeader } as never);
+          sessions.renew(signed.id, hashSessionValue(signed.value), bob as Principal, { setHeader } as never);
         await renew();
         const { idHash } = await row(signed.id);
         await renew();
@@ -554,7 +558,7 @@ describe('session', () => {
     it('rejects ids, tokens, keys and hashes as a cookie', async () => {
       const signed = await signIn();
       const { body } = await by(signed).post('/api-keys', { name: 'x' });
-      for (const value of [signed.id, signed.token, body.key, hashOf(signed.value), 'bob'])
+      for (const value of [signed.id, signed.token, body.key, hashSessionValue(signed.value), 'bob'])
         expectRejected(await by({ value, token: signed.token }).get('/me'));
     });
 

@@ -82,7 +82,7 @@ const rateLimited = (error: HttpException & { headers?: unknown }): SignInFailur
   headers: error.headers as Record<string, string>,
 });
 
-const REACHABLE_ACRS: readonly unknown[] = [PASSWORD_ACR];
+const SUPPORTED_ACRS: readonly unknown[] = [PASSWORD_ACR];
 /** The API may require a second factor (RFC 9470), which these pages do not offer. */
 const KNOWN_ACRS: readonly unknown[] = [PASSWORD_ACR, SECOND_FACTOR];
 
@@ -100,7 +100,7 @@ function checkRequestedAcr({ oidc }: KoaContextWithOIDC): false {
   const { essential, value, values } = oidc.claims.id_token?.acr ?? {};
   const required: unknown[] = essential ? [value ?? values ?? []].flat() : [];
   for (const requested of [preferred, required])
-    if (requested.length && !requested.some((acr) => REACHABLE_ACRS.includes(acr)))
+    if (requested.length && !requested.some((acr) => SUPPORTED_ACRS.includes(acr)))
       throw new errors.UnmetAuthenticationRequirements('the requested acr is not supported');
   return false;
 }

@@ -9,7 +9,7 @@ const ERROR_TEXTS: Readonly<Record<string, string>> = {
   NoCodeError: 'Type in the code that your device shows.',
   NotFoundError: 'There is no such code. Compare it with the code that your device shows.',
   ExpiredError: 'This code has expired. Start again on your device to get a new code.',
-  TooManyCodes: 'There were too many wrong codes. Wait 15 minutes, then try again.',
+  TooManyUserCodes: 'There were too many wrong codes. Wait 15 minutes, then try again.',
   AlreadyUsedError: 'This code was already used. Start again on your device to get a new code.',
 };
 

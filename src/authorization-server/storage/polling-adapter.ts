@@ -48,7 +48,7 @@ export class PollingAdapter extends RecordAdapter {
     try {
       return await this.attempts.limit(ctx.ip, () => super.findByUserCode(userCode));
     } catch (error) {
-      if (error instanceof TooManyCodes) ctx.set('Retry-After', String(error.retryAfter));
+      if (error instanceof TooManyUserCodes) ctx.set('Retry-After', String(error.retryAfter));
       throw error;
     }
   }
@@ -77,7 +77,7 @@ export class PollingAdapter extends RecordAdapter {
 }
 
 /** 429 on the page for user codes. */
-export class TooManyCodes extends errors.CustomOIDCProviderError {
+export class TooManyUserCodes extends errors.CustomOIDCProviderError {
   /** @param retryAfter seconds */
   constructor(readonly retryAfter: number) {
     super('too_many_attempts', 'there were too many wrong codes');
@@ -106,7 +106,7 @@ export class UserCodeAttempts {
 
   /**
    * Counts the attempt before the lookup and refunds it after a hit, so that concurrent guesses cannot exceed the limit.
-   * @throws TooManyCodes
+   * @throws TooManyUserCodes
    */
   async limit<Found>(ip: string, lookUp: () => Promise<Found | undefined>): Promise<Found | undefined> {
     const counters = [
@@ -114,7 +114,7 @@ export class UserCodeAttempts {
       [this.total, 'all'],
     ] as const;
     const waitMs = await withCounterConnection(this.dataSource, () => consumeAll(counters));
-    if (waitMs !== undefined) throw new TooManyCodes(Math.max(1, Math.ceil(waitMs / 1000)));
+    if (waitMs !== undefined) throw new TooManyUserCodes(Math.max(1, Math.ceil(waitMs / 1000)));
     const found = await lookUp();
     if (found) await withCounterConnection(this.dataSource, () => rewardAll(counters));
     return found;

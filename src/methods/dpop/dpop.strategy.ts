@@ -17,7 +17,7 @@ import { PROOF_ALGORITHMS, importProofKey, verifySignature, type ProofKey } from
 import { InvalidProof, normalizeUri, parseProof, proofFault, type DpopProof } from './dpop.js';
 
 /** RFC 9449 section 7.1. */
-const CODE = 'invalid_dpop_proof';
+const ERROR_CODE = 'invalid_dpop_proof';
 const MAX_CACHED_KEYS = 10_000;
 const NONCE_LIFETIME_MS = 2 * 60_000;
 /** A used `jti` is stored a little longer than its nonce is valid. */
@@ -71,7 +71,7 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
     const accessToken = tokenFromHeader(request, 'DPoP')!;
     const proof = proofOf(request);
     const token = await this.tokens.verify(accessToken, request, proof.key.thumbprint);
-    const rejectedProof = (reason: string) => rejected(reason).ofAccount(token.account);
+    const rejectedProof = (reason: string) => invalidCredential(reason).ofAccount(token.account);
     const fault = proofFault(proof.claims, {
       method: request.method,
       uris: this.urisOf(request),
@@ -130,8 +130,9 @@ function proofOf(request: AuthRequest): DpopProof {
   try {
     return parseProof(request.header('DPoP') ?? '');
   } catch (error) {
-    throw error instanceof InvalidProof ? rejected(error.message) : error;
+    throw error instanceof InvalidProof ? invalidCredential(error.message) : error;
   }
 }
 
-const rejected = (reason: string) => new BadCredential(CODE, `the proof: ${reason}`, { error: CODE });
+const invalidCredential = (reason: string) =>
+  new BadCredential(ERROR_CODE, `the proof: ${reason}`, { error: ERROR_CODE });

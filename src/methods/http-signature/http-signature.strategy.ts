@@ -102,11 +102,11 @@ export class HttpSignatureStrategy
       base,
       signed.signature,
     );
-    if (!row || !verified) throw rejected('unknown key or wrong signature');
-    const account = accountOfActive(row, rejected);
-    if (!row.provedAt) throw rejected(`the key ${row.id} has not been proved`).ofAccount(account);
+    if (!row || !verified) throw invalidCredential('unknown key or wrong signature');
+    const account = accountOfActive(row, invalidCredential);
+    if (!row.provedAt) throw invalidCredential(`the key ${row.id} has not been proved`).ofAccount(account);
     if (signed.alg !== undefined && signed.alg !== row.algorithm)
-      throw rejected(`the key ${row.id} is for another algorithm`).ofAccount(account);
+      throw invalidCredential(`the key ${row.id} is for another algorithm`).ofAccount(account);
     this.verifyBody(request);
     const proof = {
       method: 'http-signature',
@@ -116,11 +116,11 @@ export class HttpSignatureStrategy
       bound: true,
       ...(row.expiresAt && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, rejected, scopesFromRow(row));
+    const principal = principalOf(account, proof, invalidCredential, scopesFromRow(row));
     // Last, so that only the owner of the key can use up a nonce.
     const until = new Date((signed.created + MAX_CLOCK_SKEW_SECONDS + REPLAY_MARGIN_SECONDS) * 1000);
     if (!(await this.replayStore.use(`http-signature nonce of ${row.id}`, signed.nonce!, until)))
-      throw rejected(`a nonce of the key ${row.id} was used before`).ofAccount(account);
+      throw invalidCredential(`a nonce of the key ${row.id} was used before`).ofAccount(account);
     this.lastUsed.touch(SignatureKey, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
   }
@@ -172,7 +172,7 @@ function withHttpErrors<T>(check: () => T): T {
     return check();
   } catch (error) {
     if (!(error instanceof InvalidSignature)) throw error;
-    if (!error.duplicate) throw rejected(error.message);
+    if (!error.duplicate) throw invalidCredential(error.message);
     throw new BadRequestException({
       code: 'duplicate_header',
       detail: 'A signature header contains two members with the same name.',
@@ -180,5 +180,5 @@ function withHttpErrors<T>(check: () => T): T {
   }
 }
 
-const rejected = (reason: string) =>
+const invalidCredential = (reason: string) =>
   new BadCredential(INVALID_HTTP_SIGNATURE, reason, { error: INVALID_HTTP_SIGNATURE });

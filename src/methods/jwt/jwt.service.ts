@@ -16,7 +16,7 @@ import { JwtKeys } from './jwt.keys.js';
 import {
   ACCESS_TOKEN_LIFETIME_SECONDS,
   hashSecret,
-  mintRefreshToken,
+  newRefreshToken,
   newAccessClaims,
   parseRefreshToken,
   type TokenResponse,
@@ -170,7 +170,7 @@ export class JwtService extends HourlyCleanup implements Issuer {
     family: TokenFamily,
     scopes: readonly string[] | null,
   ): Promise<TokenResponse> {
-    const { id, token, hash } = mintRefreshToken();
+    const { id, token, hash } = newRefreshToken();
     const expiresAt = new Date(Math.min(Date.now() + IDLE_TIMEOUT_MS, family.expiresAt.getTime()));
     await manager.insert(RefreshToken, { id, familyId: family.id, hash, expiresAt, usedAt: null });
     const claims = newAccessClaims(this.settings.publicUrl, family, scopes);

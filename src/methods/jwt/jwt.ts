@@ -112,7 +112,7 @@ export interface RefreshTokenParts {
   readonly secret: string;
 }
 
-export function mintRefreshToken(): { id: string; token: string; hash: string } {
+export function newRefreshToken(): { id: string; token: string; hash: string } {
   const [id, secret] = [randomBytes(16).toString('base64url'), randomBytes(32).toString('base64url')];
   return { id, token: `atlas_rt_${id}.${secret}`, hash: hashSecret(secret) };
 }

@@ -31,7 +31,7 @@ import { InvalidCertificate, spiffeIdOf, verifyCertificate, type CertificateIden
 import { CERTIFICATE_LIFETIME_MS } from './mtls.service.js';
 
 /** One code for every invalid certificate. The log has the reason. */
-const CODE = 'invalid_certificate';
+const ERROR_CODE = 'invalid_certificate';
 const MAX_CACHED_HEADERS = 1_000;
 /** A certificate that ends this much earlier than the maximum was issued with a chosen end. */
 const ISSUING_TOLERANCE_MS = 60_000;
@@ -84,16 +84,16 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
 
   async validate(request: AuthRequest): Promise<Principal> {
     const verification = this.verifyRequest(request);
-    if ('fault' in verification) throw rejected(verification.fault);
+    if ('fault' in verification) throw invalidCredential(verification.fault);
     const { identity, at } = verification;
     const now = new Date();
-    if (now < identity.notBefore) throw rejected('it is not yet valid');
-    if (now >= identity.notAfter) throw rejected('it has expired');
+    if (now < identity.notBefore) throw invalidCredential('it is not yet valid');
+    if (now >= identity.notAfter) throw invalidCredential('it has expired');
     const row = await this.find(identity.serial);
-    if (!row || row.fingerprint !== identity.fingerprint) throw rejected('unknown certificate');
-    const account = accountOfActive(row, rejected);
+    if (!row || row.fingerprint !== identity.fingerprint) throw invalidCredential('unknown certificate');
+    const account = accountOfActive(row, invalidCredential);
     if (identity.spiffeId !== spiffeIdOf(account))
-      throw rejected(`${row.id} names another account`).ofAccount(account);
+      throw invalidCredential(`${row.id} names another account`).ofAccount(account);
     const proof = {
       method: 'mtls',
       credentialId: row.id,
@@ -102,7 +102,7 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
       bound: true,
       ...(hasChosenEnd(row) && ({ restricted: true } as const)),
     } as const;
-    const principal = principalOf(account, proof, rejected, scopesFromRow(row));
+    const principal = principalOf(account, proof, invalidCredential, scopesFromRow(row));
     this.lastUsed.touch(ClientCertificate, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
   }
@@ -159,4 +159,4 @@ const hasChosenEnd = ({ createdAt, expiresAt }: Row) =>
   dateFromRow(expiresAt).getTime() - dateFromRow(createdAt).getTime() <
   CERTIFICATE_LIFETIME_MS - ISSUING_TOLERANCE_MS;
 
-const rejected = (reason: string) => new BadCredential(CODE, reason);
+const invalidCredential = (reason: string) => new BadCredential(ERROR_CODE, reason);

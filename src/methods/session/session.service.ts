@@ -14,7 +14,7 @@ import { User } from '../../users/user.entity.js';
 import { SessionCookie } from './session.cookie.js';
 import { SessionCsrf } from './session.csrf.js';
 import { Session, activeSessionsOf } from './session.entity.js';
-import { ABSOLUTE_TIMEOUT_MS, hashOf, mintSession } from './session.js';
+import { ABSOLUTE_TIMEOUT_MS, hashSessionValue, newSessionValue } from './session.js';
 
 /** A new session replaces the oldest one beyond this number. */
 export const MAX_SESSIONS_PER_USER = 20;
@@ -49,7 +49,7 @@ export class SessionService extends HourlyCleanup implements Issuer {
   async issue(principal: Principal, request: AuthRequest, epoch: number) {
     this.csrf.checkSignIn(request);
     const previous = this.cookie.readOne(request);
-    const { value, hash } = mintSession();
+    const { value, hash } = newSessionValue();
     const session = newSession(principal, request, epoch, hash);
     await this.dataSource.transaction(async (manager) => {
       const user = await this.lockUser(manager, principal.id);
@@ -148,7 +148,7 @@ export class SessionService extends HourlyCleanup implements Issuer {
    * @param hash of the cookie that the request carries
    */
   async renew(id: string, hash: string, principal: Principal, request: AuthRequest): Promise<void> {
-    const { value, hash: idHash } = mintSession();
+    const { value, hash: idHash } = newSessionValue();
     const renewed = await this.dataSource.transaction(async (manager) => {
       const previousUntil = new Date(Date.now() + PREVIOUS_COOKIE_GRACE_MS);
       const { affected } = await manager.update(
@@ -201,7 +201,7 @@ export const currentSessionId = ({ proofs }: Principal) =>
   proofs.find(({ method }) => method === 'session')?.credentialId;
 
 async function findByCookie(manager: EntityManager, value: string): Promise<string[]> {
-  const hash = hashOf(value);
+  const hash = hashSessionValue(value);
   const sessions = await manager.findBy(Session, [{ idHash: hash }, { previousHash: hash }]);
   return sessions.map(({ id }) => id);
 }

@@ -13,7 +13,7 @@ import { USER_COLUMNS, userFromRow, type UserRow, principalOf } from '../../user
 import { SessionCookie } from './session.cookie.js';
 import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
-import { IDLE_TIMEOUT_MS, hashOf, isSafeMethod, isSessionValue } from './session.js';
+import { IDLE_TIMEOUT_MS, hashSessionValue, isSafeMethod, isSessionValue } from './session.js';
 import { SessionService } from './session.service.js';
 
 /** A row as the driver returns it: JSON columns as text, dates as `Date` (PostgreSQL) or text (SQLite). */
@@ -74,7 +74,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   async validate(request: AuthRequest): Promise<Principal> {
     const value = this.cookie.readOne(request) ?? '';
     if (!isSessionValue(value)) throw invalidSession('malformed cookie');
-    const hash = hashOf(value);
+    const hash = hashSessionValue(value);
     const [current] = await this.dataSource.query<Row[]>(this.byHash, [hash]);
     const row = current ?? (await this.findRenewed(hash));
     if (!row) throw invalidSession('unknown session');

@@ -24,15 +24,15 @@ export const ABSOLUTE_TIMEOUT_MS = 12 * 60 * MINUTE_MS;
 const SESSION_VALUE = /^[\w-]{43}$/;
 
 /** SHA-256, hexadecimal. */
-export const hashOf = (value: string) => createHash('sha256').update(value).digest('hex');
+export const hashSessionValue = (value: string) => createHash('sha256').update(value).digest('hex');
 
 /** A new session: `value` for the cookie, `hash` for the database. */
-export function mintSession(): { value: string; hash: string } {
+export function newSessionValue(): { value: string; hash: string } {
   const value = randomBytes(32).toString('base64url');
-  return { value, hash: hashOf(value) };
+  return { value, hash: hashSessionValue(value) };
 }
 
-/** Whether a text has the form of a value from {@link mintSession}. */
+/** Whether a text has the form of a value from {@link newSessionValue}. */
 export const isSessionValue = (value: string): boolean => SESSION_VALUE.test(value);
 
 /** The CSRF token of a session: an HMAC of its id, so it needs no storage. */
