@@ -47,7 +47,7 @@ export class AuditLog implements AuditPort, BeforeApplicationShutdown {
     this.queue.add(pendingEvent(entry));
   }
 
-  /** Stores the events that wait in the background. */
+  /** Stores the events of {@link recordInBackground} now. */
   flush(): Promise<void> {
     return this.queue.flush();
   }
@@ -60,7 +60,7 @@ export class AuditLog implements AuditPort, BeforeApplicationShutdown {
     return this.recordedErrors.has(error);
   }
 
-  /** @see append, for events of an earlier time */
+  /** Like {@link append}, for events that already have a time. */
   async write(manager: EntityManager, pending: readonly PendingEvent[]): Promise<void> {
     if (!pending.length) return;
     const head = await manager.findOneOrFail(AuditHead, {

@@ -62,7 +62,7 @@ export class AuditController {
       event: 'sensitive_read',
       actor: caller,
       target: 'audit',
-      // A filter without results may be text that the caller typed.
+      // A filter that matches nothing may be a secret typed into the wrong field, so it is not recorded.
       details: { ...(rows.length && filters), events: rows.length },
     });
     return {

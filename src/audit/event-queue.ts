@@ -30,7 +30,7 @@ export class EventQueue {
     return (this.writing = this.writing.then(() => this.writeBatch()));
   }
 
-  /** Stores the waiting events, and from now on every event at once: at shutdown, the last requests still add some. */
+  /** Stores the waiting events. Later events are stored at once: the last requests of a shutdown still add some. */
   async close(): Promise<void> {
     this.closed = true;
     await this.flush();

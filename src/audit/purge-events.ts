@@ -5,8 +5,8 @@ import { AuditLog } from './audit-log.service.js';
 import type { Anchor } from './verify-chain.js';
 
 /**
- * Deletes the oldest events, up to the first event that is not older than `before`. After a wrong clock, it keeps more
- * events than necessary. A new event records the number and hash of the last deleted event, so the remaining chain is
+ * Deletes the oldest events, up to the first event that is not older than `before`. If a clock was wrong, more
+ * events than necessary remain. A new event records the number and hash of the last deleted event, so the remaining chain is
  * valid and shows that it was purged.
  *
  * @returns the last deleted event; undefined if no event was old enough

@@ -11,7 +11,7 @@ export class AuthenticateGuard implements CanActivate {
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = authRequestOf(context);
-    this.authenticator.refuseOverHttp(context.getHandler(), request);
+    this.authenticator.assertHttps(context.getHandler(), request);
     const plan = this.authenticator.planOf(context.getClass(), context.getHandler());
     if (plan !== PUBLIC) setCaller(context, await this.authenticator.authenticate(request, plan));
     return true;

@@ -99,7 +99,7 @@ export class Authenticator implements OnModuleInit {
    */
   async authenticate(request: AuthRequest, plan?: Plan): Promise<Principal> {
     const names = this.choose(this.alternativesOf(plan), request);
-    if (names.some((name) => this.refusesOverHttp(name, request))) throw httpsRequired();
+    if (names.some((name) => this.isInsecure(name, request))) throw httpsRequired();
     const principals: Principal[] = [];
     for (const name of names) principals.push(await this.run(name, request));
     const principal = mergePrincipals(...(principals as [Principal, ...Principal[]]));
@@ -154,11 +154,11 @@ export class Authenticator implements OnModuleInit {
   }
 
   /** @throws ForbiddenException `https_required` for an `@HttpsOnly()` route over plain HTTP */
-  refuseOverHttp(handler: Function, { secure }: AuthRequest): void {
+  assertHttps(handler: Function, { secure }: AuthRequest): void {
     if (this.httpsOnly && !secure && this.reflector.get(HTTPS_ONLY_ROUTE, handler)) throw httpsRequired();
   }
 
-  private refusesOverHttp(name: MethodName, { secure }: AuthRequest): boolean {
+  private isInsecure(name: MethodName, { secure }: AuthRequest): boolean {
     return this.httpsOnly && !secure && Boolean(this.strategyOf(name).sendsSecret);
   }
 
@@ -168,7 +168,7 @@ export class Authenticator implements OnModuleInit {
     request: AuthRequest,
     challengesOf = (name: MethodName) => this.challengesOf(name),
   ): Challenge[] {
-    const safe = names.filter((name) => !this.refusesOverHttp(name, request));
+    const safe = names.filter((name) => !this.isInsecure(name, request));
     const challenges = [...new Set(safe.length ? safe : names)].flatMap(challengesOf);
     return [...new Map(challenges.map((challenge) => [String(challenge), challenge])).values()];
   }
@@ -178,7 +178,7 @@ export class Authenticator implements OnModuleInit {
    * @param name the method of the credential
    */
   unauthenticated(name: MethodName, { code, reason, params, account }: BadCredential): Unauthenticated {
-    this.logger.warn({ event: 'credential refused', method: name, code, reason });
+    this.logger.warn({ event: 'credential rejected', method: name, code, reason });
     return new Unauthenticated(this.challengesOf(name, params), code, 'The credential is invalid.', {
       method: name,
       reason,
@@ -208,12 +208,12 @@ const httpsRequired = () =>
 function runStrategy(strategy: AuthStrategy, request: AuthRequest): Promise<Principal> {
   return new Promise((resolve, reject) => {
     const fail = (reason: unknown) =>
-      reject(new BadCredential('invalid_credentials', `the strategy refused: ${String(reason)}`));
+      reject(new BadCredential('invalid_credentials', `the strategy failed: ${String(reason)}`));
     const run: AuthStrategy = Object.assign(Object.create(strategy) as AuthStrategy, {
       success: (principal: Principal | undefined) =>
-        principal ? resolve(principal) : fail('it succeeded with nobody'),
+        principal ? resolve(principal) : fail('it returned no principal'),
       fail,
-      pass: () => fail('it passed'),
+      pass: () => fail('it called pass()'),
       redirect: () => reject(new Error('A strategy may not redirect. Write a browser login as a ceremony.')),
       error: reject,
     });

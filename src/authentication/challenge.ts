@@ -66,7 +66,7 @@ export class BadCredential extends Error {
 }
 
 /** The rejected credential and the reason: for the log and the counters, never for the caller. */
-export interface RefusedCredential {
+export interface RejectedCredential {
   readonly method: MethodName;
   readonly reason: string;
   readonly account?: BadCredential['account'];
@@ -76,12 +76,12 @@ export interface RefusedCredential {
 export class Unauthenticated extends HttpException {
   readonly headers: Readonly<Record<string, string | string[]>>;
 
-  /** @param refusal present if a credential was sent and is invalid */
+  /** @param rejectedCredential present if a credential was sent and is invalid */
   constructor(
     readonly challenges: readonly Challenge[],
     readonly code = 'unauthenticated',
     detail = 'Authentication required. See the WWW-Authenticate header.',
-    readonly refusal?: RefusedCredential,
+    readonly rejectedCredential?: RejectedCredential,
   ) {
     super({ code, detail }, HttpStatus.UNAUTHORIZED);
     this.headers = headersOf(challenges);

@@ -33,14 +33,14 @@ export const Authenticate = (...plans: readonly [Plan, ...Plan[]]) =>
 /** The route needs no credential. */
 export const Public = () => SetMetadata(AUTHENTICATE, PUBLIC);
 
-export const HTTPS_ONLY_ROUTE = 'auth:revealing';
+export const HTTPS_ONLY_ROUTE = 'auth:https-only';
 
 /** Requests to the route carry a secret, such as a password: production accepts them over HTTPS only. */
 export const HttpsOnly = () => SetMetadata(HTTPS_ONLY_ROUTE, true);
 
 /** `application/json` or `application/x-www-form-urlencoded`. */
 export type MediaType = 'json' | 'form';
-export const CONSUMES = 'auth:takes';
+export const CONSUMES = 'auth:consumes';
 
 /** The media types of the body. Without the decorator: JSON only, which another site's page cannot send without CORS. */
 export const Consumes = (...media: readonly [MediaType, ...MediaType[]]) => SetMetadata(CONSUMES, media);

@@ -11,7 +11,7 @@ export type Requirement =
 export class InsufficientCredential extends ForbiddenException {
   constructor(
     readonly detail: string,
-    readonly need: Requirement,
+    readonly requirement: Requirement,
   ) {
     super({ code: 'forbidden', detail });
   }
@@ -42,7 +42,7 @@ export function withRequirement(
   if (!(error instanceof InsufficientCredential)) return error;
   const proof = caller?.proofs.find(({ method }) => authenticator.strategyOf(method).namesRequirement);
   if (!proof) return error;
-  const { need, detail } = error;
+  const { requirement: need, detail } = error;
   if ('scopes' in need) {
     const params = { error: 'insufficient_scope', scope: need.scopes.join(' ') };
     return new InsufficientScope(authenticator.challengesOf(proof.method, params));

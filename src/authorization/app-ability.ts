@@ -46,8 +46,8 @@ export class AppAbility extends Ability<[Action, Subject], MongoQuery> {
   }
 
   /**
-   * The scopes or the step-up that would permit a denied action. If both are missing, it names the scopes; the next
-   * request is then told about the step-up.
+   * The scopes or the step-up that would permit a denied action. If both are missing, it names the scopes. The
+   * response to the next request then names the step-up.
    *
    * @returns undefined if neither would permit it
    */

@@ -11,7 +11,7 @@ export function assertCan(ability: AppAbility, action: Action, subject: Subject)
 }
 
 /**
- * Checks each written field. `ability.can('update', row)` is not enough: CASL answers true if one field may be updated.
+ * Checks each written field. `ability.can('update', row)` is not enough: CASL returns true if one field may be updated.
  * @param changes the fields to write, with any values
  * @throws UnprocessableEntityException `field_not_permitted`, naming each field that may not be written
  */

@@ -31,7 +31,7 @@ export const scopesAllowing = ({ scopes }: Policy, action: Action, entity: unkno
 
 /**
  * Limits a grant to the rows that authorization details identify (RFC 9396 section 2), each row to its own actions.
- * Entities that no type of detail is about keep their grants.
+ * Entities without a type of detail keep their grants.
  * @param details undefined if the credential has no limit
  */
 export function limitRuleToDetails(

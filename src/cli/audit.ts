@@ -8,10 +8,12 @@ npm run audit -- purge 2026-01-31      deletes the events before that day (UTC)`
 const verify =
   (anchor?: Anchor): Command =>
   async (dataSource, settings) => {
-    const verdict = await verifyChain(dataSource, settings, anchor);
-    if (!verdict.valid)
-      return [`The chain is broken at event ${verdict.brokenAt}: ${verdict.reason}.`, false];
-    return [`${verdict.events} events verified. Head: ${verdict.head.seq}:${verdict.head.hash}`];
+    const verification = await verifyChain(dataSource, settings, anchor);
+    if (!verification.valid)
+      return [`The chain is broken at event ${verification.brokenAt}: ${verification.reason}.`, false];
+    return [
+      `${verification.events} events verified. Head: ${verification.head.seq}:${verification.head.hash}`,
+    ];
   };
 
 const purge =

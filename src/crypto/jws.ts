@@ -7,7 +7,7 @@ export interface UnverifiedJws {
   readonly signature: Buffer;
 }
 
-/** Characters. Access tokens of this server are much shorter. */
+/** Access tokens of this server are much shorter. */
 const MAX_TOKEN_CHARACTERS = 4096;
 
 /**

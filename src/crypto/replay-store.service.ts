@@ -28,7 +28,7 @@ const MAX_ROWS_PER_STATEMENT = 1_000;
 /**
  * Accepts each value once, across all processes. The primary key decides, so there is no gap between check and write.
  *
- * All uses of one turn of the event loop are written by one INSERT, because a commit costs more than a row. Each use is
+ * All uses of one event loop iteration are written by one INSERT, because a commit costs more than a row. Each use is
  * resolved after its commit. docs/explanation/performance.md shows the figures, and so the reason for SQL text here.
  */
 @Injectable()
@@ -43,7 +43,7 @@ export class ReplayStore extends HourlyCleanup {
    * Marks a value as used.
    *
    * @param purpose separates the values of different uses, such as `hmac nonce of <key id>`
-   * @param until when the value expires: it is remembered until then
+   * @param until when the value expires and its row can be deleted
    * @returns true for the first use, false for a replay
    * @throws ServiceUnavailableException if the database fails: a possible replay is not accepted
    */

@@ -12,7 +12,7 @@ export interface StatelessNonceOptions {
   /** Covered by the MAC: a realm, or the URL of this server. */
   readonly context: string;
   readonly lifetimeMs: number;
-  /** Random bytes that make each nonce unique. 0 where two equal nonces of the same millisecond do no harm. */
+  /** Random bytes that make each nonce unique. Use 0 if two equal nonces of one millisecond do no harm. */
   readonly randomBytes: number;
 }
 

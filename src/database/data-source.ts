@@ -18,7 +18,7 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
       ...common,
       type: 'postgres',
       url: settings.databaseUrl,
-      // Fails a request instead of keeping it waiting for a connection.
+      // A request that gets no connection fails instead of waiting.
       extra: { connectionTimeoutMillis: 2_000 },
     };
   const memory = settings.dataDir === ':memory:';

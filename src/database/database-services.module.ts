@@ -6,7 +6,7 @@ import { LastUsed } from './last-used.service.js';
 
 export const databaseSchema: Schema = { entities: [DemoPart], migrations: [Base1700000000000] };
 
-/** The demo data and "last used": what a copied method can do without. */
+/** The demo data and "last used". A copied method works without these. */
 @Global()
 @Module({
   providers: [DemoDataService, LastUsed],

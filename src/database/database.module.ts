@@ -12,7 +12,7 @@ export class DatabaseModule {
       module: DatabaseModule,
       imports: [
         TypeOrmModule.forRootAsync({
-          // An unreachable database stops the start with its reason; the process manager tries again.
+          // If the database is unreachable, the start fails with the reason, and the process manager tries again.
           useFactory: () => ({ ...dataSourceOptions(settings, schema), retryAttempts: 1 }),
           dataSourceFactory: (options): Promise<DataSource> => openDataSource(options as DataSourceOptions),
         }),

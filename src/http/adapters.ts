@@ -14,7 +14,7 @@ import { HttpServer } from './server.js';
 type ServerFactory = (handler: RequestListener) => HttpServer;
 
 /**
- * The Nest adapter selected by `HTTP_ADAPTER`. Both run on {@link HttpServer}, so that requests are read alike.
+ * The Nest adapter selected by `HTTP_ADAPTER`. Both run on {@link HttpServer}, so that both parse requests in the same way.
  * @param onRejected is called for requests rejected before routing, in the context of the request
  */
 export function adapterFor(
@@ -34,7 +34,7 @@ function fastifyAdapter(settings: Settings, createServer: ServerFactory): Abstra
   const adapter = new FastifyAdapter({
     serverFactory: (handler: RequestListener) => (server = createServer(handler)),
     clientErrorHandler: (error, socket) => server?.rejectUnparsable(error, socket),
-    // The request listener rejects these requests first. This keeps the format if Fastify rejects another one.
+    // The request listener rejects these requests first. This keeps the problem format if Fastify itself rejects one.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
       reply.hijack();
       writeProblem(reply.raw, error, request.raw.requestContext?.requestId);

@@ -14,8 +14,8 @@ declare module 'node:http' {
 }
 
 /**
- * The request in progress. An AsyncLocalStorage, because log lines and audit events are written by code that no request
- * is passed to, libraries included.
+ * The request in progress. An AsyncLocalStorage, because code that receives no request also
+ * writes log lines and audit events, for example in libraries.
  */
 export const requestContext = new AsyncLocalStorage<RequestContext>();
 

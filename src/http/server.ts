@@ -21,7 +21,7 @@ const SHUTDOWN_GRACE_MS = 10_000;
  * Node's HTTP server with this application's limits, used by both adapters. Requests that no adapter sees are
  * rejected here.
  *
- * Written here because Node's parser answers malformed requests without our headers and without a log line, and because
+ * Written here because Node's parser responds to malformed requests without our headers and without a log line, and because
  * `Server.close` leaves idle connections open (test/http/framing.e2e-spec.ts, test/http/abuse.e2e-spec.ts).
  */
 export class HttpServer extends Server {
@@ -66,7 +66,7 @@ export class HttpServer extends Server {
     return this;
   }
 
-  /** Responds to a request that Node's parser rejects: invalid framing, a too large header, a timeout. */
+  /** Responds to a request that Node's parser rejects: invalid framing, an oversized header, a timeout. */
   rejectUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
     const responses = [...(this.responsesBySocket.get(socket) ?? [])];
     const isPartlySent = responses.some((response) => response.headersSent && !response.req.complete);
@@ -74,7 +74,7 @@ export class HttpServer extends Server {
       socket.destroy();
       return;
     }
-    // Responses to earlier requests of this connection go first, or the client takes this one for theirs.
+    // Responses to earlier requests of this connection go first, or the client matches this one to an earlier request.
     const earlier = responses.find((response) => response.req.complete);
     if (earlier) {
       earlier.once('close', () => this.rejectUnparsable(error, socket));

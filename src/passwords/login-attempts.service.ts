@@ -53,7 +53,7 @@ export class LoginAttempts extends HourlyCleanup {
 
   /**
    * Starts an attempt. Each address that an account is known to use has its own counter for that account. All other
-   * addresses share one, so an attacker gains nothing from having many. An unknown username is counted like any other.
+   * addresses share one, so more addresses give an attacker no more attempts. An unknown username is counted like any other.
    *
    * It only reads, so on SQLite it runs outside a transaction: only these counters write their table.
    *

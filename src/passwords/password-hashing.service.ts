@@ -15,15 +15,15 @@ export const normalizePassword = (password: string): string =>
 /** Hashes and verifies passwords with argon2id in Node's thread pool, so the event loop is not blocked. */
 @Injectable()
 export class PasswordHashing implements OnModuleInit {
-  private decoyHash = '';
+  private randomPasswordHash = '';
 
   async onModuleInit(): Promise<void> {
-    this.decoyHash = await this.hash(randomBytes(32).toString('base64'));
+    this.randomPasswordHash = await this.hash(randomBytes(32).toString('base64'));
   }
 
   /** The hash of a random password. Verifying against it makes an unknown account cost as much as a known one. */
-  get decoy(): string {
-    return this.decoyHash;
+  get dummyHash(): string {
+    return this.randomPasswordHash;
   }
 
   /** @returns a PHC string with its own salt */

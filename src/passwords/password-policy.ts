@@ -7,7 +7,7 @@ const MIN_LENGTH_ONLY_FACTOR = 15;
 const MAX_LENGTH = 128;
 
 const SERVICE_NAMES = ['authatlas'];
-/** Characters. Many good passwords contain a shorter username by chance. */
+/** Characters. Many strong passwords contain a shorter username by chance. */
 const MIN_CHECKED_NAME_LENGTH = 4;
 
 /** Built on first use: the list has tens of thousands of entries. */

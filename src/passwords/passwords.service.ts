@@ -56,7 +56,7 @@ export class PasswordsService {
     const name = normalizeUsername(username) ?? '';
     const row = await this.find(name);
     const account = password && !row?.user.disabledAt ? row : undefined;
-    const hash = account?.hash ?? this.hashing.decoy;
+    const hash = account?.hash ?? this.hashing.dummyHash;
 
     await this.verified.once(ip, [username, password, hash], async () => {
       const attempt = await this.attempts.open(name || username, row?.user.id ?? '', ip);

@@ -14,7 +14,7 @@ const MAX_ENTRIES = 10_000;
  * owner's address would confirm the right guess.
  */
 export class VerifiedPasswords {
-  // Random and kept in memory only, so a copy of the cache is no list of hashes to crack.
+  // Random and kept in memory only, so hashes in a copy of the cache cannot be cracked.
   private readonly key = generateKeySync('hmac', { length: 256 });
   private readonly verified = new LRUCache<string, true>({
     max: MAX_ENTRIES,

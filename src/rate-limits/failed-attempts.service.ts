@@ -62,7 +62,7 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
 
   /** Counts the request if it carried a wrong credential. */
   rejected(ip: string, error: unknown): void {
-    if (!(error instanceof Unauthenticated && error.refusal)) return;
+    if (!(error instanceof Unauthenticated && error.rejectedCredential)) return;
     const address = networkOf(ip);
     let count = this.counts.get(address);
     if (!count || count.until <= Date.now()) {

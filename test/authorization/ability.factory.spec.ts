@@ -204,7 +204,7 @@ describe('the requirement of a denied action', () => {
       assertCan(ability, action, subject);
       return 'permitted';
     } catch (error) {
-      return error instanceof InsufficientCredential ? error.need : undefined;
+      return error instanceof InsufficientCredential ? error.requirement : undefined;
     }
   };
 

@@ -936,14 +936,14 @@ describe('http-signature', () => {
       expect([response.status, response.body.code]).toEqual([503, 'service_unavailable']);
     });
 
-    it('verifies a signature with an unknown keyid against a decoy key', async () => {
+    it('verifies a signature with an unknown keyid against a dummy key', async () => {
       const { publicKey, privateKey } = generateKeyPairSync('ed25519');
       const strategy = booted.app.get(HttpSignatureStrategy);
-      const before = Object.getOwnPropertyDescriptor(strategy, 'decoyKey')!;
+      const before = Object.getOwnPropertyDescriptor(strategy, 'dummyKey')!;
       let verified = 0;
-      Object.defineProperty(strategy, 'decoyKey', { configurable: true, get: () => (verified++, publicKey) });
+      Object.defineProperty(strategy, 'dummyKey', { configurable: true, get: () => (verified++, publicKey) });
       await expectAllRejected(craft({ keyid: randomUUID(), key: privateKey }));
-      Object.defineProperty(strategy, 'decoyKey', before);
+      Object.defineProperty(strategy, 'dummyKey', before);
       expect(verified).toBe(1);
     });
 

@@ -58,7 +58,7 @@ export function mutualTls(
     tlsClientAuth: true,
     selfSignedTlsClientAuth: true,
     getCertificate: (ctx) => certificateOf(ctx)!,
-    /** Our own listener has checked its certificates and their revocation. A proxy's certificate is verified here. */
+    /** The application's TLS listener has checked its certificates. A certificate forwarded by a proxy is verified here. */
     certificateAuthorized: (ctx) => {
       const { socket } = authRequestOf(ctx);
       if (socket instanceof TLSSocket && socket.authorized) return true;

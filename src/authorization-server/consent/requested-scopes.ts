@@ -13,7 +13,7 @@ export interface ResourceScope {
 /** The value of a scope's checkbox. */
 export const fieldOf = ({ resource, scope }: ResourceScope): string => `${resource} ${scope}`;
 
-/** The scopes that the consent page asks for: the new ones, or all requested ones with `prompt=consent`. */
+/** The scopes on the consent page: the new ones, or with `prompt=consent` all requested ones. */
 export function requestedScopes({ prompt, params }: Interaction, grant: Grant | undefined): ResourceScope[] {
   const { missingOIDCScope = [], missingResourceScopes = {} } = prompt.details as {
     missingOIDCScope?: string[];

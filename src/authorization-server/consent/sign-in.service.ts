@@ -78,7 +78,7 @@ const rateLimited = (error: HttpException & { headers?: unknown }): SignInFailur
   message:
     error.getStatus() === 429
       ? 'Too many failed attempts. Wait a while, then try again.'
-      : 'Too many people are signing in at the moment. Try again.',
+      : 'Too many sign-ins are in progress. Try again.',
   headers: error.headers as Record<string, string>,
 });
 
@@ -87,8 +87,8 @@ const SUPPORTED_ACRS: readonly unknown[] = [PASSWORD_ACR];
 const KNOWN_ACRS: readonly unknown[] = [PASSWORD_ACR, SECOND_FACTOR];
 
 /**
- * Rejects an `acr` that no sign-in here reaches (RFC 9470 section 5). Without this check, oidc-provider would repeat the
- * password prompt for ever. `acr_values` is a preference (OpenID Connect Core 1.0 section 3.1.2.1), so unknown values are ignored.
+ * Rejects an `acr` that no sign-in here provides (RFC 9470 section 5). Without this check, oidc-provider would repeat the
+ * password prompt without end. `acr_values` is a preference (OpenID Connect Core 1.0 section 3.1.2.1), so unknown values are ignored.
  *
  * @returns false: no prompt is needed
  * @throws UnmetAuthenticationRequirements

@@ -12,7 +12,7 @@ import { normalizeUsername } from '../../users/username.js';
 import { OauthClient } from '../clients/oauth-client.entity.js';
 import { OauthRecords } from '../storage/oauth-records.service.js';
 
-/** Limits how often a person is asked: repeated prompts make people approve (MFA fatigue). */
+/** Limits the prompts for one person: repeated prompts make people approve (MFA fatigue). */
 const MAX_PENDING_REQUESTS_PER_USER = 5;
 
 export interface BackchannelRequest {

@@ -79,8 +79,8 @@ export const deviceFlowPages = {
           </p>
           <p class="user-code">${userCode}</p>
           <p>
-            Continue only if you started this yourself, on a device in front of you. If somebody sent you a
-            link or a code, they will get the access that you allow.
+            Continue only if you started this yourself, on a device in front of you. If another person sent
+            you a link or a code, that person gets the access that you allow.
           </p>
           <input type="hidden" name="user_code" value="${userCode}" />
           <button name="confirm" value="yes">Yes, this is my device</button>

@@ -25,7 +25,7 @@ export function cookies(settings: Settings): Configuration['cookies'] {
 
 /**
  * Sender-constrained tokens by DPoP (RFC 9449). Every response to a proof carries a nonce. Clients that must bind their tokens
- * must use it, so that their proofs cannot be made in advance.
+ * must use it, so that their proofs cannot be created in advance.
  */
 export const dpop = (settings: Settings): NonNullable<Configuration['features']>['dPoP'] => ({
   enabled: true,
@@ -35,7 +35,7 @@ export const dpop = (settings: Settings): NonNullable<Configuration['features']>
 
 /**
  * Requests to the URLs of clients (`jwks_uri`, `backchannel_logout_uri`), without redirects. In production, the dispatcher of
- * oidc-provider blocks loopback and private addresses (OWASP SSRF Prevention Cheat Sheet). In development, clients have such.
+ * oidc-provider blocks loopback and private addresses (OWASP SSRF Prevention Cheat Sheet). Clients in development use such addresses.
  */
 export const outboundRequests = ({ environment }: Settings): Configuration => ({
   fetch: async (url, options) => {

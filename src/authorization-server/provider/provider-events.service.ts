@@ -26,7 +26,7 @@ const ERROR_EVENTS = [
 /** The `error_detail` of a one-time code or refresh token that two requests used at the same time. */
 export const CONCURRENT_USE = 'code or token used concurrently';
 
-/** The `error_detail` values for a second use of a code or refresh token: one of the two users has stolen it. */
+/** The `error_detail` values for a second use of a code or refresh token: one of the two clients has stolen it. */
 const REUSE_DETAILS = ['authorization code already consumed', 'refresh token already used', CONCURRENT_USE];
 
 const GRANT_TYPE_NOT_ALLOWED = /^(requested grant type|urn:\S+) is not allowed for this client$/;
@@ -81,7 +81,7 @@ export class ProviderEvents {
         details: { client, reason: detail },
       });
     if (statusCode !== 401) return;
-    // A cast: the method of this name can be removed, and the server stays.
+    // A cast, because the folder of the method `oauth` can be removed without this server.
     const method = 'oauth' as MethodName;
     const rejection = new Unauthenticated([], error, 'Authentication failed.', { method, reason });
     this.rejectedRequests.notify(authRequestOf(ctx).ip, rejection);

@@ -6,7 +6,7 @@ import type { AuthRequest } from '../../authentication/request.js';
 import type { Settings } from '../../config/settings.js';
 import type { SigningKeys } from '../../crypto/signing-keys.service.js';
 
-/** A request that was passed to oidc-provider, with what this application adds to it. */
+/** A request that was passed to oidc-provider, with the data that this application adds. */
 interface ProviderRequest extends IncomingMessage {
   readonly authRequest: AuthRequest;
   readonly verifiedJti: string | undefined;
@@ -30,8 +30,8 @@ export const verifiedJtiOf = (ctx: HasRequest | undefined): string | undefined =
   (ctx?.req as ProviderRequest | undefined)?.verifiedJti;
 
 /**
- * Creates the request that oidc-provider handles: relative to its mount path, with an unread body. Its host is the one of
- * PUBLIC_URL, whatever the Host header says, because oidc-provider writes absolute URLs into its responses.
+ * Creates the request that oidc-provider handles: relative to its mount path, with an unread body. Its host is that of
+ * PUBLIC_URL, not of the Host header, because oidc-provider writes absolute URLs into its responses.
  *
  * @param path below `/oidc`, with the query
  * @param form replaces the body
@@ -68,7 +68,7 @@ export function providerRequest(
 
 /** Token introspection (RFC 7662) and revocation (RFC 7009). */
 const TOKEN_PATHS = ['/token/introspection', '/token/revocation'];
-/** Names no token, so oidc-provider answers as for an unknown one. */
+/** Names no token, so oidc-provider responds as to an unknown one. */
 const NO_TOKEN = '-';
 
 /**

@@ -28,7 +28,7 @@ interface TokenOwner {
 const MAX_ROWS_PER_INSERT = 1_000;
 
 /**
- * Inserts new access tokens. All tokens of one turn of the event loop share a transaction, because a commit costs more than a
+ * Inserts new access tokens. All tokens of one event loop iteration share a transaction, because a commit costs more than a
  * row. The promise of each token resolves after the commit.
  */
 export class AccessTokenWriter {

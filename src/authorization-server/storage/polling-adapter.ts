@@ -86,8 +86,8 @@ export class TooManyUserCodes extends errors.CustomOIDCProviderError {
 }
 
 /**
- * Limits guesses at user codes (RFC 8628 section 5.1), with counters that all processes share. There are 20^8 codes: 2,000
- * guesses hit one of a thousand active codes in one of 13,000 windows.
+ * Limits guesses at user codes (RFC 8628 section 5.1), with counters that all processes share. There are 20^8 codes. With a
+ * thousand active codes, 2,000 guesses find one in about one of 13,000 windows.
  */
 @Injectable()
 export class UserCodeAttempts {

@@ -56,7 +56,7 @@ export class RecordAdapter implements Adapter {
   /**
    * Marks a code or refresh token as used. A second use means that it was copied, so the whole grant is revoked
    * (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
-   * @throws InvalidGrant for every concurrent use but the first
+   * @throws InvalidGrant for every concurrent use except the first
    */
   async consume(id: string): Promise<void> {
     const { manager } = this.dataSource;

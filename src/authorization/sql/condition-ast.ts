@@ -23,7 +23,7 @@ export interface Membership {
   readonly oneOf: readonly (Value | null)[];
 }
 
-/** The field compares so with the value, which null never does; `not`: the opposite, which null matches. */
+/** A comparison of the field with the value. Null does not match it; with `not`, null does. */
 export interface Comparison {
   readonly field: string;
   readonly not: boolean;

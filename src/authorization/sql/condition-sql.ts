@@ -57,7 +57,7 @@ export class ConditionSql {
     };
   }
 
-  /** Adds values as one parameter, in TypeORM's spread form. TypeORM writes a single number into SQLite's text otherwise. */
+  /** Adds values as one parameter, in TypeORM's spread form. Otherwise TypeORM writes a single number into the SQL text for SQLite. */
   bind(...values: unknown[]): string {
     const name = this.unusedName('access');
     this.parameters[name] = values;

@@ -19,7 +19,7 @@ export interface DigestAccount {
   /** The stored form of H(A1). */
   readonly sealed: string;
   readonly ha1: string;
-  /** Why every response is rejected, for the log. Undefined if a correct response is accepted. */
+  /** The reason to reject even a correct response, for the log. Undefined if it is accepted. */
   readonly fault: string | undefined;
 }
 

@@ -18,7 +18,7 @@ export class DigestCredential {
   @JoinColumn({ name: 'userId' })
   password?: Password;
 
-  /** The encrypted H(A1) of each algorithm, as JSON. An H(A1) is as good as the password. */
+  /** The encrypted H(A1) of each algorithm, as JSON. An H(A1) is enough to authenticate, like the password. */
   @Column({ type: 'text' })
   sealed!: string;
 

@@ -4,7 +4,7 @@ import type { StatelessNonce } from '../../crypto/stateless-nonce.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { DigestNonce } from './digest.entity.js';
 
-/** A nonce is kept for this long after it expired, because the clocks of the processes differ. */
+/** A nonce is stored for this long after it expired, because the clocks of the processes differ. */
 const RETENTION_SECONDS = 60 * 60;
 
 const inSeconds = (milliseconds: number) => Math.ceil(milliseconds / 1000);

@@ -70,7 +70,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
     const authorization = this.parse(request);
     const nonce = this.nonces.verify(authorization.nonce);
     if (!nonce) throw invalidCredential('this server did not issue the nonce');
-    // 400, says RFC 7616 section 3.4.6: the response may have been copied from another request.
+    // RFC 7616 section 3.4.6 requires 400: the response may be a copy from another request.
     if (authorization.uri !== request.target)
       throw new BadRequestException({
         code: 'digest_uri_mismatch',
@@ -79,7 +79,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
 
     const account = await this.credentials.find(authorization);
     const { ha1, user, fault } = account;
-    // Compute and compare in every case, so that a rejection takes the same time whatever its reason.
+    // Compute and compare in every case, so that every rejection takes the same time.
     const expected = computeResponse(ha1, authorization, request.method, request.rawBody ?? NO_BODY);
     const isCorrect = constantTimeEqual(authorization.response, expected) && !fault;
     const isFresh = isCorrect && !nonce.expired && (await this.nonceCounts.use(nonce, authorization.nc));
@@ -108,7 +108,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
    * Counts the attempt together with all password guesses, before the caller learns the outcome. After a success the same
    * account is not counted for five minutes from the same address, so that not every request writes the counters.
    *
-   * @throws TooManyAttempts after too many failures for the account or from the address, whatever the outcome
+   * @throws TooManyAttempts after too many failures for the account or from the address, even if the response is correct
    */
   private async countAttempt(
     outcome: AttemptOutcome,

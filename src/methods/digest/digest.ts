@@ -40,7 +40,7 @@ const hash = (algorithm: Algorithm, data: string | Uint8Array): string =>
 const joined = (...parts: readonly string[]): string => parts.map((part) => part.normalize('NFC')).join(':');
 
 /**
- * H(A1) of section 3.4.2. It is as good as the password. Another spelling of the username gives another hash.
+ * H(A1) of section 3.4.2. It is enough to authenticate, like the password. Another spelling of the username gives another hash.
  */
 export const computeHa1 = (algorithm: Algorithm, username: string, realm: string, password: string): string =>
   hash(algorithm, joined(username, realm, password));

@@ -103,8 +103,8 @@ export function stringToSign(request: SignedRequest): string {
 
 /**
  * A request target whose query has one spelling: unreserved characters (RFC 3986 section 2.3) are literal, all others are
- * percent-encoded in upper case. `&`, `=` and `+` are kept as sent, encoded or not, because programs read them differently.
- * The order of parameters, the path, and a query with an invalid percent sign are kept as well.
+ * percent-encoded in upper case. `&`, `=` and `+` stay as sent, encoded or not, because programs read them differently.
+ * The path, the order of parameters, and a query with an invalid percent sign also stay as sent.
  */
 export function canonicalTarget(target: string): string {
   const start = target.indexOf('?') + 1;

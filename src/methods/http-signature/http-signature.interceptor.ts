@@ -16,8 +16,8 @@ interface RequestedSignature {
 }
 
 /**
- * Signs the response if the request asks for it with `Accept-Signature` (RFC 9421 section 5.2), whichever method proved
- * the request. Interceptors run after the guards, so rejected requests (401, 403, 429) never cost a signature.
+ * Signs the response if the request contains `Accept-Signature` (RFC 9421 section 5.2), for every authentication
+ * method. Interceptors run after the guards, so rejected requests (401, 403, 429) never cost a signature.
  */
 @Injectable()
 export class ResponseSigningInterceptor implements NestInterceptor {

@@ -39,7 +39,7 @@ export function signatureHeaders(
 }
 
 /**
- * The components that the signature of a response covers: the response, and the request that it answers
+ * The components that the signature of a response covers: the response and its request
  * (RFC 9421 section 2.4). So it cannot be presented as the response to another request.
  */
 export function responseComponents({ lines, request }: ResponseMessage): string[] {

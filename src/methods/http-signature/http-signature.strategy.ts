@@ -72,7 +72,7 @@ export class HttpSignatureStrategy
   /** By id: the key of an id never changes. Revocation and expiry are in the row, which every request reads. */
   private readonly keys = new LRUCache<string, KeyObject>({ max: MAX_CACHED_KEYS });
   /** Verifies signatures with an unknown keyid, so that their response takes as long as any other. */
-  private readonly decoyKey = generateKeyPairSync('ed25519').publicKey;
+  private readonly dummyKey = generateKeyPairSync('ed25519').publicKey;
 
   constructor(
     dataSource: DataSource,
@@ -142,7 +142,7 @@ export class HttpSignatureStrategy
   }
 
   private keyOf(row: Row | undefined): KeyObject {
-    if (!row) return this.decoyKey;
+    if (!row) return this.dummyKey;
     let key = this.keys.get(row.id);
     if (!key) {
       key = importPublicJwk(JSON.parse(row.publicJwk) as JsonWebKey)!.key;

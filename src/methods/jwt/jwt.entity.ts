@@ -47,7 +47,7 @@ export class TokenFamily {
   revokedAt!: Date | null;
 }
 
-/** A refresh token. Used ones are kept, so that their reuse is detected. */
+/** A refresh token. Used ones stay stored, so that their reuse is detected. */
 @Entity('refresh_tokens')
 export class RefreshToken {
   /** The public part of the token. */

@@ -25,7 +25,7 @@ import {
 const DAY_MS = 24 * 60 * 60_000;
 /** A family ends after this time without a refresh. */
 const IDLE_TIMEOUT_MS = 7 * DAY_MS;
-/** A family ends after this time, however often it is refreshed. */
+/** A family ends after this time, even if it is refreshed. */
 const ABSOLUTE_TIMEOUT_MS = 30 * DAY_MS;
 const ENDED_FAMILY_RETENTION_MS = DAY_MS;
 const MAX_USER_AGENT_LENGTH = 200;
@@ -95,12 +95,12 @@ export class JwtService extends HourlyCleanup implements Issuer {
   }
 
   /**
-   * Exchanges a refresh token for new tokens. Each refresh token works once. If a used one comes again, somebody has
-   * copied it, so the whole family ends (RFC 9700 section 4.14.2). A request that arrived before the token was used is
-   * a concurrent retry of the client: it gets no tokens, and the family stays.
+   * Exchanges a refresh token for new tokens. Each refresh token works once. A second use means
+   * that the token was copied, so the whole family ends (RFC 9700 section 4.14.2). A request that arrived before the
+   * first use is a concurrent retry of the client: it gets no tokens, and the family stays.
    *
    * @param scope limits the new access token; the family keeps its scopes
-   * @param arrived when the request came in
+   * @param arrived the time at which the request arrived
    * @throws BadCredential `invalid_grant`
    * @throws ConflictException `concurrent_refresh`
    * @throws BadRequestException `invalid_scope` for more than was granted (RFC 6749 section 6)

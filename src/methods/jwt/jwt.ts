@@ -42,8 +42,8 @@ export interface TokenResponse {
 }
 
 /**
- * Short, although a token also ends with its family: a copied token stays valid until then in applications that verify
- * it without this database.
+ * Short, because an application that verifies tokens without this database accepts a copied token until it expires. Here
+ * a token also ends with its family.
  */
 export const ACCESS_TOKEN_LIFETIME_SECONDS = 300;
 /** The clock of another process may be ahead by this much. */

@@ -22,7 +22,7 @@ import { mtlsConfig } from './mtls.config.js';
     MtlsService,
     MtlsStrategy,
     MtlsCleanup,
-    // Global: a misdirected request must be rejected on every route, whichever method proves it.
+    // Global: a misdirected request must be rejected on every route, for every method.
     { provide: APP_GUARD, useClass: MtlsHostGuard },
   ],
 })

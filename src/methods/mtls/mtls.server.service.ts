@@ -71,7 +71,7 @@ export class MtlsServerService
     const options = {
       ...this.secureContext(),
       requestCert: true,
-      // Node would drop every client without a certificate. accept() rejects the bad ones.
+      // Node would drop every client without a certificate. accept() rejects invalid certificates.
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: ['http/1.1'],

@@ -28,7 +28,7 @@ export class BackChannelLogout {
   ) {}
 
   /**
-   * Ends all sign-ins of the account that the token's subject is linked to, by whichever method they began.
+   * Ends all sign-ins of the account that the token's subject is linked to, by every method.
    * Does nothing if no account is linked.
    *
    * @throws BadRequestException `invalid_logout_token`

@@ -6,7 +6,7 @@ import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { StateCookie, type PendingAuthorization } from './oidc-login.js';
 
-/** Keeps each pending authorization encrypted in a cookie of its browser. There is no table. */
+/** Stores each pending authorization encrypted in a cookie of its browser. There is no table. */
 @Injectable()
 export class PendingAuthorizations {
   private readonly box: SecretBox;

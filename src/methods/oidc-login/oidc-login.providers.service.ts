@@ -23,7 +23,7 @@ import { oidcLoginConfig, type OidcProvider } from './oidc-login.config.js';
 import { providerError } from './oidc-login.errors.js';
 
 const METADATA_LIFETIME_MS = 60 * 60_000;
-/** A provider that is down is not asked again for every request. */
+/** The pause after a failed metadata request, so that not every sign-in requests it again. */
 const RETRY_AFTER_FAILURE_MS = 10_000;
 const TIMEOUT_SECONDS = 5;
 const MAX_RESPONSE_BYTES = 256 * 1024;

@@ -18,7 +18,7 @@
  * (`iss` and `sub`), the client (`aud`) and the authorization request (`nonce`).
  *
  * Each authorization request has three random values. `state` binds the callback to the browser, `nonce` the ID token to
- * the request, and the PKCE verifier the code to this server. They are kept only in the cookie, encrypted.
+ * the request, and the PKCE verifier the code to this server. They are stored only in the cookie, encrypted.
  */
 import { randomBytes } from 'node:crypto';
 

@@ -37,8 +37,8 @@ export class SessionCsrf {
   }
 
   /**
-   * Checks a sign-in, when no session with a token exists yet: another site must not sign its visitors in to a foreign
-   * account (login CSRF). A client that is not a browser sends neither header and passes.
+   * Checks a sign-in, when no session with a token exists yet: another site must not sign its visitors in to the
+   * attacker's account (login CSRF). A client that is not a browser sends neither header and passes.
    *
    * @throws ForbiddenException `invalid_csrf_token`
    */

@@ -33,7 +33,7 @@ export class Sessions1700000305000 implements MigrationInterface {
         ],
         foreignKeys: [foreignKey('userId', 'users')],
       }),
-      // It was named Sessions1700000303000, and runs again on a database of that time: the table may exist.
+      // The table may exist: earlier databases ran this migration under the name Sessions1700000303000.
       true,
     );
   }

@@ -18,7 +18,7 @@ import { ABSOLUTE_TIMEOUT_MS, hashSessionValue, newSessionValue } from './sessio
 
 /** A new session replaces the oldest one beyond this number. */
 export const MAX_SESSIONS_PER_USER = 20;
-/** After a renewal, requests already under way still use the previous cookie. */
+/** After a renewal, requests in progress still carry the previous cookie. */
 const PREVIOUS_COOKIE_GRACE_MS = 10_000;
 const ENDED_SESSION_RETENTION_MS = 24 * 60 * 60_000;
 const MAX_USER_AGENT_LENGTH = 200;

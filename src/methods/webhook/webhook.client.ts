@@ -35,7 +35,7 @@ export function signedEvent(
   return { headers: { 'Content-Type': 'application/json', ...headers }, body };
 }
 
-/** The headers of an attempt that is made now. */
+/** The headers of a delivery attempt at the current time. */
 function signatureHeaders(secrets: readonly string[], id: string, body: Uint8Array): Record<string, string> {
   const timestamp = Math.floor(Date.now() / 1000);
   const signatures = secrets.map((secret) => {

@@ -67,7 +67,7 @@ export const isCurrent = (timestamp: number, now = Date.now()): boolean =>
   Math.abs(Math.floor(now / 1000) - timestamp) <= TOLERANCE_SECONDS;
 
 /**
- * Whether one of the keys made one of the signatures. They are compared as text in constant time, so another spelling of the
+ * Whether one of the signatures belongs to one of the keys. Signatures are compared as text in constant time, so another spelling of the
  * base64 and another version than `v1` are rejected.
  */
 export function isSignedBy(
