@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../database/columns.js';
+import { USERS_TABLE } from '../users/user.entity.js';
 
 export class AccessTokens1700000406000 implements MigrationInterface {
   name = 'AccessTokens1700000406000';
@@ -21,7 +22,7 @@ export class AccessTokens1700000406000 implements MigrationInterface {
         indices: ['accountId', 'clientId', 'grantId', 'parentId', 'expiresAt'].map((name) => ({
           columnNames: [name],
         })),
-        foreignKeys: [foreignKey('accountId', 'users'), foreignKey('parentId', 'access_tokens')],
+        foreignKeys: [foreignKey('accountId', USERS_TABLE), foreignKey('parentId', 'access_tokens')],
       }),
     );
   }

@@ -1,7 +1,8 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../database/columns.js';
+import { USERS_TABLE } from '../users/user.entity.js';
 
-const account = foreignKey('accountId', 'users');
+const account = foreignKey('accountId', USERS_TABLE);
 
 export class OauthServer1700000407000 implements MigrationInterface {
   name = 'OauthServer1700000407000';

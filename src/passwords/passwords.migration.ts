@@ -1,7 +1,8 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../database/columns.js';
+import { USERS_TABLE } from '../users/user.entity.js';
 
-const userId = foreignKey('userId', 'users');
+const userId = foreignKey('userId', USERS_TABLE);
 
 export class Passwords1700000002000 implements MigrationInterface {
   name = 'Passwords1700000002000';

@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
+import { USERS_TABLE } from '../../users/user.entity.js';
 
 export class Digest1700000403000 implements MigrationInterface {
   name = 'Digest1700000403000';
@@ -17,7 +18,7 @@ export class Digest1700000403000 implements MigrationInterface {
           { name: 'enabledAt', type: DATE_COLUMN },
         ],
         indices: [{ columnNames: ['userhashSha256'] }, { columnNames: ['userhashSha512256'] }],
-        foreignKeys: [foreignKey('userId', 'users')],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
       }),
     );
     await runner.createTable(

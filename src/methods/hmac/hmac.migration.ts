@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
+import { USERS_TABLE } from '../../users/user.entity.js';
 
 export class HmacKeys1700000400000 implements MigrationInterface {
   name = 'HmacKeys1700000400000';
@@ -22,7 +23,7 @@ export class HmacKeys1700000400000 implements MigrationInterface {
           { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }],
-        foreignKeys: [foreignKey('userId', 'users')],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
       }),
     );
   }

@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
+import { USERS_TABLE } from '../../users/user.entity.js';
 
 export class SignatureKeys1700000401000 implements MigrationInterface {
   name = 'SignatureKeys1700000401000';
@@ -24,7 +25,7 @@ export class SignatureKeys1700000401000 implements MigrationInterface {
           { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }],
-        foreignKeys: [foreignKey('userId', 'users')],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
       }),
     );
   }

@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
+import { USERS_TABLE } from '../../users/user.entity.js';
 
 export class Jwt1700000304000 implements MigrationInterface {
   name = 'Jwt1700000304000';
@@ -21,7 +22,7 @@ export class Jwt1700000304000 implements MigrationInterface {
           { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['expiresAt'] }],
-        foreignKeys: [foreignKey('userId', 'users')],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
       }),
     );
     await runner.createTable(

@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
+import { USERS_TABLE } from '../../users/user.entity.js';
 
 export class Mtls1700000405000 implements MigrationInterface {
   name = 'Mtls1700000405000';
@@ -20,7 +21,7 @@ export class Mtls1700000405000 implements MigrationInterface {
           { name: 'revokedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['revokedAt'] }],
-        foreignKeys: [foreignKey('userId', 'users')],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
       }),
     );
     await runner.createTable(

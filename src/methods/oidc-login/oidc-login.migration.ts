@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
+import { USERS_TABLE } from '../../users/user.entity.js';
 
 export class OidcIdentities1700000411000 implements MigrationInterface {
   name = 'OidcIdentities1700000411000';
@@ -18,7 +19,7 @@ export class OidcIdentities1700000411000 implements MigrationInterface {
           { name: 'lastUsedAt', type: DATE_COLUMN, isNullable: true },
         ],
         indices: [{ columnNames: ['userId'] }, { columnNames: ['issuer', 'subject'], isUnique: true }],
-        foreignKeys: [foreignKey('userId', 'users')],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
       }),
     );
   }

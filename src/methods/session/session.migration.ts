@@ -1,5 +1,6 @@
 import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../../database/columns.js';
+import { USERS_TABLE } from '../../users/user.entity.js';
 
 export class Sessions1700000305000 implements MigrationInterface {
   name = 'Sessions1700000305000';
@@ -31,7 +32,7 @@ export class Sessions1700000305000 implements MigrationInterface {
           { columnNames: ['previousHash'] },
           { columnNames: ['userId'] },
         ],
-        foreignKeys: [foreignKey('userId', 'users')],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
       }),
       // The table may exist: earlier databases ran this migration under the name Sessions1700000303000.
       true,
