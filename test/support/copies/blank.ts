@@ -35,11 +35,15 @@ export const blockOf = (file: string): string =>
 
 const IMPORT = /^import .* from '\.\/(.*)\.js';.*$/;
 
-/** The lines of the page's `app.module.ts` for these methods: a line `// for x` stays if files of `src/x` are copied. */
+/**
+ * The lines of the page's `app.module.ts` for these methods. A line `// for x` stays if files of `src/x` are copied; a line
+ * `// generated` is about a file of the Nest CLI.
+ */
 function linesFor(copied: readonly string[]): string[] {
   return blockOf('src/app.module.ts')
     .split('\n')
     .filter((line) => {
+      if (line.endsWith('// generated')) return false;
       const [, part] = /\/\/ for (.*)$/.exec(line) ?? [];
       return !part || copied.some((file) => file.startsWith(`src/${part}`));
     });
