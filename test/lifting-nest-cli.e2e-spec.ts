@@ -4,10 +4,10 @@ import { resolve } from 'node:path';
 import ts from 'typescript';
 import { DataSource } from 'typeorm';
 import { DEMO_KEY } from '../src/methods/api-key/api-key.demo.js';
-import { PAGE, lifted } from './support/copies/blank.js';
+import { LIFTING_PAGE, liftedFiles } from './support/copies/blank.js';
 import { GeneratedApplication, connects } from './support/copies/nest-cli.js';
 
-const page = readFileSync(PAGE, 'utf8');
+const page = readFileSync(LIFTING_PAGE, 'utf8');
 const copyCommand = /^```text\n(npx tsc [\s\S]*?)\n```/m.exec(page)![1]!;
 const listedPackages = /^npm install (.*)$/m.exec(page)![1]!.split(' ');
 
@@ -46,12 +46,17 @@ describe('API keys in an application of the Nest CLI, by the steps of the page',
 
   it('copies the files that the method and the module import', () => {
     const copied = application.files().filter((file) => !generated.includes(file));
-    expect(copied.sort()).toEqual(lifted(['api-key']));
+    expect(copied.sort()).toEqual(liftedFiles(['api-key']));
   });
 
   it('installs the packages that the files import, the database driver and the peer of @nestjs/passport', () => {
     const present = application.packages();
-    const imported = [...packagesOf(lifted(['api-key'])), 'better-sqlite3', 'passport', '@nestjs/typeorm'];
+    const imported = [
+      ...packagesOf(liftedFiles(['api-key'])),
+      'better-sqlite3',
+      'passport',
+      '@nestjs/typeorm',
+    ];
     const missing = new Set(imported.filter((name) => !present.includes(name)));
     expect(listedPackages).toEqual([...missing].sort());
   });
