@@ -15,8 +15,8 @@ const KEYS = {
   EdDSA: { kty: 'OKP', crv: 'Ed25519' },
 } as const satisfies Record<string, { readonly kty: string; readonly crv?: string }>;
 
-export type Algorithm = keyof typeof KEYS;
-export const ALGORITHMS = Object.keys(KEYS) as [Algorithm, ...Algorithm[]];
+export type JwsAlgorithm = keyof typeof KEYS;
+export const ALGORITHMS = Object.keys(KEYS) as [JwsAlgorithm, ...JwsAlgorithm[]];
 
 const MAX_KEYS = 100;
 const MIN_RSA_BITS = 2048;
@@ -51,7 +51,7 @@ export class RemoteJwks {
    *
    * @throws RemoteError if no key set of the last hour is available
    */
-  async find(kid: string, algorithm: Algorithm): Promise<KeyObject | undefined> {
+  async find(kid: string, algorithm: JwsAlgorithm): Promise<KeyObject | undefined> {
     if (this.age > MAX_AGE_MS) {
       await this.refresh();
       if (this.age > MAX_AGE_MS) throw new RemoteError('the key set is too old');

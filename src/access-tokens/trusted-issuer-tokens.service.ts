@@ -11,7 +11,7 @@ import { User } from '../users/user.entity.js';
 import { normalizeUsername } from '../users/username.js';
 import { parseClaims, validityFault, type AccessTokenClaims } from './access-token-claims.js';
 import { RemoteError } from './fetch-json.js';
-import { RemoteJwks, discoverJwksUri, type Algorithm } from './remote-jwks.js';
+import { RemoteJwks, discoverJwksUri, type JwsAlgorithm } from './remote-jwks.js';
 import { IntrospectionClient } from './token-introspection.js';
 import { trustedIssuersConfig, type TrustedIssuer } from './trusted-issuers.config.js';
 import { invalidToken, type ResolvedToken } from './verified-token.js';
@@ -23,14 +23,14 @@ const ALLOWED_HEADERS = ['alg', 'typ', 'kid', 'x5t', 'x5t#S256'];
 
 type RawClaims = Readonly<Record<string, unknown>>;
 
-interface Issuer extends TrustedIssuer {
+interface IssuerClient extends TrustedIssuer {
   readonly jwks: RemoteJwks;
   readonly introspectionClient: IntrospectionClient | undefined;
 }
 
 /** The unchanging part of a JWT whose form and signature are valid. */
 interface VerifiedJwt {
-  readonly algorithm: Algorithm;
+  readonly algorithm: JwsAlgorithm;
   readonly kid: string;
   readonly key: KeyObject;
   readonly raw: RawClaims;
@@ -41,7 +41,7 @@ interface VerifiedJwt {
 @Injectable()
 export class TrustedIssuerTokens {
   private readonly logger = new Logger(TrustedIssuerTokens.name);
-  private readonly issuers: ReadonlyMap<string, Issuer>;
+  private readonly issuers: ReadonlyMap<string, IssuerClient>;
   private readonly verifiedJwts = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
 
   constructor(
@@ -49,7 +49,7 @@ export class TrustedIssuerTokens {
     settings: Settings,
     @Inject(trustedIssuersConfig.KEY) issuers: ConfigType<typeof trustedIssuersConfig>,
   ) {
-    const withClients = (issuer: TrustedIssuer): Issuer => ({
+    const withClients = (issuer: TrustedIssuer): IssuerClient => ({
       ...issuer,
       jwks: new RemoteJwks(
         async () => issuer.jwks_uri ?? discoverJwksUri(issuer.issuer, settings.production),
@@ -98,7 +98,7 @@ export class TrustedIssuerTokens {
     return this.resolve(issuer, raw, claims);
   }
 
-  private async verifyJwt(issuer: Issuer, token: string): Promise<VerifiedJwt> {
+  private async verifyJwt(issuer: IssuerClient, token: string): Promise<VerifiedJwt> {
     const jws = readJws(token, { maxLength: MAX_JWT_CHARACTERS });
     if (!jws) throw invalidToken('malformed JWT');
     const { alg, typ, kid } = jws.header;
@@ -121,12 +121,16 @@ export class TrustedIssuerTokens {
     return { algorithm, kid, key, raw, claims };
   }
 
-  private findKey({ jwks }: Issuer, { kid, algorithm }: Pick<VerifiedJwt, 'kid' | 'algorithm'>) {
+  private findKey({ jwks }: IssuerClient, { kid, algorithm }: Pick<VerifiedJwt, 'kid' | 'algorithm'>) {
     return jwks.find(kid, algorithm).catch((error: unknown) => this.unavailable(error));
   }
 
   /** Checks the validity period and reads the account from the database. */
-  private async resolve(issuer: Issuer, raw: RawClaims, claims: AccessTokenClaims): Promise<ResolvedToken> {
+  private async resolve(
+    issuer: IssuerClient,
+    raw: RawClaims,
+    claims: AccessTokenClaims,
+  ): Promise<ResolvedToken> {
     const fault = validityFault(claims, Date.now());
     if (fault) throw invalidToken(fault);
     const account = await this.findAccount(issuer, raw[issuer.accounts.claim]);
@@ -143,7 +147,7 @@ export class TrustedIssuerTokens {
     };
   }
 
-  private async findAccount({ accounts, tenant }: Issuer, value: unknown): Promise<User | null> {
+  private async findAccount({ accounts, tenant }: IssuerClient, value: unknown): Promise<User | null> {
     if (typeof value !== 'string') return null;
     const { manager } = this.dataSource;
     if (!accounts.ids) {
@@ -163,7 +167,7 @@ export class TrustedIssuerTokens {
 }
 
 /** Exactly one audience, this API: another API that also accepts the token could replay it here. */
-function assertAudience({ aud }: RawClaims, { audience }: Issuer): void {
+function assertAudience({ aud }: RawClaims, { audience }: IssuerClient): void {
   const audiences: unknown[] = [aud].flat();
   if (audiences.length !== 1 || audiences[0] !== audience) throw invalidToken('wrong audience');
 }

@@ -18,7 +18,7 @@ export type Action = 'create' | 'read' | 'update' | 'set' | 'delete';
 /** An entity's class, or one of its instances. */
 export type Subject = Type<object> | object;
 
-/** A sign-in that lifts a prohibition (RFC 9470): its authentication context, and its greatest age in seconds. */
+/** A sign-in that lifts a prohibition (RFC 9470): its authentication context, and its maximum age in seconds. */
 export type StepUp = Extract<Requirement, { readonly acr: string }>;
 
 /** CASL's raw rule. A prohibition may name the step-up that lifts it. */

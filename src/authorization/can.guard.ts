@@ -28,7 +28,7 @@ interface Permission {
 export const Can = (action: Action, subject: Type<object>) =>
   SetMetadata(CAN, { action, subject } satisfies Permission);
 
-/** The request of the HTTP adapter. The guard stores the ability beside Passport's `request.user`. */
+/** The adapter's request. The guard stores the ability in it, as Passport stores `request.user`. */
 interface AuthorizedRequest {
   ability?: AppAbility;
 }
@@ -40,7 +40,7 @@ export const Ability = createParamDecorator((_: unknown, context: ExecutionConte
   return ability;
 });
 
-/** The second global guard. It rejects a route that has neither `@Can()`, nor `@Public()`, nor `@SelfService()`. */
+/** The last global guard, after authentication. It rejects a route that has neither `@Can()`, nor `@Public()`, nor `@SelfService()`. */
 @Injectable()
 export class CanGuard implements CanActivate {
   constructor(

@@ -52,7 +52,7 @@ interface DeclareRule<Declared> {
 export interface Prohibition {
   /**
    * @param reason the `detail` of the 403
-   * @param stepUp the sign-in that lifts the prohibition. The principal that has signed in so must not get the rule.
+   * @param stepUp the sign-in that lifts the prohibition. Declare no such rule for a principal with this sign-in.
    */
   because(reason: string, stepUp?: StepUp): void;
 }

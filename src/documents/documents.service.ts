@@ -22,9 +22,9 @@ import { preconditionFailed, checkIfMatch } from '../http/preconditions.js';
 /** A document is always read together with its shares. */
 const MAX_SHARES_PER_DOCUMENT = 100;
 
-type Content = Pick<Document, 'title' | 'body' | 'notes' | 'status' | 'classification'>;
+type DocumentContent = Pick<Document, 'title' | 'body' | 'notes' | 'status' | 'classification'>;
 
-export interface ListQuery extends Partial<Pick<Document, 'status' | 'classification' | 'ownerId'>> {
+export interface DocumentQuery extends Partial<Pick<Document, 'status' | 'classification' | 'ownerId'>> {
   readonly limit: number;
   readonly cursor?: string | undefined;
   readonly sort: 'createdAt' | '-createdAt' | 'title' | '-title';
@@ -49,7 +49,7 @@ export class DocumentsService {
   async list(
     caller: Principal,
     ability: AppAbility,
-    { limit, cursor, sort, ...filters }: ListQuery,
+    { limit, cursor, sort, ...filters }: DocumentQuery,
   ): Promise<{ documents: Document[]; nextCursor: string | null }> {
     const context = JSON.stringify([caller.tenantId, caller.id, sort, filters]);
     const { rows, next } = await accessiblePage(this.dataSource.manager, Document, ability, {
@@ -81,7 +81,7 @@ export class DocumentsService {
     return document;
   }
 
-  async create(caller: Principal, ability: AppAbility, input: Partial<Content>): Promise<Document> {
+  async create(caller: Principal, ability: AppAbility, input: Partial<DocumentContent>): Promise<Document> {
     const now = new Date();
     const document = Object.assign(new Document(), {
       id: randomUUID(),
@@ -121,7 +121,7 @@ export class DocumentsService {
     ability: AppAbility,
     id: string,
     ifMatch: string | undefined,
-    changes: Partial<Content>,
+    changes: Partial<DocumentContent>,
   ): Promise<Document> {
     return this.dataSource.transaction(async (manager) => {
       const before = await this.findForWrite(manager, ability, 'update', id, ifMatch);
@@ -220,7 +220,7 @@ export class DocumentsService {
     manager: EntityManager,
     ability: AppAbility,
     { id, version }: Document,
-    values: Partial<Content> & Pick<Document, 'version' | 'updatedAt'>,
+    values: Partial<DocumentContent> & Pick<Document, 'version' | 'updatedAt'>,
     fields: readonly string[],
   ): Promise<void> {
     const query = manager.createQueryBuilder().update(Document).set(values).where({ id, version });

@@ -36,14 +36,14 @@ function decode(bytes: Buffer): string {
 const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g;
 
 /** An object or array that is not closed yet: the object's keys, and the key whose value is being read. */
-interface Level {
+interface NestingLevel {
   readonly keys: Set<string> | undefined;
   key: string | undefined;
 }
 
 /** Checks the keys and the depth of valid JSON, without recursion. */
 function checkStructure(text: string): void {
-  const levels: Level[] = [];
+  const levels: NestingLevel[] = [];
   let last = '';
   for (const [token] of text.matchAll(TOKENS)) {
     if (token === '{' || token === '[') {
@@ -55,7 +55,7 @@ function checkStructure(text: string): void {
   }
 }
 
-function addKey(levels: readonly Level[], key: string): void {
+function addKey(levels: readonly NestingLevel[], key: string): void {
   const level = levels.at(-1)!;
   if (level.keys?.has(key)) throw invalid('The body contains a duplicate key.');
   if (key === '__proto__' || (key === 'prototype' && levels.at(-2)?.key === 'constructor'))

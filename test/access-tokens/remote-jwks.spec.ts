@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync } from 'node:crypto';
-import { RemoteJwks, type Algorithm } from '../../src/access-tokens/remote-jwks.js';
+import { RemoteJwks, type JwsAlgorithm } from '../../src/access-tokens/remote-jwks.js';
 import { newIssuerKey, startIssuerServer } from '../support/issuer.js';
 
 const MINUTE = 60_000;
@@ -14,7 +14,7 @@ let before: number;
 let failures: string[];
 const publish = (...published: unknown[]) => server.at('/keys', () => ({ keys: published }));
 const fail = () => server.at('/keys', (_, response) => void response.writeHead(500).end('{"keys":[]}'));
-const has = async (kid: string, algorithm: Algorithm = 'ES256') =>
+const has = async (kid: string, algorithm: JwsAlgorithm = 'ES256') =>
   (await keys.find(kid, algorithm)) !== undefined;
 const fetches = () => server.requestCount('/keys') - before;
 
@@ -95,7 +95,7 @@ describe('a published key is used only if its type, use and algorithm fit:', () 
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' });
   const ed = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
 
-  it.each<[string, object, Algorithm, boolean]>([
+  it.each<[string, object, JwsAlgorithm, boolean]>([
     ['RSA, for PKCS #1', rsa, 'RS256', true],
     ['RSA, for PSS', rsa, 'PS512', true],
     ['RSA, for its alg', { ...rsa, alg: 'PS256' }, 'PS256', true],

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { DataSource } from 'typeorm';
 import { accessibleBy, onlyAccessible } from '../../src/authorization/sql/accessible-by.js';
-import { accessiblePage, type PageRequest } from '../../src/authorization/sql/keyset-pages.js';
+import { accessiblePage, type KeysetPageRequest } from '../../src/authorization/sql/keyset-pages.js';
 import type { AppAbility } from '../../src/authorization/app-ability.js';
 import { FIELDS, rows as sampleRows, ruleLists } from './arbitrary-rules.js';
 import { Link, Thing, abilityOf, cannotRead, insertThings, openThings, canRead } from './things.js';
@@ -170,10 +170,10 @@ async function fill(db: DataSource, rows: Thing[]): Promise<void> {
 async function readAllPages(
   db: DataSource,
   ability: AppAbility,
-  request: PageRequest<Thing>,
+  request: KeysetPageRequest<Thing>,
 ): Promise<string[]> {
   const seen: string[] = [];
-  let after: PageRequest<Thing>['after'];
+  let after: KeysetPageRequest<Thing>['after'];
   do {
     const page = await accessiblePage(db.manager, Thing, ability, { ...request, after });
     if (page.next) expect(page.rows).toHaveLength(request.limit);

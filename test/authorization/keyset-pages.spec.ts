@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { DataSource } from 'typeorm';
-import { accessiblePage, type PageRequest } from '../../src/authorization/sql/keyset-pages.js';
+import { accessiblePage, type KeysetPageRequest } from '../../src/authorization/sql/keyset-pages.js';
 import { isPostgres } from '../../src/database/columns.js';
 import { rows } from './arbitrary-rules.js';
 import {
@@ -27,7 +27,7 @@ describe('a page', () => {
   });
   afterAll(() => close());
 
-  const page = (rules: Rule[], request: Partial<PageRequest<Thing>> = {}) =>
+  const page = (rules: Rule[], request: Partial<KeysetPageRequest<Thing>> = {}) =>
     accessiblePage(db.manager, Thing, abilityOf(rules), { ...newest, ...request });
 
   /** The query plans of a page's two statements: the first finds the ids, the second loads the rows. */
@@ -121,7 +121,7 @@ describe('a page', () => {
       canRead(),
       { ...canRead({ tenant: 'a' }), fields: ['nick', 'size'], inverted: true },
     ];
-    const tenants = async (request: Partial<PageRequest<Thing>>) =>
+    const tenants = async (request: Partial<KeysetPageRequest<Thing>>) =>
       new Set((await page(some, { limit: 3000, ...request })).rows.map(({ tenant }) => tenant));
     expect(await tenants({})).toContain('a');
     expect(await tenants({ where: { nick: '1' } })).not.toContain('a');
@@ -135,7 +135,7 @@ describe('a page', () => {
         `UPDATE ${db.getMetadata(Thing).tablePath} SET at = at + substr(id, 3)::int * interval '1 us'`,
       );
       const seen = new Set<string>();
-      let after: PageRequest<Thing>['after'];
+      let after: KeysetPageRequest<Thing>['after'];
       do {
         const found = await accessiblePage(manager, Thing, abilityOf([canRead()]), {
           ...newest,

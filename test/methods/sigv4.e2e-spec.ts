@@ -10,7 +10,7 @@ import { SigV4Module } from '../../src/methods/sigv4/sigv4.module.js';
 import {
   newKeyId,
   newSecret,
-  formatScope,
+  formatCredentialScope,
   sha256,
   sign,
   stringToSign,
@@ -347,7 +347,7 @@ describe('sigv4', () => {
       const signQuery = (query: string) => {
         const rest = [`host:${host}`, `x-amz-date:${time}`, '', 'host;x-amz-date', sha256('')];
         const toSign = stringToSign(time, scope, ['GET', DEMO, query, ...rest].join('\n'));
-        const credential = `${DEMO_KEY.id}/${formatScope(scope)}`;
+        const credential = `${DEMO_KEY.id}/${formatCredentialScope(scope)}`;
         const signature = sign(DEMO_KEY.secret, scope, toSign);
         const authorization = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=host;x-amz-date, Signature=${signature}`;
         return { 'x-amz-date': time, authorization };

@@ -3,7 +3,7 @@ import { TLSSocket } from 'node:tls';
 import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import { tlsCertificate } from '../../authentication/client-certificate.js';
 import type { Settings } from '../../config/settings.js';
-import { authRequestOf } from '../provider/provider-request.js';
+import { authRequestOfKoa } from '../provider/provider-request.js';
 
 /** Below the retention of oidc-provider's replay detection, which is one hour. */
 const MAX_ASSERTION_SECONDS = 600;
@@ -51,7 +51,7 @@ export function mutualTls(
   clientCas: readonly X509Certificate[],
 ): NonNullable<Configuration['features']>['mTLS'] {
   const certificateOf = (ctx: KoaContextWithOIDC): X509Certificate | undefined =>
-    tlsCertificate(authRequestOf(ctx), (address) => settings.trusts(address));
+    tlsCertificate(authRequestOfKoa(ctx), (address) => settings.trusts(address));
   return {
     enabled: true,
     certificateBoundAccessTokens: true,
@@ -60,7 +60,7 @@ export function mutualTls(
     getCertificate: (ctx) => certificateOf(ctx)!,
     /** The application's TLS listener has checked its certificates. A certificate forwarded by a proxy is verified here. */
     certificateAuthorized: (ctx) => {
-      const { socket } = authRequestOf(ctx);
+      const { socket } = authRequestOfKoa(ctx);
       if (socket instanceof TLSSocket && socket.authorized) return true;
       const certificate = certificateOf(ctx);
       return certificate !== undefined && isIssuedBy(clientCas, certificate, new Date());
@@ -93,13 +93,14 @@ export function mtlsEndpointAliases(tlsOrigin: string | undefined): Configuratio
 
 /** Whether one of the CAs issued the certificate directly and both are valid now. The TLS proxy must check revocation. */
 function isIssuedBy(cas: readonly X509Certificate[], certificate: X509Certificate, now: Date): boolean {
-  const isCurrent = (each: X509Certificate) =>
+  const isInValidityPeriod = (each: X509Certificate) =>
     new Date(each.validFrom) <= now && now < new Date(each.validTo);
   return (
     !certificate.ca &&
-    isCurrent(certificate) &&
+    isInValidityPeriod(certificate) &&
     cas.some(
-      (ca) => ca.ca && isCurrent(ca) && certificate.checkIssued(ca) && certificate.verify(ca.publicKey),
+      (ca) =>
+        ca.ca && isInValidityPeriod(ca) && certificate.checkIssued(ca) && certificate.verify(ca.publicKey),
     )
   );
 }

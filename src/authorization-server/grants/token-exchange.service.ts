@@ -7,7 +7,7 @@ import { AccessTokensService } from '../../access-tokens/access-tokens.service.j
 import type { VerifiedToken } from '../../access-tokens/verified-token.js';
 import { BadCredential } from '../../authentication/challenge.js';
 import type { Actor } from '../../authentication/principal.js';
-import { authRequestOf } from '../provider/provider-request.js';
+import { authRequestOfKoa } from '../provider/provider-request.js';
 import { setTokenExchange } from '../provider/request-state.js';
 import { checkClient, verifyProofOfPossession } from './extension-grant.js';
 
@@ -117,7 +117,7 @@ export class TokenExchangeGrant {
     jkt?: string,
   ): Promise<PresentedToken> {
     const text = ctx.oidc.params[name]!;
-    const request = authRequestOf(ctx);
+    const request = authRequestOfKoa(ctx);
     try {
       const verified = this.tokens.verify(text, request);
       const token = await (jkt ? verified.catch(() => this.tokens.verify(text, request, jkt)) : verified);

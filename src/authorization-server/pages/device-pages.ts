@@ -1,5 +1,5 @@
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
-import { html, type Content } from './html.js';
+import { html, type HtmlContent } from './html.js';
 import { clientNameOf, sendPage } from './layout.js';
 
 /** An error of oidc-provider about a user code. */
@@ -14,7 +14,7 @@ const ERROR_TEXTS: Readonly<Record<string, string>> = {
 };
 
 /** A form with oidc-provider's CSRF token. */
-const codeForm = (ctx: KoaContextWithOIDC, content: Content) => {
+const codeForm = (ctx: KoaContextWithOIDC, content: HtmlContent) => {
   const { secret } = ctx.oidc.session!.state as { secret: string };
   return html`<form method="post" action="${ctx.oidc.urlFor('code_verification')}">
     <input type="hidden" name="xsrf" value="${secret}" />

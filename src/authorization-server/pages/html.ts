@@ -8,16 +8,16 @@ export class Html {
 }
 
 /** A value in a template. `undefined` and `false` render as nothing. */
-export type Content = Html | string | number | undefined | false | readonly Content[];
+export type HtmlContent = Html | string | number | undefined | false | readonly HtmlContent[];
 
 /**
  * A template tag that escapes all values except {@link Html}. Values are safe between tags and in attributes with double quotes,
  * not elsewhere.
  */
-export const html = (strings: TemplateStringsArray, ...values: readonly Content[]): Html =>
+export const html = (strings: TemplateStringsArray, ...values: readonly HtmlContent[]): Html =>
   new Html(String.raw({ raw: strings }, ...values.map(render)));
 
-function render(value: Content): string {
+function render(value: HtmlContent): string {
   if (value instanceof Html) return value.toString();
   if (Array.isArray(value)) return value.map(render).join('');
   return value === undefined || value === false ? '' : escape(String(value));

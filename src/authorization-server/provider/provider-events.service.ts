@@ -6,7 +6,7 @@ import type { MethodName } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { RejectedRequests } from '../../authentication/rejected-requests.service.js';
 import { User } from '../../users/user.entity.js';
-import { authRequestOf } from './provider-request.js';
+import { authRequestOfKoa } from './provider-request.js';
 
 /** oidc-provider's events for a rejected request. */
 const ERROR_EVENTS = [
@@ -84,7 +84,7 @@ export class ProviderEvents {
     // A cast, because the folder of the method `oauth` can be removed without this server.
     const method = 'oauth' as MethodName;
     const rejection = new Unauthenticated([], error, 'Authentication failed.', { method, reason });
-    this.rejectedRequests.notify(authRequestOf(ctx).ip, rejection);
+    this.rejectedRequests.notify(authRequestOfKoa(ctx).ip, rejection);
   }
 
   private async signedOut({ session, params, client }: KoaContextWithOIDC['oidc']): Promise<void> {

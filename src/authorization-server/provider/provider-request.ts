@@ -23,7 +23,7 @@ interface HasRequest {
 }
 
 /** The {@link AuthRequest} of a request that oidc-provider handles. */
-export const authRequestOf = ({ req }: HasRequest): AuthRequest => (req as ProviderRequest).authRequest;
+export const authRequestOfKoa = ({ req }: HasRequest): AuthRequest => (req as ProviderRequest).authRequest;
 
 /** The `jti` of the JWT access token in an introspection or revocation request, after its signature was verified. */
 export const verifiedJtiOf = (ctx: HasRequest | undefined): string | undefined =>

@@ -18,7 +18,7 @@ export interface Position {
   readonly id: string | number;
 }
 
-export interface PageRequest<T> {
+export interface KeysetPageRequest<T> {
   readonly action: Action;
   /** The sort column, which holds no nulls. Rows with equal values are ordered by id. */
   readonly sort: { readonly property: keyof T & string; readonly direction: 'ASC' | 'DESC' };
@@ -33,7 +33,7 @@ export interface PageRequest<T> {
   readonly relations?: readonly (keyof T & string)[];
 }
 
-export interface Page<T> {
+export interface KeysetPage<T> {
   readonly rows: T[];
   /** The start of the next page; absent on the last page. */
   readonly next?: Position;
@@ -55,8 +55,8 @@ export async function accessiblePage<T extends ObjectLiteral>(
   manager: EntityManager,
   entity: Type<T>,
   ability: AppAbility,
-  request: PageRequest<T>,
-): Promise<Page<T>> {
+  request: KeysetPageRequest<T>,
+): Promise<KeysetPage<T>> {
   const where = request.where ?? {};
   const fields = [...(request.fields ?? []), request.sort.property, ...Object.keys(where)];
   const conditions = conditionsFor(ability, request.action, entity, fields);
@@ -74,7 +74,7 @@ async function findPositions<T>(
   entity: Type<T>,
   conditions: readonly Condition[],
   filter: Condition,
-  request: PageRequest<T>,
+  request: KeysetPageRequest<T>,
 ): Promise<Position[]> {
   const { dataSource } = manager;
   const metadata = dataSource.getMetadata(entity);
@@ -108,7 +108,7 @@ function branchSql<T>(
   sql: ConditionSql,
   metadata: EntityMetadata,
   conjuncts: Condition[],
-  request: PageRequest<T>,
+  request: KeysetPageRequest<T>,
 ): string {
   const row: Source = { metadata, name: 'entry' };
   const id = sql.column(idColumnOf(metadata), row);
@@ -141,14 +141,19 @@ function drivingTable(sql: ConditionSql, relation: RelatedRow, row: Source): str
   return `(SELECT DISTINCT ${sql.column(key, child)} AS id FROM ${from} WHERE ${where}) driver`;
 }
 
-function keysetCondition<T>(sql: ConditionSql, sort: string, id: string, request: PageRequest<T>): string[] {
+function keysetCondition<T>(
+  sql: ConditionSql,
+  sort: string,
+  id: string,
+  request: KeysetPageRequest<T>,
+): string[] {
   const { after } = request;
   if (!after) return [];
   const operator = request.sort.direction === 'ASC' ? '>' : '<';
   return [`(${sort}, ${id}) ${operator} (${sql.bind(after.value)}, ${sql.bind(after.id)})`];
 }
 
-function orderBy<T>(sort: string, id: string, { sort: { direction }, limit }: PageRequest<T>): string {
+function orderBy<T>(sort: string, id: string, { sort: { direction }, limit }: KeysetPageRequest<T>): string {
   return `ORDER BY ${sort} ${direction}, ${id} ${direction} LIMIT ${Math.trunc(limit) + 1}`;
 }
 
@@ -163,7 +168,7 @@ async function loadRows<T extends ObjectLiteral>(
   entity: Type<T>,
   conditions: readonly Condition[],
   positions: readonly Position[],
-  { relations = [] }: PageRequest<T>,
+  { relations = [] }: KeysetPageRequest<T>,
 ): Promise<T[]> {
   if (!positions.length) return [];
   const query = manager.createQueryBuilder(entity, 'entry');

@@ -5,7 +5,7 @@ import {
   computeResponse,
   computeUserhash,
   isAlgorithm,
-  type Algorithm,
+  type DigestAlgorithm,
   type DigestParameters,
   type Qop,
 } from './digest.js';
@@ -93,7 +93,7 @@ function formatUsername(username: string): string {
  * @throws Error if the server offers no Digest challenge with an accepted algorithm
  */
 export const withDigest =
-  (username: string, password: string, algorithms: readonly Algorithm[] = ['SHA-256', 'SHA-512-256']) =>
+  (username: string, password: string, algorithms: readonly DigestAlgorithm[] = ['SHA-256', 'SHA-512-256']) =>
   async (request: Request): Promise<Request> => {
     const { url, method } = request;
     const unauthenticated = await fetch(url, { method });

@@ -1,7 +1,7 @@
 import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
 import { InvalidSettings, Settings } from '../../config/settings.js';
-import type { Algorithm, Qop } from './digest.js';
+import type { DigestAlgorithm, Qop } from './digest.js';
 
 /** Part of every H(A1). After a change, every account must enable Digest again. */
 export const REALM = 'auth-atlas';
@@ -11,7 +11,7 @@ const schema = z.object({ DIGEST_LEGACY_MD5: flag, DIGEST_REQUIRE_AUTH_INT: flag
 
 /** The offered algorithms and qops, in order of preference. */
 export interface DigestConfig {
-  readonly algorithms: readonly Algorithm[];
+  readonly algorithms: readonly DigestAlgorithm[];
   readonly qops: readonly Qop[];
 }
 

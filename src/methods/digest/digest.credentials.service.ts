@@ -7,11 +7,11 @@ import type { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
 import { REALM, digestConfig } from './digest.config.js';
 import { DigestCredential } from './digest.entity.js';
-import { computeHa1, computeUserhash, type Algorithm } from './digest.js';
+import { computeHa1, computeUserhash, type DigestAlgorithm } from './digest.js';
 import type { DigestAuthorization } from './digest.parser.js';
 
 /** H(A1) for each algorithm that was offered when Digest was enabled. */
-type Ha1ByAlgorithm = Partial<Record<Algorithm, string>>;
+type Ha1ByAlgorithm = Partial<Record<DigestAlgorithm, string>>;
 
 /** The data that a response is verified with. For an unknown username it is a dummy. */
 export interface DigestAccount {
@@ -28,7 +28,7 @@ export interface DigestAccount {
 export class DigestCredentials {
   /** Verified in place of an unknown account, so that both take the same time. */
   private readonly dummy: DigestCredential;
-  private readonly algorithms: readonly Algorithm[];
+  private readonly algorithms: readonly DigestAlgorithm[];
 
   constructor(
     @Inject(digestConfig.KEY) config: Pick<ConfigType<typeof digestConfig>, 'algorithms'>,
@@ -70,7 +70,7 @@ export class DigestCredentials {
 }
 
 /** Whether the account still has the password that H(A1) was computed from. The row must be loaded with its password. */
-export const isCurrent = ({ password, passwordChangedAt }: DigestCredential): boolean =>
+export const hasCurrentPassword = ({ password, passwordChangedAt }: DigestCredential): boolean =>
   password?.changedAt.getTime() === passwordChangedAt.getTime();
 
 function conditionFor({
@@ -93,7 +93,7 @@ function findFault(
   if (!row?.user) return 'no account of that name has Digest enabled';
   const { user } = row;
   if (user.disabledAt) return `the account ${user.id} is disabled`;
-  if (!isCurrent(row)) return `the account ${user.id} has changed its password`;
+  if (!hasCurrentPassword(row)) return `the account ${user.id} has changed its password`;
   // The hash covers the username as the account spells it. Other methods accept other spellings.
   if (!userhash && username !== user.username) return `the account ${user.id} has another spelling`;
   if (!ha1) return `Digest was enabled without ${algorithm}`;

@@ -7,7 +7,7 @@ import type { Principal } from '../../authentication/principal.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { Password } from '../../passwords/password.entity.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import { DigestCredentials, isCurrent } from './digest.credentials.service.js';
+import { DigestCredentials, hasCurrentPassword } from './digest.credentials.service.js';
 import { DigestCredential } from './digest.entity.js';
 
 /** Enables and disables Digest for an account. Enabling requires the account's password. */
@@ -32,7 +32,7 @@ export class DigestService extends HourlyCleanup {
       where: { userId: caller.id },
       relations: { password: true },
     });
-    return row && isCurrent(row) ? row : null;
+    return row && hasCurrentPassword(row) ? row : null;
   }
 
   /**

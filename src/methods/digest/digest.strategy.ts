@@ -17,7 +17,7 @@ import type { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
 import { REALM, digestConfig } from './digest.config.js';
 import { DigestCredentials, type DigestAccount } from './digest.credentials.service.js';
-import { computeResponse, formatAuthenticationInfo, type Algorithm } from './digest.js';
+import { computeResponse, formatAuthenticationInfo, type DigestAlgorithm } from './digest.js';
 import { DigestNonceCounts } from './digest.nonce-counts.service.js';
 import { MalformedDigest, hasDigestScheme, parseDigest, type DigestAuthorization } from './digest.parser.js';
 
@@ -139,7 +139,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
     else beforeSend(request.response, ({ body }) => ({ 'Authentication-Info': info(body) }));
   }
 
-  private challengeFor(algorithm: Algorithm, nonce: { nonce?: string }): Challenge {
+  private challengeFor(algorithm: DigestAlgorithm, nonce: { nonce?: string }): Challenge {
     const params = {
       realm: REALM,
       qop: this.config.qops.join(', '),

@@ -19,21 +19,21 @@
  */
 import { createHash } from 'node:crypto';
 
-export type Algorithm = 'SHA-256' | 'SHA-512-256' | 'MD5';
+export type DigestAlgorithm = 'SHA-256' | 'SHA-512-256' | 'MD5';
 export type Qop = 'auth' | 'auth-int';
 
 /** The OpenSSL name, and the length of the hash in hexadecimal digits. */
-const HASHES: Readonly<Record<Algorithm, readonly [name: string, digits: number]>> = {
+const HASHES: Readonly<Record<DigestAlgorithm, readonly [name: string, digits: number]>> = {
   'SHA-256': ['sha256', 64],
   'SHA-512-256': ['sha512-256', 64],
   MD5: ['md5', 32],
 };
 
-export const isAlgorithm = (text: string): text is Algorithm => Object.hasOwn(HASHES, text);
-export const hashLength = (algorithm: Algorithm): number => HASHES[algorithm][1];
+export const isAlgorithm = (text: string): text is DigestAlgorithm => Object.hasOwn(HASHES, text);
+export const hashLength = (algorithm: DigestAlgorithm): number => HASHES[algorithm][1];
 
 /** H of RFC 7616 section 3.3: lower-case hexadecimal. Text is UTF-8. */
-const hash = (algorithm: Algorithm, data: string | Uint8Array): string =>
+const hash = (algorithm: DigestAlgorithm, data: string | Uint8Array): string =>
   createHash(HASHES[algorithm][0]).update(data).digest('hex');
 
 /** Joins parts in normal form C (section 4). Only the last one may contain a colon. */
@@ -42,16 +42,20 @@ const joined = (...parts: readonly string[]): string => parts.map((part) => part
 /**
  * H(A1) of section 3.4.2. It is enough to authenticate, like the password. Another spelling of the username gives another hash.
  */
-export const computeHa1 = (algorithm: Algorithm, username: string, realm: string, password: string): string =>
-  hash(algorithm, joined(username, realm, password));
+export const computeHa1 = (
+  algorithm: DigestAlgorithm,
+  username: string,
+  realm: string,
+  password: string,
+): string => hash(algorithm, joined(username, realm, password));
 
 /** The hash that hides the username on the wire (section 3.4.4). */
-export const computeUserhash = (algorithm: Algorithm, username: string, realm: string): string =>
+export const computeUserhash = (algorithm: DigestAlgorithm, username: string, realm: string): string =>
   hash(algorithm, joined(username, realm));
 
 /** The parameters of one response, known to client and server. */
 export interface DigestParameters {
-  readonly algorithm: Algorithm;
+  readonly algorithm: DigestAlgorithm;
   readonly nonce: string;
   /** The request target. */
   readonly uri: string;

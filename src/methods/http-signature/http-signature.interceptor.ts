@@ -7,7 +7,7 @@ import type { CompleteResponse } from '../../authentication/on-send.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { contentDigest } from './http-signature.content-digest.js';
 import { InvalidSignature, TAG, parseCanonicalDictionary } from './http-signature.js';
-import { responseComponents, signatureHeaders, type SigningKey } from './http-signature.signer.js';
+import { responseComponents, signatureHeaders, type PrivateSignatureKey } from './http-signature.signer.js';
 
 /** A member of `Accept-Signature` (RFC 9421 section 5.1). */
 interface RequestedSignature {
@@ -31,7 +31,7 @@ export class ResponseSigningInterceptor implements NestInterceptor {
     const requested = requestedSignature(request.lines('Accept-Signature'));
     if (!requested) return next.handle();
     const { kid, key } = await this.keys.active(this.dataSource.manager);
-    const signingKey: SigningKey = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
+    const signingKey: PrivateSignatureKey = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
     beforeSend(request.response, (response) => signedHeaders(response, request, signingKey, requested));
     return next.handle();
   }
@@ -41,7 +41,7 @@ export class ResponseSigningInterceptor implements NestInterceptor {
 function signedHeaders(
   response: CompleteResponse,
   request: AuthRequest,
-  signingKey: SigningKey,
+  signingKey: PrivateSignatureKey,
   requested: RequestedSignature,
 ): Record<string, string> {
   const digest = { 'Content-Digest': contentDigest(response.body) };

@@ -5,7 +5,7 @@ import { signatureBase, type Message, type ResponseMessage } from './http-signat
 import { BODY_COMPONENT, REQUIRED_COMPONENTS, TAG, toIdentifier } from './http-signature.js';
 
 /** A private key and the `keyid` of its signatures. */
-export interface SigningKey {
+export interface PrivateSignatureKey {
   readonly keyid: string;
   readonly key: KeyObject;
   readonly algorithm: SignatureAlgorithm;
@@ -19,7 +19,7 @@ export interface SigningKey {
 export function signatureHeaders(
   message: Message,
   components: readonly string[],
-  { keyid, key, algorithm }: SigningKey,
+  { keyid, key, algorithm }: PrivateSignatureKey,
   { label, nonce }: { label: string; nonce?: string | undefined },
 ): Record<string, string> {
   const input: InnerList = [

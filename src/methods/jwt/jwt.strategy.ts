@@ -20,7 +20,7 @@ import { accessClaimsFault, type AccessClaims } from './jwt.js';
 const MAX_CACHED_TOKENS = 10_000;
 
 /** The parts of a token with a valid signature. They never change, so they can be cached. */
-interface VerifiedToken {
+interface VerifiedJwt {
   readonly kid: string;
   readonly claims: AccessClaims;
 }
@@ -40,7 +40,7 @@ interface Row extends UserRow {
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements AuthStrategy {
   readonly challenge = new Challenge('Bearer', { realm: 'auth-atlas' });
   /** By the SHA-256 of the token: the cache must not contain credentials. */
-  private readonly verified = new LRUCache<string, VerifiedToken>({ max: MAX_CACHED_TOKENS });
+  private readonly verified = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
   private readonly expected: { readonly iss: string; readonly aud: string };
   /** SQL text, because this query runs on every request: see docs/explanation/performance.md. */
   private readonly familyById: string;
@@ -109,7 +109,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
   }
 
   /** Checks everything that can change after the token was signed. */
-  private async checkState({ kid, claims }: VerifiedToken): Promise<Principal> {
+  private async checkState({ kid, claims }: VerifiedJwt): Promise<Principal> {
     const now = Date.now();
     const fault = accessClaimsFault({ ...claims }, this.expected, Math.floor(now / 1000));
     if (fault) throw invalidToken(fault);

@@ -9,7 +9,7 @@ import type { OidcProvider } from './oidc-login.config.js';
 import { OidcIdentity } from './oidc-login.entity.js';
 
 /** A user at a provider. `sub` is unique only together with `iss`. */
-export interface Subject {
+export interface ProviderSubject {
   readonly iss: string;
   readonly sub: string;
 }
@@ -25,7 +25,7 @@ export class LinkedIdentities {
     private readonly lastUsed: LastUsedPort,
   ) {}
 
-  async find({ iss, sub }: Subject): Promise<IdentityWithUser | undefined> {
+  async find({ iss, sub }: ProviderSubject): Promise<IdentityWithUser | undefined> {
     const identity = await this.dataSource.manager.findOne(OidcIdentity, {
       where: { issuer: iss, subject: sub },
       relations: { user: true },
@@ -44,7 +44,7 @@ export class LinkedIdentities {
   async createAccount(
     provider: OidcProvider,
     roles: User['roles'],
-    subject: Subject,
+    subject: ProviderSubject,
   ): Promise<IdentityWithUser | undefined> {
     const id = randomUUID();
     const user = { id, username: `${provider.id}.${id}`, tenantId: provider.tenant, roles: [...roles] };
@@ -71,7 +71,7 @@ export class LinkedIdentities {
   }
 
   /** @throws ConflictException `identity_already_linked` if it is linked to another account */
-  async link(provider: OidcProvider, account: User, subject: Subject): Promise<OidcIdentity> {
+  async link(provider: OidcProvider, account: User, subject: ProviderSubject): Promise<OidcIdentity> {
     const existing = await this.find(subject);
     if (existing) return assertOwner(existing, account);
     try {
@@ -136,7 +136,7 @@ async function insertIdentity(
   manager: EntityManager,
   provider: OidcProvider,
   userId: string,
-  { iss: issuer, sub: subject }: Subject,
+  { iss: issuer, sub: subject }: ProviderSubject,
 ): Promise<OidcIdentity> {
   const identity: OidcIdentity = {
     id: randomUUID(),

@@ -5,7 +5,7 @@ import {
   ALGORITHM,
   canonicalQuery,
   canonicalRequest,
-  formatScope,
+  formatCredentialScope,
   sha256,
   sign,
   stringToSign,
@@ -58,7 +58,7 @@ export const withSigV4 =
     const signedHeaders = headers.map(([name]) => name).join(';');
     request.headers.set(
       'Authorization',
-      `${ALGORITHM} Credential=${key.id}/${formatScope(scopeAt(time))}, SignedHeaders=${signedHeaders}, Signature=${signature}`,
+      `${ALGORITHM} Credential=${key.id}/${formatCredentialScope(scopeAt(time))}, SignedHeaders=${signedHeaders}, Signature=${signature}`,
     );
     return request;
   };
@@ -74,7 +74,7 @@ export function presign(
   const query: QueryParameter[] = [
     ...parametersOf(url),
     ['X-Amz-Algorithm', ALGORITHM],
-    ['X-Amz-Credential', `${key.id}/${formatScope(scopeAt(time))}`],
+    ['X-Amz-Credential', `${key.id}/${formatCredentialScope(scopeAt(time))}`],
     ['X-Amz-Date', time],
     ['X-Amz-Expires', String(expiresIn)],
     ['X-Amz-SignedHeaders', 'host'],

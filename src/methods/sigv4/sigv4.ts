@@ -75,12 +75,12 @@ export const canonicalRequest = ({ method, path, query, headers, payloadHash }: 
     payloadHash,
   ].join('\n');
 
-export const formatScope = ({ day, region, service }: CredentialScope): string =>
+export const formatCredentialScope = ({ day, region, service }: CredentialScope): string =>
   [day, region, service, TERMINATOR].join('/');
 
 /** @param time `20260807T101500Z` */
 export const stringToSign = (time: string, scope: CredentialScope, canonical: string): string =>
-  [ALGORITHM, time, formatScope(scope), sha256(canonical)].join('\n');
+  [ALGORITHM, time, formatCredentialScope(scope), sha256(canonical)].join('\n');
 
 const hmacSha256 = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();
 

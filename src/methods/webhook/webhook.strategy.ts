@@ -21,7 +21,7 @@ import {
 import { WebhookSource } from './webhook.entity.js';
 import {
   TOLERANCE_SECONDS,
-  isCurrent,
+  isWithinTolerance,
   isRequestIdFor,
   isSignedBy,
   newSecret,
@@ -71,7 +71,7 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
 
   async validate(request: AuthRequest): Promise<Principal> {
     const { id, timestamp, signatures } = readHeaders(request);
-    if (!isCurrent(timestamp)) throw invalidCredential('the timestamp is more than five minutes off');
+    if (!isWithinTolerance(timestamp)) throw invalidCredential('the timestamp is more than five minutes off');
     const { sourceId, isMessage } = sourceOf(request, id);
     const source = await this.find(sourceId);
     const attempt = { id, timestamp, body: request.rawBody ?? Buffer.alloc(0) };

@@ -63,7 +63,7 @@ export function parseHeaders(
   return { id, timestamp: Number(timestamp), signatures };
 }
 
-export const isCurrent = (timestamp: number, now = Date.now()): boolean =>
+export const isWithinTolerance = (timestamp: number, now = Date.now()): boolean =>
   Math.abs(Math.floor(now / 1000) - timestamp) <= TOLERANCE_SECONDS;
 
 /**
