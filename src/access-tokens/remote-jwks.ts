@@ -46,8 +46,8 @@ export class RemoteJwks {
   ) {}
 
   /**
-   * Finds a key by its id and algorithm. An unknown id may be a new key, so the key set is fetched again,
-   * at most once every ten seconds and by one request for all callers.
+   * Finds a key by its id and algorithm. An unknown id may be a new key, so the key set is fetched again. Callers
+   * share the request, and there is at most one in ten seconds.
    *
    * @throws RemoteError if no key set of the last hour is available
    */

@@ -71,8 +71,8 @@ function grantedScopes({ scope = '', authorization_details: details = [] }: Acce
 }
 
 /**
- * Whether the principal is a client or a user depends on the account's kind, not on a name in the token:
- * a client named like a user is not that user (RFC 9700 section 4.15).
+ * The kind of the principal is that of the account and never comes from a name in the token. A client named like a
+ * user is not that user (RFC 9700 section 4.15).
  *
  * @throws BadCredential if the account is disabled
  */

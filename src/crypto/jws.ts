@@ -41,8 +41,8 @@ const KID = /^[\w-]{1,64}$/;
 const TYPES = ['at+jwt', 'application/at+jwt'];
 
 /**
- * Reads a JWT access token (RFC 9068) in the one form that this server writes: canonical JSON, the expected `alg`, an
- * access token's `typ`, a `kid`, and no other header member.
+ * Reads a JWT access token (RFC 9068) in the one form that this server writes. That is canonical JSON with the
+ * expected `alg`, the `typ` of an access token, a `kid`, and no other header member.
  *
  * @returns undefined for any other text
  */

@@ -5,8 +5,8 @@ const MAX_DEPTH = 32;
 const invalid = (detail: string) => new BadRequestException({ code: 'invalid_json', detail });
 
 /**
- * Parses JSON (RFC 8259) and rejects documents that parsers read differently or that pollute prototypes: a byte order
- * mark, invalid UTF-8, duplicate keys, `__proto__`, `constructor.prototype`, more than 32 levels.
+ * Parses JSON (RFC 8259) and rejects documents that parsers read differently or that pollute prototypes. Rejected are
+ * a byte order mark, invalid UTF-8, duplicate keys, `__proto__`, `constructor.prototype` and more than 32 levels.
  *
  * Written here because `secure-json-parse` checks prototype keys only (test/http/json.e2e-spec.ts shows the others).
  *

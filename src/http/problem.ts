@@ -66,8 +66,8 @@ const problemByStatus = (status: number) =>
   PROBLEM_BY_STATUS[status] ?? PROBLEM_BY_STATUS[status < 500 ? 400 : 500]!;
 
 /**
- * Error codes of a database that cannot be reached, is shutting down or has no connection left, of Node, SQLite and
- * PostgreSQL (PostgreSQL manual, appendix A, classes 08, 53 and 57). The client may repeat the request.
+ * Error codes of Node, SQLite and PostgreSQL for a database that is unreachable, shutting down or out of connections
+ * (PostgreSQL manual, appendix A, classes 08, 53 and 57). The client may repeat the request.
  */
 const DATABASE_UNAVAILABLE_CODES =
   /^(?:ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|SQLITE_BUSY|08\w{3}|53\w{3}|57P\d\d)$/;

@@ -15,8 +15,8 @@ import { SECURITY_HEADERS } from './security-headers.js';
 /**
  * Runs before either adapter: request id, log line, security headers, validation of the request target, body.
  *
- * Written here because Fastify and Express differ in all of these, and code before routing is the only place that both
- * share (test/http/http.e2e-spec.ts and test/http/framing.e2e-spec.ts run on both).
+ * Written here because Fastify and Express differ in all of these, and share only the code before routing. Tests on
+ * both: test/http/http.e2e-spec.ts, test/http/framing.e2e-spec.ts.
  *
  * @param handler the adapter's own listener
  * @param isClosing whether the server has stopped accepting requests

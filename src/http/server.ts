@@ -21,8 +21,9 @@ const SHUTDOWN_GRACE_MS = 10_000;
  * Node's HTTP server with this application's limits, used by both adapters. Requests that no adapter sees are
  * rejected here.
  *
- * Written here because Node's parser responds to malformed requests without our headers and without a log line, and because
- * `Server.close` leaves idle connections open (test/http/framing.e2e-spec.ts, test/http/abuse.e2e-spec.ts).
+ * Written here because Node's parser responds to malformed requests without our headers and without a log line.
+ * `Server.close` also leaves idle connections open. Tests: test/http/framing.e2e-spec.ts,
+ * test/http/abuse.e2e-spec.ts.
  */
 export class HttpServer extends Server {
   /** Every connection, with its responses in progress. */

@@ -39,8 +39,8 @@ export class PasswordsService {
   }
 
   /**
-   * Returns the account of a username and password. An unknown username, a disabled account, an account without a
-   * password, an empty password and a wrong one take the same time and give the same error.
+   * Returns the account of a username and password. Every failure takes the same time and has the same error: an
+   * unknown username, a disabled account, an account without a password, a wrong or empty password.
    *
    * @param ip the client's address
    * @throws BadCredential `invalid_credentials`

@@ -27,9 +27,9 @@ interface AttemptCount {
 }
 
 /**
- * Counts wrong credentials per address for every method, and so limits guessing. A valid credential costs one look-up in
- * memory. Counts are stored within a second, in batches, and each flush reads the counts of the other processes: extra
- * processes allow at most one extra second of requests each.
+ * Counts wrong credentials per address for every method, and so limits guessing. A valid credential costs one look-up
+ * in memory. Counts are stored within a second, in batches, and each flush reads the counts of the other processes.
+ * Extra processes allow at most one extra second of requests each.
  */
 @Injectable()
 export class FailedAttempts implements RejectionListener, OnModuleDestroy {

@@ -6,8 +6,8 @@ const MAX_CACHED_NETWORKS = 10_000;
 const networks = new LRUCache<string, string>({ max: MAX_CACHED_NETWORKS });
 
 /**
- * The key by which attempts from an address are counted: an IPv4 address, or the /64 network of an IPv6 address, because
- * one customer owns at least a /64. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as IPv4.
+ * The key that counts attempts from an address: an IPv4 address, or the /64 network of an IPv6 address. One customer
+ * owns at least a /64. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) counts as IPv4.
  */
 export function networkOf(ip: string): string {
   let network = networks.get(ip);

@@ -2,8 +2,8 @@ import { Logger } from '@nestjs/common';
 import { Redis } from 'ioredis';
 
 /**
- * A client that never delays a request: a command fails at once without a connection, and the connection is closed if a
- * response takes longer than a second.
+ * A client that never delays a request. Without a connection, a command fails at once; if a response takes longer
+ * than a second, the connection is closed.
  */
 export function redisClient(url: string): Redis {
   const logger = new Logger('Redis');

@@ -21,8 +21,8 @@ export const clientAuthentication: Configuration = {
     'self_signed_tls_client_auth',
   ],
   /**
-   * Accepts the issuer as the only audience. A malicious server could claim our token endpoint as its own and so obtain an
-   * assertion with that URL as its audience (FAPI 2.0 Security Profile section 5.3.2.1).
+   * Accepts the issuer as the only audience. A malicious server could claim our token endpoint as its own and so
+   * obtain an assertion for that URL (FAPI 2.0 Security Profile section 5.3.2.1).
    */
   assertJwtClientAuthClaimsAndHeader(ctx, { aud, exp }) {
     if (aud !== ctx.oidc.issuer)

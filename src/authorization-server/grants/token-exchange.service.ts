@@ -106,8 +106,8 @@ export class TokenExchangeGrant {
   }
 
   /**
-   * Verifies a presented token as the API does. A sender-constrained token requires its key here as well, and a service that
-   * received the token does not hold that key: such a token cannot be exchanged by others.
+   * Verifies a presented token as the API does. A sender-constrained token requires its key here as well. A service
+   * that only received the token has no such key and cannot exchange it.
    * @param jkt the thumbprint of the DPoP key in this request
    * @throws InvalidRequest
    */

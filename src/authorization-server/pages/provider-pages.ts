@@ -48,8 +48,8 @@ export const logoutPages = {
 const SELF_SUBMITTING_FORM = /(<form method="post" action="([^"]*)">[^]*?)<noscript>/;
 
 /**
- * Koa middleware that replaces self-submitting forms by a page with a button, because no page here runs a script. oidc-provider
- * uses such forms for the response mode `form_post` and before it signs another account out.
+ * Koa middleware that replaces self-submitting forms by a page with a button, because no page here runs a script. The
+ * library uses such forms for the response mode `form_post` and before it signs another account out.
  */
 export async function formPostPage(ctx: KoaContextWithOIDC, next: () => Promise<void>): Promise<void> {
   await next();

@@ -29,8 +29,8 @@ export function accessibleBy<T extends ObjectLiteral>(
 }
 
 /**
- * Limits an UPDATE or a DELETE to the rows for which the action is permitted on each of the fields, as the rows are
- * when the statement runs.
+ * Limits an UPDATE or a DELETE to the rows for which the action is permitted on each of the fields. The rows count as
+ * they are when the statement runs.
  * @param fields if empty, the action must be permitted on any one field
  */
 export function onlyAccessible<

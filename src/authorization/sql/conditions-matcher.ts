@@ -1,9 +1,9 @@
 import { buildMongoQueryMatcher, type ConditionsMatcher, type MongoQuery } from '@casl/ability';
 
 /**
- * CASL's conditions, restricted to those that SQL evaluates in the same way as memory: comparisons of one column with
- * constants, and `$elemMatch` on a to-many relation. The lists of an API use SQL and its single reads use memory, so a
- * difference would show a row in a list that cannot be read, or the other way round.
+ * CASL's conditions, limited to those with the same result in SQL and in memory: comparisons of a column with
+ * constants, and `$elemMatch` on a to-many relation. Lists use SQL and single reads use memory. With different
+ * results, a list could contain a row that cannot be read, or lack one that can.
  */
 
 /** A constant in a condition. `null` is possible as well. */
@@ -101,8 +101,8 @@ interface FieldNode {
 }
 
 /**
- * Evaluates conditions on a row in memory, with the results of SQL except for null: equality compares null like any
- * other value, and an order with null is false.
+ * Evaluates conditions on a row in memory, with the results of SQL except for null. Equality compares null like any
+ * other value; `<` and `>` with null are false.
  */
 const matchRow = buildMongoQueryMatcher(
   {},

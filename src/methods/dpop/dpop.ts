@@ -161,8 +161,8 @@ const URI =
   /^(https?):\/\/([\w.-]+|\[[\da-f:.]+\])(?::(\d{0,5}))?((?:\/[\w\-.~!$&'()*+,;=:@%/]*)?)(?:[?#][!-~]*)?$/i;
 
 /**
- * Normalizes an `http` or `https` URI and removes its query and fragment (RFC 3986 sections 6.2.2 and 6.2.3): scheme and
- * host in lower case, no default port, no dot segments, no unnecessary percent-encoding.
+ * Normalizes an `http` or `https` URI and removes its query and fragment (RFC 3986 sections 6.2.2 and 6.2.3). The
+ * result has scheme and host in lower case, no default port, no dot segments and no unnecessary percent-encoding.
  *
  * @returns undefined for any other text, and for a URI with userinfo
  */

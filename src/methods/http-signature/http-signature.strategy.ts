@@ -160,8 +160,8 @@ export class HttpSignatureStrategy
 }
 
 /**
- * Reads the framing (RFC 9112 section 6.3), not `rawBody`: an application that does not keep the raw bytes then rejects
- * every body, instead of accepting any.
+ * Reads the framing (RFC 9112 section 6.3), not `rawBody`. An application without raw bytes then rejects every body
+ * instead of accepting any.
  */
 const hasBody = ({ headers }: AuthRequest): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;

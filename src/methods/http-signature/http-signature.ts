@@ -66,8 +66,8 @@ export interface SelectedSignature extends MessageSignature {
 }
 
 /**
- * Parses a Dictionary (RFC 9651 section 3.2) in its canonical form only. The parser keeps the last of two members or
- * parameters with the same name, while another parser may keep the first, so both are rejected here.
+ * Parses a Dictionary (RFC 9651 section 3.2) in its canonical form only. Of two members or parameters with the same
+ * name, this parser keeps the last and another may keep the first, so both are rejected.
  *
  * @param lines the lines of the header; each must parse on its own
  * @throws InvalidSignature

@@ -39,8 +39,8 @@ export interface MtlsConnection {
 }
 
 /**
- * A second listener, for TLS. It requests a client certificate and passes each connection to the application's own HTTP
- * server, so the limits and timeouts of that server apply here too.
+ * A second listener, for TLS. It requests a client certificate and passes each connection to the application's own
+ * HTTP server. The limits and timeouts of that server therefore apply here too.
  */
 @Injectable()
 export class MtlsServerService

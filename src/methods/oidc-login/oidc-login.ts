@@ -1,6 +1,6 @@
 /**
- * Sign-in at an OpenID provider by the authorization code flow (OpenID Connect Core 1.0 section 3.1).
- * The authorization request sends the browser to the provider:
+ * Sign-in at an OpenID provider by the authorization code flow (OpenID Connect Core 1.0 section 3.1). The
+ * authorization request sends the browser to the provider:
  *
  *     GET /auth/oidc/google?as=session HTTP/1.1
  *
@@ -14,11 +14,11 @@
  *     GET /auth/oidc/google/callback?code=…&state=…&iss=https://accounts.google.com HTTP/1.1
  *     Cookie: __Host-oidc-google=…
  *
- * This server redeems the code at the provider's token endpoint for an ID token, a signed JWT that names the user
- * (`iss` and `sub`), the client (`aud`) and the authorization request (`nonce`).
+ * This server redeems the code at the provider's token endpoint for an ID token. That is a signed JWT that names the
+ * user (`iss` and `sub`), the client (`aud`) and the authorization request (`nonce`).
  *
- * Each authorization request has three random values. `state` binds the callback to the browser, `nonce` the ID token to
- * the request, and the PKCE verifier the code to this server. They are stored only in the cookie, encrypted.
+ * Each authorization request has three random values. `state` binds the callback to the browser, `nonce` the ID token
+ * to the request, and the PKCE verifier the code to this server. They are stored only in the cookie, encrypted.
  */
 import { randomBytes } from 'node:crypto';
 

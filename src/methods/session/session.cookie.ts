@@ -2,9 +2,9 @@ import { BadRequestException } from '@nestjs/common';
 import type { AuthRequest } from '../../authentication/request.js';
 
 /**
- * The session cookie. Browsers accept the prefix `__Host-` only with Secure, with Path=/ and without Domain, so no
- * subdomain and no plain HTTP server can set it (RFC 6265bis section 4.1.3.2). Browsers do not store such a cookie over
- * plain HTTP, so in development it has another name.
+ * The session cookie. Browsers accept the prefix `__Host-` only with Secure, with Path=/ and without Domain (RFC
+ * 6265bis section 4.1.3.2). So no subdomain and no plain HTTP server can set it. Browsers do not store such a cookie
+ * over plain HTTP, so in development it has another name.
  */
 export class SessionCookie {
   readonly name: string;
@@ -38,8 +38,8 @@ export class SessionCookie {
   }
 
   /**
-   * Splits at semicolons and removes only spaces and tabs, and compares the name case-sensitively: a browser does not
-   * apply the rules of `__Host-` to a name with a no-break space or capital letters.
+   * Splits at semicolons, removes only spaces and tabs, and compares the name case-sensitively. A browser does not
+   * apply the rules of `__Host-` to a name with a no-break space or another capitalization.
    */
   private values(request: AuthRequest): string[] {
     const header = request.header('Cookie');

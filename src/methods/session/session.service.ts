@@ -39,8 +39,8 @@ export class SessionService extends HourlyCleanup implements Issuer {
   }
 
   /**
-   * Creates a session with a new random cookie, and ends the session whose cookie the request carries: an attacker may
-   * have planted that one (session fixation).
+   * Creates a session with a new random cookie. Ends the session whose cookie the request carries, because an
+   * attacker may have planted it (session fixation).
    *
    * @returns `expires_in` in seconds
    * @throws ForbiddenException `invalid_csrf_token` for a cross-site request

@@ -12,8 +12,8 @@
  *     GET /demo/sigv4?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=ATLA…%2F20260807%2Fatlas-1%2Fauth-atlas%2Faws4_request
  *       &X-Amz-Date=20260807T101500Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=38fac9… HTTP/1.1
  *
- * Client and server convert the request to one canonical form. The signature is the HMAC of that form, with a key that a
- * chain of HMACs derives from the secret for one day, region and service.
+ * Client and server convert the request to one canonical form. The signature is the HMAC of that form. A chain of
+ * HMACs derives its key from the secret for one day, region and service.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
 import { createHash, createHmac, randomBytes, randomInt } from 'node:crypto';
