@@ -42,7 +42,7 @@ describe('API keys in an application of the Nest CLI, by the steps of the page',
     application.install(listedPackages);
     generated = application.files();
     await application.copyBy(copyCommand);
-  }, 120_000);
+  }, 300_000);
 
   it('copies the files that the method and the module import', () => {
     const copied = application.files().filter((file) => !generated.includes(file));
@@ -69,7 +69,7 @@ describe('API keys in an application of the Nest CLI, by the steps of the page',
       await application.run(resolve('node_modules/@nestjs/cli/bin/nest.js'), ['build']);
       key = await application.run('dist/create-first-key.js');
       port = await application.start('dist/main.js');
-    }, 120_000);
+    }, 300_000);
 
     it('rejects an anonymous request with the challenge', async () => {
       const response = await fetch(`http://127.0.0.1:${port}/demo/api-key`);
@@ -126,7 +126,7 @@ describe('API keys in an application of the Nest CLI, by the steps of the page',
       await database.destroy();
       key = await application.run('single/src/create-first-key.js', [], env);
       port = await application.start('single/src/main.js', env);
-    }, 120_000);
+    }, 300_000);
 
     it('closes the route that has the guard of the method', async () => {
       expect(await status('/')).toBe(401);
