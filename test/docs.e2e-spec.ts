@@ -152,7 +152,7 @@ describe('the documentation', () => {
     }
   });
 
-  it('every page of a method signs in with a command, and shows a sequence diagram', () => {
+  it('every page of a method has a command that calls it, and a sequence diagram', () => {
     for (const { name, strategy } of INSTALLED_METHODS) {
       const page = `docs/methods/${name}.md`;
       // A ceremony has no demo route; its page starts it.

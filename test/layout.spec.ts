@@ -122,7 +122,7 @@ describe('the layout', () => {
     expect(libraries.filter((name) => /typeorm|casl/.test(name))).toEqual([]);
   });
 
-  it('the kernels contain no role, scope, authorization detail type or document word', () => {
+  it('the kernels contain no role, scope, authorization detail type or name of the documents domain', () => {
     const words = [...ROLES, ...SCOPES].map((word) => `['"\`]${word}['"\`]`);
     const domain = new RegExp(`${words.join('|')}|\\bdocuments?\\b`, 'i');
     const found = [...filesBelow('src/authentication'), ...filesBelow('src/authorization')].flatMap((file) =>

@@ -220,7 +220,7 @@ describe('the audit log', () => {
       expect((await withoutAuditTable(() => of('alice').get('/audit/events'))).status).toBe(500);
     });
 
-    it('but not a rejection, whose event is stored later', async () => {
+    it('not a rejected request, whose event is stored later', async () => {
       let response!: TestResponse;
       await withoutAuditTable(async () => {
         response = await client(booted.origin).get('/me');

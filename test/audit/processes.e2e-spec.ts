@@ -73,7 +73,7 @@ describe('the audit log of several processes', () => {
 
   it('has the event of every successful response, although processes are killed', async () => {
     const acknowledged: string[] = [];
-    const works: ((running: Running) => Promise<Response>)[] = [
+    const writes: ((running: Running) => Promise<Response>)[] = [
       ...Array.from(
         { length: 4 },
         () =>
@@ -84,7 +84,7 @@ describe('the audit log of several processes', () => {
     ];
     const crashes = new AbortController();
     const load = processes.origins.flatMap((_, index) =>
-      works.map(async (work) => {
+      writes.map(async (work) => {
         while (!crashes.signal.aborted) {
           const response = await work({ ...processes, origin: processes.origins[index]! }).catch(
             () => undefined,

@@ -29,14 +29,14 @@ const resetPolling = () =>
   booted.db.manager.update(OauthRecord, { polledAt: Not(IsNull()) }, { polledAt: null });
 
 /** Enters a user code. @returns the next page */
-const enter = async (browser: Browser, code: string): Promise<Page> =>
+const enterCode = async (browser: Browser, code: string): Promise<Page> =>
   (await browser.submit(await browser.page('/oidc/device'), { user_code: code })) as Page;
 const approve = async (
   started: { user_code: string },
   username = 'bob',
   browser = new Browser(booted.origin),
 ) => {
-  const confirmation = await enter(browser, started.user_code);
+  const confirmation = await enterCode(browser, started.user_code);
   const there = (await browser.submit(confirmation, {}, 'Yes, this is my device')) as Page;
   return signIn(booted, there.url, username, { browser });
 };
@@ -104,18 +104,21 @@ describe('the device flow', () => {
 
   it('accepts a code in lower case and without the dash', async () => {
     const started = await start();
-    const page = await enter(new Browser(booted.origin), started.user_code.toLowerCase().replace('-', ' '));
+    const page = await enterCode(
+      new Browser(booted.origin),
+      started.user_code.toLowerCase().replace('-', ' '),
+    );
     expect(page.text).toContain(started.user_code);
   });
 
   it('responds access_denied to the device after a denial', async () => {
     const started = await start();
     const browser = new Browser(booted.origin);
-    await browser.submit(await enter(browser, started.user_code), {}, 'No');
+    await browser.submit(await enterCode(browser, started.user_code), {}, 'No');
     await expectError(poll(started), 'access_denied');
     const denied = await start();
     const there = (await browser.submit(
-      await enter(browser, denied.user_code),
+      await enterCode(browser, denied.user_code),
       {},
       'Yes, this is my device',
     )) as Page;
@@ -148,7 +151,7 @@ describe('the device flow', () => {
         { expiresAt: new Date(Date.now() - 1_000) },
       );
       await expectError(poll(started), 'expired_token');
-      const page = await enter(new Browser(booted.origin), started.user_code);
+      const page = await enterCode(new Browser(booted.origin), started.user_code);
       expect(page.text).toContain('no such code');
     });
 
@@ -156,8 +159,10 @@ describe('the device flow', () => {
       const started = await start();
       const browser = new Browser(booted.origin);
       for (let i = 0; i < 20; i++)
-        expect((await enter(browser, `BBBB-BBB${'BCDFGHJKLMNPQRSTVWXZ'[i]}`)).text).toContain('no such code');
-      const page = await enter(browser, started.user_code);
+        expect((await enterCode(browser, `BBBB-BBB${'BCDFGHJKLMNPQRSTVWXZ'[i]}`)).text).toContain(
+          'no such code',
+        );
+      const page = await enterCode(browser, started.user_code);
       expect(page.status).toBe(429);
       expect(page.text).toContain('too many wrong codes');
       expect(Number(page.headers.get('retry-after'))).toBeGreaterThan(800);
@@ -169,14 +174,14 @@ describe('the device flow', () => {
       await booted.db.query(
         `INSERT INTO login_failures ("key", points, expire) VALUES ('device codes:all', 2000, ${Date.now() + 900_000})`,
       );
-      expect((await enter(new Browser(booted.origin), started.user_code)).status).toBe(429);
+      expect((await enterCode(new Browser(booted.origin), started.user_code)).status).toBe(429);
     });
 
     it('does not count correct codes', async () => {
       const started = await start();
       const browser = new Browser(booted.origin);
       for (let i = 0; i < 25; i++)
-        expect((await enter(browser, started.user_code)).text).toContain('Is this your device?');
+        expect((await enterCode(browser, started.user_code)).text).toContain('Is this your device?');
     });
 
     it('requires confirmation on a page that names the client, even with a complete link', async () => {
@@ -192,7 +197,7 @@ describe('the device flow', () => {
     it('rejects an approval without the form token', async () => {
       const started = await start();
       const browser = new Browser(booted.origin);
-      await enter(browser, started.user_code);
+      await enterCode(browser, started.user_code);
       const fields = { user_code: started.user_code, confirm: 'yes' };
       for (const xsrf of ['', 'x'.repeat(48)]) {
         const body = new URLSearchParams({ ...fields, xsrf });
@@ -204,7 +209,7 @@ describe('the device flow', () => {
     it('rejects a code that another user has confirmed', async () => {
       const started = await start();
       await approve(started, 'bob');
-      const page = await enter(new Browser(booted.origin), started.user_code);
+      const page = await enterCode(new Browser(booted.origin), started.user_code);
       expect(page.text).toContain('already used');
       const { body } = await poll(started);
       expect((await demo(body.access_token as string)).body).toMatchObject({ id: 'bob' });
@@ -247,7 +252,7 @@ describe('the device flow', () => {
 });
 
 describe('CIBA (client-initiated backchannel authentication)', () => {
-  const ask = (form: Record<string, string> = {}, as = 'ciba') =>
+  const startRequest = (form: Record<string, string> = {}, as = 'ciba') =>
     post(
       '/backchannel',
       { scope: 'openid documents:read', login_hint: 'bob', binding_message: 'Call 4711', ...form },
@@ -262,7 +267,7 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
   afterEach(none);
 
   it('issues tokens after the named user has approved on another device', async () => {
-    const { status, body } = await ask();
+    const { status, body } = await startRequest();
     expect({ status, body }).toEqual({
       status: 200,
       body: { auth_req_id: expect.stringMatching(/^[\w-]{43}$/), expires_in: 300 },
@@ -293,7 +298,7 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
   });
 
   it('responds access_denied after a denial', async () => {
-    const { body } = await ask();
+    const { body } = await startRequest();
     const bob = await person('bob');
     const { items } = (await bob.get('/backchannel-requests')).body;
     expect((await bob.post(`/backchannel-requests/${items[0].id}/deny`)).status).toBe(204);
@@ -305,7 +310,7 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
       (await who.get('/backchannel-requests')).body.items[0].id as string;
 
     it('rejects fast polling, expired requests and other clients', async () => {
-      const { body } = await ask();
+      const { body } = await startRequest();
       await expectError(poll(body.auth_req_id), 'authorization_pending');
       await expectError(poll(body.auth_req_id), 'slow_down');
       await expectError(poll(body.auth_req_id, 'machine'), 'unauthorized_client');
@@ -320,7 +325,9 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
 
     it('responds alike to unknown users, machines and users of other tenants', async () => {
       const responses = await Promise.all(
-        ['mallory', 'acme-machine', 'nobody', '', 'a'.repeat(5_000)].map((login_hint) => ask({ login_hint })),
+        ['mallory', 'acme-machine', 'nobody', '', 'a'.repeat(5_000)].map((login_hint) =>
+          startRequest({ login_hint }),
+        ),
       );
       const [known, ...others] = responses.map(({ status, body }) => ({ status, body }));
       expect(known).toMatchObject({ status: 400, body: { error: 'unknown_user_id' } });
@@ -329,25 +336,25 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
 
     it('rejects a missing, long or misleading binding message', async () => {
       for (const binding_message of ['', 'x'.repeat(65), 'a\u202eb', '<b>', 'a\nb', ' a'])
-        await expectError(ask({ binding_message }), 'invalid_binding_message');
+        await expectError(startRequest({ binding_message }), 'invalid_binding_message');
     });
 
     it('rejects other hints and user codes, and limits the expiry', async () => {
-      await expectError(ask({ login_hint: '', login_hint_token: 'x' }), 'invalid_request');
-      await expectError(ask({ user_code: '1234' }), 'invalid_request');
-      await expectError(ask({ request_context: '{}' }), 'invalid_request');
-      expect((await ask({ requested_expiry: '99999' })).body.expires_in).toBe(300);
-      expect((await ask({ requested_expiry: '60' })).body.expires_in).toBe(60);
+      await expectError(startRequest({ login_hint: '', login_hint_token: 'x' }), 'invalid_request');
+      await expectError(startRequest({ user_code: '1234' }), 'invalid_request');
+      await expectError(startRequest({ request_context: '{}' }), 'invalid_request');
+      expect((await startRequest({ requested_expiry: '99999' })).body.expires_in).toBe(300);
+      expect((await startRequest({ requested_expiry: '60' })).body.expires_in).toBe(60);
     });
 
     it('rejects a sixth pending request for a user', async () => {
-      for (let i = 0; i < 5; i++) expect((await ask()).status).toBe(200);
-      await expectError(ask(), 'temporarily_unavailable');
-      expect((await ask({ login_hint: 'carol' })).status).toBe(200);
+      for (let i = 0; i < 5; i++) expect((await startRequest()).status).toBe(200);
+      await expectError(startRequest(), 'temporarily_unavailable');
+      expect((await startRequest({ login_hint: 'carol' })).status).toBe(200);
     });
 
     it('responds 404 to deciding another user’s request or an unknown one', async () => {
-      const { body } = await ask();
+      const { body } = await startRequest();
       const id = await first(await person('bob'));
       const carol = await person('carol');
       for (const each of [id, 'x'.repeat(43)])
@@ -361,7 +368,7 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
     it('accepts exactly one decision, also of concurrent ones', async () => {
       const bob = await person('bob');
       for (let round = 0; round < 5; round++) {
-        const { body } = await ask();
+        const { body } = await startRequest();
         const id = await first(bob);
         const decide = (verdict: string) => bob.post(`/backchannel-requests/${id}/${verdict}`);
         const verdicts = await Promise.all(
@@ -376,7 +383,7 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
     });
 
     it('rejects approvals without a recent sign-in and by limited credentials', async () => {
-      const { body } = await ask();
+      const { body } = await startRequest();
       const bob = await person('bob');
       const id = await first(bob);
       const { key } = (await bob.post('/api-keys', { name: 'of a script' })).body;
@@ -399,17 +406,17 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
     });
 
     it('rejects pending and approved requests after all sign-ins were ended', async () => {
-      const approved = await ask();
+      const approved = await startRequest();
       const bob = await person('bob');
       await bob.post(`/backchannel-requests/${await first(bob)}/approve`);
-      const waiting = await ask();
+      const waiting = await startRequest();
       await booted.db.manager.increment(User, { id: 'bob' }, 'epoch', 1);
       for (const { body } of [approved, waiting]) await expectError(poll(body.auth_req_id), 'invalid_grant');
       expect((await (await person('bob')).get('/backchannel-requests')).body.items).toEqual([]);
     });
 
     it('rejects clients without the grant', async () => {
-      await expectError(ask({}, 'machine'), 'unauthorized_client');
+      await expectError(startRequest({}, 'machine'), 'unauthorized_client');
       await expectError(post('/device/auth', { client_id: 'spa' }), 'unauthorized_client');
     });
   });

@@ -174,7 +174,7 @@ describe('token exchange', () => {
   it('exchanges a DPoP-bound token with a proof, and binds the new token to the same key', async () => {
     const key = await dpopKey();
     const subject = await bobs({ cnf: { jkt: key.jkt } });
-    const ask = async (nonce?: string) =>
+    const exchange = async (nonce?: string) =>
       oauthAt(booted.origin).post(
         '/token',
         { grant_type: TOKEN_EXCHANGE, subject_token: subject.token, subject_token_type: ACCESS_TOKEN },
@@ -183,9 +183,9 @@ describe('token exchange', () => {
           DPoP: await key.proof(`${booted.origin}/oidc/token`, nonce ? { nonce } : {}),
         },
       );
-    const first = await ask();
+    const first = await exchange();
     const { status, body } =
-      first.body.error === 'use_dpop_nonce' ? await ask(first.headers.get('dpop-nonce')!) : first;
+      first.body.error === 'use_dpop_nonce' ? await exchange(first.headers.get('dpop-nonce')!) : first;
     expect({ status, type: body.token_type as string }).toEqual({ status: 200, type: 'DPoP' });
     expect(claimsOf(body.access_token as string)).toMatchObject({ sub: 'bob', cnf: { jkt: key.jkt } });
     expect((await demo(body.access_token as string)).status).toBe(401);

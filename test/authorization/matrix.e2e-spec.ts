@@ -121,7 +121,7 @@ describe('the authorization matrix', () => {
     const bob = { id: 'bob', roles: ['editor'], scopes: ['documents:read', 'documents:write'] } as const;
     for (const { name, issue, bound = false } of await allContracts()) {
       const credential = await issue(booted, 'bob');
-      const ask = async (path: string, init?: RequestInit) => {
+      const call = async (path: string, init?: RequestInit) => {
         const response = await send(credential, booted.origin + path, init);
         return { status: response.status, body: await response.json() };
       };
@@ -129,14 +129,14 @@ describe('the authorization matrix', () => {
       const { body } = await client(booted.origin, as({ ...bob, proofs: [proof] })).get(
         '/documents?limit=100',
       );
-      expect([name, (await ask('/documents?limit=100')).body.items]).toEqual([name, body.items]);
-      expect((await ask('/documents/alice-draft-internal')).status).toBe(404);
+      expect([name, (await call('/documents?limit=100')).body.items]).toEqual([name, body.items]);
+      expect((await call('/documents/alice-draft-internal')).status).toBe(404);
       const change = {
         method: 'PATCH',
         body: '{"title":"x"}',
         headers: { 'Content-Type': 'application/json' },
       };
-      expect(await ask('/documents/alice-published-internal', change)).toMatchObject({
+      expect(await call('/documents/alice-published-internal', change)).toMatchObject({
         status: 403,
         body: { code: 'forbidden' },
       });

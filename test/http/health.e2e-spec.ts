@@ -14,13 +14,13 @@ describe('health', () => {
   });
 
   it('reports live but not ready without the database, and no reason', async () => {
-    const lost = await boot();
-    await lost.db.destroy();
-    const response = await client(lost.origin).get('/health/ready');
+    const withoutDatabase = await boot();
+    await withoutDatabase.db.destroy();
+    const response = await client(withoutDatabase.origin).get('/health/ready');
     expect(response).toMatchObject({ status: 503, body: { code: 'service_unavailable' } });
     expect(JSON.stringify(response.body)).not.toMatch(/sqlite|postgres|typeorm|database|connect/i);
-    expect((await client(lost.origin).get('/health/live')).status).toBe(200);
-    await lost.close();
+    expect((await client(withoutDatabase.origin).get('/health/live')).status).toBe(200);
+    await withoutDatabase.close();
   });
 });
 

@@ -38,7 +38,7 @@ describe('api-key', () => {
   };
   const row = (id: string) => booted.db.manager.findOneByOrFail(ApiKey, { id });
   const update = (id: string, changes: Partial<ApiKey>) => booted.db.manager.update(ApiKey, { id }, changes);
-  const works = async (key: string) => (await by(key).get('/demo/api-key')).status === 200;
+  const isAccepted = async (key: string) => (await by(key).get('/demo/api-key')).status === 200;
 
   it('shows the key only when it is issued', async () => {
     const response = await bob().post('/api-keys', { name: 'deploy script', scopes: ['documents:read'] });
@@ -76,7 +76,7 @@ describe('api-key', () => {
 
   it('permits nothing but naming its owner if its scopes are empty', async () => {
     const { key } = await issue({ scopes: [] });
-    expect(await works(key)).toBe(true);
+    expect(await isAccepted(key)).toBe(true);
     expect((await by(key).get('/documents')).status).toBe(403);
   });
 
@@ -158,22 +158,26 @@ describe('api-key', () => {
       const old = await issue();
       const { status, body } = await bob().post(`/api-keys/${old.id}/rotate`);
       expect({ status, id: body.id }).toEqual({ status: 201, id: old.id });
-      expect([await works(old.key), await works(body.key)]).toEqual([true, true]);
+      expect([await isAccepted(old.key), await isAccepted(body.key)]).toEqual([true, true]);
       await update(old.id, { previousUntil: new Date() });
-      expect([await works(old.key), await works(body.key)]).toEqual([false, true]);
+      expect([await isAccepted(old.key), await isAccepted(body.key)]).toEqual([false, true]);
     });
 
     it('ends the old secret at once without an overlap', async () => {
       const old = await issue();
       const { body } = await bob().post(`/api-keys/${old.id}/rotate`, { overlapSeconds: 0 });
-      expect([await works(old.key), await works(body.key)]).toEqual([false, true]);
+      expect([await isAccepted(old.key), await isAccepted(body.key)]).toEqual([false, true]);
     });
 
     it('keeps at most two secrets after two rotations', async () => {
       const first = await issue();
       const second = (await bob().post(`/api-keys/${first.id}/rotate`)).body.key;
       const third = (await bob().post(`/api-keys/${first.id}/rotate`)).body.key;
-      expect([await works(first.key), await works(second), await works(third)]).toEqual([false, true, true]);
+      expect([await isAccepted(first.key), await isAccepted(second), await isAccepted(third)]).toEqual([
+        false,
+        true,
+        true,
+      ]);
     });
 
     it('changes nothing if the key was rotated or revoked in the meantime', async () => {
@@ -200,7 +204,7 @@ describe('api-key', () => {
       expect(won.length).toBeGreaterThan(0);
       for (const response of responses.filter((each) => each.status !== 201))
         expect([response.status, response.body.code]).toEqual([409, 'concurrent_rotation']);
-      const alive = await Promise.all([key, ...won].map(works));
+      const alive = await Promise.all([key, ...won].map(isAccepted));
       expect(alive.filter(Boolean)).toHaveLength(2);
     });
   });
@@ -211,7 +215,7 @@ describe('api-key', () => {
       const child = await issue({}, by(parent.key));
       const grandchild = await issue({}, by(child.key));
       expect((await bob().send('DELETE', `/api-keys/${parent.id}`)).status).toBe(204);
-      expect(await Promise.all([parent, child, grandchild].map(({ key }) => works(key)))).toEqual([
+      expect(await Promise.all([parent, child, grandchild].map(({ key }) => isAccepted(key)))).toEqual([
         false,
         false,
         false,
@@ -309,7 +313,7 @@ describe('api-key', () => {
 
     it('rejects a key that expires now', async () => {
       const { id, key } = await issue({ expiresAt: new Date(Date.now() + 60_000).toISOString() });
-      expect(await works(key)).toBe(true);
+      expect(await isAccepted(key)).toBe(true);
       for (const expiresAt of [new Date(), new Date(Date.now() - 1000)]) {
         await update(id, { expiresAt });
         expect((await by(key).get('/me')).body.code).toBe('invalid_api_key');
@@ -416,7 +420,7 @@ describe('api-key', () => {
         );
       }
       expect(await row(id)).toEqual(before);
-      expect(await works(key)).toBe(true);
+      expect(await isAccepted(key)).toBe(true);
     });
 
     it("loses a permission with its owner's role", async () => {
@@ -491,7 +495,7 @@ describe('api-key', () => {
 
     it('limits guessed keys per address and leaves the owner alone', async () => {
       const api = await boot({ env: { TRUST_PROXY: '127.0.0.1', RATE_LIMIT_BAD_CREDENTIALS: '100' } });
-      const ask = (key: string, from: string) =>
+      const call = (key: string, from: string) =>
         client(api.origin, { 'X-API-Key': key, 'X-Forwarded-For': from }).get('/me');
       const agent = new Agent({ keepAlive: true });
       const statusOf = (key: string, from: string) =>
@@ -515,11 +519,11 @@ describe('api-key', () => {
       expect(seen[401]).toBeGreaterThan(100);
       expect(seen[401]).toBeLessThanOrEqual(100 + atOnce);
       expect(seen[429]).toBe(10_000 - seen[401]!);
-      expect(await ask(DEMO_KEY, attacker)).toMatchObject({
+      expect(await call(DEMO_KEY, attacker)).toMatchObject({
         status: 429,
         body: { code: 'too_many_requests' },
       });
-      expect((await ask(DEMO_KEY, '203.0.113.67')).status).toBe(200);
+      expect((await call(DEMO_KEY, '203.0.113.67')).status).toBe(200);
       agent.destroy();
       await api.close();
     });

@@ -391,11 +391,11 @@ describe('HTTP Basic', () => {
           code: 'temporarily_unavailable',
           retryAfter: '1',
         });
-      const looked = responses.filter(({ status }) => status !== 503);
-      expect(looked.length).toBeGreaterThanOrEqual(18);
-      looked.forEach((response) => expectRejected(response));
+      const verified = responses.filter(({ status }) => status !== 503);
+      expect(verified.length).toBeGreaterThanOrEqual(18);
+      verified.forEach((response) => expectRejected(response));
       // A request with 503 is not counted: two counters for each of the others.
-      expect((await counters()).length - before.length).toBe(looked.length * 2);
+      expect((await counters()).length - before.length).toBe(verified.length * 2);
     });
   });
 });

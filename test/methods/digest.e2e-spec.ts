@@ -945,7 +945,7 @@ describe('the settings of HTTP Digest', () => {
 });
 
 describe('HTTP Digest on two processes', () => {
-  it('share nonces, and accept a count once', async () => {
+  it('shares nonces, and accepts a count once', async () => {
     const processes = await startProcesses(2);
     const [here, there] = processes.origins as [string, string];
     const fetchFrom = (origin: string, Authorization: string) => client(origin).get(DEMO, { Authorization });

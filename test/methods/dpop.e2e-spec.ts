@@ -57,7 +57,7 @@ describe('dpop', () => {
       ...others,
     });
   const send = (headers: Record<string, string>, path = DEMO) => client(booted.origin).get(path, headers);
-  const ask = (holder: Holder, forgery: Partial<Forgery> = {}) =>
+  const callDemo = (holder: Holder, forgery: Partial<Forgery> = {}) =>
     send(withProof(holder.token, proofOf(holder, forgery)));
   const used = () => booted.db.manager.count(UsedValue);
 
@@ -76,9 +76,9 @@ describe('dpop', () => {
 
   describe('a client', () => {
     it('receives a nonce and succeeds with it', async () => {
-      const first = await expectRejected(() => ask(bob, { claims: { nonce: undefined } }), NONCE);
+      const first = await expectRejected(() => callDemo(bob, { claims: { nonce: undefined } }), NONCE);
       const nonce = first.headers.get('dpop-nonce');
-      expect(await ask(bob, { claims: { nonce } })).toMatchObject({ status: 200, body: { id: 'bob' } });
+      expect(await callDemo(bob, { claims: { nonce } })).toMatchObject({ status: 200, body: { id: 'bob' } });
     });
 
     it('of ours fetches the nonce itself, and then needs one request per call', async () => {
@@ -135,7 +135,7 @@ describe('dpop', () => {
       const response = await send({});
       expect([response.status, response.body.code]).toEqual([401, 'unauthenticated']);
       const nonce = response.headers.get('dpop-nonce');
-      expect((await ask(bob, { claims: { nonce } })).status).toBe(200);
+      expect((await callDemo(bob, { claims: { nonce } })).status).toBe(200);
       const { body } = await client(booted.origin).get('/.well-known/oauth-protected-resource');
       expect(body.dpop_signing_alg_values_supported).toEqual(['ES256', 'Ed25519', 'EdDSA', 'PS256']);
     });
@@ -177,12 +177,12 @@ describe('dpop', () => {
     it.each(['ES256', 'Ed25519', 'EdDSA', 'PS256'] as const)('may be bound to an %s key', async (kind) => {
       const { key } = ALGORITHMS[kind];
       const { token } = await boundToken(booted, 'bob', { cnf: { jkt: thumbprintOf(key, kind) } });
-      expect((await ask({ token, key }, { kind })).body).toMatchObject({ id: 'bob' });
+      expect((await callDemo({ token, key }, { kind })).body).toMatchObject({ id: 'bob' });
     });
 
     it.each(['jwt', 'opaque'] as const)('may have the format %s', async (format) => {
       const holder = await boundToken(booted, 'bob', { format, scope: 'documents:read', clientId: 'spa' });
-      const { body } = await ask(holder);
+      const { body } = await callDemo(holder);
       expect(body).toMatchObject({
         id: 'bob',
         scopes: ['documents:read'],
@@ -193,7 +193,7 @@ describe('dpop', () => {
 
   describe('attacks', () => {
     const rejects = (forgery: Partial<Forgery>, code = PROOF) =>
-      expectRejected(() => ask(bob, forgery), code);
+      expectRejected(() => callDemo(bob, forgery), code);
     const bare = (...lines: string[]) =>
       client(booted.origin).raw(`GET ${DEMO} HTTP/1.1`, 'Connection: close', ...lines, '');
 
@@ -217,7 +217,7 @@ describe('dpop', () => {
       ['not bound and opaque', { cnf: {}, format: 'opaque' }],
     ])('rejects a token that is %s, even with a valid proof', async (_, options) => {
       const holder = await boundToken(booted, 'bob', options);
-      await expectRejected(() => ask(holder), TOKEN);
+      await expectRejected(() => callDemo(holder), TOKEN);
     });
 
     it('rejects two Authorization headers in either order', async () => {
@@ -292,8 +292,8 @@ describe('dpop', () => {
       await rejects({ key: stranger, claims: { jti } }, TOKEN);
       await rejects({ key: stranger, header: { jwk: publicJwk(bob.key) }, claims: { jti } });
       const mallory = await boundToken(booted, 'mallory');
-      expect((await ask(mallory, { claims: { jti } })).status).toBe(200);
-      expect((await ask(bob, { claims: { jti } })).status).toBe(200);
+      expect((await callDemo(mallory, { claims: { jti } })).status).toBe(200);
+      expect((await callDemo(bob, { claims: { jti } })).status).toBe(200);
       await rejects({ claims: { jti } });
     });
 
@@ -301,7 +301,7 @@ describe('dpop', () => {
       await booted.db.manager.clear(UsedValue);
       const nonce = nonceOf(booted, Date.now() - 60_000);
       for (const jti of ['j', 'j'.repeat(255), '\u{1f511}'.repeat(60)])
-        expect((await ask(bob, { claims: { jti, nonce } })).status).toBe(200);
+        expect((await callDemo(bob, { claims: { jti, nonce } })).status).toBe(200);
       await rejects({ claims: { jti: 'j'.repeat(256) } });
       await rejects({ claims: { jti: 'j'.repeat(6_000) } });
       for (let i = 0; i < 50; i++) await rejects({ signature: 'AA' });
@@ -318,7 +318,7 @@ describe('dpop', () => {
 
     describe('the target URI', () => {
       const at = (htu: string) =>
-        ask(bob, { claims: { htu: htu.replace('PORT', new URL(booted.origin).port) } });
+        callDemo(bob, { claims: { htu: htu.replace('PORT', new URL(booted.origin).port) } });
 
       it.each([
         'http://127.0.0.1:PORT/demo/dpop',
@@ -456,14 +456,14 @@ describe('dpop', () => {
       const iat = Math.floor(Date.now() / 1000);
       for (const seconds of [-310, 310]) await rejects({ claims: { iat: iat + seconds } });
       await rejects({ claims: { iat: undefined } });
-      expect((await ask(bob, { claims: { iat: iat - 200 } })).status).toBe(200);
+      expect((await callDemo(bob, { claims: { iat: iat - 200 } })).status).toBe(200);
     });
 
     it('checks exp and nbf if they are present', async () => {
       const now = Math.floor(Date.now() / 1000);
       for (const claims of [{ exp: now - 1 }, { nbf: now + 310 }, { exp: 'never' }, { nbf: null }])
         await rejects({ claims });
-      expect((await ask(bob, { claims: { exp: now + 60, nbf: now } })).status).toBe(200);
+      expect((await callDemo(bob, { claims: { exp: now + 60, nbf: now } })).status).toBe(200);
     });
 
     it.each(['JWT', 'dpop', 'DPOP+JWT', 'at+jwt', undefined])(
@@ -497,12 +497,12 @@ describe('dpop', () => {
       await rejects({ key: newKey() }, TOKEN);
       await rejects({ key: newKey(), header: { jwk: publicJwk(bob.key) } });
       const { token } = await boundToken(booted, 'alice');
-      await expectRejected(() => ask({ token, key: bob.key }), TOKEN);
+      await expectRejected(() => callDemo({ token, key: bob.key }), TOKEN);
     });
 
     it('rejects a proof for another access token of the same key, or for none', async () => {
       const other = await boundToken(booted, 'bob', {}, bob.key);
-      expect((await ask(other)).status).toBe(200);
+      expect((await callDemo(other)).status).toBe(200);
       await rejects({ accessToken: other.token });
       for (const ath of [undefined, '', bob.token, null]) await rejects({ claims: { ath } });
     });
@@ -515,7 +515,7 @@ describe('dpop', () => {
       for (const wrongNonce of [undefined, '', old, altered, foreign, nonce.toUpperCase(), `${nonce} `]) {
         const response = await rejects({ claims: { nonce: wrongNonce } }, NONCE);
         const next = response.headers.get('dpop-nonce');
-        expect((await ask(bob, { claims: { nonce: next } })).status).toBe(200);
+        expect((await callDemo(bob, { claims: { nonce: next } })).status).toBe(200);
       }
       await rejects({ claims: { nonce: [nonce] } });
     });
@@ -557,9 +557,9 @@ describe('dpop', () => {
 
     it('rejects a revoked token with a valid proof', async () => {
       const holder = await boundToken(booted, 'bob');
-      expect((await ask(holder)).status).toBe(200);
+      expect((await callDemo(holder)).status).toBe(200);
       await booted.db.manager.delete(AccessToken, { id: holder.id });
-      await expectRejected(() => ask(holder), TOKEN);
+      await expectRejected(() => callDemo(holder), TOKEN);
     });
   });
 });

@@ -74,7 +74,7 @@ describe('hmac', () => {
     const text = await response.text();
     return { status: response.status, body: text && JSON.parse(text) };
   };
-  const works = async (key: Key) => (await by(key)).status === 200;
+  const isAccepted = async (key: Key) => (await by(key)).status === 200;
   const row = (id: string) => booted.db.manager.findOneByOrFail(HmacKey, { id });
   const update = (id: string, changes: Partial<HmacKey>) =>
     booted.db.manager.update(HmacKey, { id }, changes);
@@ -339,7 +339,7 @@ describe('hmac', () => {
       expect(await send(credential({ id, secret, target }), `GET ${target}`, override)).toMatchObject({
         status: 404,
       });
-      expect(await works({ id, secret })).toBe(true);
+      expect(await isAccepted({ id, secret })).toBe(true);
     });
 
     it('accepts the signed query in another encoding, and rejects any other query', async () => {
@@ -516,15 +516,15 @@ describe('hmac', () => {
       const first = await issue();
       const second = (await bob().post(`/hmac-keys/${first.id}/rotate`)).body as Key;
       expect(second.id).toBe(first.id);
-      expect([await works(first), await works(second)]).toEqual([true, true]);
+      expect([await isAccepted(first), await isAccepted(second)]).toEqual([true, true]);
       const nonce = newNonce();
       expect((await send(credential({ ...first, nonce }))).status).toBe(200);
       expect(await send(credential({ ...second, nonce }))).toEqual(rejected);
       await update(first.id, { previousUntil: new Date() });
-      expect([await works(first), await works(second)]).toEqual([false, true]);
+      expect([await isAccepted(first), await isAccepted(second)]).toEqual([false, true]);
       const third = (await bob().post(`/hmac-keys/${first.id}/rotate`)).body as Key;
       const fourth = (await bob().post(`/hmac-keys/${first.id}/rotate`, { overlapSeconds: 0 })).body as Key;
-      expect(await Promise.all([first, second, third, fourth].map(works))).toEqual([
+      expect(await Promise.all([first, second, third, fourth].map(isAccepted))).toEqual([
         false,
         false,
         false,

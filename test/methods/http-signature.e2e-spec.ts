@@ -104,7 +104,7 @@ describe('http-signature', () => {
   };
   const call = async (signer: Signer, path = DEMO, init?: RequestInit) =>
     responseTo(await withHttpSignature(signer)(request(path, init)));
-  const works = async (signer: Signer) => (await call(signer)).status === 200;
+  const isAccepted = async (signer: Signer) => (await call(signer)).status === 200;
   const nonces = () => booted.db.manager.count(UsedValue);
 
   /** Expects the 401 that every invalid signature receives. */
@@ -203,7 +203,7 @@ describe('http-signature', () => {
           jwk: createPublicKey(signer.key).export({ format: 'jwk' }),
         }),
       );
-      expect(await works(signer)).toBe(true);
+      expect(await isAccepted(signer)).toBe(true);
       expect((await bob().send('DELETE', `/signature-keys/${signer.keyid}`)).status).toBe(204);
       expectInvalid(await call(signer));
       expect((await bob().send('DELETE', `/signature-keys/${signer.keyid}`)).status).toBe(404);
@@ -214,14 +214,16 @@ describe('http-signature', () => {
       expect((await call(reader, '/documents')).status).toBe(200);
       expect((await call(reader, '/documents', json('{"title":"x"}'))).status).toBe(403);
       const jwk = createPublicKey(reader.key).export({ format: 'jwk' });
-      const ask = async (signer: Signer, body: object) =>
+      const callRoute = async (signer: Signer, body: object) =>
         (await call(signer, '/signature-keys', json(JSON.stringify({ name: 'x', jwk, ...body })))).body;
-      expect(await ask(reader, {})).toMatchObject({ scopes: ['documents:read'] });
-      expect(await ask(reader, { scopes: ['audit:read'] })).toMatchObject({ code: 'limited_credential' });
+      expect(await callRoute(reader, {})).toMatchObject({ scopes: ['documents:read'] });
+      expect(await callRoute(reader, { scopes: ['audit:read'] })).toMatchObject({
+        code: 'limited_credential',
+      });
       const ending = await createSignatureKey(booted, 'bob', undefined, {
         expiresAt: new Date(Date.now() + 3_600_000),
       });
-      expect(await ask(ending, {})).toMatchObject({ code: 'limited_credential' });
+      expect(await callRoute(ending, {})).toMatchObject({ code: 'limited_credential' });
     });
 
     it('records registration, proof and revocation in the audit log', async () => {
@@ -435,7 +437,7 @@ describe('http-signature', () => {
     let keys: ReadonlyMap<string, KeyObject>;
     beforeAll(async () => (keys = await fetchResponseKeys(booted.origin)));
 
-    const ask = async (path: string, init?: RequestInit) => {
+    const callRoute = async (path: string, init?: RequestInit) => {
       const sent = await withHttpSignature(machine)(requestSignedResponse(request(path, init)));
       return { sent, response: await fetch(sent.clone()) };
     };
@@ -450,7 +452,7 @@ describe('http-signature', () => {
         ['/documents/none', {}, 404],
         ['/signed/1', { method: 'HEAD' }, 200],
       ] as const) {
-        const { sent, response } = await ask(path, init);
+        const { sent, response } = await callRoute(path, init);
         expect([path, response.status]).toEqual([path, status]);
         await verifyResponse(response, sent, keys);
         expect(response.headers.get('signature-input')).toMatch(
@@ -461,7 +463,7 @@ describe('http-signature', () => {
 
     it('may have no body, and may be a response to an unsigned request', async () => {
       const { keyid } = await createSignatureKey(booted, 'acme-machine');
-      const { sent, response } = await ask(`/signature-keys/${keyid}`, { method: 'DELETE' });
+      const { sent, response } = await callRoute(`/signature-keys/${keyid}`, { method: 'DELETE' });
       expect(response.status).toBe(204);
       await verifyResponse(response, sent, keys);
       const open = requestSignedResponse(request('/methods'));
@@ -469,7 +471,7 @@ describe('http-signature', () => {
     });
 
     it('is rejected if the body, the status, a header or the request is another, or if it is unsigned', async () => {
-      const { sent, response } = await ask('/signed/1');
+      const { sent, response } = await callRoute('/signed/1');
       const body = await response.clone().text();
       const expectRejected = async (response: Response, to = sent, by = keys) => {
         await expect(verifyResponse(response, to, by)).rejects.toBeInstanceOf(InvalidSignature);
@@ -485,7 +487,7 @@ describe('http-signature', () => {
         without.delete(name);
         await expectRejected(withBody(response, body, { headers: without }));
       }
-      await expectRejected(response, (await ask('/signed/1')).sent);
+      await expectRejected(response, (await callRoute('/signed/1')).sent);
       await expectRejected(response, new Request(sent, { method: 'DELETE' }));
       await expectRejected(response, new Request(sent.url.replace('/1', '/2'), sent));
       await expectRejected(response, new Request(`${sent.url}?a`, sent));
@@ -803,7 +805,7 @@ describe('http-signature', () => {
 
     it('rejects reordered and folded header lines', async () => {
       const covered: Covered = [...requiredComponents(), ['"accept"', 'application/json, */*']];
-      const ask = (...accept: string[]) =>
+      const callRoute = (...accept: string[]) =>
         client(booted.origin).raw(
           `GET ${DEMO} HTTP/1.1`,
           `Host: ${host}`,
@@ -812,10 +814,10 @@ describe('http-signature', () => {
           ...accept,
           '',
         );
-      expect(await ask('Accept: application/json', 'Accept: */*')).toMatch(/^HTTP\/1\.1 200 /);
-      expect(await ask('Accept: application/json, */*')).toMatch(/^HTTP\/1\.1 200 /);
-      expect(await ask('Accept: */*', 'Accept: application/json')).toMatch(/^HTTP\/1\.1 401 /);
-      expect(await ask('Accept: application/json,', ' */*')).toMatch(/^HTTP\/1\.1 400 /);
+      expect(await callRoute('Accept: application/json', 'Accept: */*')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await callRoute('Accept: application/json, */*')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await callRoute('Accept: */*', 'Accept: application/json')).toMatch(/^HTTP\/1\.1 401 /);
+      expect(await callRoute('Accept: application/json,', ' */*')).toMatch(/^HTTP\/1\.1 400 /);
     });
 
     it('rejects unknown and invalid component parameters', async () => {
@@ -968,7 +970,7 @@ describe('http-signature', () => {
         epoch: 0,
       });
       const signer = await createSignatureKey(production, 'bob');
-      const ask = async (authority: string) => {
+      const callRoute = async (authority: string) => {
         const covered: Covered = requiredComponents().map(([name, value]) => [
           name,
           name === '"@authority"' ? authority : value,
@@ -982,11 +984,11 @@ describe('http-signature', () => {
         );
         return response.slice(9, 12);
       };
-      expect([await ask('api.atlas.test'), await ask('evil.test'), await ask('localhost')]).toEqual([
-        '200',
-        '401',
-        '401',
-      ]);
+      expect([
+        await callRoute('api.atlas.test'),
+        await callRoute('evil.test'),
+        await callRoute('localhost'),
+      ]).toEqual(['200', '401', '401']);
       await production.close();
     });
   });

@@ -297,8 +297,8 @@ describe('oidc-login', () => {
 
     it('fails if the sign-in that started it has ended', async () => {
       op.overrides.sub = randomUUID();
-      const ends = () => booted.db.transaction((manager) => endAllSignIns(manager, 'dave'));
-      const { status, body } = await link('dave', ends);
+      const endSignIns = () => booted.db.transaction((manager) => endAllSignIns(manager, 'dave'));
+      const { status, body } = await link('dave', endSignIns);
       expect([status, body.code]).toEqual([401, 'invalid_identity']);
       expect(await identities({ subject: op.overrides.sub })).toEqual([]);
     });

@@ -53,7 +53,7 @@ const counted = async (booted: Booted) =>
     .reduce((sum, points) => sum + points, 0);
 
 /** The parts of a response that could distinguish two causes, without those that always differ. */
-const looks = ({ status, headers, body }: TestResponse) => ({
+const comparable = ({ status, headers, body }: TestResponse) => ({
   status,
   headers: [...headers].filter(([name]) => !['date', 'x-request-id'].includes(name)),
   body: { ...body, requestId: '' },
@@ -384,7 +384,7 @@ describe('password', () => {
       const disabled = await someone(booted, { disabledAt: new Date() });
       const without = await someone(booted, { password: null });
       const verify = jest.spyOn(booted.app.get(PasswordHashing), 'verify');
-      const tries: [string, string][] = [
+      const attempts: [string, string][] = [
         [wrong, 'wrong'],
         [wrong, ''],
         [disabled, DEMO_PASSWORD],
@@ -398,9 +398,9 @@ describe('password', () => {
         ['n'.repeat(256), DEMO_PASSWORD],
       ];
       const responses = [];
-      for (const [username, typed] of tries) {
+      for (const [username, typed] of attempts) {
         verify.mockClear();
-        responses.push(looks(await signIn(booted, username, { password: typed })));
+        responses.push(comparable(await signIn(booted, username, { password: typed })));
         expect([username, verify.mock.calls.length]).toEqual([username, 1]);
       }
       for (const response of responses) expect(response).toEqual(responses[0]);
@@ -499,7 +499,7 @@ describe('password, with each installed issuer', () => {
     expect(body).toMatchObject({ access_token: expect.any(String), token_type: expect.any(String) });
     return client(booted.origin, { Authorization: `${body.token_type} ${body.access_token}` });
   }
-  const enter = async (name: string, id: string) => {
+  const signInWith = async (name: string, id: string) => {
     const response = await signIn(booted, id, { as: name });
     expect([name, response.status]).toEqual([name, 200]);
     return carrying(response);
@@ -508,7 +508,7 @@ describe('password, with each installed issuer', () => {
   it('signs in, with the method and time in the proof', async () => {
     expect(names.length).toBeGreaterThan(0);
     for (const name of names) {
-      const { status, body } = await (await enter(name, 'bob')).get(`/demo/${name}`);
+      const { status, body } = await (await signInWith(name, 'bob')).get(`/demo/${name}`);
       expect([status, body.id, body.proofs[0]]).toEqual([
         200,
         'bob',
@@ -521,7 +521,7 @@ describe('password, with each installed issuer', () => {
   it('audits the sign-in, without the password', async () => {
     for (const name of names) {
       const id = await someone(booted);
-      await enter(name, id);
+      await signInWith(name, id);
       expect(await events(booted, { userId: id, event: 'authn_login_success' })).toMatchObject([
         { tenantId: 'acme', details: { as: name } },
       ]);
@@ -542,7 +542,7 @@ describe('password, with each installed issuer', () => {
 
   it('rejects the issued credential after a logout', async () => {
     for (const name of names) {
-      const [here, there] = [await enter(name, 'bob'), await enter(name, 'bob')];
+      const [here, there] = [await signInWith(name, 'bob'), await signInWith(name, 'bob')];
       expect([name, (await here.post('/auth/logout')).status]).toEqual([name, 204]);
       expect([name, (await here.get('/me')).status]).toEqual([name, 401]);
       expect([name, (await there.get('/me')).status]).toEqual([name, 200]);
@@ -553,8 +553,8 @@ describe('password, with each installed issuer', () => {
     for (const name of names) {
       const id = await someone(booted);
       const all = [];
-      for (const each of [...names, ...names]) all.push(await enter(each, id));
-      const here = await enter(name, id);
+      for (const each of [...names, ...names]) all.push(await signInWith(each, id));
+      const here = await signInWith(name, id);
       expect((await here.post('/auth/logout', { everywhere: true })).status).toBe(204);
       for (const each of [here, ...all]) expect((await each.get('/me')).status).toBe(401);
     }
@@ -564,8 +564,8 @@ describe('password, with each installed issuer', () => {
     for (const name of names) {
       const id = await someone(booted);
       const all = [];
-      for (const each of names) all.push(await enter(each, id));
-      const here = await enter(name, id);
+      for (const each of names) all.push(await signInWith(each, id));
+      const here = await signInWith(name, id);
       const response = await here.post('/auth/password', change(DEMO_PASSWORD, NEW_PASSWORD));
       expect([name, response.status]).toEqual([name, 200]);
       for (const each of [here, ...all]) expect((await each.get('/me')).status).toBe(401);

@@ -88,7 +88,7 @@ describe('session', () => {
   const update = (id: string, changes: Partial<Session>) =>
     booted.db.manager.update(Session, { id }, changes);
   const ago = (ms: number) => new Date(Date.now() - ms);
-  const works = async (signed: Pick<Signed, 'value' | 'token'>) =>
+  const isAccepted = async (signed: Pick<Signed, 'value' | 'token'>) =>
     (await by(signed).get('/demo/session')).status === 200;
   const expectRejected = (response: TestResponse) => {
     expect([response.status, response.body.code]).toEqual([401, 'invalid_session']);
@@ -229,7 +229,7 @@ describe('session', () => {
       const [here, there] = [await signIn(), await signIn()];
       const response = await by(here).send('DELETE', `/sessions/${there.id}`);
       expect([response.status, setCookies(response)]).toEqual([204, []]);
-      expect([await works(here), await works(there)]).toEqual([true, false]);
+      expect([await isAccepted(here), await isAccepted(there)]).toEqual([true, false]);
       expect(await events(there.id)).toEqual(['session_created', 'session_expired: ended']);
       expect((await by(here).send('DELETE', `/sessions/${there.id}`)).status).toBe(404);
     });
@@ -253,7 +253,7 @@ describe('session', () => {
         const { status, body } = await who.send('DELETE', `/sessions/${signed.id}`);
         expect([status, body.code]).toEqual([404, 'not_found']);
       }
-      expect(await works(signed)).toBe(true);
+      expect(await isAccepted(signed)).toBe(true);
     });
 
     it('does not let a limited credential list sessions or end a wider one', async () => {
@@ -267,7 +267,7 @@ describe('session', () => {
         const { status, body } = await limited.send(method, path);
         expect([status, body.code]).toEqual([403, 'limited_credential']);
       }
-      expect(await works(wide)).toBe(true);
+      expect(await isAccepted(wide)).toBe(true);
       expect((await limited.send('DELETE', `/sessions/${narrow.id}`)).status).toBe(204);
     });
   });
@@ -278,7 +278,7 @@ describe('session', () => {
       const signed = await signIn({}, { Cookie: `${NAME}=${planted.value}` });
       expect(signed.value).not.toBe(planted.value);
       expectRejected(await by(planted).get('/me'));
-      expect(await works(signed)).toBe(true);
+      expect(await isAccepted(signed)).toBe(true);
       expect(await events(planted.id)).toEqual(['session_created', 'session_expired: replaced']);
       // The cookie before a renewal still identifies the session, and ends it as well.
       const renewed = await signIn();
@@ -368,7 +368,7 @@ describe('session', () => {
         '',
       ])
         expectRejected(await by({ value: altered, token }).get('/me'));
-      expect(await works({ value, token })).toBe(true);
+      expect(await isAccepted({ value, token })).toBe(true);
     });
 
     it('stores no usable cookie value in the database', async () => {
@@ -385,7 +385,7 @@ describe('session', () => {
     });
 
     it('ends after half an hour without a request, and after twelve hours in any case', async () => {
-      const edge = async (changes: Partial<Session>) => {
+      const callAfterChange = async (changes: Partial<Session>) => {
         const signed = await signIn();
         await update(signed.id, changes);
         const response = await by(signed).get('/me');
@@ -396,12 +396,12 @@ describe('session', () => {
         { lastSeenAt: ago(IDLE_TIMEOUT_MS - 5 * second) },
         { expiresAt: new Date(Date.now() + 5 * second) },
       ])
-        expect((await edge(changes)).response.status).toBe(200);
+        expect((await callAfterChange(changes)).response.status).toBe(200);
       for (const [changes, reason] of [
         [{ lastSeenAt: ago(IDLE_TIMEOUT_MS) }, 'idle'],
         [{ expiresAt: new Date() }, 'expired'],
       ] as const) {
-        const { signed, response } = await edge(changes);
+        const { signed, response } = await callAfterChange(changes);
         expectRejected(response);
         // It stays ended, and is audited once.
         await update(signed.id, { lastSeenAt: new Date(), expiresAt: new Date(Date.now() + MINUTE) });
@@ -443,8 +443,8 @@ describe('session', () => {
       ]);
       for (const each of mine) expectRejected(await by(each).get('/me'));
       expect((await client(booted.origin, as({ id: 'bob' })).get('/sessions')).body.items).toEqual([]);
-      expect(await works(other)).toBe(true);
-      expect(await works(await signIn())).toBe(true);
+      expect(await isAccepted(other)).toBe(true);
+      expect(await isAccepted(await signIn())).toBe(true);
       const [event] = await booted.db.manager.findBy(AuditEvent, { target: 'user:bob' });
       expect(event).toMatchObject({
         event: 'authn_token_revoked',
@@ -525,7 +525,7 @@ describe('session', () => {
         expect([before.status, setCookies(before)]).toEqual([200, []]);
         await update(signed.id, { previousUntil: new Date() });
         expectRejected(await by(signed).get('/me'));
-        expect(await works(renewed)).toBe(true);
+        expect(await isAccepted(renewed)).toBe(true);
       });
 
       it('rejects the previous cookie after a logout', async () => {
@@ -547,7 +547,7 @@ describe('session', () => {
     it('keeps the newest 20 sessions of 25 concurrent logins', async () => {
       const first = await signIn({ id: 'alice' });
       const others = await Promise.all(Array.from({ length: 25 }, () => signIn({ id: 'alice' })));
-      const alive = await Promise.all(others.map(works));
+      const alive = await Promise.all(others.map(isAccepted));
       expect(alive.filter(Boolean)).toHaveLength(MAX_SESSIONS_PER_USER);
       expectRejected(await by(first).get('/me'));
       expect(await events(first.id)).toEqual(['session_created', 'session_expired: replaced']);
@@ -721,7 +721,7 @@ describe('session', () => {
       it('keeps the existing session when another site sends a login', async () => {
         const signed = await signIn();
         await start({ id: 'mallory' }, { Cookie: `${NAME}=${signed.value}`, 'Sec-Fetch-Site': 'cross-site' });
-        expect(await works(signed)).toBe(true);
+        expect(await isAccepted(signed)).toBe(true);
       });
     });
 

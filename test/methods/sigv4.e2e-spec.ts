@@ -59,7 +59,7 @@ describe('sigv4', () => {
   };
   const sendWith = async (key: SigV4Credentials, path: string, init?: RequestInit) =>
     fetch(await withSigV4(key)(new Request(booted.origin + path, init)));
-  const works = async (key: SigV4Credentials) => (await sendWith(key, DEMO)).status === 200;
+  const isAccepted = async (key: SigV4Credentials) => (await sendWith(key, DEMO)).status === 200;
   const expectRejected = async (message: Message) => {
     const { status, challenge, body } = await send(message);
     expect({ message, status, code: body.code, challenge }).toEqual({
@@ -95,7 +95,7 @@ describe('sigv4', () => {
 
     it('stores when it was last used', async () => {
       const key = await issue();
-      await works(key);
+      await isAccepted(key);
       await booted.app.get(LastUsed).flush();
       expect((await row(key.id)).lastUsedAt).toBeInstanceOf(Date);
     });
@@ -105,13 +105,13 @@ describe('sigv4', () => {
       const rotate = async (body?: object) =>
         (await bob().post(`/access-keys/${first.id}/rotate`, body)).body as SigV4Credentials;
       const second = await rotate();
-      expect([second.id, await works(first), await works(second)]).toEqual([first.id, true, true]);
+      expect([second.id, await isAccepted(first), await isAccepted(second)]).toEqual([first.id, true, true]);
       const third = await rotate();
-      expect(await Promise.all([first, second, third].map(works))).toEqual([false, true, true]);
+      expect(await Promise.all([first, second, third].map(isAccepted))).toEqual([false, true, true]);
       await update(first.id, { previousUntil: new Date() });
-      expect(await Promise.all([second, third].map(works))).toEqual([false, true]);
+      expect(await Promise.all([second, third].map(isAccepted))).toEqual([false, true]);
       const last = await rotate({ overlapSeconds: 0 });
-      expect(await Promise.all([third, last].map(works))).toEqual([false, true]);
+      expect(await Promise.all([third, last].map(isAccepted))).toEqual([false, true]);
     });
 
     it('is not rotated if it was rotated or revoked concurrently', async () => {

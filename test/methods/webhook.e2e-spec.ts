@@ -325,23 +325,24 @@ describe('webhook', () => {
       expect(response.status).toBe(201);
       return response.body as Issued;
     };
-    const works = async (id: string, secret: string) => (await deliver(id, attempt(secret))).status === 200;
+    const isAccepted = async (id: string, secret: string) =>
+      (await deliver(id, attempt(secret))).status === 200;
 
     it('accepts the previous secret during the overlap, and not longer', async () => {
       const old = await issue();
       const { secret } = await rotate(old.id);
-      expect([await works(old.id, old.secret), await works(old.id, secret)]).toEqual([true, true]);
+      expect([await isAccepted(old.id, old.secret), await isAccepted(old.id, secret)]).toEqual([true, true]);
       await update(old.id, { previousUntil: new Date() });
-      expect([await works(old.id, old.secret), await works(old.id, secret)]).toEqual([false, true]);
+      expect([await isAccepted(old.id, old.secret), await isAccepted(old.id, secret)]).toEqual([false, true]);
     });
 
     it('rejects the previous secret at once without overlap, and never accepts three', async () => {
       const { id, secret } = await issue();
       const second = (await rotate(id, { overlapSeconds: 0 })).secret;
-      expect([await works(id, secret), await works(id, second)]).toEqual([false, true]);
+      expect([await isAccepted(id, secret), await isAccepted(id, second)]).toEqual([false, true]);
       const third = (await rotate(id)).secret;
       const fourth = (await rotate(id)).secret;
-      expect(await Promise.all([second, third, fourth].map((each) => works(id, each)))).toEqual([
+      expect(await Promise.all([second, third, fourth].map((each) => isAccepted(id, each)))).toEqual([
         false,
         true,
         true,
@@ -362,10 +363,10 @@ describe('webhook', () => {
     it('accepts a secret that the sender generated, and rejects malformed ones', async () => {
       const own = newSecret();
       const { id, secret } = await issue({ secret: own });
-      expect([secret, await works(id, own)]).toEqual([own, true]);
+      expect([secret, await isAccepted(id, own)]).toEqual([own, true]);
       const next = `whsec_${randomBytes(24).toString('base64')}`;
       expect((await rotate(id, { secret: next, overlapSeconds: 0 })).secret).toBe(next);
-      expect([await works(id, own), await works(id, next)]).toEqual([false, true]);
+      expect([await isAccepted(id, own), await isAccepted(id, next)]).toEqual([false, true]);
       for (const wrong of [
         '',
         'whsec_',

@@ -129,10 +129,10 @@ describe('request limits', () => {
   it('do not apply to health checks', async () => {
     const api = await booted({ ...PROXY, ...TWO_A_MINUTE });
     const from = freshAddress();
-    const ask = () => send(api, undefined, from, '/health/ready');
-    expect(await times(5, ask)).toEqual(Array(5).fill(200));
+    const call = () => send(api, undefined, from, '/health/ready');
+    expect(await times(5, call)).toEqual(Array(5).fill(200));
     await times(3, () => send(api, undefined, from));
-    expect(await times(2, ask)).toEqual([200, 200]);
+    expect(await times(2, call)).toEqual([200, 200]);
   });
 
   describe('attacks', () => {
@@ -185,11 +185,11 @@ describe('request limits', () => {
         };
         const [one, other] = [await booted(env), await booted(env)];
         const [from, badge] = [freshAddress(), `bob/${randomUUID()}`];
-        const ask = (api: Booted) => send(api, undefined, from, '/limited');
-        expect((await ask(one)).status).toBe(200);
-        expect(await times(3, () => ask(other))).toEqual([200, 200, 200]);
-        expectLimited(await ask(one));
-        expectLimited(await ask(other));
+        const call = (api: Booted) => send(api, undefined, from, '/limited');
+        expect((await call(one)).status).toBe(200);
+        expect(await times(3, () => call(other))).toEqual([200, 200, 200]);
+        expectLimited(await call(one));
+        expectLimited(await call(other));
 
         expect(await times(2, () => send(one, badge, freshAddress()))).toEqual([200, 200]);
         expect((await send(other, badge, freshAddress())).status).toBe(200);
