@@ -8,8 +8,8 @@ export type UnhashedEvent = Omit<AuditEvent, 'hash'>;
 export type PendingEvent = Omit<UnhashedEvent, 'seq' | 'keyId'>;
 
 /**
- * The hash of an event, over every field and the hash of the previous event. An event that is altered, deleted or
- * inserted therefore breaks the chain. The HMAC key is not in the database, so write access to the database is not
+ * The hash of an event, over every field and the hash of the previous event. An altered, deleted or inserted event
+ * therefore breaks the chain. The HMAC key is not in the database, so write access to the database is not
  * enough to build a valid chain.
  */
 export const eventHash = (key: KeyObject, event: UnhashedEvent, previousHash: string): string =>

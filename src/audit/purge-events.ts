@@ -2,7 +2,7 @@ import { LessThan, LessThanOrEqual, MoreThanOrEqual, type DataSource } from 'typ
 import type { Settings } from '../config/settings.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
-import type { Anchor } from './verify-chain.js';
+import type { ChainAnchor } from './verify-chain.js';
 
 /**
  * Deletes the oldest events, up to the first event that is not older than `before`. If a clock was wrong, more
@@ -15,7 +15,7 @@ export function purgeEvents(
   dataSource: DataSource,
   settings: Settings,
   before: Date,
-): Promise<Anchor | undefined> {
+): Promise<ChainAnchor | undefined> {
   return dataSource.transaction(async (manager) => {
     const [firstKept] = await manager.find(AuditEvent, {
       where: { at: MoreThanOrEqual(before) },

@@ -7,13 +7,13 @@ import { eventHash } from './hash-chain.js';
 const EVENTS_PER_QUERY = 1000;
 
 /** The number and hash of an event. An earlier head, stored outside the database, is an anchor of a later check. */
-export interface Anchor {
+export interface ChainAnchor {
   readonly seq: number;
   readonly hash: string;
 }
 
 export type ChainVerification =
-  | { readonly valid: true; readonly events: number; readonly head: Anchor }
+  | { readonly valid: true; readonly events: number; readonly head: ChainAnchor }
   | { readonly valid: false; readonly brokenAt: number; readonly reason: string };
 
 /**
@@ -27,7 +27,7 @@ export type ChainVerification =
 export async function verifyChain(
   dataSource: DataSource,
   settings: Settings,
-  anchor?: Anchor,
+  anchor?: ChainAnchor,
 ): Promise<ChainVerification> {
   const keys = new DerivedKeys(settings, 'audit');
   // Read the last event before the head: both are written together, so an event beyond this head was inserted by
@@ -71,10 +71,10 @@ const ANCHOR_MISMATCH = 'its hash differs from the anchor';
 const broken = (brokenAt: number, reason: string): ChainVerification => ({ valid: false, brokenAt, reason });
 
 /** The last event that a purge deleted, from the event of that purge. */
-async function purgedBefore(dataSource: DataSource, firstSeq: number): Promise<Anchor | undefined> {
+async function purgedBefore(dataSource: DataSource, firstSeq: number): Promise<ChainAnchor | undefined> {
   const purge = await dataSource.manager.findOneBy(AuditEvent, {
     event: 'sensitive_delete',
     target: `audit:${firstSeq - 1}`,
   });
-  return purge?.details as Anchor | undefined;
+  return purge?.details as ChainAnchor | undefined;
 }

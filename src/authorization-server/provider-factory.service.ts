@@ -41,7 +41,6 @@ import { ProviderFactory } from './provider/oidc-provider.service.js';
 import { ProviderEvents } from './provider/provider-events.service.js';
 import { AdapterFactory } from './storage/adapter-factory.service.js';
 
-/** In seconds, like all lifetimes of oidc-provider. */
 const MINUTE_SECONDS = 60;
 const DAY_SECONDS = 24 * 60 * MINUTE_SECONDS;
 
@@ -146,7 +145,7 @@ export class OidcProviderFactory extends ProviderFactory {
       clientCredentials: { enabled: true },
       deviceFlow: {
         enabled: true,
-        // No vowels: a user code is no word, and no two letters look alike (RFC 8628 section 6.1).
+        // The set has no vowels, so that no code is a word, and no letters that look alike (RFC 8628 section 6.1).
         charset: 'base-20',
         mask: '****-****',
         // The device's address does not help a person to recognise it.
@@ -168,7 +167,7 @@ export class OidcProviderFactory extends ProviderFactory {
     };
   }
 
-  /** @returns undefined for an unknown account, a disabled one, or one of a machine: oidc-provider rejects the request */
+  /** @returns undefined for an unknown, disabled or machine account, so that oidc-provider rejects the request */
   private async findAccount(id: string): Promise<Account | undefined> {
     const user = await this.dataSource.manager.findOneBy(User, { id });
     if (!user || user.disabledAt || user.kind !== 'user') return undefined;

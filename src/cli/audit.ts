@@ -1,12 +1,12 @@
 import { purgeEvents } from '../audit/purge-events.js';
-import { verifyChain, type Anchor } from '../audit/verify-chain.js';
+import { verifyChain, type ChainAnchor } from '../audit/verify-chain.js';
 import { runCommand, type Command } from './command.js';
 
 const USAGE = `npm run audit -- verify [seq:hash]     verifies the chain; seq:hash is a head printed earlier
 npm run audit -- purge 2026-01-31      deletes the events before that day (UTC)`;
 
 const verify =
-  (anchor?: Anchor): Command =>
+  (anchor?: ChainAnchor): Command =>
   async (dataSource, settings) => {
     const verification = await verifyChain(dataSource, settings, anchor);
     if (!verification.valid)
@@ -23,7 +23,7 @@ const purge =
     return [last ? `Purged up to event ${last.seq}:${last.hash}` : 'No events before that day.'];
   };
 
-const anchorOf = (text: string): Anchor | undefined => {
+const anchorOf = (text: string): ChainAnchor | undefined => {
   const [, seq, hash] = /^(\d{1,15}):([\w-]{43})$/.exec(text) ?? [];
   return seq && hash ? { seq: Number(seq), hash } : undefined;
 };

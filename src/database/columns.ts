@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 
-/** The tables of a folder, as classes and not as file patterns: what is imported is installed. */
+/** The entities and migrations of a folder. Classes, not file patterns: only imported tables are installed. */
 export interface Schema {
   readonly entities: readonly Type[];
   readonly migrations: readonly Type[];

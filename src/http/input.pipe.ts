@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import type { FieldError } from './problem.js';
 
-type Issue = Parameters<StandardSchemaValidationPipe['exceptionFactory']>[0][number];
+type ValidationIssue = Parameters<StandardSchemaValidationPipe['exceptionFactory']>[0][number];
 
 const MAX_REPORTED_ERRORS = 50;
 
@@ -45,7 +45,7 @@ export class InputPipe extends StandardSchemaValidationPipe {
 }
 
 /** zod reports all unknown keys as one issue. Each becomes an error of its own. */
-function fieldErrors(issue: Issue): FieldError[] {
+function fieldErrors(issue: ValidationIssue): FieldError[] {
   const path = (issue.path ?? []).map((segment) =>
     String(typeof segment === 'object' ? segment.key : segment),
   );

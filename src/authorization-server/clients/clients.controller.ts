@@ -24,7 +24,7 @@ const NewClient = z.looseObject({
   client_secret: z.never('is chosen by the server').optional(),
 });
 
-/** The administrators' client API. The policy has no rule for clients, because they are not data of a tenant. */
+/** The client API for administrators. The policy has no rule for clients, so this controller checks the role. */
 @Controller('oauth')
 @SelfService()
 export class ClientsController {

@@ -6,7 +6,7 @@ import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { DerivedKeys } from '../../crypto/derived-keys.js';
 
-type BoundTo = Pick<Interaction, 'uid' | 'prompt' | 'session'>;
+type TokenBinding = Pick<Interaction, 'uid' | 'prompt' | 'session'>;
 
 /** Protects the forms of the interaction pages against cross-site request forgery (OWASP CSRF Prevention Cheat Sheet). */
 @Injectable()
@@ -18,12 +18,12 @@ export class CsrfToken {
   }
 
   /** Creates a token that is valid for one interaction, its current prompt, and the session in which it began. */
-  create(interaction: BoundTo): string {
+  create(interaction: TokenBinding): string {
     return this.sign(interaction, this.keys.current.id);
   }
 
   /** @throws ForbiddenException `invalid_form_token` */
-  verify(request: AuthRequest, interaction: BoundTo, token: unknown): void {
+  verify(request: AuthRequest, interaction: TokenBinding, token: unknown): void {
     const [site, origin] = [request.header('Sec-Fetch-Site'), request.header('Origin')];
     if ((site ?? 'same-origin') !== 'same-origin') throw invalidToken('Cross-site forms are rejected.');
     if (origin !== undefined && !this.settings.isOwnOrigin(origin))
@@ -35,7 +35,7 @@ export class CsrfToken {
       throw invalidToken('The form has expired or belongs to another page. Open the page again.');
   }
 
-  private sign({ uid, prompt, session }: BoundTo, keyId: string): string {
+  private sign({ uid, prompt, session }: TokenBinding, keyId: string): string {
     const hmac = createHmac('sha256', this.keys.find(keyId)!);
     return `${keyId}.${hmac.update(JSON.stringify([uid, prompt.name, session?.uid])).digest('base64url')}`;
   }

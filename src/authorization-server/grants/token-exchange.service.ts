@@ -181,7 +181,7 @@ function limitScope(
   const excess = scopes.find((scope) => !isAllowed(scope));
   if (excess !== undefined)
     throw new errors.InvalidScope('the scope exceeds that of the subject_token or the client', excess);
-  // A token without scopes but with authorization details would allow everything that those name.
+  // Without this check, a token with authorization details but without scopes would allow all their actions.
   if (!scopes.length)
     throw new errors.InvalidScope('the subject_token and the client have no scope in common', '');
   return scopes.join(' ');

@@ -2,7 +2,7 @@ import type { RuleOf } from '@casl/ability';
 import { rulesToCondition } from '@casl/ability/extra';
 import type { Type } from '@nestjs/common';
 import type { Action, AppAbility } from '../app-ability.js';
-import { conditionsMatcher, type Value } from './conditions-matcher.js';
+import { conditionsMatcher, type ConditionValue } from './conditions-matcher.js';
 
 /**
  * The AST between CASL's rules and SQL. In SQL, `NOT (a AND b)` is "unknown" if a column is NULL, and a row with an
@@ -20,7 +20,7 @@ export type Condition =
 export interface Membership {
   readonly field: string;
   readonly not: boolean;
-  readonly oneOf: readonly (Value | null)[];
+  readonly oneOf: readonly (ConditionValue | null)[];
 }
 
 /** A comparison of the field with the value. Null does not match it; with `not`, null does. */
@@ -63,7 +63,7 @@ function conditionFor(ability: AppAbility, action: Action, entity: Type<object>,
 }
 
 /** The condition of a list's filter. */
-export const filterCondition = (filter: Readonly<Record<string, Value | null>>): Condition =>
+export const filterCondition = (filter: Readonly<Record<string, ConditionValue | null>>): Condition =>
   conditionOf(conditionsMatcher({ ...filter }).ast, false);
 
 /** Drops repeated conditions. */
@@ -86,8 +86,10 @@ function conditionOf(node: CaslNode | undefined, not: boolean): Condition {
   }
   const { field } = node as CaslNode & { field: string };
   if (operator === 'elemMatch') return { field, not, matches: conditionOf(value as CaslNode, false) };
-  if (operator === 'eq' || operator === 'in') return { field, not, oneOf: [value].flat() as Value[] };
-  if (operator === 'ne' || operator === 'nin') return { field, not: !not, oneOf: [value].flat() as Value[] };
+  if (operator === 'eq' || operator === 'in')
+    return { field, not, oneOf: [value].flat() as ConditionValue[] };
+  if (operator === 'ne' || operator === 'nin')
+    return { field, not: !not, oneOf: [value].flat() as ConditionValue[] };
   return {
     field,
     not,

@@ -1,11 +1,11 @@
 import type { ColumnType, EntityMetadata, ObjectLiteral } from 'typeorm';
 import type { Comparison, Condition, Membership, RelatedRow } from './condition-ast.js';
-import { kindOf, type Kind, type Value } from './conditions-matcher.js';
+import { kindOf, type ValueKind, type ConditionValue } from './conditions-matcher.js';
 
 type Column = EntityMetadata['columns'][number];
 
 /** A table in a statement, with its escaped alias or name there. */
-export interface Source {
+export interface TableReference {
   readonly metadata: EntityMetadata;
   readonly name: string;
 }
@@ -24,7 +24,7 @@ export class ConditionSql {
     private readonly existingParameters: ObjectLiteral = {},
   ) {}
 
-  where(condition: Condition, source: Source): string {
+  where(condition: Condition, source: TableReference): string {
     if ('all' in condition) return this.join(condition.all, ' AND ', '1=1', source);
     if ('any' in condition) return this.join(condition.any, ' OR ', '1=0', source);
     if ('matches' in condition) return this.exists(condition, source);
@@ -41,10 +41,10 @@ export class ConditionSql {
     return metadata.tablePath.split('.').map(this.escape).join('.');
   }
 
-  column = ({ databaseName }: Column, { name }: Source) => `${name}.${this.escape(databaseName)}`;
+  column = ({ databaseName }: Column, { name }: TableReference) => `${name}.${this.escape(databaseName)}`;
 
   /** A FROM and a WHERE for the matching rows of a relation, and the foreign keys that refer to the row itself. */
-  related({ field, matches }: RelatedRow, { metadata }: Source) {
+  related({ field, matches }: RelatedRow, { metadata }: TableReference) {
     const relation = metadata.findRelationWithPropertyPath(field);
     const foreignKeys = relation?.isOneToMany ? relation.inverseRelation?.joinColumns : undefined;
     if (!relation || !foreignKeys) throw new Error(`${metadata.name} has no to-many relation "${field}".`);
@@ -74,13 +74,18 @@ export class ConditionSql {
 
   private readonly escape = (name: string) => this.dataSource.driver.escape(name);
 
-  private join(parts: readonly Condition[], operator: string, ifEmpty: string, source: Source): string {
+  private join(
+    parts: readonly Condition[],
+    operator: string,
+    ifEmpty: string,
+    source: TableReference,
+  ): string {
     const [first, ...others] = parts.map((part) => this.where(part, source));
     if (first === undefined) return ifEmpty;
     return others.length ? `(${[first, ...others].join(operator)})` : first;
   }
 
-  private exists(condition: RelatedRow, source: Source): string {
+  private exists(condition: RelatedRow, source: TableReference): string {
     const { foreignKeys, child, from, where } = this.related(condition, source);
     const joins = foreignKeys.map((key) => {
       if (!key.referencedColumn) throw new Error(`${key.propertyName} refers to no column.`);
@@ -111,7 +116,7 @@ export class ConditionSql {
     return `(${name} ${INVERSE_OPERATORS[operator]} ${bound} OR ${name} IS NULL)`;
   }
 
-  private values(values: readonly Value[], column: Column): string {
+  private values(values: readonly ConditionValue[], column: Column): string {
     const { driver } = this.dataSource;
     const stored = values.map((value): unknown => {
       assertColumnHolds(column, value);
@@ -127,7 +132,7 @@ const FRACTION_TYPES: readonly ColumnType[] = ['float', 'double precision'];
 const INTEGER_LIMIT = 2 ** 31;
 
 /** The column types that both databases compare as JavaScript does, and the kind of their values. */
-const COLUMN_KINDS = new Map<ColumnType, Kind>([
+const COLUMN_KINDS = new Map<ColumnType, ValueKind>([
   ...[String, 'varchar', 'character varying', 'text'].map((type) => [type as ColumnType, 'string'] as const),
   ...[Number, 'int', 'integer', 'int4'].map((type) => [type as ColumnType, 'number'] as const),
   ...FRACTION_TYPES.map((type) => [type, 'number'] as const),
@@ -145,7 +150,7 @@ export function columnOf(metadata: EntityMetadata, property: string): Column {
 }
 
 /** @throws Error if the value is not of the column's kind. SQLite would convert '1' to 1, and PostgreSQL would fail. */
-function assertColumnHolds(column: Column, value: Value): void {
+function assertColumnHolds(column: Column, value: ConditionValue): void {
   const kind = COLUMN_KINDS.get(column.type);
   const isFraction = typeof value === 'number' && !isInt4(value);
   if (kind === kindOf(value, column.propertyName) && (!isFraction || FRACTION_TYPES.includes(column.type)))

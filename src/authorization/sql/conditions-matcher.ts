@@ -6,9 +6,9 @@ import { buildMongoQueryMatcher, type ConditionsMatcher, type MongoQuery } from 
  * results, a list could contain a row that cannot be read, or lack one that can.
  */
 
-/** A constant in a condition. `null` is possible as well. */
-export type Value = string | number | boolean | Date;
-export type Kind = 'string' | 'number' | 'boolean' | 'date';
+/** A constant in a condition, which can also be null. */
+export type ConditionValue = string | number | boolean | Date;
+export type ValueKind = 'string' | 'number' | 'boolean' | 'date';
 
 /** CASL's matcher with the results of SQL. It rejects conditions that SQL would evaluate differently. */
 export const conditionsMatcher: ConditionsMatcher<MongoQuery> = (conditions) => {
@@ -28,7 +28,7 @@ export function assertTranslatable(conditions: unknown): void {
 }
 
 /** @throws Error for a value that no supported column can hold */
-export function kindOf(value: unknown, field: string): Kind {
+export function kindOf(value: unknown, field: string): ValueKind {
   if (typeof value === 'string') return 'string';
   if (typeof value === 'number') return 'number';
   if (typeof value === 'boolean') return 'boolean';

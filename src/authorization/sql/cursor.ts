@@ -1,20 +1,20 @@
 import { BadRequestException } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
-import type { Position } from './keyset-pages.js';
+import type { KeysetPosition } from './keyset-pages.js';
 
 /**
  * Writes a position as an opaque cursor: `base64url(JSON).base64url(HMAC-SHA256)`. The signature covers the context, so
  * a caller can neither alter the cursor nor use it for another list.
  * @param context the caller and the list: its tenant, id, sort and filters
  */
-export function writeCursor(key: KeyObject, { value, id }: Position, context: string): string {
+export function writeCursor(key: KeyObject, { value, id }: KeysetPosition, context: string): string {
   const position = Buffer.from(JSON.stringify([value, id])).toString('base64url');
   return `${position}.${signatureOf(key, position, context)}`;
 }
 
 /** @throws BadRequestException `invalid_cursor` for a cursor that {@link writeCursor} did not write for this context */
-export function readCursor(key: KeyObject, cursor: string, context: string): Position {
+export function readCursor(key: KeyObject, cursor: string, context: string): KeysetPosition {
   const [position = ''] = cursor.split('.');
   if (!constantTimeEqual(cursor, `${position}.${signatureOf(key, position, context)}`))
     throw new BadRequestException({
@@ -22,7 +22,7 @@ export function readCursor(key: KeyObject, cursor: string, context: string): Pos
       detail: 'The cursor is invalid or belongs to another list. Start again without it.',
     });
   const json = Buffer.from(position, 'base64url').toString();
-  const [value, id] = JSON.parse(json) as [Position['value'], Position['id']];
+  const [value, id] = JSON.parse(json) as [KeysetPosition['value'], KeysetPosition['id']];
   return { value, id };
 }
 

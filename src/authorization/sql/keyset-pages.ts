@@ -9,11 +9,11 @@ import {
   type Condition,
   type RelatedRow,
 } from './condition-ast.js';
-import { ConditionSql, columnOf, type Source } from './condition-sql.js';
-import type { Value } from './conditions-matcher.js';
+import { ConditionSql, columnOf, type TableReference } from './condition-sql.js';
+import type { ConditionValue } from './conditions-matcher.js';
 
 /** The last row of a page: its sort value, in the database's own notation, and its id. */
-export interface Position {
+export interface KeysetPosition {
   readonly value: string | number;
   readonly id: string | number;
 }
@@ -23,10 +23,10 @@ export interface KeysetPageRequest<T> {
   /** The sort column, which holds no nulls. Rows with equal values are ordered by id. */
   readonly sort: { readonly property: keyof T & string; readonly direction: 'ASC' | 'DESC' };
   /** The `next` of the previous page, which must have had the same sort. */
-  readonly after?: Position | undefined;
+  readonly after?: KeysetPosition | undefined;
   readonly limit: number;
   /** Only rows with these values. */
-  readonly where?: { readonly [K in keyof T]?: T[K] & (Value | null) };
+  readonly where?: { readonly [K in keyof T]?: T[K] & (ConditionValue | null) };
   /** More fields on which the action must be permitted, besides those of `sort` and `where`. */
   readonly fields?: readonly string[];
   /** The relations to load with each row. */
@@ -36,7 +36,7 @@ export interface KeysetPageRequest<T> {
 export interface KeysetPage<T> {
   readonly rows: T[];
   /** The start of the next page; absent on the last page. */
-  readonly next?: Position;
+  readonly next?: KeysetPosition;
 }
 
 /**
@@ -75,7 +75,7 @@ async function findPositions<T>(
   conditions: readonly Condition[],
   filter: Condition,
   request: KeysetPageRequest<T>,
-): Promise<Position[]> {
+): Promise<KeysetPosition[]> {
   const { dataSource } = manager;
   const metadata = dataSource.getMetadata(entity);
   const sql = new ConditionSql(dataSource);
@@ -93,7 +93,7 @@ async function findPositions<T>(
      FROM (${selects.join(' UNION ')}) page ${orderBy('page.sort', 'page.id', request)}`,
     sql.parameters,
   );
-  return manager.query<Position[]>(text, parameters);
+  return manager.query<KeysetPosition[]>(text, parameters);
 }
 
 /** One condition per rule that grants, together with the prohibitions on it. */
@@ -110,7 +110,7 @@ function branchSql<T>(
   conjuncts: Condition[],
   request: KeysetPageRequest<T>,
 ): string {
-  const row: Source = { metadata, name: 'entry' };
+  const row: TableReference = { metadata, name: 'entry' };
   const id = sql.column(idColumnOf(metadata), row);
   const sortColumn = columnOf(metadata, request.sort.property);
   if (sortColumn.isNullable)
@@ -133,7 +133,7 @@ function branchSql<T>(
  * to sort; in the other direction, the database would read the whole table to find them. SQLite keeps the order of
  * tables in a CROSS JOIN.
  */
-function drivingTable(sql: ConditionSql, relation: RelatedRow, row: Source): string {
+function drivingTable(sql: ConditionSql, relation: RelatedRow, row: TableReference): string {
   const { foreignKeys, child, from, where } = sql.related(relation, row);
   const [key, ...more] = foreignKeys;
   if (key?.referencedColumn !== idColumnOf(row.metadata) || more.length)
@@ -167,7 +167,7 @@ async function loadRows<T extends ObjectLiteral>(
   manager: EntityManager,
   entity: Type<T>,
   conditions: readonly Condition[],
-  positions: readonly Position[],
+  positions: readonly KeysetPosition[],
   { relations = [] }: KeysetPageRequest<T>,
 ): Promise<T[]> {
   if (!positions.length) return [];

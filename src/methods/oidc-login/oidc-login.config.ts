@@ -41,7 +41,7 @@ const provider = z.strictObject({
 
 const list = jsonSetting.pipe(z.array(provider, 'must be a list').max(100, 'lists more than 100'));
 
-/** Lets the other variables through: the name of a secret contains the provider's id. */
+/** Keeps all other variables, because the variable of a secret is named after the provider's id. */
 const schema = z.object({ OIDC_PROVIDERS: list.default([]) }).catchall(z.string().optional());
 
 /** A provider for the accounts of one tenant. */

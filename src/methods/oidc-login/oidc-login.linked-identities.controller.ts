@@ -55,7 +55,6 @@ export class LinkedIdentitiesController {
   @Get('oidc-identities')
   async list(@Caller() caller: Principal) {
     assertMayManageCredentials(caller);
-    assertMayManageCredentials(caller);
     return { items: (await this.identities.list(caller)).map(identityView) };
   }
 
