@@ -21,7 +21,7 @@ describe('HTTP', () => {
     const responses = {
       200: await send('GET', '/http/probe'),
       201: await send('POST', '/http/body', { body: { name: 'a' } }),
-      '400 gate': await send('GET', '/%'),
+      '400 request target': await send('GET', '/%'),
       '400 body': await send('POST', '/http/body', { body: '{' }),
       401: await send('GET', '/me'),
       404: await send('GET', '/nothing'),
