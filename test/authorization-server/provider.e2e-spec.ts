@@ -377,7 +377,7 @@ describe('the authorization server', () => {
     it('logs and audits rejected clients', async () => {
       log = '';
       await oauth.post('/token', { grant_type: 'client_credentials' }, basicOf('machine', 'wrong'));
-      expect(log).toMatch(/"event":"refused".*invalid secret provided, client machine/);
+      expect(log).toMatch(/"event":"request rejected".*invalid secret provided, client machine/);
       await booted.app.get(AuditLog).flush();
       const events = await booted.db.manager.find(AuditEvent, {
         where: { event: 'authn_login_fail', method: 'oauth' },
