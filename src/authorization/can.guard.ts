@@ -40,7 +40,7 @@ export const Ability = createParamDecorator((_: unknown, context: ExecutionConte
   return ability;
 });
 
-/** The last global guard, after authentication. It rejects a route that has neither `@Can()`, nor `@Public()`, nor `@SelfService()`. */
+/** The last global guard. It rejects a route with none of `@Can()`, `@Public()` and `@SelfService()`. */
 @Injectable()
 export class CanGuard implements CanActivate {
   constructor(

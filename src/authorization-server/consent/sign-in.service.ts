@@ -87,8 +87,9 @@ const SUPPORTED_ACRS: readonly unknown[] = [PASSWORD_ACR];
 const KNOWN_ACRS: readonly unknown[] = [PASSWORD_ACR, SECOND_FACTOR];
 
 /**
- * Rejects an `acr` that no sign-in here provides (RFC 9470 section 5). Without this check, oidc-provider would repeat the
- * password prompt without end. `acr_values` is a preference (OpenID Connect Core 1.0 section 3.1.2.1), so unknown values are ignored.
+ * Rejects an `acr` that no sign-in here provides (RFC 9470 section 5). Without this check, oidc-provider would repeat
+ * the password prompt without end. `acr_values` is a preference (OpenID Connect Core 1.0 section 3.1.2.1), so unknown
+ * values are ignored.
  *
  * @returns false: no prompt is needed
  * @throws UnmetAuthenticationRequirements

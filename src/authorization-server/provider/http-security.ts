@@ -34,8 +34,9 @@ export const dpop = (settings: Settings): NonNullable<Configuration['features']>
 });
 
 /**
- * Requests to the URLs of clients (`jwks_uri`, `backchannel_logout_uri`), without redirects. In production, the dispatcher of
- * oidc-provider blocks loopback and private addresses (OWASP SSRF Prevention Cheat Sheet). Clients in development use such addresses.
+ * Requests to the URLs of clients (`jwks_uri`, `backchannel_logout_uri`), without redirects. In production, the
+ * dispatcher of oidc-provider blocks loopback and private addresses (OWASP SSRF Prevention Cheat Sheet). Clients in
+ * development need these.
  */
 export const outboundRequests = ({ environment }: Settings): Configuration => ({
   fetch: async (url, options) => {

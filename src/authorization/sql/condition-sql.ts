@@ -57,7 +57,7 @@ export class ConditionSql {
     };
   }
 
-  /** Adds values as one parameter, in TypeORM's spread form. Otherwise TypeORM writes a single number into the SQL text for SQLite. */
+  /** Adds values as one parameter in TypeORM's spread form. In the plain form, TypeORM inlines numbers on SQLite. */
   bind(...values: unknown[]): string {
     const name = this.unusedName('access');
     this.parameters[name] = values;

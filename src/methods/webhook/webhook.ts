@@ -67,8 +67,8 @@ export const isWithinTolerance = (timestamp: number, now = Date.now()): boolean 
   Math.abs(Math.floor(now / 1000) - timestamp) <= TOLERANCE_SECONDS;
 
 /**
- * Whether one of the signatures belongs to one of the keys. Signatures are compared as text in constant time, so another spelling of the
- * base64 and another version than `v1` are rejected.
+ * Whether one of the signatures belongs to one of the keys. They are compared as text in constant time. This rejects
+ * another spelling of the base64, and versions other than `v1`.
  */
 export function isSignedBy(
   keys: readonly KeyObject[],
