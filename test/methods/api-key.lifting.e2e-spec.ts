@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import ts from 'typescript';
 import { DataSource } from 'typeorm';
-import { DEMO_KEY } from '../src/methods/api-key/api-key.demo.js';
-import { LIFTING_PAGE, liftedFiles } from './support/copies/blank.js';
-import { GeneratedApplication, connects } from './support/copies/nest-cli.js';
+import { DEMO_KEY } from '../../src/methods/api-key/api-key.demo.js';
+import { LIFTING_PAGE, liftedFiles } from '../support/copies/blank.js';
+import { GeneratedApplication, connects } from '../support/copies/nest-cli.js';
 
 const page = readFileSync(LIFTING_PAGE, 'utf8');
 const copyCommand = /^```text\n(npx tsc [\s\S]*?)\n```/m.exec(page)![1]!;
