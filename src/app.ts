@@ -5,7 +5,6 @@ import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
 import { Authenticator } from './authentication/authenticator.js';
 import type { AuthMethod } from './authentication/method.js';
-import { RejectedRequests } from './authentication/rejected-requests.service.js';
 import { applicationConfig } from './config/config.module.js';
 import { InputPipe } from './http/input.pipe.js';
 import { NestLogger, createLogger } from './http/logger.js';
@@ -13,6 +12,7 @@ import { OpenApiService } from './http/openapi.service.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { adapterFor } from './http/adapters.js';
 import { requestContext } from './http/request-context.js';
+import { RejectedRequests } from './authentication/ports.js';
 
 /**
  * Creates the application with the settings in `process.env`, without listening. Tests use it too.

@@ -1,8 +1,7 @@
 import { HttpException, Injectable } from '@nestjs/common';
 import { Unauthenticated } from '../authentication/challenge.js';
-import type { AuditEventName } from '../authentication/ports.js';
+import { type AuditEventName, RejectedRequests, type RejectionListener } from '../authentication/ports.js';
 import type { Principal } from '../authentication/principal.js';
-import { RejectedRequests, type RejectionListener } from '../authentication/rejected-requests.service.js';
 import { problemOf } from '../http/problem.js';
 import { requestContext } from '../http/request-context.js';
 import { AuditLog } from './audit-log.service.js';

@@ -4,8 +4,7 @@ import { AuthenticateGuard } from './authenticate.guard.js';
 import { Authenticator, HTTPS_ONLY, AUTH_METHODS } from './authenticator.js';
 import { ChallengeFilter } from './challenge.js';
 import type { AuthMethod } from './method.js';
-import { AuditPort, DemoPort, LastUsedPort, NoAudit, NoDemo, NoLastUsed } from './ports.js';
-import { RejectedRequests } from './rejected-requests.service.js';
+import { AuditPort, DemoPort, LastUsedPort, NoAudit, NoDemo, NoLastUsed, RejectedRequests } from './ports.js';
 
 /** Each port is a provider of the application. Absent: it does nothing. */
 export interface AuthenticationOptions {

@@ -3,9 +3,9 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { findCaller, rawResponse, type AdapterResponse } from '../authentication/request.js';
 import { withRequirement } from '../authentication/step-up.js';
 import type { Authenticator } from '../authentication/authenticator.js';
-import type { RejectedRequests } from '../authentication/rejected-requests.service.js';
 import { requestContext } from './request-context.js';
 import { PROBLEM_MEDIA_TYPE, problemHeaders, problemOf } from './problem.js';
+import type { RejectedRequests } from '../authentication/ports.js';
 
 /** Responds to every exception with `application/problem+json` (RFC 9457) on both adapters. */
 @Catch()

@@ -2,11 +2,11 @@ import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../authentication/challenge.js';
-import { RejectedRequests, type RejectionListener } from '../authentication/rejected-requests.service.js';
 import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
 import { networkOf } from './network.js';
 import { TooManyRequests } from './rate-limits.service.js';
+import { RejectedRequests, type RejectionListener } from '../authentication/ports.js';
 
 const WINDOW_SECONDS = 60;
 const FLUSH_DELAY_MS = 1_000;

@@ -9,9 +9,13 @@ import {
   type QueryDeepPartialEntity,
   type Repository,
 } from 'typeorm';
-import { assertMayManageCredentials, limitedCredential } from '../authentication/manage-credentials.js';
 import type { AuditEntry, AuditPort } from '../authentication/ports.js';
-import type { MethodName, Principal } from '../authentication/principal.js';
+import {
+  type MethodName,
+  type Principal,
+  assertMayManageCredentials,
+  limitedCredential,
+} from '../authentication/principal.js';
 import type { Credential } from './credential.js';
 
 /** Keeps a stolen credential from filling the table. */

@@ -2,10 +2,9 @@ import { BadRequestException, Body, Controller, HttpCode, Post } from '@nestjs/c
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { Caller, CurrentRequest, SelfService } from '../authentication/plan.js';
-import { assertMayManageCredentials } from '../authentication/manage-credentials.js';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
 import type { AuthRequest } from '../authentication/request.js';
-import type { Principal } from '../authentication/principal.js';
+import { type Principal, assertMayManageCredentials } from '../authentication/principal.js';
 import { AuditPort } from '../authentication/ports.js';
 import { endAllSignIns } from './end-sign-ins.js';
 

@@ -13,8 +13,7 @@ import {
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { Caller, SelfService } from '../../authentication/plan.js';
-import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
-import type { Principal } from '../../authentication/principal.js';
+import { type Principal, assertMayManageCredentials } from '../../authentication/principal.js';
 import { ClientAdministration } from './client-administration.service.js';
 
 /** Client metadata (RFC 7591 section 2), which oidc-provider validates, and the client's machine account. */

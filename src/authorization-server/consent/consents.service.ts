@@ -1,9 +1,8 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import type { Grant } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
 import { AuditPort } from '../../authentication/ports.js';
-import type { Principal } from '../../authentication/principal.js';
+import { type Principal, assertMayManageCredentials } from '../../authentication/principal.js';
 import { OauthClient } from '../clients/oauth-client.entity.js';
 import { OauthRecords, revokeGrant } from '../storage/oauth-records.service.js';
 import { grantedScopes } from './requested-scopes.js';

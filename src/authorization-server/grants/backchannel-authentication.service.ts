@@ -1,9 +1,13 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import { errors } from 'oidc-provider';
 import { SECOND_FACTOR, provesPerson } from '../../authentication/factors.js';
-import { assertMayManageCredentials, assertRecentSignIn } from '../../authentication/manage-credentials.js';
 import { AuditPort } from '../../authentication/ports.js';
-import type { Principal, Proof } from '../../authentication/principal.js';
+import {
+  type Principal,
+  type Proof,
+  assertMayManageCredentials,
+  assertRecentSignIn,
+} from '../../authentication/principal.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
 import { PASSWORD_ACR } from '../consent/sign-in.service.js';

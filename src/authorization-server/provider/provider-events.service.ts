@@ -3,8 +3,7 @@ import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../../authentication/challenge.js';
 import type { MethodName } from '../../authentication/principal.js';
-import { AuditPort } from '../../authentication/ports.js';
-import { RejectedRequests } from '../../authentication/rejected-requests.service.js';
+import { AuditPort, RejectedRequests } from '../../authentication/ports.js';
 import { User } from '../../users/user.entity.js';
 import { authRequestOfKoa } from './provider-request.js';
 

@@ -1,9 +1,8 @@
 import { ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
-import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
 import { AuditPort } from '../../authentication/ports.js';
-import type { Principal } from '../../authentication/principal.js';
+import { type Principal, assertMayManageCredentials } from '../../authentication/principal.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { Password } from '../../passwords/password.entity.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';

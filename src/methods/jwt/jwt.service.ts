@@ -2,10 +2,9 @@ import { BadRequestException, ConflictException, Injectable, NotFoundException }
 import { randomUUID } from 'node:crypto';
 import { DataSource, IsNull, LessThan, MoreThan, type EntityManager } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
-import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
 import type { Issuer } from '../../authentication/method.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
-import type { Principal, Proof } from '../../authentication/principal.js';
+import { type Principal, type Proof, assertMayManageCredentials } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';

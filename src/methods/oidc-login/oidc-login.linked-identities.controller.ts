@@ -2,9 +2,13 @@ import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
-import { assertMayManageCredentials, assertRecentSignIn } from '../../authentication/manage-credentials.js';
 import { Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
-import type { MethodName, Principal } from '../../authentication/principal.js';
+import {
+  type MethodName,
+  type Principal,
+  assertMayManageCredentials,
+  assertRecentSignIn,
+} from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { User } from '../../users/user.entity.js';
 import { isLocalPath } from './oidc-login.js';

@@ -1,10 +1,9 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, IsNull, LessThan, type EntityManager } from 'typeorm';
-import { assertMayManageCredentials } from '../../authentication/manage-credentials.js';
 import type { Issuer } from '../../authentication/method.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
-import type { Principal, Proof } from '../../authentication/principal.js';
+import { type Principal, type Proof, assertMayManageCredentials } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { isPostgres } from '../../database/columns.js';
