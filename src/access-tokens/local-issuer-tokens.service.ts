@@ -8,8 +8,7 @@ import { RETIRED_KEY_GRACE_MS, SigningKeys } from '../crypto/signing-keys.servic
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { dateFromRow, nullableDateFromRow } from '../database/columns.js';
 import { SCOPES } from '../permissions.js';
-import { USER_COLUMNS, userFromRow, type UserRow } from '../users/credential.js';
-import type { User } from '../users/user.entity.js';
+import { type User, USER_COLUMNS, userFromRow, type UserRow } from '../users/user.entity.js';
 import { parseClaims, validityFault, type AccessTokenClaims } from './access-token-claims.js';
 import { AccessToken, accessTokenId, type AccessTokenContent } from './access-token.entity.js';
 import { invalidToken, type ResolvedToken } from './verified-token.js';

@@ -7,8 +7,7 @@ import {
   type Principal,
 } from '../authentication/principal.js';
 import { SCOPE_OF_ACTION, isScope } from '../permissions.js';
-import { principalOf } from '../users/credential.js';
-import type { User } from '../users/user.entity.js';
+import { type User, principalOf } from '../users/user.entity.js';
 import type { AccessTokenClaims } from './access-token-claims.js';
 
 /** A valid token, and its account as the database has it now. */

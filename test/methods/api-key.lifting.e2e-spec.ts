@@ -109,9 +109,8 @@ describe('API keys in an application of the Nest CLI, by the steps of the page',
       application.edit('src/app.controller.ts');
       application.edit('src/methods/api-key/api-key.controller.ts');
       application.replace('src/create-first-key.ts', /Tenant|manager/);
-      application.replace('src/users/user.entity.ts');
+      application.edit('src/users/user.entity.ts');
       application.replace('src/users/users.migration.ts');
-      application.edit('src/users/credential.ts');
       // Also compiles the generated tests.
       await application.run(resolve('node_modules/typescript/bin/tsc'), ['--outDir', 'single']);
       const database = new DataSource({

@@ -7,8 +7,7 @@ import { BadCredential, Challenge } from '../../src/authentication/challenge.js'
 import type { AuthMethod, AuthStrategy, Issuer } from '../../src/authentication/method.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Principal, Proof } from '../../src/authentication/principal.js';
-import { User } from '../../src/users/user.entity.js';
-import { principalOf } from '../../src/users/credential.js';
+import { User, principalOf } from '../../src/users/user.entity.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {

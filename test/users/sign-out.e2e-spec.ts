@@ -2,8 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { BadCredential } from '../../src/authentication/challenge.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
-import { User } from '../../src/users/user.entity.js';
-import { principalOf } from '../../src/users/credential.js';
+import { User, principalOf } from '../../src/users/user.entity.js';
 import { as, boot, client, testMethod, type Booted } from '../support/app.js';
 import { TestIssuer, testIssuer, withTestToken } from '../support/test-issuer.js';
 

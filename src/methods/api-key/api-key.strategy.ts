@@ -15,10 +15,10 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
-  principalOf,
 } from '../../users/credential.js';
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey } from './api-key.js';
+import { principalOf } from '../../users/user.entity.js';
 
 /** The code of every rejected key. The reason goes to the log only. */
 const CODE = 'invalid_api_key';

@@ -6,8 +6,8 @@ import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import { principalOf } from '../../users/credential.js';
 import { isBasic, parseBasic } from './basic.js';
+import { principalOf } from '../../users/user.entity.js';
 
 @Injectable()
 export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implements AuthStrategy {

@@ -18,7 +18,6 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
-  principalOf,
 } from '../../users/credential.js';
 import { HmacKey } from './hmac.entity.js';
 import {
@@ -30,6 +29,7 @@ import {
   stringToSign,
   type HmacAuthorization,
 } from './hmac.js';
+import { principalOf } from '../../users/user.entity.js';
 
 /** One code for every rejection, so that a caller cannot probe for keys. The log has the reason. */
 const ERROR_CODE = 'invalid_hmac';

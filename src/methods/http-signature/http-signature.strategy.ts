@@ -17,7 +17,6 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
-  principalOf,
 } from '../../users/credential.js';
 import { importPublicJwk, verifySignature, type SignatureAlgorithm } from './http-signature.algorithms.js';
 import { signatureBase } from './http-signature.base.js';
@@ -34,6 +33,7 @@ import {
   assertCovered,
   type SelectedSignature,
 } from './http-signature.js';
+import { principalOf } from '../../users/user.entity.js';
 
 const COLUMNS = ['algorithm', 'publicJwk', 'provedAt'] as const;
 

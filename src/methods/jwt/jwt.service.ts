@@ -9,7 +9,6 @@ import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
-import { principalOf } from '../../users/credential.js';
 import { RefreshToken, TokenFamily } from './jwt.entity.js';
 import { JwtKeys } from './jwt.keys.js';
 import {
@@ -20,6 +19,7 @@ import {
   parseRefreshToken,
   type TokenResponse,
 } from './jwt.js';
+import { principalOf } from '../../users/user.entity.js';
 
 const DAY_MS = 24 * 60 * 60_000;
 /** A family ends after this time without a refresh. */

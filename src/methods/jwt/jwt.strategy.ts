@@ -13,9 +13,9 @@ import { Settings } from '../../config/settings.js';
 import { readAccessToken } from '../../crypto/jws.js';
 import { RETIRED_KEY_GRACE_MS } from '../../crypto/signing-keys.service.js';
 import { dateFromRow, nullableDateFromRow } from '../../database/columns.js';
-import { principalOf, USER_COLUMNS, userFromRow, type UserRow } from '../../users/credential.js';
 import { JwtKeys } from './jwt.keys.js';
 import { accessClaimsFault, type AccessClaims } from './jwt.js';
+import { principalOf, USER_COLUMNS, userFromRow, type UserRow } from '../../users/user.entity.js';
 
 const MAX_CACHED_TOKENS = 10_000;
 

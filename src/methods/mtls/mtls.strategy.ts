@@ -23,12 +23,12 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
-  principalOf,
 } from '../../users/credential.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
 import { InvalidCertificate, spiffeIdOf, verifyCertificate, type CertificateIdentity } from './mtls.js';
 import { CERTIFICATE_LIFETIME_MS } from './mtls.service.js';
+import { principalOf } from '../../users/user.entity.js';
 
 /** One code for every invalid certificate. The log has the reason. */
 const ERROR_CODE = 'invalid_certificate';

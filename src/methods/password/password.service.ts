@@ -6,8 +6,7 @@ import type { Issuer } from '../../authentication/method.js';
 import type { MethodName } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import { principalOf } from '../../users/credential.js';
-import type { User } from '../../users/user.entity.js';
+import { type User, principalOf } from '../../users/user.entity.js';
 
 export interface PasswordLogin {
   readonly username: string;

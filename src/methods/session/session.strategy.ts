@@ -9,12 +9,12 @@ import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { dateFromRow } from '../../database/columns.js';
-import { USER_COLUMNS, userFromRow, type UserRow, principalOf } from '../../users/credential.js';
 import { SessionCookie } from './session.cookie.js';
 import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { IDLE_TIMEOUT_MS, hashSessionValue, isSafeMethod, isSessionValue } from './session.js';
 import { SessionService } from './session.service.js';
+import { USER_COLUMNS, userFromRow, type UserRow, principalOf } from '../../users/user.entity.js';
 
 /** A row as the driver returns it: JSON columns as text, dates as `Date` (PostgreSQL) or text (SQLite). */
 interface Row extends UserRow {

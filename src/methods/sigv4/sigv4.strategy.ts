@@ -18,7 +18,6 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
-  principalOf,
 } from '../../users/credential.js';
 import { REGION, SERVICE } from './sigv4.config.js';
 import { AccessKey } from './sigv4.entity.js';
@@ -44,6 +43,7 @@ import {
   stringToSign,
   type QueryParameter,
 } from './sigv4.js';
+import { principalOf } from '../../users/user.entity.js';
 
 /** One code for every rejection, so that a caller cannot probe for keys. The log has the reason. */
 const ERROR_CODE = 'invalid_sigv4';

@@ -16,7 +16,6 @@ import {
   credentialQuery,
   scopesFromRow,
   type CredentialRow,
-  principalOf,
 } from '../../users/credential.js';
 import { WebhookSource } from './webhook.entity.js';
 import {
@@ -29,6 +28,7 @@ import {
   parseSecret,
   type DeliveryAttempt,
 } from './webhook.js';
+import { principalOf } from '../../users/user.entity.js';
 
 /** One code for every rejection, so that a caller cannot probe for sources. The log has the reason. */
 const ERROR_CODE = 'invalid_webhook';
