@@ -15,5 +15,6 @@ export default {
   maxWorkers: '100%',
   // Modules of finished files stay in memory; a worker above this starts anew.
   workerIdleMemoryLimit: '700MB',
-  testTimeout: 30_000,
+  // Tests never assert timing. On a busy machine, a test that starts processes takes more than Jest's default of 5 seconds.
+  testTimeout: 120_000,
 };
