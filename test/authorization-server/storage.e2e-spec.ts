@@ -115,7 +115,7 @@ describe('the storage of the authorization server', () => {
     beforeAll(async () => {
       processes = await startProcesses(2);
       made = await processes.app.get(OidcProviderService).provider();
-    }, 60_000);
+    });
     afterAll(() => processes.stop());
 
     it('accepts exactly one of 20 concurrent redemptions of a code, and revokes its tokens', async () => {

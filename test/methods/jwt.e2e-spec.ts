@@ -649,5 +649,5 @@ describe('jwt', () => {
     } finally {
       await processes.stop();
     }
-  }, 120_000);
+  }, 300_000);
 });

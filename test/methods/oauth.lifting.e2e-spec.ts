@@ -31,4 +31,4 @@ it('works in another application without the authorization server and passwords'
       client: { '/demo/oauth': [200, 'bob'] },
     },
   });
-}, 120_000);
+}, 300_000);

@@ -858,7 +858,7 @@ describe('webhook', () => {
           use: async (origin, headers) => (await use(origin, headers)).status === 200,
         });
         expect(unfair).toEqual([]);
-      }, 120_000);
+      }, 300_000);
 
       it('accepts all attempts of one message, and processes it once', async () => {
         const unfair = await race({
@@ -874,7 +874,7 @@ describe('webhook', () => {
           },
         });
         expect(unfair).toEqual([]);
-      }, 120_000);
+      }, 300_000);
     });
   });
 });
