@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { Ability, Can } from '../authorization/can.guard.js';
 import { accessibleBy } from '../authorization/sql/accessible-by.js';
-import { readCursor, writeCursor } from '../authorization/sql/cursor.js';
+import { PAGE_PARAMETERS, readCursor, writeCursor } from '../authorization/sql/cursor.js';
 import type { AppAbility } from '../authorization/app-ability.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
@@ -15,13 +15,7 @@ import { Settings } from '../config/settings.js';
 import { deriveKey } from '../crypto/derived-keys.js';
 
 const ListQuery = z.strictObject({
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/)
-    .transform(Number)
-    .pipe(z.int().min(1).max(100))
-    .default(20),
-  cursor: z.string().max(1000).optional(),
+  ...PAGE_PARAMETERS,
   event: z.enum(AUDIT_EVENTS).optional(),
   userId: z.string().min(1).max(36).optional(),
 });

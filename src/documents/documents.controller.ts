@@ -14,6 +14,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
+import { PAGE_PARAMETERS } from '../authorization/sql/cursor.js';
 import { Ability, Can } from '../authorization/can.guard.js';
 import type { AppAbility } from '../authorization/app-ability.js';
 import { Caller } from '../authentication/plan.js';
@@ -38,13 +39,7 @@ const Changes = z
 const Share = z.strictObject({ level: z.enum(SHARE_LEVELS) });
 
 export const ListQuery = z.strictObject({
-  limit: z
-    .string()
-    .regex(/^\d{1,3}$/)
-    .transform(Number)
-    .pipe(z.int().min(1).max(100))
-    .default(20),
-  cursor: z.string().max(1000).optional(),
+  ...PAGE_PARAMETERS,
   sort: z.enum(['createdAt', '-createdAt', 'title', '-title']).default('-createdAt'),
   status: z.enum(STATUSES).optional(),
   classification: z.enum(CLASSIFICATIONS).optional(),

@@ -1,7 +1,19 @@
 import { BadRequestException } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
+import { z } from 'zod';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import type { KeysetPosition } from './keyset-pages.js';
+
+/** The query parameters of a paged list, for a `z.strictObject`: 1 to 100 rows, 20 by default. */
+export const PAGE_PARAMETERS = {
+  limit: z
+    .string()
+    .regex(/^\d{1,3}$/)
+    .transform(Number)
+    .pipe(z.int().min(1).max(100))
+    .default(20),
+  cursor: z.string().max(1000).optional(),
+};
 
 /**
  * Writes a position as an opaque cursor: `base64url(JSON).base64url(HMAC-SHA256)`. The signature covers the context, so
