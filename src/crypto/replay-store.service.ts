@@ -10,7 +10,7 @@ export class UsedValue {
   @PrimaryColumn({ type: 'varchar', length: 43 })
   digest!: string;
 
-  /** When the value expires and the row can be deleted: seconds since 1970. */
+  /** When the row can be deleted: seconds since 1970. */
   @Index()
   @Column({ type: 'bigint' })
   until!: number;
@@ -22,6 +22,11 @@ interface PendingUse {
   readonly reject: (error: unknown) => void;
 }
 
+/**
+ * A row is kept for this long after its value expires. The clock of another process may differ by as much as the methods
+ * accept from their clients, and that process still accepts the value.
+ */
+const MAX_CLOCK_DIFFERENCE_SECONDS = 300;
 /** A row has two parameters. SQLite and PostgreSQL accept 32,766 parameters and more in a statement. */
 const MAX_ROWS_PER_STATEMENT = 1_000;
 
@@ -43,18 +48,19 @@ export class ReplayStore extends HourlyCleanup {
    * Marks a value as used.
    *
    * @param purpose separates the values of different uses, such as `hmac nonce of <key id>`
-   * @param until when the value expires and its row can be deleted
+   * @param expiresAt when this process no longer accepts the value
    * @returns true for the first use, false for a replay
    * @throws ServiceUnavailableException if the database fails: a possible replay is not accepted
    */
-  use(purpose: string, value: string, until: Date): Promise<boolean> {
+  use(purpose: string, value: string, expiresAt: Date): Promise<boolean> {
     const digest = createHash('sha256')
       .update(JSON.stringify([purpose, value]))
       .digest('base64url');
     if (this.pending.has(digest)) return Promise.resolve(false);
     return new Promise((resolve, reject) => {
       if (!this.pending.size) setImmediate(() => void this.flush());
-      this.pending.set(digest, { until: Math.ceil(until.getTime() / 1000), resolve, reject });
+      const until = Math.ceil(expiresAt.getTime() / 1000) + MAX_CLOCK_DIFFERENCE_SECONDS;
+      this.pending.set(digest, { until, resolve, reject });
     });
   }
 

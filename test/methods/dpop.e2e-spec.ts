@@ -297,7 +297,7 @@ describe('dpop', () => {
       await rejects({ claims: { jti } });
     });
 
-    it('stores each jti in constant space, until its proof expires, and only after verification', async () => {
+    it('stores each jti in constant space, until five minutes after its nonce expires, and only after verification', async () => {
       await booted.db.manager.clear(UsedValue);
       const nonce = nonceOf(booted, Date.now() - 60_000);
       for (const jti of ['j', 'j'.repeat(255), '\u{1f511}'.repeat(60)])
@@ -307,7 +307,7 @@ describe('dpop', () => {
       for (let i = 0; i < 50; i++) await rejects({ signature: 'AA' });
       const rows = await booted.db.manager.find(UsedValue);
       expect(rows.map(({ digest }) => digest.length)).toEqual([43, 43, 43]);
-      const soon = Date.now() / 1000 + 62;
+      const soon = Date.now() / 1000 + 60 + 300;
       for (const { until } of rows) expect(Math.abs(until - soon)).toBeLessThan(20);
       const response = await bare('Host: localhost', `DPoP: ${'j'.repeat(1_000_000)}`);
       expect(response).toMatch(/^HTTP\/1\.1 431 /);

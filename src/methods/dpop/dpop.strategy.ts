@@ -20,8 +20,6 @@ import { InvalidProof, normalizeUri, parseProof, proofFault, type DpopProof } fr
 const ERROR_CODE = 'invalid_dpop_proof';
 const MAX_CACHED_KEYS = 10_000;
 const NONCE_LIFETIME_MS = 2 * 60_000;
-/** A used `jti` is stored a little longer than its nonce is valid. */
-const REPLAY_MARGIN_MS = 1_000;
 
 /** The nonces of RFC 9449 section 8. A nonce may carry several proofs; the `jti` of each proof is unique. */
 export const dpopNonces = (settings: Settings): StatelessNonces =>
@@ -112,8 +110,7 @@ export class DpopStrategy extends PassportStrategy(Strategy, 'dpop') implements 
 
   /** Compares the `jti` and not the proof's text: each ECDSA signature has a second valid form. */
   private isFirstUse({ key, claims }: DpopProof, { expiresAt }: StatelessNonce): Promise<boolean> {
-    const until = new Date(expiresAt.getTime() + REPLAY_MARGIN_MS);
-    return this.replayStore.use(`dpop proof by ${key.thumbprint}`, claims.jti, until);
+    return this.replayStore.use(`dpop proof by ${key.thumbprint}`, claims.jti, expiresAt);
   }
 
   /** Not a `BadCredential`: the client could not know the nonce (RFC 9449 section 9). */

@@ -91,10 +91,9 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
       ...(key.expiresAt && ({ restricted: true } as const)),
     } as const;
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(key));
-    // Checked last, so that only the holder of the secret can use up a nonce. It is remembered for twice the accepted skew,
-    // because the clocks of the processes differ as well.
-    const until = new Date((signedAt + 2 * MAX_CLOCK_SKEW_SECONDS) * 1000);
-    if (!(await this.replayStore.use(`hmac nonce of ${key.id}`, authorization.nonce, until)))
+    // Checked last, so that only the holder of the secret can use up a nonce.
+    const expiresAt = new Date((signedAt + MAX_CLOCK_SKEW_SECONDS) * 1000);
+    if (!(await this.replayStore.use(`hmac nonce of ${key.id}`, authorization.nonce, expiresAt)))
       throw invalidCredential(`the nonce was already used with the key ${key.id}`).ofAccount(account);
     this.lastUsed.touch(HmacKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
     return principal;

@@ -89,9 +89,8 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
       restricted: true,
     } as const;
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(source));
-    // Remembered for twice the tolerance, because the clocks of the processes differ as well.
-    const until = new Date((timestamp + 2 * TOLERANCE_SECONDS) * 1000);
-    if (!(await this.replayStore.use(`webhook attempt of ${source.id}`, `${id}.${timestamp}`, until)))
+    const expiresAt = new Date((timestamp + TOLERANCE_SECONDS) * 1000);
+    if (!(await this.replayStore.use(`webhook attempt of ${source.id}`, `${id}.${timestamp}`, expiresAt)))
       throw invalidCredential(`the source ${source.id} already sent this attempt`).ofAccount(account);
     if (principal.scopes?.length === 0 && !isMessage && !IDENTITY_TARGETS.includes(request.target))
       throw new ForbiddenException({
