@@ -24,14 +24,15 @@ interface Identity {
 }
 
 /** A self-signed certificate, or one issued by a CA in the test folder. */
-function newIdentity(subject: string, ca?: string): Identity {
+function newIdentity(subject: string, ca?: string, extensions: readonly string[] = []): Identity {
   const key = at('new.key');
   const out = at('new.crt');
   const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key];
   const by = ca
     ? ['-CA', at(`${ca}.crt`), '-CAkey', at(`${ca}.key`), '-addext', 'basicConstraints=CA:FALSE']
     : [];
-  openssl('req', '-x509', '-days', '1', ...made, '-subj', subject, '-out', out, ...by);
+  const more = extensions.flatMap((extension) => ['-addext', extension]);
+  openssl('req', '-x509', '-days', '1', ...made, '-subj', subject, '-out', out, ...by, ...more);
   return { cert: readFileSync(out, 'utf8'), key: readFileSync(key, 'utf8') };
 }
 
@@ -108,6 +109,22 @@ describe('mutual TLS at the authorization server', () => {
     });
     expect(await requestToken(client_id, newIdentity('/CN=whoever'))).toEqual(REJECTED);
     expect(await requestToken(client_id)).toEqual(REJECTED);
+  });
+
+  it.each([
+    [
+      'with the key usage of a client only',
+      ['basicConstraints=critical,CA:FALSE', 'keyUsage=digitalSignature'],
+    ],
+    ['for client authentication only', ['keyUsage=critical,digitalSignature', 'extendedKeyUsage=clientAuth']],
+  ])('accepts a registered self-signed certificate %s', async (_, extensions) => {
+    const mine = newIdentity('/CN=client', undefined, extensions);
+    const { client_id } = await added({
+      token_endpoint_auth_method: 'self_signed_tls_client_auth',
+      jwks: { keys: [jwkOf(mine)] },
+    });
+    expect(await requestToken(client_id, mine)).toMatchObject({ status: 200 });
+    expect(await requestToken(client_id, newIdentity('/CN=client', undefined, extensions))).toEqual(REJECTED);
   });
 
   it('authenticates a client by the name in a certificate of the built-in CA', async () => {

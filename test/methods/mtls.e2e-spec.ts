@@ -594,6 +594,21 @@ describe('mtls', () => {
       for (const site of ['same-origin', 'none']) expect(await from(site)).toEqual({ status: 200 });
     });
 
+    it('ignores the certificate of a browser without Sec-Fetch-Site on the page of another origin', async () => {
+      const identity = await issue();
+      const from = (origin: string) => getWith(identity, '/demo/mtls', `Origin: ${origin}`);
+      const { publicUrl } = booted.app.get(Settings);
+      const { url } = booted.app.get(MtlsServerService);
+      for (const origin of [
+        'https://evil.test',
+        'null',
+        `${url}.evil.test`,
+        publicUrl.replace('http', 'https'),
+      ])
+        expect([origin, await from(origin)]).toEqual([origin, { status: 401, code: 'unauthenticated' }]);
+      for (const origin of [publicUrl, url]) expect(await from(origin)).toEqual({ status: 200 });
+    });
+
     it('rejects old TLS versions, CBC ciphers and renegotiation', async () => {
       const identity = await issue();
       const old = {

@@ -8,6 +8,7 @@ import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
 import {
+  ClientCertificateEndpoint,
   forwardedCertificate,
   parseClientCert,
   ambiguousCertificates,
@@ -70,6 +71,7 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     dataSource: DataSource,
     private readonly authority: CertificateAuthorityService,
     private readonly settings: Settings,
+    private readonly endpoint: ClientCertificateEndpoint,
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
@@ -79,7 +81,17 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
   claims(request: AuthRequest): boolean {
     const present =
       this.clientCertHeader(request) !== undefined || this.verifySocket(request.socket) !== undefined;
-    return present && !isCrossSite(request);
+    return present && !this.isCrossSite(request);
+  }
+
+  /**
+   * A browser sends its certificate with cross-site requests too. Ignore it there, so that no other site can use it. Browsers
+   * without `Sec-Fetch-Site` send `Origin` with every request that may change data.
+   */
+  private isCrossSite(request: AuthRequest): boolean {
+    const [site, origin] = [request.header('Sec-Fetch-Site'), request.header('Origin')];
+    if (site !== undefined) return !['same-origin', 'none'].includes(site);
+    return origin !== undefined && origin !== this.endpoint.url && !this.settings.isOwnOrigin(origin);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
@@ -150,10 +162,6 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     }
   }
 }
-
-/** A browser sends its certificate with cross-site requests too. Ignore it there, so that no other site can use it. */
-const isCrossSite = (request: AuthRequest) =>
-  !['same-origin', 'none', undefined].includes(request.header('Sec-Fetch-Site'));
 
 const hasChosenEnd = ({ createdAt, expiresAt }: Row) =>
   dateFromRow(expiresAt).getTime() - dateFromRow(createdAt).getTime() <
