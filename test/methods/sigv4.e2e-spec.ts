@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import { UsedValue } from '../../src/crypto/replay-store.service.js';
 import { SecretBox } from '../../src/crypto/secret-box.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
 import { Document } from '../../src/documents/document.entity.js';
@@ -286,6 +287,29 @@ describe('sigv4', () => {
         const { status, body } = await send(both);
         expect([status, body.code]).toEqual([400, 'ambiguous_credentials']);
       }
+    });
+
+    it('rejects more than 32 signed headers', async () => {
+      const message = (count: number) => {
+        const names = Array.from({ length: count - 2 }, (_, i) => `a${i}`).sort();
+        return signed({
+          headers: Object.fromEntries(names.map((name) => [name, 'a'])),
+          signedHeaders: [...names, 'host', 'x-amz-date'],
+        });
+      };
+      expect((await send(message(32))).status).toBe(200);
+      await expectRejected(message(33));
+    });
+
+    it('stores a used signature for twice the accepted clock skew', async () => {
+      await booted.db.manager.clear(UsedValue);
+      const draft = { method: 'POST', headers: JSON_TYPE, body: '{"title":"x"}', target: '/documents' };
+      const at = new Date(Math.floor(Date.now() / 1000) * 1000 - 60_000);
+      expect((await send(signed({ ...draft, at }))).status).toBe(201);
+      expect((await send(presigned({ ...draft, at, expires: '3600' }))).status).toBe(201);
+      const rows = await booted.db.manager.find(UsedValue, { order: { until: 'ASC' } });
+      const seconds = at.getTime() / 1000;
+      expect(rows.map(({ until }) => `${until}`)).toEqual([`${seconds + 600}`, `${seconds + 3600 + 300}`]);
     });
 
     it('rejects an absent signed header and an unsigned host', async () => {

@@ -566,6 +566,18 @@ describe('webhook', () => {
       expectAccepted(await among(9));
     });
 
+    it('rejects a signature of more than 128 characters, also next to a valid one', async () => {
+      const { id, secret } = await issue();
+      const headers = attempt(secret);
+      const beside = (length: number) =>
+        deliver(id, {
+          ...headers,
+          'webhook-signature': `v2,${'A'.repeat(length - 3)} ${headers['webhook-signature']}`,
+        });
+      for (const length of [129, 10_000]) expectRejected(await beside(length));
+      expectAccepted(await beside(128));
+    });
+
     it('rejects another encoding and another length of the signature', async () => {
       const { id, secret } = await issue();
       let headers = attempt(secret);

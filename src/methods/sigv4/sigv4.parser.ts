@@ -22,6 +22,8 @@ const MAX_CLOCK_SKEW_MS = 5 * 60_000;
 /** A presigned URL is valid for at most a week, as on AWS. */
 const MAX_LIFETIME_SECONDS = 7 * 86_400;
 const MAX_QUERY_PARAMETERS = 100;
+/** All common signers sign fewer headers. */
+const MAX_SIGNED_HEADERS = 32;
 /** These headers change the meaning of a request, so they must be signed when they are sent. All common signers do so. */
 const SIGNED_IF_PRESENT = ['content-type', 'if-match'];
 
@@ -109,7 +111,7 @@ export const hasName =
  * @returns undefined for more than 100 parameters or invalid UTF-8
  */
 export function parseQuery(query: string): QueryParameter[] | undefined {
-  const parts = query.split('&').filter((part) => part !== '');
+  const parts = query.split('&', MAX_QUERY_PARAMETERS + 1).filter((part) => part !== '');
   if (parts.length > MAX_QUERY_PARAMETERS) return undefined;
   try {
     return parts.map((part): QueryParameter => {
@@ -142,12 +144,13 @@ function toParameters(parts: {
 }): SigV4Parameters | undefined {
   const { signature = '', time = '' } = parts;
   const [, keyId, day, region, service, terminator] = CREDENTIAL.exec(parts.credential ?? '') ?? [];
-  const signedHeaders = (parts.signedHeaders ?? '').split(';');
+  const signedHeaders = (parts.signedHeaders ?? '').split(';', MAX_SIGNED_HEADERS + 1);
   const signedAt = parseTime(time);
   const isSorted = signedHeaders.every(
     (name, i) => name === name.toLowerCase() && (i === 0 || signedHeaders[i - 1]! < name),
   );
   if (!keyId || !day || !region || !service || terminator !== TERMINATOR) return undefined;
+  if (signedHeaders.length > MAX_SIGNED_HEADERS) return undefined;
   if (!signedAt || !isSorted || !/^[0-9a-f]{64}$/.test(signature)) return undefined;
   return { keyId, scope: { day, region, service }, time, signedAt, signedHeaders, signature };
 }

@@ -21,6 +21,8 @@ import { constantTimeEqual } from '../../crypto/constant-time.js';
 export const TOLERANCE_SECONDS = 5 * 60;
 /** A rotation needs two signatures. The rest is for unknown versions. */
 const MAX_SIGNATURES = 10;
+/** The longest known signature, Ed25519 in base64 (`v1a`), has 92. */
+const MAX_SIGNATURE_CHARACTERS = 128;
 
 const PREFIX = 'whsec_';
 /** Visible ASCII except the full stop, which ends the id in the signed content. */
@@ -60,6 +62,7 @@ export function parseHeaders(
 ): { id: string; timestamp: number; signatures: string[] } | undefined {
   const signatures = signature.split(' ', MAX_SIGNATURES + 1);
   if (!ID.test(id) || !SECONDS.test(timestamp) || signatures.length > MAX_SIGNATURES) return undefined;
+  if (signatures.some(({ length }) => length > MAX_SIGNATURE_CHARACTERS)) return undefined;
   return { id, timestamp: Number(timestamp), signatures };
 }
 
