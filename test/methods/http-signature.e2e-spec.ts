@@ -323,6 +323,14 @@ describe('http-signature', () => {
     expect([found.status, found.body.items.length]).toEqual([200, 1]);
   });
 
+  it('stores a nonce for twice the accepted clock skew', async () => {
+    await booted.db.manager.clear(UsedValue);
+    const created = nowInSeconds() - 100;
+    expect((await send(craft(machine, { changes: { created: String(created) } }))).status).toBe(200);
+    const [used] = await booted.db.manager.find(UsedValue);
+    expect(Number(used?.until)).toBe(created + 600);
+  });
+
   it('stores a demo key', async () => {
     expect(await row(DEMO_KEY_ID)).toMatchObject({ userId: 'acme-machine', algorithm: 'ed25519' });
   });
@@ -354,6 +362,43 @@ describe('http-signature', () => {
       expect([response.status, response.body.code]).toEqual([401, CODE]);
       expect(response.headers.get('accept-signature')).toMatch('"content-digest" "if-match");created');
     }
+  });
+
+  describe('components that cover the same parts of a request', () => {
+    const uri = (path = DEMO) => booted.origin + path;
+    const covering = (...covered: Covered) => send(craft(machine, { covered }));
+    const method = ['"@method"', 'GET'] as const;
+    const authority = () => ['"@authority"', host] as const;
+
+    it('are accepted instead: @target-uri, or @authority with @request-target', async () => {
+      for (const response of [
+        await covering(method, ['"@target-uri"', uri()]),
+        await covering(method, authority(), ['"@request-target"', DEMO]),
+      ])
+        expect([response.status, response.body.id]).toEqual([200, 'acme-machine']);
+    });
+
+    it('are rejected if they leave out the method, the host, the path or the query', async () => {
+      for (const response of [
+        await covering(['"@target-uri"', uri()]),
+        await covering(authority(), ['"@request-target"', DEMO]),
+        await covering(method, ['"@request-target"', DEMO]),
+        await covering(method, authority(), ['"@path"', DEMO]),
+        await covering(method, ['"@scheme"', 'http'], ['"@path"', DEMO], ['"@query"', '?']),
+        await covering(['"@method";req', 'GET'], ['"@target-uri"', uri()]),
+      ])
+        expectInvalid(response);
+    });
+
+    it('are rejected for another method, scheme, host, path or query', async () => {
+      const before = await nonces();
+      for (const other of [uri('/me'), uri(`${DEMO}?a`), `${uri()}?`, uri().replace('http', 'https')])
+        expectInvalid(await covering(method, ['"@target-uri"', other]));
+      expectInvalid(await covering(method, ['"@target-uri"', 'http://evil.test/demo/http-signature']));
+      expectInvalid(await covering(['"@method"', 'POST'], ['"@target-uri"', uri()]));
+      expectInvalid(await covering(method, authority(), ['"@request-target"', `${DEMO}?a`]));
+      expect(await nonces()).toBe(before);
+    });
   });
 
   describe('another library', () => {
@@ -390,6 +435,14 @@ describe('http-signature', () => {
       };
       const signed = await httpbis.signMessage({ ...config(signer, minimum), key }, message);
       expect((await send(signed.headers as Record<string, string>)).body.id).toBe('bob');
+    });
+
+    it('signs the target URI, with and without a query', async () => {
+      for (const path of [DEMO, `${DEMO}?b=2&a=%20`]) {
+        const message = { method: 'GET', url: booted.origin + path, headers: {} };
+        const { headers } = await httpbis.signMessage(config(machine, ['@method', '@target-uri']), message);
+        expect((await send(headers as Record<string, string>, path)).body.id).toBe('acme-machine');
+      }
     });
 
     it('signs a body with its own digest', async () => {
@@ -781,6 +834,69 @@ describe('http-signature', () => {
       );
     });
 
+    describe('the work before the key is known', () => {
+      const parameter = (i: number) => [`"@query-param";name="p${i}"`, `${i}`] as const;
+      const query = (count: number) => `?${Array.from({ length: count }, (_, i) => `p${i}=${i}`).join('&')}`;
+      /** Covers some of the parameters of a query. */
+      const covering = (covered: number, queried = covered) => {
+        const required = requiredComponents().with(3, ['"@query"', query(queried)]);
+        const parameters = Array.from({ length: covered }, (_, i) => parameter(i));
+        return send(craft(machine, { covered: [...required, ...parameters] }), DEMO + query(queried));
+      };
+
+      it('accepts at most 16 components', async () => {
+        expect((await covering(12)).status).toBe(200);
+        expectInvalid(await covering(13));
+        expectInvalid(await covering(200));
+      });
+
+      it('reads a query parameter only from a query of at most 100', async () => {
+        expect((await covering(1, 100)).status).toBe(200);
+        expectInvalid(await covering(1, 101));
+        expect((await covering(0, 101)).status).toBe(200);
+      });
+
+      it('accepts at most eight signatures, in one header line or in several', async () => {
+        const others = (count: number) =>
+          Array.from({ length: count }, (_, i) =>
+            craft(machine, { label: `p${i}`, changes: { tag: '"p"' } }),
+          );
+        const together = (count: number) => {
+          const all = [craft(machine), ...others(count - 1)];
+          const join = (name: keyof (typeof all)[number]) => all.map((each) => each[name]).join(', ');
+          return { 'Signature-Input': join('Signature-Input'), Signature: join('Signature') };
+        };
+        expect((await send(together(8))).status).toBe(200);
+        expectInvalid(await send(together(9)));
+        const lines = Object.entries(together(8)).flatMap(([name, value]) =>
+          value.split(', ').map((member) => `${name}: ${member}`),
+        );
+        const raw = (...more: string[]) =>
+          client(booted.origin).raw(
+            `GET ${DEMO} HTTP/1.1`,
+            `Host: ${host}`,
+            'Connection: close',
+            ...more,
+            '',
+          );
+        expect(await raw(...lines)).toMatch(/^HTTP\/1\.1 200 /);
+        expect(await raw(...lines, 'Signature: ')).toMatch(/^HTTP\/1\.1 401 /);
+      });
+
+      it('rejects headers of more than 4 KiB, all lines together', async () => {
+        const own = craft(machine);
+        const padding = (length: number) => `, p=:${'A'.repeat(length)}:`;
+        const room = 4096 - own.Signature.length - padding(0).length;
+        const longer = (length: number) =>
+          send({
+            'Signature-Input': `${own['Signature-Input']}, p=()`,
+            Signature: own.Signature + padding(length),
+          });
+        expectInvalid(await longer(room + 4));
+        expect((await longer(room - (room % 4))).status).toBe(200);
+      });
+    });
+
     it('rejects the signature for another method, path, query, host or header', async () => {
       const before = await nonces();
       const path = '/signature-keys';
@@ -988,6 +1104,28 @@ describe('http-signature', () => {
         await callRoute('api.atlas.test'),
         await callRoute('evil.test'),
         await callRoute('localhost'),
+      ]).toEqual(['200', '401', '401']);
+      // The scheme is that of PUBLIC_URL: this server sits behind a proxy, which need not forward it.
+      const statusOf = async (scheme: string, ...forwarded: string[]) => {
+        const authority = 'api.atlas.test';
+        const covered: Covered = [
+          ['"@method"', 'GET'],
+          ['"@target-uri"', `${scheme}://${authority}${DEMO}`],
+        ];
+        const response = await client(production.origin).raw(
+          `GET ${DEMO} HTTP/1.1`,
+          `Host: ${authority}`,
+          'Connection: close',
+          ...Object.entries(craft(signer, { covered })).map(([name, value]) => `${name}: ${value}`),
+          ...forwarded,
+          '',
+        );
+        return response.slice(9, 12);
+      };
+      expect([
+        await statusOf('https'),
+        await statusOf('http'),
+        await statusOf('http', 'X-Forwarded-Proto: http'),
       ]).toEqual(['200', '401', '401']);
       await production.close();
     });

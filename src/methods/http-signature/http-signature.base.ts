@@ -11,6 +11,7 @@ import {
   serializeItem,
   serializeList,
   isInnerList,
+  type Dictionary,
   type InnerList,
   type Item,
   type Parameters,
@@ -38,8 +39,16 @@ export interface ResponseMessage {
 
 export type Message = RequestMessage | ResponseMessage;
 
+/** The query and the dictionaries that earlier components of the same base parsed: each is parsed once. */
+interface ParsedParts {
+  query?: ReadonlyMap<string, readonly string[]>;
+  readonly dictionaries: Map<string, Dictionary>;
+}
+
 /** Derived components of a request (RFC 9421 section 2.2). */
-const DERIVED: Readonly<Record<string, (request: RequestMessage, name: string) => string>> = {
+const DERIVED: Readonly<
+  Record<string, (request: RequestMessage, name: string, parts: ParsedParts) => string>
+> = {
   '@method': ({ method }) => method,
   '@scheme': ({ secure }) => (secure ? 'https' : 'http'),
   '@authority': authorityOf,
@@ -74,11 +83,12 @@ const PRINTABLE = /^[\t\x20-\x7e]*$/;
  */
 export function signatureBase(input: InnerList, message: Message): string {
   const seen = new Set<string>();
+  const parts: ParsedParts = { dictionaries: new Map() };
   const lines = input[0].map((component) => {
     const identifier = normalizedIdentifier(component);
     if (seen.has(identifier)) throw new InvalidSignature('a component is covered twice');
     seen.add(identifier);
-    const value = valueOf(component, message);
+    const value = valueOf(component, message, parts);
     if (!PRINTABLE.test(value))
       throw new InvalidSignature('a component has characters that cannot be signed');
     return `${serializeIdentifier(component)}: ${value}\n`;
@@ -90,7 +100,7 @@ export function signatureBase(input: InnerList, message: Message): string {
 const normalizedIdentifier = ([name, parameters]: Item) =>
   serializeIdentifier([name, new Map([...parameters].sort(([a], [b]) => (a < b ? -1 : 1)))]);
 
-function valueOf([name, parameters]: Item, message: Message): string {
+function valueOf([name, parameters]: Item, message: Message, parts: ParsedParts): string {
   if (typeof name !== 'string') throw new InvalidSignature('a component name is not a string');
   for (const [key, value] of parameters)
     if (
@@ -102,12 +112,12 @@ function valueOf([name, parameters]: Item, message: Message): string {
   const response = 'status' in message ? message : undefined;
   if (parameters.has('req') && !response) throw new InvalidSignature('a request has no req components');
   const source = parameters.has('req') ? response!.request : message;
-  if (name.startsWith('@')) return derivedValue(name, parameters, source);
+  if (name.startsWith('@')) return derivedValue(name, parameters, source, parts);
   if (!FIELD_NAME.test(name)) throw new InvalidSignature('a component name is not a header name');
-  return headerValue(name, parameters, source);
+  return headerValue(name, parameters, source, parts);
 }
 
-function derivedValue(name: string, parameters: Parameters, message: Message): string {
+function derivedValue(name: string, parameters: Parameters, message: Message, parts: ParsedParts): string {
   const isQueryParameter = name === '@query-param';
   if ([...parameters.keys()].some((key) => key !== 'req' && !(isQueryParameter && key === 'name')))
     throw new InvalidSignature('a derived component has a parameter of a header');
@@ -117,11 +127,11 @@ function derivedValue(name: string, parameters: Parameters, message: Message): s
   }
   const derive = DERIVED[name];
   if (!derive) throw new InvalidSignature('a request has no such component');
-  return derive(message, (parameters.get('name') ?? '') as string);
+  return derive(message, (parameters.get('name') ?? '') as string, parts);
 }
 
 /** RFC 9421 section 2.1. A structured field is serialized again, so a proxy may change its spaces. */
-function headerValue(name: string, parameters: Parameters, message: Message): string {
+function headerValue(name: string, parameters: Parameters, message: Message, parts: ParsedParts): string {
   const values = message.lines(name).map((value) => value.trim());
   if (!values.length) throw new InvalidSignature('a covered header is absent');
   if (parameters.has('name')) throw new InvalidSignature('a header has a parameter of a derived component');
@@ -135,7 +145,7 @@ function headerValue(name: string, parameters: Parameters, message: Message): st
   try {
     return key === undefined
       ? reserialize(text, STRUCTURED_FIELDS[name])
-      : dictionaryMember(text, STRUCTURED_FIELDS[name], key);
+      : dictionaryMember(text, STRUCTURED_FIELDS[name], key, parts);
   } catch (error) {
     throw error instanceof InvalidSignature
       ? error
@@ -160,8 +170,12 @@ function dictionaryMember(
   text: string,
   type: (typeof STRUCTURED_FIELDS)[string] | undefined,
   key: string,
+  { dictionaries }: ParsedParts,
 ): string {
-  const member = type === 'dictionary' ? parseDictionary(text).get(key) : undefined;
+  if (type !== 'dictionary') throw new InvalidSignature('a header lacks the member');
+  const dictionary = dictionaries.get(text) ?? parseDictionary(text);
+  dictionaries.set(text, dictionary);
+  const member = dictionary.get(key);
   if (!member) throw new InvalidSignature('a header lacks the member');
   return isInnerList(member) ? serializeInnerList(member) : serializeItem(member);
 }
@@ -171,13 +185,29 @@ function authorityOf({ authority, secure }: RequestMessage): string {
   return authority.toLowerCase().replace(secure ? /:443$/ : /:80$/, '');
 }
 
-/** RFC 9421 section 2.2.8: decoded and encoded again, as HTML forms do. */
-function queryParameter({ target }: RequestMessage, name: string): string {
+/** RFC 9421 section 2.2.8. */
+function queryParameter({ target }: RequestMessage, name: string, parts: ParsedParts): string {
+  const [value, ...others] = (parts.query ??= parseQuery(target)).get(name) ?? [];
+  if (value === undefined || others.length)
+    throw new InvalidSignature('a query parameter is absent or duplicate');
+  return value;
+}
+
+const MAX_QUERY_PARAMETERS = 100;
+
+/** The values by name, both decoded and encoded again, as HTML forms do. */
+function parseQuery(target: string): ReadonlyMap<string, readonly string[]> {
   const [, query = ''] = /\?(.*)$/s.exec(target) ?? [];
-  const values = [...new URLSearchParams(query)].filter(([each]) => formEncode(each) === name);
-  const [value, ...others] = values;
-  if (!value || others.length) throw new InvalidSignature('a query parameter is absent or duplicate');
-  return formEncode(value[1]);
+  if (query.split('&', MAX_QUERY_PARAMETERS + 1).length > MAX_QUERY_PARAMETERS)
+    throw new InvalidSignature('the query has too many parameters');
+  const values = new Map<string, string[]>();
+  for (const [name, value] of new URLSearchParams(query)) {
+    const encoded = formEncode(name);
+    const all = values.get(encoded);
+    if (all) all.push(formEncode(value));
+    else values.set(encoded, [formEncode(value)]);
+  }
+  return values;
 }
 
 const formEncode = (text: string) =>

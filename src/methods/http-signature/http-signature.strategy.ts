@@ -19,7 +19,7 @@ import {
   type CredentialRow,
 } from '../../users/credential.js';
 import { importPublicJwk, verifySignature, type SignatureAlgorithm } from './http-signature.algorithms.js';
-import { signatureBase } from './http-signature.base.js';
+import { signatureBase, type RequestMessage } from './http-signature.base.js';
 import { verifyContentDigest } from './http-signature.content-digest.js';
 import { SignatureKey } from './http-signature.entity.js';
 import {
@@ -31,6 +31,7 @@ import {
   selectSignature,
   parseSignatures,
   assertCovered,
+  assertRequestCovered,
   type SelectedSignature,
 } from './http-signature.js';
 import { principalOf } from '../../users/user.entity.js';
@@ -46,8 +47,6 @@ interface Row extends CredentialRow {
 /** One code for every invalid signature. The log has the reason. */
 export const INVALID_HTTP_SIGNATURE = 'invalid_http_signature';
 const MAX_CACHED_KEYS = 10_000;
-/** A used nonce is stored a little longer than the signature's `created` is accepted. */
-const REPLAY_MARGIN_SECONDS = 1;
 
 /**
  * The challenge of a 401. `Accept-Signature` (RFC 9421 section 5.1) lists the components to cover. The `Signature` scheme
@@ -118,8 +117,8 @@ export class HttpSignatureStrategy
     } as const;
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(row));
     // Last, so that only the owner of the key can use up a nonce.
-    const until = new Date((signed.created + MAX_CLOCK_SKEW_SECONDS + REPLAY_MARGIN_SECONDS) * 1000);
-    if (!(await this.replayStore.use(`http-signature nonce of ${row.id}`, signed.nonce!, until)))
+    const expiresAt = new Date((signed.created + MAX_CLOCK_SKEW_SECONDS) * 1000);
+    if (!(await this.replayStore.use(`http-signature nonce of ${row.id}`, signed.nonce!, expiresAt)))
       throw invalidCredential(`a nonce of the key ${row.id} was used before`).ofAccount(account);
     this.lastUsed.touch(SignatureKey, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
@@ -131,14 +130,23 @@ export class HttpSignatureStrategy
       const all = parseSignatures(request.lines('Signature-Input'), request.lines('Signature'));
       const signed = selectSignature(all, Math.floor(now.getTime() / 1000));
       if (signed.nonce === undefined) throw new InvalidSignature('the nonce is missing');
-      assertCovered(
-        signed,
-        hasBody(request) ? [...REQUIRED_COMPONENTS, BODY_COMPONENT] : REQUIRED_COMPONENTS,
-      );
+      assertRequestCovered(signed);
+      if (hasBody(request)) assertCovered(signed, [BODY_COMPONENT]);
       if (!this.settings.answersTo(request.authority))
         throw new InvalidSignature('the signature is for another host');
-      return { signed, base: signatureBase(signed.input, request) };
+      return { signed, base: signatureBase(signed.input, this.messageOf(request)) };
     });
+  }
+
+  /**
+   * The request as its client sent it. If the host is that of `PUBLIC_URL`, so is the scheme, because a proxy may not forward
+   * it. A peer that is no trusted proxy cannot choose it.
+   */
+  private messageOf(request: AuthRequest): RequestMessage {
+    const { method, target, authority, secure } = request;
+    const { protocol, host } = new URL(this.settings.publicUrl);
+    const isPublic = protocol === 'https:' && authority.toLowerCase().replace(/:443$/, '') === host;
+    return { method, target, authority, lines: (name) => request.lines(name), secure: secure || isPublic };
   }
 
   private keyOf(row: Row | undefined): KeyObject {

@@ -28,10 +28,19 @@ export const TAG = 'auth-atlas';
 export const MAX_CLOCK_SKEW_SECONDS = 300;
 /** Every signature covers these components, so that it is valid for one request only (RFC 9421 section 7.2.1). */
 export const REQUIRED_COMPONENTS: readonly string[] = ['@method', '@authority', '@path', '@query'];
+/** These cover the same parts of a request, in other words (RFC 9421 sections 2.2.2 and 2.2.5). */
+const EQUIVALENT_COMPONENTS: readonly (readonly string[])[] = [
+  REQUIRED_COMPONENTS,
+  ['@method', '@target-uri'],
+  ['@method', '@authority', '@request-target'],
+];
 /** A signature also covers this component if the request has a body (RFC 9421 section 7.2.8). */
 export const BODY_COMPONENT = 'content-digest';
 
-const MAX_HEADER_CHARACTERS = 8 * 1024;
+/** Limits of the work before a key is looked up. All lines of a header count together. */
+const MAX_HEADER_CHARACTERS = 4 * 1024;
+const MAX_MEMBERS = 8;
+const MAX_COMPONENTS = 16;
 const MAX_PARAMETER_CHARACTERS = 255;
 /** RFC 9421 section 2.3. */
 const PARAMETERS = ['created', 'expires', 'nonce', 'alg', 'keyid', 'tag'];
@@ -73,10 +82,11 @@ export interface SelectedSignature extends MessageSignature {
  * @throws InvalidSignature
  */
 export function parseCanonicalDictionary(lines: readonly string[]): Dictionary {
+  if (lines.length > MAX_MEMBERS || lines.join().length > MAX_HEADER_CHARACTERS)
+    throw new InvalidSignature('the header is too long');
   const all: Dictionary = new Map();
   let members = 0;
   for (const line of lines) {
-    if (line.length > MAX_HEADER_CHARACTERS) throw new InvalidSignature('the header is too long');
     const parsed = parseLine(line);
     members += parsed.size && 1 + (line.match(COMMA_OR_STRING) ?? []).filter((token) => token === ',').length;
     for (const [name, member] of parsed) all.set(name, member);
@@ -84,6 +94,7 @@ export function parseCanonicalDictionary(lines: readonly string[]): Dictionary {
     if (withoutSpace(line) !== withoutSpace(serializeDictionary(parsed)))
       throw new InvalidSignature('the header is not in its canonical form');
   }
+  if (members > MAX_MEMBERS) throw new InvalidSignature('the header has too many members');
   return all;
 }
 
@@ -114,6 +125,7 @@ export function parseSignatures(
   return [...described].map(([label, input]) => {
     const [value, parameters] = values.get(label) ?? [];
     if (!isInnerList(input)) throw new InvalidSignature('a member of Signature-Input is not an inner list');
+    if (input[0].length > MAX_COMPONENTS) throw new InvalidSignature('too many components are covered');
     if (!(value instanceof ArrayBuffer) || parameters?.size)
       throw new InvalidSignature('a signature is missing, or is not a byte sequence');
     return { label, input, signature: Buffer.from(value) };
@@ -163,10 +175,19 @@ export function selectSignature(all: readonly MessageSignature[], now: number): 
  *   count as the one without
  * @throws InvalidSignature if a component is not covered
  */
-export function assertCovered({ input: [components] }: MessageSignature, required: readonly string[]): void {
-  const covered = new Set(components.map(serializeIdentifier));
-  if (!required.every((component) => covered.has(toIdentifier(component))))
+export function assertCovered(signature: MessageSignature, required: readonly string[]): void {
+  if (!covers(signature, required)) throw new InvalidSignature('a required component is not covered');
+}
+
+/** @throws InvalidSignature if neither {@link REQUIRED_COMPONENTS} nor equivalent components are covered */
+export function assertRequestCovered(signature: MessageSignature): void {
+  if (!EQUIVALENT_COMPONENTS.some((components) => covers(signature, components)))
     throw new InvalidSignature('a required component is not covered');
+}
+
+function covers({ input: [components] }: MessageSignature, required: readonly string[]): boolean {
+  const covered = new Set(components.map(serializeIdentifier));
+  return required.every((component) => covered.has(toIdentifier(component)));
 }
 
 /** Serializes a component identifier (RFC 9421 section 2). Most have no parameters; the shortcut for these is faster. */
