@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@je
 import { Body, Controller, Post } from '@nestjs/common';
 import DigestFetch from 'digest-fetch';
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { Authenticate, SelfService } from '../../src/authentication/plan.js';
@@ -21,6 +22,7 @@ import { DigestNonceCounts } from '../../src/methods/digest/digest.nonce-counts.
 import { DigestService } from '../../src/methods/digest/digest.service.js';
 import { DigestCredential, DigestNonce } from '../../src/methods/digest/digest.entity.js';
 import { computeResponse, computeUserhash } from '../../src/methods/digest/digest.js';
+import { parseParameters } from '../../src/methods/digest/digest.parser.js';
 import { digestNonces } from '../../src/methods/digest/digest.strategy.js';
 import { SecretBox } from '../../src/crypto/secret-box.js';
 import type { StatelessNonces } from '../../src/crypto/stateless-nonce.js';
@@ -39,6 +41,8 @@ satisfiesTheContract(contract);
 
 const DEMO = '/demo/digest';
 const MINUTE = 60_000;
+/** The settings that offer everything but MD5. */
+const OFFER_ALL = { DIGEST_OFFER_SHA_512_256: 'true', DIGEST_OFFER_AUTH_INT: 'true' };
 
 let nextAddress = 0;
 /** A client address that no other test uses. */
@@ -104,7 +108,7 @@ describe('HTTP Digest', () => {
   let nonces: StatelessNonces;
   // The tests act as a trusted proxy, so that each can use its own client address.
   beforeAll(async () => {
-    booted = await boot({ env: { TRUST_PROXY: '127.0.0.1' }, controllers: [Echo] });
+    booted = await boot({ env: { ...OFFER_ALL, TRUST_PROXY: '127.0.0.1' }, controllers: [Echo] });
     nonces = digestNonces(booted.app.get(Settings));
   });
   afterAll(() => booted.close());
@@ -618,7 +622,7 @@ describe('HTTP Digest', () => {
         );
       // Also if its hash is stored, because it was offered before.
       const { changedAt } = await booted.db.manager.findOneByOrFail(Password, { userId: 'bob' });
-      const legacy = credentialsWith(booted, { DIGEST_LEGACY_MD5: 'true' });
+      const legacy = credentialsWith(booted, { ...OFFER_ALL, DIGEST_LEGACY_MD5: 'true' });
       const row = legacy.create({ id: 'bob', username: 'bob' }, DEMO_PASSWORD, changedAt);
       await booted.db.manager.upsert(DigestCredential, row, ['userId']);
       await expectUnchanged(() => send(respondAsBob({ ...real, algorithm: 'MD5' })));
@@ -857,12 +861,87 @@ describe('HTTP Digest', () => {
   });
 });
 
+/** The hash, and how the client writes `algorithm` and `qop`. */
+interface StockAnswer {
+  readonly hash: string;
+  readonly written: string;
+}
+
+/** Python requests 2 with HTTPDigestAuth: of several challenges, the parameters of the last one count. */
+function requestsForPython(challenges: ReadonlyMap<string, string>[]): StockAnswer | undefined {
+  const last = new Map(challenges.flatMap((each) => [...each]));
+  const name = last.get('algorithm') ?? 'MD5';
+  const hash = { MD5: 'md5', SHA: 'sha1', 'SHA-256': 'sha256', 'SHA-512': 'sha512' }[name];
+  if (!hash || !last.get('qop')?.split(',').includes('auth')) return undefined;
+  return { hash, written: `algorithm="${name}", qop="auth"` };
+}
+
+/** wget 1.21: the first challenge whose `qop` is exactly `auth`; any algorithm but MD5 is sent as MD5. */
+function wget(challenges: ReadonlyMap<string, string>[]): StockAnswer | undefined {
+  const found = challenges.some((each) => each.get('qop') === 'auth');
+  return found ? { hash: 'md5', written: 'qop=auth' } : undefined;
+}
+
+describe('stock clients of HTTP Digest', () => {
+  /** The status after a client has answered the challenges of a route. It sends the request again as it is without an answer. */
+  const statusOf = async (origin: string, stock: typeof wget, path: string) => {
+    const { headers } = await client(origin).get(path);
+    const challenges = (headers.get('www-authenticate') ?? '')
+      .split('Digest ')
+      .slice(1)
+      .map((list) => parseParameters(list.replace(/, \w+$/, '')));
+    const answer = stock(challenges);
+    if (!answer) return (await client(origin).get(path)).status;
+    const hashOf = (text: string) => createHash(answer.hash).update(text).digest('hex');
+    const nonce = challenges[0]!.get('nonce')!;
+    const [ha1, ha2] = [hashOf(`bob:${REALM}:${DEMO_PASSWORD}`), hashOf(`GET:${path}`)];
+    const response = hashOf(`${ha1}:${nonce}:00000001:0a4f113b:auth:${ha2}`);
+    const Authorization =
+      `Digest username="bob", realm="${REALM}", nonce="${nonce}", uri="${path}", response="${response}", ` +
+      `${answer.written}, nc=00000001, cnonce="0a4f113b"`;
+    return (await client(origin).get(path, { Authorization })).status;
+  };
+
+  it('requests for Python is accepted by default, and if the settings add MD5', async () => {
+    for (const env of [{}, { DIGEST_LEGACY_MD5: 'true' }] as Record<string, string>[]) {
+      const { origin, close } = await boot({ env });
+      expect(await statusOf(origin, requestsForPython, DEMO).finally(close)).toBe(200);
+    }
+  });
+
+  it('wget is accepted if the settings add MD5, the only algorithm that it supports', async () => {
+    const { origin, close } = await boot({ env: { DIGEST_LEGACY_MD5: 'true' } });
+    expect(await statusOf(origin, wget, DEMO).finally(close)).toBe(200);
+  });
+});
+
 describe('the settings of HTTP Digest', () => {
   const offered = async (origin: string) =>
     (await challengesOf(origin)).map(({ algorithm, qops, userhash }) => ({ algorithm, qops, userhash }));
 
+  it('offer one challenge by default, with SHA-256 and auth, and reject anything else', async () => {
+    const booted = await boot();
+    try {
+      expect(await offered(booted.origin)).toEqual([
+        { algorithm: 'SHA-256', qops: ['auth'], userhash: true },
+      ]);
+      const challenged = await challengeOf(booted.origin);
+      const statusOf = async (more: Partial<DigestChallenge>, request: Partial<DigestRequest> = {}) => {
+        const Authorization = respondAsBob({ ...challenged, ...more }, request);
+        return (await client(booted.origin).get(DEMO, { Authorization })).status;
+      };
+      expect(await statusOf({ algorithm: 'SHA-512-256' })).toBe(401);
+      expect(await statusOf({}, { qop: 'auth-int' })).toBe(401);
+      expect(await booted.db.manager.count(DigestNonce)).toBe(0);
+      expect(await statusOf({})).toBe(200);
+    } finally {
+      await booted.close();
+    }
+  });
+
   it('DIGEST_REQUIRE_AUTH_INT rejects auth', async () => {
-    const booted = await boot({ env: { DIGEST_REQUIRE_AUTH_INT: 'true' }, controllers: [Echo] });
+    const env = { ...OFFER_ALL, DIGEST_REQUIRE_AUTH_INT: 'true' };
+    const booted = await boot({ env, controllers: [Echo] });
     try {
       const both = { qops: ['auth-int'], userhash: true };
       expect(await offered(booted.origin)).toEqual([
@@ -886,7 +965,7 @@ describe('the settings of HTTP Digest', () => {
   });
 
   it('DIGEST_LEGACY_MD5 offers MD5 last, to accounts that enabled Digest with it', async () => {
-    const booted = await boot({ env: { DIGEST_LEGACY_MD5: 'true' } });
+    const booted = await boot({ env: { ...OFFER_ALL, DIGEST_LEGACY_MD5: 'true' } });
     try {
       const qops = ['auth', 'auth-int'];
       expect(await offered(booted.origin)).toEqual([
@@ -938,15 +1017,19 @@ describe('the settings of HTTP Digest', () => {
     const config = (env: Record<string, string>) => readDigestConfig(Settings.from(env));
     expect(() => config({ ...production, DIGEST_LEGACY_MD5: 'true' })).toThrow(InvalidSettings);
     expect(() => config({ DIGEST_LEGACY_MD5: 'yes' })).toThrow('DIGEST_LEGACY_MD5 must be true or false.');
-    const strict = { algorithms: ['SHA-256', 'SHA-512-256'], qops: ['auth', 'auth-int'] };
-    expect(config(production)).toEqual(strict);
-    expect(config({ DIGEST_LEGACY_MD5: 'false', DIGEST_REQUIRE_AUTH_INT: 'false' })).toEqual(strict);
+    const common = { algorithms: ['SHA-256'], qops: ['auth'] };
+    expect(config(production)).toEqual(common);
+    expect(config({ DIGEST_LEGACY_MD5: 'false', DIGEST_REQUIRE_AUTH_INT: 'false' })).toEqual(common);
+    expect(config({ ...production, ...OFFER_ALL })).toEqual({
+      algorithms: ['SHA-256', 'SHA-512-256'],
+      qops: ['auth', 'auth-int'],
+    });
   });
 });
 
 describe('HTTP Digest on two processes', () => {
   it('shares nonces, and accepts a count once', async () => {
-    const processes = await startProcesses(2);
+    const processes = await startProcesses(2, OFFER_ALL);
     const [here, there] = processes.origins as [string, string];
     const fetchFrom = (origin: string, Authorization: string) => client(origin).get(DEMO, { Authorization });
     try {

@@ -7,7 +7,12 @@ import type { DigestAlgorithm, Qop } from './digest.js';
 export const REALM = 'auth-atlas';
 
 const flag = z.enum(['true', 'false'], 'must be true or false').default('false');
-const schema = z.object({ DIGEST_LEGACY_MD5: flag, DIGEST_REQUIRE_AUTH_INT: flag });
+const schema = z.object({
+  DIGEST_OFFER_SHA_512_256: flag,
+  DIGEST_OFFER_AUTH_INT: flag,
+  DIGEST_REQUIRE_AUTH_INT: flag,
+  DIGEST_LEGACY_MD5: flag,
+});
 
 /** The offered algorithms and qops, in order of preference. */
 export interface DigestConfig {
@@ -16,19 +21,21 @@ export interface DigestConfig {
 }
 
 /**
- * `DIGEST_LEGACY_MD5` adds MD5 for devices that support nothing else. `DIGEST_REQUIRE_AUTH_INT` rejects requests whose body
- * is not covered.
+ * Common clients read only the last challenge, or only `qop="auth"`. So there is one challenge, with SHA-256 and `auth`, unless
+ * a setting adds more.
  *
  * @throws InvalidSettings if MD5 is enabled in production
  */
 export function readDigestConfig(settings: Settings): DigestConfig {
-  const { DIGEST_LEGACY_MD5: legacy, DIGEST_REQUIRE_AUTH_INT: requireAuthInt } = settings.section(schema);
-  if (legacy === 'true' && settings.production)
+  const flags = settings.section(schema);
+  const isOn = (name: keyof typeof flags) => flags[name] === 'true';
+  if (isOn('DIGEST_LEGACY_MD5') && settings.production)
     throw new InvalidSettings(['DIGEST_LEGACY_MD5 may not be true in production.']);
-  return {
-    algorithms: legacy === 'true' ? ['SHA-256', 'SHA-512-256', 'MD5'] : ['SHA-256', 'SHA-512-256'],
-    qops: requireAuthInt === 'true' ? ['auth-int'] : ['auth', 'auth-int'],
-  };
+  const algorithms: DigestAlgorithm[] = ['SHA-256'];
+  if (isOn('DIGEST_OFFER_SHA_512_256')) algorithms.push('SHA-512-256');
+  if (isOn('DIGEST_LEGACY_MD5')) algorithms.push('MD5');
+  if (isOn('DIGEST_REQUIRE_AUTH_INT')) return { algorithms, qops: ['auth-int'] };
+  return { algorithms, qops: isOn('DIGEST_OFFER_AUTH_INT') ? ['auth', 'auth-int'] : ['auth'] };
 }
 
 export const digestConfig = registerAs('digest', () => readDigestConfig(Settings.from(process.env)));

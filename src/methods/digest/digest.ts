@@ -4,7 +4,7 @@
  *     GET /me HTTP/1.1
  *
  *     HTTP/1.1 401 Unauthorized
- *     WWW-Authenticate: Digest realm="auth-atlas", qop="auth, auth-int", algorithm=SHA-256, nonce="d1…",
+ *     WWW-Authenticate: Digest realm="auth-atlas", qop="auth", algorithm=SHA-256, nonce="d1…",
  *         charset=UTF-8, userhash=true
  *
  *     GET /me HTTP/1.1
