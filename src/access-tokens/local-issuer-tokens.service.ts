@@ -6,7 +6,7 @@ import { Settings } from '../config/settings.js';
 import { readAccessToken } from '../crypto/jws.js';
 import { RETIRED_KEY_GRACE_MS, SigningKeys } from '../crypto/signing-keys.service.js';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
-import { dateFromRow, nullableDateFromRow } from '../database/columns.js';
+import { dateFromRow, nullableDateFromRow, parsedJson } from '../database/columns.js';
 import { SCOPES } from '../permissions.js';
 import { type User, USER_COLUMNS, userFromRow, type UserRow } from '../users/user.entity.js';
 import { parseClaims, validityFault, type AccessTokenClaims } from './access-token-claims.js';
@@ -98,7 +98,7 @@ export class LocalIssuerTokens extends HourlyCleanup {
     const [row] = await this.dataSource.query<(TokenRow & { content: string })[]>(this.opaqueSql, [id]);
     if (!row) return undefined;
     const account = accountFromRow(row, Date.now());
-    const content = JSON.parse(row.content) as AccessTokenContent;
+    const content = parsedJson(row.content) as AccessTokenContent;
     if (content.aud !== this.audience) throw invalidToken('wrong audience').ofAccount(account);
     const claims = parseClaims(claimsFromRow(content, row));
     if (typeof claims === 'string') throw invalidToken(claims).ofAccount(account);

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/settings.js';
-import { isPostgres, type Schema } from './columns.js';
+import { DATE_COLUMN, UnreadableValue, dateFromRow, isPostgres, type Schema } from './columns.js';
 import { serializeTransactions } from './sqlite-transactions.js';
 
 /** The options that the application and TypeORM's command line share. */
@@ -18,8 +18,11 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
       ...common,
       type: 'postgres',
       url: settings.databaseUrl,
-      // A request that gets no connection fails instead of waiting.
-      extra: { connectionTimeoutMillis: 2_000 },
+      extra: {
+        // A request that gets no connection fails instead of waiting.
+        connectionTimeoutMillis: 2_000,
+        onConnect: prepareConnection,
+      },
     };
   const memory = settings.dataDir === ':memory:';
   return {
@@ -31,11 +34,46 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
   };
 }
 
+/** A new connection of pg. Its own type has an enum of column types, whose import would load pg on SQLite too. */
+interface Connection {
+  setTypeParser(type: number, parse: (text: string) => unknown): void;
+  query(sql: string): Promise<unknown>;
+}
+
+/** The type of `timestamptz` in the PostgreSQL protocol. */
+const TIMESTAMPTZ = 1184;
+
+/**
+ * Sets the values that this application's queries and decoders require, because the database and the role may set others.
+ * Statements, not startup options: poolers reject those. pg's own parser reads an unknown date as null.
+ */
+async function prepareConnection(connection: Connection): Promise<void> {
+  connection.setTypeParser(TIMESTAMPTZ, dateFromRow);
+  await connection.query(
+    `SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
+     SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed'`,
+  );
+}
+
+/** TypeORM reads a date as an invalid Date, and `null` in JSON as a missing value. Both are errors here. */
+function rejectUnreadableValues({ driver }: DataSource): void {
+  const hydrate = driver.prepareHydratedValue.bind(driver);
+  driver.prepareHydratedValue = (value: unknown, column) => {
+    if (value === null || value === undefined) return hydrate(value, column);
+    if (column.type === DATE_COLUMN) return dateFromRow(value);
+    const hydrated: unknown = hydrate(value, column);
+    if (column.type === 'simple-json' && (typeof hydrated !== 'object' || !hydrated))
+      throw new UnreadableValue('a JSON object or list');
+    return hydrated;
+  };
+}
+
 /** Opens the database and runs the migrations. */
 export async function openDataSource(options: DataSourceOptions): Promise<DataSource> {
   if (options.type === 'better-sqlite3' && options.database !== ':memory:')
     mkdirSync(join(options.database, '..'), { recursive: true, mode: 0o700 });
   const dataSource = new DataSource(options);
+  rejectUnreadableValues(dataSource);
   if (!isPostgres(dataSource)) serializeTransactions(dataSource);
   await dataSource.initialize();
   try {

@@ -1,4 +1,4 @@
-import { Column, Entity, Index, JoinColumn, OneToOne, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, ManyToOne, OneToOne, PrimaryColumn } from 'typeorm';
 import { DATE_COLUMN } from '../database/columns.js';
 import { User } from '../users/user.entity.js';
 
@@ -25,6 +25,10 @@ export class Password {
 export class KnownAddress {
   @PrimaryColumn({ type: 'varchar', length: 36 })
   userId!: string;
+
+  @ManyToOne(() => User, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'userId' })
+  user?: User;
 
   /** An IPv4 address or an IPv6 /64, as `networkOf` writes it. */
   @PrimaryColumn({ type: 'varchar', length: 45 })

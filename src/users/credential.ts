@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
 import type { BadCredential } from '../authentication/challenge.js';
-import { dateFromRow } from '../database/columns.js';
+import { dateFromRow, nullableDateFromRow, nullableStringsFromRow } from '../database/columns.js';
 import { USERS_TABLE, USER_COLUMNS, userFromRow, type User, type UserRow } from './user.entity.js';
 import { SCOPES } from '../permissions.js';
 
@@ -22,6 +22,8 @@ export interface Credential {
   readonly parentId?: string | null;
 }
 
+const LATEST_EXPIRY = new Date('9999-12-31T23:59:59.999Z');
+
 /** The fields of a request for a new credential, for `z.strictObject`. */
 export const NEW_CREDENTIAL_FIELDS = {
   name: z.string().trim().min(1).max(100),
@@ -30,6 +32,8 @@ export const NEW_CREDENTIAL_FIELDS = {
     .datetime({ offset: true })
     .transform((text) => new Date(text))
     .refine((date) => date > new Date(), 'must lie in the future')
+    // The offset may move it into the year 10000, which SQLite and its text comparison cannot store.
+    .refine((date) => date <= LATEST_EXPIRY, 'must lie before the year 10000 in UTC')
     .optional(),
 };
 
@@ -89,14 +93,17 @@ export function credentialQuery<Row extends CredentialRow>(
  * The account of an active credential.
  * @param refused makes the method's own error
  * @throws BadCredential if the credential is revoked or expired
+ * @throws UnreadableValue
  */
 export function accountOfActive(row: CredentialRow, refused: (reason: string) => BadCredential): User {
   const account = userFromRow(row);
-  if (row.revokedAt) throw refused(`the credential ${row.id} is revoked`).ofAccount(account);
-  if (row.expiresAt && dateFromRow(row.expiresAt) <= new Date())
+  const expiresAt = nullableDateFromRow(row.expiresAt);
+  if (nullableDateFromRow(row.revokedAt))
+    throw refused(`the credential ${row.id} is revoked`).ofAccount(account);
+  if (expiresAt && expiresAt <= new Date())
     throw refused(`the credential ${row.id} has expired`).ofAccount(account);
   return account;
 }
 
-export const scopesFromRow = ({ scopes }: CredentialRow): string[] | null =>
-  scopes === null ? null : (JSON.parse(scopes) as string[]);
+/** @throws UnreadableValue */
+export const scopesFromRow = ({ scopes }: CredentialRow): string[] | null => nullableStringsFromRow(scopes);

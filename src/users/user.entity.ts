@@ -1,7 +1,14 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
 import type { BadCredential } from '../authentication/challenge.js';
 import type { Principal, Proof, Role } from '../authentication/principal.js';
-import { DATE_COLUMN, nullableDateFromRow } from '../database/columns.js';
+import {
+  DATE_COLUMN,
+  STRING_LIST_COLUMN,
+  UnreadableValue,
+  integerFromRow,
+  nullableDateFromRow,
+  stringsFromRow,
+} from '../database/columns.js';
 // Declares the names of the roles.
 import '../permissions.js';
 
@@ -42,7 +49,7 @@ export class User {
   @Column({ type: 'varchar', length: 10 })
   kind!: Principal['kind'];
 
-  @Column({ type: 'simple-json' })
+  @Column(STRING_LIST_COLUMN)
   roles!: Role[];
 
   /** When the account was disabled; null if it is active. */
@@ -73,20 +80,22 @@ export const USER_COLUMNS = ['id', 'tenantId', 'username', 'kind', 'roles', 'dis
   .map((name) => `account."${name}" AS "user_${name}"`)
   .join(', ');
 
+/** @throws UnreadableValue */
 export const userFromRow = (row: UserRow): User => ({
   id: row.user_id,
   tenantId: row.user_tenantId,
   username: row.user_username,
   kind: row.user_kind,
-  roles: JSON.parse(row.user_roles) as User['roles'],
+  roles: stringsFromRow(row.user_roles) as Role[],
   disabledAt: nullableDateFromRow(row.user_disabledAt),
-  epoch: row.user_epoch,
+  epoch: integerFromRow(row.user_epoch),
 });
 
 /**
  * The principal of an account. Every method ends here, so every method checks whether the account is disabled.
  * @param reject makes the method's own error, so that a disabled account looks like any other invalid credential
  * @throws BadCredential if the account is disabled
+ * @throws UnreadableValue if its kind is unknown
  */
 export function principalOf(
   user: User,
@@ -94,6 +103,7 @@ export function principalOf(
   reject: (reason: string) => BadCredential,
   scopes?: readonly string[] | null,
 ): Principal {
+  if (user.kind !== 'user' && user.kind !== 'client') throw new UnreadableValue('a kind of account');
   if (user.disabledAt) throw reject(`the account ${user.id} is disabled`).ofAccount(user);
   return {
     id: user.id,

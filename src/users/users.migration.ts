@@ -1,4 +1,4 @@
-import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { Table, TableColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN } from '../database/columns.js';
 import { Tenant, USERS_TABLE, User } from './user.entity.js';
 
@@ -53,7 +53,21 @@ export class UsersEpoch1700000300000 implements MigrationInterface {
   }
 }
 
+/** Removes the default value, which existing rows needed: the entity has none. */
+export class UsersEpochDefault1700000500000 implements MigrationInterface {
+  name = 'UsersEpochDefault1700000500000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.changeColumn(USERS_TABLE, 'epoch', new TableColumn({ name: 'epoch', type: 'integer' }));
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    const column = new TableColumn({ name: 'epoch', type: 'integer', default: 0 });
+    await runner.changeColumn(USERS_TABLE, 'epoch', column);
+  }
+}
+
 export const usersSchema = {
   entities: [Tenant, User],
-  migrations: [Users1700000001000, UsersEpoch1700000300000],
+  migrations: [Users1700000001000, UsersEpoch1700000300000, UsersEpochDefault1700000500000],
 };

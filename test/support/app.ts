@@ -157,15 +157,37 @@ export async function freshDatabase(): Promise<{ env: Record<string, string>; dr
   const url = process.env['DATABASE_URL'];
   if (!url) return { env: {}, drop: async () => {} };
   const schema = `test_${randomUUID().replaceAll('-', '')}`;
-  const run = async (sql: string) => {
-    const client = new Client({ connectionString: url });
-    await client.connect();
-    await client.query(sql).finally(() => client.end());
-  };
-  await run(`CREATE SCHEMA ${schema}`);
+  await runSql(url, `CREATE SCHEMA ${schema}`);
   const own = new URL(url);
   own.searchParams.set('options', `-c search_path=${schema}`);
-  return { env: { DATABASE_URL: own.href }, drop: () => run(`DROP SCHEMA ${schema} CASCADE`) };
+  return { env: { DATABASE_URL: own.href }, drop: () => runSql(url, `DROP SCHEMA ${schema} CASCADE`) };
+}
+
+export interface OwnDatabase {
+  readonly name: string;
+  /** The settings of an application on it. */
+  readonly env: Record<string, string>;
+  /** Runs SQL in the database of `DATABASE_URL`. */
+  readonly run: (sql: string) => Promise<void>;
+  readonly drop: () => Promise<void>;
+}
+
+/** A new database in the PostgreSQL of `DATABASE_URL`, for a test that changes settings of the whole database. */
+export async function ownDatabase(): Promise<OwnDatabase> {
+  const url = process.env['DATABASE_URL']!;
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  const run = (sql: string) => runSql(url, sql);
+  await run(`CREATE DATABASE ${name}`);
+  const own = new URL(url);
+  own.pathname = name;
+  const drop = () => run(`DROP DATABASE ${name} WITH (FORCE)`);
+  return { name, env: { DATABASE_URL: own.href }, run, drop };
+}
+
+async function runSql(url: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  await client.query(sql).finally(() => client.end());
 }
 
 export interface TestResponse {

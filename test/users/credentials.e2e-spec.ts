@@ -9,7 +9,7 @@ import type { Principal, Proof } from '../../src/authentication/principal.js';
 import { DATE_COLUMN } from '../../src/database/columns.js';
 import { CredentialsService } from '../../src/users/credentials.service.js';
 import { accountOfActive, credentialQuery, type Credential } from '../../src/users/credential.js';
-import { boot, type Booted } from '../support/app.js';
+import { as, boot, client, type Booted } from '../support/app.js';
 
 @Entity('badges')
 class Badge implements Credential {
@@ -173,5 +173,44 @@ describe('the stored credentials of an account', () => {
     await expect(found({ revokedAt: past })).rejects.toThrow(/is revoked$/);
     await expect(found({ expiresAt: past })).rejects.toThrow(/has expired$/);
     expect(await find(randomUUID())).toBeUndefined();
+  });
+});
+
+describe('the expiry of a new credential', () => {
+  let booted: Booted;
+  beforeAll(async () => (booted = await boot()));
+  afterAll(() => booted.close());
+
+  /** The routes whose body has an expiry, from the OpenAPI document. */
+  const routes = async () => {
+    const { body } = await client(booted.origin).get('/openapi.json');
+    return Object.entries(body.paths as Record<string, Record<string, object>>).flatMap(
+      ([path, operations]) =>
+        Object.entries(operations)
+          .filter(([, operation]) => JSON.stringify(operation).includes('"expiresAt"'))
+          .map(([method]) => ({ path, method: method.toUpperCase() })),
+    );
+  };
+
+  it.each([
+    '9999-12-31T23:59:59-12:00',
+    '9999-12-31T23:59:59.999-00:01',
+    '0000-01-01T00:00:00+00:00',
+    '0000-01-01T00:00:00+14:00',
+    '-000001-01-01T00:00:00Z',
+    '+010000-01-01T00:00:00Z',
+    '2999-12-31T23:59:59+99:99',
+    '2999-02-30T00:00:00Z',
+    '2999-12-31',
+  ])('is 422 on every route if it is %s', async (expiresAt) => {
+    const found = await routes();
+    expect(found.length).toBeGreaterThan(0);
+    for (const { path, method } of found) {
+      const { status, body } = await client(booted.origin, as(bob)).send(method, path, {
+        body: { expiresAt },
+      });
+      expect([path, status, body.code]).toEqual([path, 422, 'invalid_body']);
+      expect(body.errors.map(({ field }: { field: string }) => field)).toContain('expiresAt');
+    }
   });
 });

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/columns.js';
+import { DATE_COLUMN, STRING_LIST_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 
 @Entity('api_keys')
@@ -31,11 +31,11 @@ export class ApiKey {
   previousUntil!: Date | null;
 
   /** Null: no limit but the owner's roles. */
-  @Column({ type: 'simple-json', nullable: true })
+  @Column({ ...STRING_LIST_COLUMN, nullable: true })
   scopes!: string[] | null;
 
   /** Addresses and CIDR ranges that the key works from; null: any. */
-  @Column({ type: 'simple-json', nullable: true })
+  @Column({ ...STRING_LIST_COLUMN, nullable: true })
   allowedIps!: string[] | null;
 
   /** The key that created this one; revoking it revokes this one. */

@@ -8,7 +8,7 @@ import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
-import { nullableDateFromRow } from '../../database/columns.js';
+import { nullableDateFromRow, nullableStringsFromRow } from '../../database/columns.js';
 import {
   acceptedSecrets,
   accountOfActive,
@@ -61,7 +61,8 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
     const matches = storedHashes(key).map((stored) => constantTimeEqual(hash, stored));
     if (!key || !matches.includes(true)) throw refused('unknown key or wrong secret');
     const account = accountOfActive(key, refused);
-    if (key.allowedIps && !allowsAddress(JSON.parse(key.allowedIps) as string[], request.ip))
+    const allowedIps = nullableStringsFromRow(key.allowedIps);
+    if (allowedIps && !allowsAddress(allowedIps, request.ip))
       throw refused(`the key ${key.id} is not allowed from ${request.ip}`).ofAccount(account);
     const proof = {
       method: 'api-key',
@@ -69,7 +70,7 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
       at: now,
       amr: [],
       bound: false,
-      ...(key.expiresAt || key.allowedIps ? ({ restricted: true } as const) : {}),
+      ...(key.expiresAt || allowedIps ? ({ restricted: true } as const) : {}),
     } as const;
     const principal = principalOf(account, proof, refused, scopesFromRow(key));
     this.lastUsed.touch(ApiKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/columns.js';
+import { DATE_COLUMN, STRING_LIST_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 
 @Entity('hmac_keys')
@@ -30,7 +30,7 @@ export class HmacKey {
   previousUntil!: Date | null;
 
   /** Null: limited by the owner's roles only. */
-  @Column({ type: 'simple-json', nullable: true })
+  @Column({ ...STRING_LIST_COLUMN, nullable: true })
   scopes!: string[] | null;
 
   @Column({ type: DATE_COLUMN })

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/columns.js';
+import { DATE_COLUMN, STRING_LIST_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 import type { SignatureAlgorithm } from './http-signature.algorithms.js';
 
@@ -40,7 +40,7 @@ export class SignatureKey {
   provedAt!: Date | null;
 
   /** Null: limited only by the owner's roles. */
-  @Column({ type: 'simple-json', nullable: true })
+  @Column({ ...STRING_LIST_COLUMN, nullable: true })
   scopes!: string[] | null;
 
   @Column({ type: DATE_COLUMN })

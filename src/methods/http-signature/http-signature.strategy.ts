@@ -11,7 +11,7 @@ import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
-import { nullableDateFromRow } from '../../database/columns.js';
+import { nullableDateFromRow, parsedJson } from '../../database/columns.js';
 import {
   accountOfActive,
   credentialQuery,
@@ -103,7 +103,8 @@ export class HttpSignatureStrategy
     );
     if (!row || !verified) throw invalidCredential('unknown key or wrong signature');
     const account = accountOfActive(row, invalidCredential);
-    if (!row.provedAt) throw invalidCredential(`the key ${row.id} has not been proved`).ofAccount(account);
+    if (!nullableDateFromRow(row.provedAt))
+      throw invalidCredential(`the key ${row.id} has not been proved`).ofAccount(account);
     if (signed.alg !== undefined && signed.alg !== row.algorithm)
       throw invalidCredential(`the key ${row.id} is for another algorithm`).ofAccount(account);
     this.verifyBody(request);
@@ -153,7 +154,7 @@ export class HttpSignatureStrategy
     if (!row) return this.dummyKey;
     let key = this.keys.get(row.id);
     if (!key) {
-      key = importPublicJwk(JSON.parse(row.publicJwk) as JsonWebKey)!.key;
+      key = importPublicJwk(parsedJson(row.publicJwk) as JsonWebKey)!.key;
       this.keys.set(row.id, key);
     }
     return key;

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/columns.js';
+import { DATE_COLUMN, STRING_LIST_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 
 /** One sign-in with all its tokens, which end together. */
@@ -22,11 +22,11 @@ export class TokenFamily {
   epoch!: number;
 
   /** Granted at the sign-in. Null: no limit but the account's roles. */
-  @Column({ type: 'simple-json', nullable: true })
+  @Column({ ...STRING_LIST_COLUMN, nullable: true })
   scopes!: string[] | null;
 
   /** How (RFC 8176) and when the account signed in. */
-  @Column({ type: 'simple-json' })
+  @Column(STRING_LIST_COLUMN)
   amr!: string[];
 
   @Column({ type: DATE_COLUMN })

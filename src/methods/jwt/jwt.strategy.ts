@@ -120,9 +120,9 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
     const invalid = (reason: string) =>
       invalidToken(`the family ${claims.sid}: ${reason}`).ofAccount(account);
     if (isRetired(row, now)) throw invalid('its signing key is retired');
-    if (row.revokedAt) throw invalid('it was revoked');
+    if (nullableDateFromRow(row.revokedAt)) throw invalid('it was revoked');
     if (dateFromRow(row.expiresAt).getTime() <= now) throw invalid('it has expired');
-    if (row.familyEpoch !== row.user_epoch) throw invalid('all sign-ins of the account were ended');
+    if (row.familyEpoch !== account.epoch) throw invalid('all sign-ins of the account were ended');
     if (account.id !== claims.sub) throw invalid('it belongs to another account');
 
     const proof = {

@@ -9,7 +9,7 @@ import {
   PrimaryColumn,
   type FindOptionsWhere,
 } from 'typeorm';
-import { DATE_COLUMN } from '../../database/columns.js';
+import { DATE_COLUMN, STRING_LIST_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 import { IDLE_TIMEOUT_MS } from './session.js';
 
@@ -45,15 +45,15 @@ export class Session {
   epoch!: number;
 
   /** The account's roles when the cookie was set. If they change, the cookie is renewed. Permissions never come from here. */
-  @Column({ type: 'simple-json' })
+  @Column(STRING_LIST_COLUMN)
   roles!: string[];
 
   /** Null: no limit but the account's roles. */
-  @Column({ type: 'simple-json', nullable: true })
+  @Column({ ...STRING_LIST_COLUMN, nullable: true })
   scopes!: string[] | null;
 
   /** How (RFC 8176) and when the caller signed in. */
-  @Column({ type: 'simple-json' })
+  @Column(STRING_LIST_COLUMN)
   amr!: string[];
 
   @Column({ type: DATE_COLUMN })

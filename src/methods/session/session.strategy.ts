@@ -8,7 +8,13 @@ import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
-import { dateFromRow } from '../../database/columns.js';
+import {
+  dateFromRow,
+  integerFromRow,
+  nullableDateFromRow,
+  nullableStringsFromRow,
+  stringsFromRow,
+} from '../../database/columns.js';
 import { SessionCookie } from './session.cookie.js';
 import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
@@ -81,8 +87,9 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
 
     const account = userFromRow(row);
     const invalid = (reason: string) => invalidSession(`the session ${row.id} ${reason}`).ofAccount(account);
-    if (row.revokedAt) throw invalid('was ended');
-    if (row.epoch < row.user_epoch) throw invalid('was ended with all sign-ins of its account');
+    if (nullableDateFromRow(row.revokedAt)) throw invalid('was ended');
+    if (integerFromRow(row.epoch) < account.epoch)
+      throw invalid('was ended with all sign-ins of its account');
     const principal = toPrincipal(row);
     const timeout = timeoutOf(row);
     if (timeout) {
@@ -100,7 +107,8 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   /** Finds a session by its previous cookie: a page sends several requests at once, and the first may renew the cookie. */
   private async findRenewed(hash: string): Promise<Row | undefined> {
     const [row] = await this.dataSource.query<Row[]>(this.byPreviousHash, [hash]);
-    return row?.previousUntil && dateFromRow(row.previousUntil).getTime() > Date.now() ? row : undefined;
+    const until = row && nullableDateFromRow(row.previousUntil);
+    return until && until.getTime() > Date.now() ? row : undefined;
   }
 }
 
@@ -115,11 +123,10 @@ function toPrincipal(row: Row): Principal {
     method: 'session',
     credentialId: row.id,
     at: dateFromRow(row.authAt),
-    amr: JSON.parse(row.amr) as string[],
+    amr: stringsFromRow(row.amr),
     bound: false,
   } as const;
-  const scopes = row.scopes === null ? null : (JSON.parse(row.scopes) as string[]);
-  return principalOf(userFromRow(row), proof, invalidSession, scopes);
+  return principalOf(userFromRow(row), proof, invalidSession, nullableStringsFromRow(row.scopes));
 }
 
 /** One code for every cause; the log has the reason. */

@@ -1,5 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../../database/columns.js';
+import { DATE_COLUMN, STRING_LIST_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
 
 /** A sender of messages, registered by an account. */
@@ -32,7 +32,7 @@ export class WebhookSource {
   previousUntil!: Date | null;
 
   /** Null: limited by the owner's roles only. */
-  @Column({ type: 'simple-json', nullable: true })
+  @Column({ ...STRING_LIST_COLUMN, nullable: true })
   scopes!: string[] | null;
 
   @Column({ type: DATE_COLUMN })
