@@ -27,6 +27,7 @@ import { PasswordsModule, passwordsSchema } from './passwords/passwords.module.j
 import { HttpModule } from './http/http.module.js';
 import { MediaTypeGuard } from './http/media-type.guard.js';
 import { policy } from './policy.js';
+import { PolicyAdministration } from './users/account-administration.service.js';
 import { SignInModule } from './users/sign-in.module.js';
 import { usersSchema } from './users/users.migration.js';
 import { UsersDemo } from './users/users.demo.js';
@@ -79,6 +80,7 @@ export class AppModule {
           audit: AuditLog,
           lastUsed: LastUsed,
           demo: DemoDataService,
+          administration: PolicyAdministration,
         }),
         AuthorizationModule.forRoot(policy),
         HttpModule.forRoot(settings),

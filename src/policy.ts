@@ -3,6 +3,7 @@ import type { Policy, Rules } from './authorization/policy-types.js';
 import { SECOND_FACTOR, provesSecondFactor } from './authentication/factors.js';
 import type { Principal } from './authentication/principal.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
+import { User } from './users/user.entity.js';
 
 const CONTENT = ['title', 'body', 'notes', 'status', 'classification'];
 const ALL_FIELDS = ['id', 'tenantId', 'ownerId', ...CONTENT, 'version', 'createdAt', 'updatedAt', 'shares'];
@@ -70,6 +71,8 @@ export const policy: Policy = {
       can(['update', 'set'], Document, WRITABLE_FIELDS, inMyTenant);
       can('delete', Document, inMyTenant);
       can('read', AuditEvent, inMyTenant);
+      // A machine account and its credentials: nobody signs in to it.
+      can(['create', 'read', 'update'], User, { ...inMyTenant, kind: 'client' });
     },
   },
 

@@ -32,6 +32,8 @@ export interface Contract {
   readonly once?: true | string;
   /** Whether the credential belongs to a sign-in, and ends with all sign-ins of the account. */
   readonly signIn?: true;
+  /** Whether the credential is a sign-in of the account, which manages the account's credentials. */
+  readonly managesCredentials?: true;
   /** Settings for the cases. */
   readonly env?: Record<string, string>;
   /** The header that carries the credential. It may occur only once. */

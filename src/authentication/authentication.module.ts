@@ -4,7 +4,17 @@ import { AuthenticateGuard } from './authenticate.guard.js';
 import { Authenticator, HTTPS_ONLY, AUTH_METHODS } from './authenticator.js';
 import { ChallengeFilter } from './challenge.js';
 import type { AuthMethod } from './method.js';
-import { AuditPort, DemoPort, LastUsedPort, NoAudit, NoDemo, NoLastUsed, RejectedRequests } from './ports.js';
+import {
+  AccountAdministration,
+  AuditPort,
+  DemoPort,
+  LastUsedPort,
+  NoAdministration,
+  NoAudit,
+  NoDemo,
+  NoLastUsed,
+  RejectedRequests,
+} from './ports.js';
 
 /** Each port is a provider of the application. Absent: it does nothing. */
 export interface AuthenticationOptions {
@@ -13,6 +23,7 @@ export interface AuthenticationOptions {
   readonly audit?: Type<AuditPort>;
   readonly lastUsed?: Type<LastUsedPort>;
   readonly demo?: Type<DemoPort>;
+  readonly administration?: Type<AccountAdministration>;
 }
 
 @Module({})
@@ -23,7 +34,13 @@ export class AuthenticationModule {
    */
   static forRoot(
     methods: readonly AuthMethod[],
-    { httpsOnly = false, audit, lastUsed, demo }: AuthenticationOptions = {},
+    {
+      httpsOnly = false,
+      audit,
+      lastUsed,
+      demo,
+      administration = NoAdministration,
+    }: AuthenticationOptions = {},
   ): DynamicModule {
     const ceremonies = methods.filter((method) => !method.strategy).map((method) => method.name);
     if (ceremonies.length && !methods.some((method) => method.issuer))
@@ -42,6 +59,7 @@ export class AuthenticationModule {
           ? { provide: LastUsedPort, useExisting: lastUsed }
           : { provide: LastUsedPort, useClass: NoLastUsed },
         demo ? { provide: DemoPort, useExisting: demo } : { provide: DemoPort, useClass: NoDemo },
+        { provide: AccountAdministration, useClass: administration },
         { provide: APP_FILTER, useClass: ChallengeFilter },
         Authenticator,
         AuthenticateGuard,
@@ -49,6 +67,7 @@ export class AuthenticationModule {
       ],
       exports: [
         AUTH_METHODS,
+        AccountAdministration,
         AuditPort,
         LastUsedPort,
         DemoPort,

@@ -85,6 +85,21 @@ export class NoLastUsed implements LastUsedPort {
   touch(): void {}
 }
 
+/** An account as the kernel sees it. */
+export type Account = Pick<Principal, 'id' | 'kind' | 'tenantId' | 'roles'>;
+
+/** Decides who manages the credentials of another account. In an application without a policy: {@link NoAdministration}. */
+export abstract class AccountAdministration {
+  abstract mayManage(caller: Principal, account: Account): boolean;
+}
+
+@Injectable()
+export class NoAdministration implements AccountAdministration {
+  mayManage(): boolean {
+    return false;
+  }
+}
+
 /** Creates the demo's rows. An application that does not ask for a demo uses {@link NoDemo}. */
 export abstract class DemoPort {
   /**

@@ -51,7 +51,9 @@ export interface Proof {
   readonly amr: readonly string[];
   /** Sender-constrained: a copy of the request is useless without a key (mTLS, DPoP, signatures). */
   readonly bound: boolean;
-  /** The credential has an expiry or a list of addresses, which credentials of other methods could not keep. */
+  /** A sign-in of the account's holder. Only a sign-in manages the account's credentials. Absent: a credential for requests. */
+  readonly signIn?: true;
+  /** The credential authenticates requests and manages nothing, not even itself: a replaced secret, a presigned URL. */
   readonly restricted?: true;
   /** The OAuth client that calls for the account. */
   readonly client?: string;
@@ -108,49 +110,30 @@ function intersect(
   );
 }
 
-/** The limits of a credential that a caller wants to create, change or end. */
-export interface CredentialLimits {
-  /** Null: no limit but the roles of the account. */
-  readonly scopes: readonly string[] | null;
-  /** The method of the caller's proof whose expiry and addresses the credential keeps, as the method has checked. */
-  readonly keepsRestrictionsOf?: MethodName | undefined;
-}
-
 /**
- * Rejects a caller who may not list, create, change or end credentials, sessions, consents and other sign-ins.
- * Every route that does so calls this. A limited caller manages only a credential within its own limits.
+ * Rejects a caller who may not list, create, change or end credentials, sessions, consents and other sign-ins. Every route
+ * that does so calls this. Only a sign-in without limits may: what a lesser credential creates could exceed or outlive it.
  *
- * @param credential absent if the route concerns all credentials of the account
  * @throws ForbiddenException `limited_credential`
  */
-export function assertMayManageCredentials(caller: Principal, credential?: CredentialLimits): void {
-  if (!isLimited(caller)) return;
-  if (credential && isWithinLimits(caller, credential)) return;
-  throw limitedCredential();
+export function assertMayManageCredentials({ scopes, authorizationDetails, proofs }: Principal): void {
+  if (scopes || authorizationDetails) throw limitedCredential();
+  if (!proofs.some(({ signIn }) => signIn) || !proofs.every(isUnrestricted)) throw limitedCredential();
 }
+
+/** Whether this credential authenticated the request, and may manage itself: change its secret, end itself. */
+export const isOwnCredential = ({ proofs }: Principal, method: MethodName, id: string): boolean =>
+  proofs.every(isUnrestricted) &&
+  proofs.some((proof) => proof.method === method && proof.credentialId === id);
+
+const isUnrestricted = ({ restricted, client }: Proof): boolean => !restricted && client === undefined;
 
 export const limitedCredential = () =>
   new ForbiddenException({
     code: 'limited_credential',
-    detail: 'Your credential is limited. It manages only credentials within its own limits.',
+    detail:
+      'Only a sign-in without limits may do this. Your credential manages itself and credentials that it created.',
   });
-
-/** Whether the caller can do less than its account: a credential that it created could outlive or exceed it. */
-const isLimited = ({ scopes, authorizationDetails, proofs }: Principal): boolean =>
-  Boolean(scopes ?? authorizationDetails) ||
-  proofs.some(({ restricted, client }) => restricted || client !== undefined);
-
-/** No credential can be limited to authorization details or to an OAuth client, so such a caller manages none. */
-const isWithinLimits = (
-  { scopes, authorizationDetails, proofs }: Principal,
-  credential: CredentialLimits,
-): boolean =>
-  !authorizationDetails &&
-  scopesInclude(scopes, credential.scopes ?? undefined) &&
-  proofs.every(
-    ({ method, restricted, client }) =>
-      client === undefined && (!restricted || method === credential.keepsRestrictionsOf),
-  );
 
 const RECENT_SIGN_IN_MS = 5 * 60_000;
 

@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
 import type { BadCredential } from '../authentication/challenge.js';
+import type { Proof } from '../authentication/principal.js';
 import { dateFromRow, nullableDateFromRow, nullableStringsFromRow } from '../database/columns.js';
 import { USERS_TABLE, USER_COLUMNS, userFromRow, type User, type UserRow } from './user.entity.js';
 import { SCOPES } from '../permissions.js';
@@ -35,7 +36,12 @@ export const NEW_CREDENTIAL_FIELDS = {
     // The offset may move it into the year 10000, which SQLite and its text comparison cannot store.
     .refine((date) => date <= LATEST_EXPIRY, 'must lie before the year 10000 in UTC')
     .optional(),
+  /** A machine account that the caller administers. Absent: the caller's own account. */
+  accountId: z.string().max(36).optional(),
 };
+
+/** The query of a list of credentials. */
+export const ACCOUNT_QUERY = z.strictObject({ accountId: NEW_CREDENTIAL_FIELDS.accountId });
 
 /** The body of a rotation. The previous secret stays valid for a day, unless the request says otherwise. */
 export const ROTATION_SCHEMA = z
@@ -59,6 +65,19 @@ export interface StoredSecrets {
 export function acceptedSecrets({ current, previous, previousUntil }: StoredSecrets): string[] {
   const overlaps = previous !== null && previousUntil !== null && dateFromRow(previousUntil) > new Date();
   return overlaps ? [current, previous] : [current];
+}
+
+/**
+ * Compares the stored secrets with what a request proves.
+ * @returns undefined if none matches; otherwise the members of the proof: a secret that was replaced manages nothing
+ */
+export function matchSecret(
+  stored: StoredSecrets,
+  matches: (secret: string) => boolean,
+): Pick<Proof, 'restricted'> | undefined {
+  const [current, previous] = acceptedSecrets(stored).map(matches);
+  if (current) return {};
+  return previous ? { restricted: true } : undefined;
 }
 
 /** The columns of a {@link Credential} that authentication needs, with its account, as plain SQL reads them. */

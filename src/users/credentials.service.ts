@@ -9,23 +9,32 @@ import {
   type QueryDeepPartialEntity,
   type Repository,
 } from 'typeorm';
-import type { AuditEntry, AuditPort } from '../authentication/ports.js';
+import type { Account, AccountAdministration, AuditEntry, AuditPort } from '../authentication/ports.js';
 import {
   type MethodName,
   type Principal,
   assertMayManageCredentials,
+  isOwnCredential,
   limitedCredential,
+  scopesInclude,
 } from '../authentication/principal.js';
 import type { Credential } from './credential.js';
+import { User } from './user.entity.js';
 
 /** Keeps a stolen credential from filling the table. */
 const MAX_CREDENTIALS_PER_USER = 100;
 
-/** Lets a credential create credentials of its own kind, which are revoked with it. */
-export interface ChildCredentials<T> {
+/** The kind of credentials that a service manages. */
+export interface CredentialKind<T> {
+  /** The name in the audit log and in messages: `hmac-key`. */
+  readonly kind: string;
+  /** The method whose proofs carry the ids of these credentials. */
   readonly method: MethodName;
-  /** Whether a child keeps the expiry and the other restrictions of its parent; scopes are compared by the service. */
-  readonly isWithin: (child: T, parent: T) => boolean;
+  /**
+   * Lets a credential create others of its kind, which are revoked with it. Whether a child keeps the expiry and the other
+   * restrictions of its parent; the service compares the scopes. Absent: a credential creates no others.
+   */
+  readonly isWithin?: (child: T, parent: T) => boolean;
 }
 
 /** The columns of a secret that can be rotated. */
@@ -35,24 +44,36 @@ export interface SecretColumns<T> {
 }
 
 /**
- * Issues, lists, rotates and revokes an account's credentials of one kind. Each change and its audit event are
- * one transaction.
+ * Issues, lists, rotates and revokes credentials of one kind. Each change and its audit event are one transaction.
+ *
+ * A sign-in without limits manages all credentials of its account, and those of the machine accounts that it administers.
+ * Any other credential manages only itself and the credentials that it created.
  */
 export class CredentialsService<T extends Credential> {
   private readonly rows: Repository<T>;
 
-  /**
-   * @param kind the name in the audit log and in messages: `hmac-key`
-   * @param children absent if a credential of this kind creates no others
-   */
   constructor(
     dataSource: DataSource,
     private readonly audit: AuditPort,
+    private readonly administration: AccountAdministration,
     entity: new () => T,
-    private readonly kind: string,
-    private readonly children?: ChildCredentials<T>,
+    private readonly options: CredentialKind<T>,
   ) {
     this.rows = dataSource.getRepository(entity);
+  }
+
+  /**
+   * The account that a new credential is for.
+   * @param accountId absent: the caller's own account
+   * @throws NotFoundException if the caller does not administer the account
+   * @throws ForbiddenException `limited_credential`
+   */
+  async accountOf(caller: Principal, accountId = caller.id): Promise<Account> {
+    if (accountId === caller.id) return caller;
+    assertMayManageCredentials(caller);
+    const account = await this.administeredAccount(caller, accountId);
+    if (!account) throw notFound('You administer no such account.');
+    return account;
   }
 
   /** The scopes of a new credential: the requested ones, or else the caller's own. */
@@ -61,39 +82,49 @@ export class CredentialsService<T extends Credential> {
     return scopes ? [...scopes] : null;
   }
 
-  /** The credential of this kind that the caller sent: the parent of what it creates. */
+  /** The credential of this kind that the caller sent, the parent of what it creates. */
   async parentOf({ proofs }: Principal): Promise<T | null> {
-    const id = proofs.find(({ method }) => method === this.children?.method)?.credentialId;
+    const { method, isWithin } = this.options;
+    const id = isWithin && proofs.find((proof) => proof.method === method)?.credentialId;
     return id === undefined ? null : this.rows.findOneBy({ id } as FindOptionsWhere<T>);
   }
 
   /**
+   * @param check rejects the new row, after all concurrent changes of the account's credentials
    * @throws ForbiddenException `limited_credential`
    * @throws ConflictException `too_many_credentials`
    */
-  async add(caller: Principal, row: T): Promise<T> {
-    await this.assertMayManage(caller, row);
-    if ((await this.rows.countBy(this.active({ userId: caller.id }))) >= MAX_CREDENTIALS_PER_USER)
-      throw new ConflictException({
-        code: 'too_many_credentials',
-        detail: `An account has at most ${MAX_CREDENTIALS_PER_USER} of these. Revoke one first.`,
-      });
+  async add(caller: Principal, row: T, check?: (manager: EntityManager) => Promise<void>): Promise<T> {
+    await this.accountOf(caller, row.userId);
+    if (!(await this.isChildOfCaller(caller, row))) assertMayManageCredentials(caller);
     await this.rows.manager.transaction(async (manager) => {
-      if (row.parentId) await this.lockParent(manager, row.parentId);
+      await lockAccount(manager, row.userId);
+      if (row.parentId && !(await manager.existsBy(this.rows.target, this.active({ id: row.parentId }))))
+        throw limitedCredential();
+      const count = await manager.countBy(this.rows.target, this.active({ userId: row.userId }));
+      if (count >= MAX_CREDENTIALS_PER_USER)
+        throw new ConflictException({
+          code: 'too_many_credentials',
+          detail: `An account has at most ${MAX_CREDENTIALS_PER_USER} of these. Revoke one first.`,
+        });
+      await check?.(manager);
       await manager.insert(this.rows.target, row as QueryDeepPartialEntity<T>);
-      await this.audit.append(manager, this.entry('authn_token_created', caller, row.id));
+      await this.audit.append(manager, this.entry('authn_token_created', caller, row));
     });
     return row;
   }
 
   /**
-   * The account's credentials that are not revoked, newest first.
+   * An account's credentials that are not revoked, newest first.
+   * @param accountId absent: the caller's own account
    * @throws ForbiddenException `limited_credential`
+   * @throws NotFoundException if the caller does not administer the account
    */
-  async list(caller: Principal): Promise<T[]> {
+  async list(caller: Principal, accountId?: string): Promise<T[]> {
     assertMayManageCredentials(caller);
+    const { id: userId } = await this.accountOf(caller, accountId);
     const order = { createdAt: 'DESC', id: 'ASC' } as FindOptionsOrder<T>;
-    return this.rows.find({ where: this.active({ userId: caller.id }), order });
+    return this.rows.find({ where: this.active({ userId }), order });
   }
 
   /**
@@ -102,14 +133,17 @@ export class CredentialsService<T extends Credential> {
    * @throws ForbiddenException `limited_credential`
    */
   async find(caller: Principal, id: string): Promise<T> {
-    const row = await this.rows.findOneBy(this.active({ id, userId: caller.id }));
-    if (!row) throw new NotFoundException({ code: 'not_found', detail: `You have no such ${this.kind}.` });
-    await this.assertMayManage(caller, row);
+    const row = await this.rows.findOneBy(this.active({ id }));
+    const isVisible =
+      row?.userId === caller.id || (row && (await this.administeredAccount(caller, row.userId)));
+    if (!row || !isVisible) throw notFound(`You have no such ${this.options.kind}.`);
+    if (!(await this.isOwnOrDescendant(caller, row))) assertMayManageCredentials(caller);
     return row;
   }
 
   /**
-   * Stores a new secret. The one before stays valid for `overlapSeconds`; the one before that stops at once.
+   * Stores a new secret. The one before stays valid for `overlapSeconds`; the one before that stops at once. Without an
+   * overlap, the credentials that it created end too, because a thief may have created them.
    * @throws ConflictException `concurrent_rotation` for all but one of several rotations at the same time
    */
   async rotateSecret(
@@ -122,67 +156,73 @@ export class CredentialsService<T extends Credential> {
     const row = await this.find(caller, id);
     const previousUntil = new Date(Date.now() + overlapSeconds * 1000);
     const changes: object = { [current]: secret, [previous]: row[current], previousUntil };
-    return this.rotate(caller, row, { [current]: row[current] } as Partial<T>, changes);
-  }
-
-  /**
-   * Gives a row a new secret.
-   * @param before the columns that hold the old one: of two that rotate at once, one does
-   * @throws ConflictException `concurrent_rotation`
-   */
-  async rotate(caller: Principal, row: T, before: Partial<T>, changes: Partial<T>): Promise<T> {
     await this.rows.manager.transaction(async (manager) => {
+      await lockAccount(manager, row.userId);
       const { affected } = await manager.update(
         this.rows.target,
-        this.active({ ...before, id: row.id }),
-        changes as QueryDeepPartialEntity<T>,
+        this.active({ id, [current]: row[current] }),
+        changes,
       );
       if (!affected)
         throw new ConflictException({
           code: 'concurrent_rotation',
           detail: 'The credential was changed by another request. Read it again.',
         });
-      await this.audit.append(manager, this.entry('authn_token_created', caller, row.id, { rotated: true }));
+      if (overlapSeconds === 0) await this.revokeAll(caller, manager, await this.childrenOf(manager, [row]));
+      await this.audit.append(manager, this.entry('authn_token_created', caller, row, { rotated: true }));
     });
     return { ...row, ...changes };
   }
 
   /** Ends a credential and all that were created by it, from the next request on. */
   async revoke(caller: Principal, id: string): Promise<void> {
-    await this.find(caller, id);
+    const row = await this.find(caller, id);
     await this.rows.manager.transaction(async (manager) => {
-      const changes = { revokedAt: new Date() } as unknown as QueryDeepPartialEntity<T>;
-      const revoked: string[] = [];
-      for (let ids = [id]; ids.length; ids = await this.childrenOf(manager, ids))
-        for (const each of ids) {
-          const { affected } = await manager.update(this.rows.target, this.active({ id: each }), changes);
-          if (affected) revoked.push(each);
-        }
-      const entries = revoked.map((each) => this.entry('authn_token_revoked', caller, each));
-      await this.audit.append(manager, ...entries);
+      await lockAccount(manager, row.userId);
+      await this.revokeAll(caller, manager, [row]);
     });
   }
 
-  private async assertMayManage(caller: Principal, row: T): Promise<void> {
+  private async administeredAccount(caller: Principal, id: string): Promise<Account | null> {
+    const account = await this.rows.manager.findOneBy(User, { id });
+    return account && this.administration.mayManage(caller, account) ? account : null;
+  }
+
+  private async isChildOfCaller(caller: Principal, row: T): Promise<boolean> {
     const parent = await this.parentOf(caller);
-    const keepsRestrictions = parent && this.children?.isWithin(row, parent);
-    assertMayManageCredentials(caller, {
-      scopes: row.scopes,
-      ...(keepsRestrictions && { keepsRestrictionsOf: this.children?.method }),
-    });
+    return (
+      parent !== null &&
+      row.parentId === parent.id &&
+      row.userId === parent.userId &&
+      isOwnCredential(caller, this.options.method, parent.id) &&
+      scopesInclude(caller.scopes, row.scopes ?? undefined) &&
+      Boolean(this.options.isWithin?.(row, parent))
+    );
   }
 
-  /** Makes the creation of a child and the revocation of its parent wait for each other. */
-  private async lockParent(manager: EntityManager, id: string): Promise<void> {
-    const unchanged = { id } as unknown as QueryDeepPartialEntity<T>;
-    const { affected } = await manager.update(this.rows.target, this.active({ id }), unchanged);
-    if (!affected) throw limitedCredential();
+  private async isOwnOrDescendant(caller: Principal, row: T): Promise<boolean> {
+    if (isOwnCredential(caller, this.options.method, row.id)) return true;
+    if (!row.parentId) return false;
+    const parent = await this.rows.findOneBy({ id: row.parentId } as FindOptionsWhere<T>);
+    return parent !== null && this.isOwnOrDescendant(caller, parent);
   }
 
-  private async childrenOf(manager: EntityManager, ids: readonly string[]): Promise<string[]> {
-    if (!this.children) return [];
-    const where = { parentId: In(ids) } as unknown as FindOptionsWhere<T>;
-    return (await manager.findBy(this.rows.target, where)).map(({ id }) => id).sort();
+  /** Revokes active credentials and all that were created by them. */
+  private async revokeAll(caller: Principal, manager: EntityManager, rows: readonly T[]): Promise<void> {
+    const changes = { revokedAt: new Date() } as unknown as QueryDeepPartialEntity<T>;
+    const entries: AuditEntry[] = [];
+    for (let level = rows; level.length; level = await this.childrenOf(manager, level))
+      for (const row of level) {
+        const { affected } = await manager.update(this.rows.target, this.active({ id: row.id }), changes);
+        if (affected) entries.push(this.entry('authn_token_revoked', caller, row));
+      }
+    await this.audit.append(manager, ...entries);
+  }
+
+  private async childrenOf(manager: EntityManager, parents: readonly T[]): Promise<T[]> {
+    if (!this.options.isWithin) return [];
+    const where = { parentId: In(parents.map(({ id }) => id)) } as unknown as FindOptionsWhere<T>;
+    return manager.find(this.rows.target, { where, order: { id: 'ASC' } as FindOptionsOrder<T> });
   }
 
   private active(where: object): FindOptionsWhere<T> {
@@ -192,9 +232,17 @@ export class CredentialsService<T extends Credential> {
   private entry(
     event: AuditEntry['event'],
     actor: Principal,
-    id: string,
+    { id, userId }: T,
     details: AuditEntry['details'] = {},
   ): AuditEntry {
-    return { event, actor, target: `${this.kind}:${id}`, details };
+    const account = userId !== actor.id && { accountId: userId };
+    return { event, actor, target: `${this.options.kind}:${id}`, details: { ...details, ...account } };
   }
+}
+
+const notFound = (detail: string) => new NotFoundException({ code: 'not_found', detail });
+
+/** Makes concurrent changes of an account's credentials wait for each other, so that limits hold and no child outlives its parent. */
+async function lockAccount(manager: EntityManager, id: string): Promise<void> {
+  await manager.update(User, { id }, { id });
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { RequestMethod } from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner, Reflector } from '@nestjs/core';
@@ -8,8 +8,11 @@ import { SELF_SERVICE } from '../../src/authentication/plan.js';
 import type { Principal, Proof } from '../../src/authentication/principal.js';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { as, boot, client, type Booted } from '../support/app.js';
+import { allContracts, send as sendBy } from '../support/contracts.js';
 
-const proof: Proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false };
+const contracts = await allContracts();
+
+const proof: Proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false, signIn: true };
 const alice = (limits: Partial<Principal> = {}) => as({ id: 'alice', roles: ['admin'], ...limits });
 
 /** Every kind of limit that a caller can have. */
@@ -19,7 +22,8 @@ const LIMITS: Record<string, Partial<Principal>> = {
   'authorization details': {
     authorizationDetails: [{ type: 'document', identifier: 'x', actions: ['read'] }],
   },
-  'expiry or addresses': { proofs: [{ ...proof, restricted: true }] },
+  'a replaced secret or a presigned URL': { proofs: [{ ...proof, restricted: true }] },
+  'a credential for requests': { proofs: [{ method: 'test', at: new Date(), amr: ['pop'], bound: true }] },
   'an OAuth client': { proofs: [{ ...proof, client: 'client' }] },
 };
 
@@ -49,12 +53,14 @@ interface Route {
   readonly body?: () => object;
   /** The status for an unlimited caller. */
   readonly status: number;
+  /** The method whose credentials may create others within their own limits. */
+  readonly childrenOf?: string;
 }
 
 /** `:id` is the id of a credential of alice's; where there is none, 404 shows that the check was passed. */
 const ROUTES: Record<string, Route> = {
   'GET /api-keys': { status: 200 },
-  'POST /api-keys': { body: () => newKey, status: 201 },
+  'POST /api-keys': { body: () => newKey, status: 201, childrenOf: 'api-key' },
   'POST /api-keys/:id/rotate': { status: 201 },
   'DELETE /api-keys/:id': { status: 204 },
   'GET /hmac-keys': { status: 200 },
@@ -101,10 +107,14 @@ const ROUTES: Record<string, Route> = {
   'DELETE /sessions': { status: 204 },
   // The test's own credential is not a sign-in, which is rejected after the check.
   'POST /auth/logout': { body: () => ({ everywhere: true }), status: 400 },
+  'POST /auth/password': {
+    body: () => ({ current_password: 'incorrect', new_password: 'seventeen purple kettles' }),
+    status: 403,
+  },
 };
 
-/** Routes that manage nothing, or that require the current password. */
-const OTHERS = /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*)$|^POST \/(auth\/password|webhooks\/:source)$/;
+/** Routes that manage nothing. */
+const OTHERS = /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*)$|^POST \/webhooks\/:source$/;
 
 /** Every route that concerns the caller's own account. */
 function selfServiceRoutes({ app }: Booted): string[] {
@@ -131,9 +141,11 @@ describe('managing credentials and sign-ins', () => {
   let managing: [string, Route][];
   const ids: Record<string, string> = {};
   beforeAll(async () => {
-    booted = await boot();
+    booted = await boot({ env: Object.assign({}, ...contracts.map(({ env }) => env)) });
     const routes = selfServiceRoutes(booted);
     managing = Object.entries(ROUTES).filter(([route]) => routes.includes(route));
+  });
+  beforeEach(async () => {
     for (const [route, { body, status }] of managing) {
       if (!route.startsWith('POST ') || route.includes(':') || status !== 201) continue;
       const created = await send(route, alice(), body?.());
@@ -151,22 +163,29 @@ describe('managing credentials and sign-ins', () => {
   });
   afterAll(() => booted.close());
 
-  const send = (route: string, headers: Record<string, string>, body?: object) => {
+  const targetOf = (route: string): [method: string, target: string] => {
     const [method, path] = route.split(' ') as [string, string];
     const id = ids[path.split('/:')[0]!] ?? randomUUID();
-    const target = path.replace(':id', id).replace(':provider', 'any');
+    return [method, path.replace(':id', id).replace(':provider', 'any')];
+  };
+  const send = (route: string, headers: Record<string, string>, body?: object) => {
+    const [method, target] = targetOf(route);
     return client(booted.origin, headers).send(method, target, body && { body });
   };
 
-  /** All rows but those of the audit log. */
-  const state = async () =>
-    JSON.stringify(
-      await Promise.all(
-        booted.db.entityMetadatas
-          .filter(({ tableName }) => !/audit|demo|rate|used_values|failed/.test(tableName))
-          .map(async ({ tableName, target }) => [tableName, await booted.db.manager.find(target)]),
-      ),
+  const withoutLastUse = (name: string, value: unknown) =>
+    /^last(Used|Seen)At$/.test(name) ? undefined : value;
+  /** All rows but those of the audit log. PostgreSQL returns them in any order. */
+  const state = async () => {
+    const tables = booted.db.entityMetadatas.filter(
+      ({ tableName }) => !/audit|demo|rate|used_once|failed/.test(tableName),
     );
+    const rows = await Promise.all(tables.map(({ target }) => booted.db.manager.find(target)));
+    return rows
+      .flat()
+      .map((row) => JSON.stringify(row, withoutLastUse))
+      .sort();
+  };
 
   it('has every self-service route in this table', () => {
     const unlisted = selfServiceRoutes(booted).filter((route) => !(route in ROUTES) && !OTHERS.test(route));
@@ -179,8 +198,34 @@ describe('managing credentials and sign-ins', () => {
       const { status, body: problem } = await send(route, alice(limits), body?.());
       expect([route, status, problem.code]).toEqual([route, 403, 'limited_credential']);
     }
-    expect(await state()).toBe(before);
+    expect(await state()).toEqual(before);
   });
+
+  it.each(contracts.map((contract) => [contract.name, contract] as const))(
+    'lets %s manage credentials only if it is a sign-in',
+    async (name, contract) => {
+      for (const issue of [contract.issue, ...Object.values(contract.also ?? {})]) {
+        let credential = await issue(booted, 'alice');
+        const before = await state();
+        for (const [route, { body, childrenOf }] of managing) {
+          if (childrenOf === name) continue;
+          // A sign-in may end itself here.
+          if (contract.managesCredentials) credential = await issue(booted, 'alice');
+          const [method, target] = targetOf(route);
+          const json = body && {
+            body: JSON.stringify(body()),
+            headers: { 'Content-Type': 'application/json' },
+          };
+          const response = await sendBy(credential, booted.origin + target, { method, ...json });
+          const text = await response.text();
+          const code = text && (JSON.parse(text) as { code?: string }).code;
+          if (contract.managesCredentials) expect([route, code]).not.toEqual([route, 'limited_credential']);
+          else expect([route, response.status, code]).toEqual([route, 403, 'limited_credential']);
+        }
+        if (!contract.managesCredentials) expect(await state()).toEqual(before);
+      }
+    },
+  );
 
   it('lets a caller without limits pass on every route', async () => {
     for (const [route, { body, status }] of managing) {

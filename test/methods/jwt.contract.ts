@@ -26,6 +26,7 @@ async function signIn({ app, db }: Running, userId: string) {
 
 export const contract: Contract = {
   name: 'jwt',
+  managesCredentials: true,
   challenge: 'Bearer realm="auth-atlas"',
   code: 'invalid_token',
   guard: JwtGuard,

@@ -193,21 +193,6 @@ describe('mtls', () => {
     ]);
   });
 
-  it('may issue its successor, unless its expiry was chosen', async () => {
-    const renew = async (body: object) => {
-      const identity = await issue(body);
-      const init = {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ name: 'next', csr: newCsr().csr }),
-      };
-      const request = new Request(`https://localhost:${port}/certificates`, init);
-      return (await withCertificate({ ...identity, ca: ca() })(request)).status;
-    };
-    expect(await renew({})).toBe(201);
-    expect(await renew({ expiresAt: new Date(Date.now() + DAY).toISOString() })).toBe(403);
-  });
-
   it('stores when it was last used', async () => {
     const { id, ...identity } = await issue();
     await getWith(identity);

@@ -89,7 +89,14 @@ describe('oidc-login', () => {
       tenantId: 'acme',
       roles: ['editor'],
       proofs: [
-        { method: 'oidc-login', credentialId: identity.id, at: expect.any(Date), amr: [], bound: false },
+        {
+          method: 'oidc-login',
+          credentialId: identity.id,
+          at: expect.any(Date),
+          amr: [],
+          bound: false,
+          signIn: true,
+        },
       ],
     });
     const { status, body } = await client(booted.origin, withTestToken(response.body.test_token)).get('/me');
@@ -235,6 +242,7 @@ describe('oidc-login', () => {
         at: new Date(),
         amr: [],
         bound: false,
+        signIn: true,
       } as const;
       return as({ id, proofs: [proof], ...more });
     };
@@ -306,13 +314,21 @@ describe('oidc-login', () => {
     it('is denied to old sign-ins, limited credentials and API keys', async () => {
       const identity = await linkIdentity('bob');
       const proof = (more: object) =>
-        ({ method: 'test-issuer', at: new Date(), amr: [], bound: false, ...more }) as Principal['proofs'][0];
+        ({
+          method: 'test-issuer',
+          at: new Date(),
+          amr: [],
+          bound: false,
+          signIn: true,
+          ...more,
+        }) as Principal['proofs'][0];
       const old = new Date(Date.now() - 5 * 60_000 - 1000);
       for (const [caller, code] of [
         [as({ id: 'bob', proofs: [proof({ at: old })] }), 'reauthentication_required'],
         [as({ id: 'bob', proofs: [proof({ method: 'test' })] }), 'reauthentication_required'],
         [await fresh('bob', { scopes: ['documents:read'] }), 'limited_credential'],
         [as({ id: 'bob', proofs: [proof({ restricted: true })] }), 'limited_credential'],
+        [as({ id: 'bob', proofs: [proof({ signIn: undefined })] }), 'limited_credential'],
       ] as const)
         for (const [method, path] of [
           ['POST', '/auth/oidc/op/link'],
@@ -726,7 +742,7 @@ describe('attacks', () => {
     ]) {
       const { response } = await startSignIn('op', { as: 'ambient', returnTo });
       expect([returnTo, response.status, response.body.code]).toEqual([returnTo, 400, 'invalid_query']);
-      const proof = { method: 'test-issuer', at: new Date(), amr: [], bound: false } as const;
+      const proof = { method: 'test-issuer', at: new Date(), amr: [], bound: false, signIn: true } as const;
       const me = client(booted.origin, as({ id: 'bob', proofs: [proof] }));
       expect((await me.post('/auth/oidc/op/link', { returnTo })).status).toBe(422);
     }

@@ -15,6 +15,7 @@ const nobodys = newSessionValue().value;
 
 export const contract: Contract = {
   name: 'session',
+  managesCredentials: true,
   challenge: `Cookie realm="auth-atlas", cookie-name="${NAME}", form-action="/auth/login"`,
   code: 'invalid_session',
   guard: SessionGuard,

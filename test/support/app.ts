@@ -47,7 +47,7 @@ export const as = (principal: Partial<Principal> & Pick<Principal, 'id'>): Recor
       kind: 'user',
       tenantId: 'acme',
       roles: [],
-      proofs: [{ method: 'test', at: new Date(), amr: ['pwd'], bound: false }],
+      proofs: [{ method: 'test', at: new Date(), amr: ['pwd'], bound: false, signIn: true }],
       ...principal,
     }),
   ),

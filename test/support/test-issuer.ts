@@ -60,7 +60,7 @@ class TestIssuerStrategy extends PassportStrategy(Strategy, 'test-issuer') imple
     const user = await this.dataSource.manager.findOneByOrFail(User, { id: token.userId });
     if (user.epoch !== token.epoch) throw new BadCredential('invalid_test_token', 'all sign-ins were ended');
     const { at, amr } = token.principal.proofs[0];
-    const proof = { method: 'test-issuer', credentialId: id, at, amr, bound: false } as const;
+    const proof = { method: 'test-issuer', credentialId: id, at, amr, bound: false, signIn: true } as const;
     return principalOf(
       user,
       proof,

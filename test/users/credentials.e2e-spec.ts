@@ -5,11 +5,14 @@ import { Column, Entity, PrimaryColumn, Table, type MigrationInterface, type Que
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import type { AuthMethod } from '../../src/authentication/method.js';
-import type { Principal, Proof } from '../../src/authentication/principal.js';
+import { AccountAdministration } from '../../src/authentication/ports.js';
+import type { MethodName, Principal, Proof } from '../../src/authentication/principal.js';
 import { DATE_COLUMN } from '../../src/database/columns.js';
 import { CredentialsService } from '../../src/users/credentials.service.js';
 import { accountOfActive, credentialQuery, type Credential } from '../../src/users/credential.js';
 import { as, boot, client, type Booted } from '../support/app.js';
+
+const BADGE = 'badge' as MethodName;
 
 @Entity('badges')
 class Badge implements Credential {
@@ -22,12 +25,15 @@ class Badge implements Credential {
   @Column({ type: DATE_COLUMN, nullable: true }) expiresAt!: Date | null;
   @Column({ type: DATE_COLUMN, nullable: true }) lastUsedAt!: Date | null;
   @Column({ type: DATE_COLUMN, nullable: true }) revokedAt!: Date | null;
+  @Column({ type: 'varchar', length: 10, nullable: true }) previousColour!: string | null;
+  @Column({ type: DATE_COLUMN, nullable: true }) previousUntil!: Date | null;
+  @Column({ type: 'varchar', length: 36, nullable: true }) parentId!: string | null;
 }
 
 class Badges1800000000000 implements MigrationInterface {
   name = 'Badges1800000000000';
   async up(runner: QueryRunner): Promise<void> {
-    const nullable = ['expiresAt', 'lastUsedAt', 'revokedAt'];
+    const nullable = ['expiresAt', 'lastUsedAt', 'revokedAt', 'previousUntil'];
     await runner.createTable(
       new Table({
         name: 'badges',
@@ -37,6 +43,8 @@ class Badges1800000000000 implements MigrationInterface {
           { name: 'name', type: 'varchar', length: '100' },
           { name: 'colour', type: 'varchar', length: '10' },
           { name: 'scopes', type: 'text', isNullable: true },
+          { name: 'previousColour', type: 'varchar', length: '10', isNullable: true },
+          { name: 'parentId', type: 'varchar', length: '36', isNullable: true },
           { name: 'createdAt', type: DATE_COLUMN },
           ...nullable.map((name) => ({ name, type: DATE_COLUMN, isNullable: true })),
         ],
@@ -54,7 +62,7 @@ class BadgeModule {}
 const badges = { name: 'badge', module: BadgeModule, entities: [Badge], migrations: [Badges1800000000000] };
 const issues = { name: 'test-issuer', module: class TestIssuerModule {}, issuer: class TestIssuer {} };
 
-const proof: Proof = { method: 'test', at: new Date(), amr: [], bound: false };
+const proof: Proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false, signIn: true };
 const user = (id: string, more: Partial<Principal> = {}): Principal => ({
   id,
   kind: 'user',
@@ -75,6 +83,9 @@ const badge = (owner: Principal, more: Partial<Badge> = {}): Badge => ({
   expiresAt: null,
   lastUsedAt: null,
   revokedAt: null,
+  previousColour: null,
+  previousUntil: null,
+  parentId: null,
   ...more,
 });
 
@@ -86,7 +97,11 @@ describe('the stored credentials of an account', () => {
   let own: CredentialsService<Badge>;
   beforeAll(async () => {
     booted = await boot({ methods: [badges, issues] as unknown as AuthMethod[] });
-    own = new CredentialsService(booted.db, booted.app.get(AuditLog, { strict: false }), Badge, 'badge');
+    const { app, db } = booted;
+    const audit = app.get(AuditLog, { strict: false });
+    const isWithin = (child: Badge, parent: Badge) => child.colour === parent.colour;
+    const kind = { kind: 'badge', method: BADGE };
+    own = new CredentialsService(db, audit, app.get(AccountAdministration), Badge, { ...kind, isWithin });
   });
   afterAll(() => booted.close());
 
@@ -117,27 +132,77 @@ describe('the stored credentials of an account', () => {
     expect((await own.find(bob, id)).revokedAt).toBeNull();
   });
 
-  it('have no more scopes than the credential that creates or revokes them', async () => {
-    const reader = user('bob', { scopes: ['documents:read'] });
-    expect(own.scopesFor(reader, undefined)).toEqual(['documents:read']);
-    expect(own.scopesFor(bob, undefined)).toBeNull();
-    const limited = httpError(403, 'limited_credential');
-    for (const scopes of [null, ['documents:write'], ['documents:read', 'documents:write']])
-      await expect(own.add(reader, badge(bob, { scopes }))).rejects.toEqual(limited);
-    const wide = await own.add(bob, badge(bob));
-    await expect(own.revoke(reader, wide.id)).rejects.toEqual(limited);
-    const narrow = await own.add(reader, badge(bob, { scopes: ['documents:read'] }));
-    await own.revoke(reader, narrow.id);
+  /** The principal of a request that carries this badge. */
+  const bearerOf = ({ id, userId, scopes }: Badge, more: Partial<Proof> = {}) =>
+    user(userId, {
+      ...(scopes && { scopes }),
+      proofs: [{ method: BADGE, credentialId: id, at: new Date(), amr: [], bound: false, ...more }],
+    });
+  const limited = httpError(403, 'limited_credential');
+
+  it.each<[string, Partial<Principal>]>([
+    ['scopes', { scopes: ['documents:read'] }],
+    ['no scopes', { scopes: [] }],
+    ['authorization details', { authorizationDetails: [] }],
+    ['an OAuth client', { proofs: [{ ...proof, client: 'app' }] }],
+    ['a replaced secret', { proofs: [{ ...proof, restricted: true }] }],
+    [
+      'a credential that is no sign-in',
+      { proofs: [{ method: 'test', at: new Date(), amr: [], bound: true }] },
+    ],
+  ])('are not managed by a caller with %s', async (_, limits) => {
+    const row = await own.add(bob, badge(bob));
+    const caller = user('bob', limits);
+    await expect(own.add(caller, badge(bob))).rejects.toEqual(limited);
+    await expect(own.list(caller)).rejects.toEqual(limited);
+    await expect(own.find(caller, row.id)).rejects.toEqual(limited);
+    await expect(own.revoke(caller, row.id)).rejects.toEqual(limited);
+    expect((await own.find(bob, row.id)).revokedAt).toBeNull();
   });
 
-  it('cannot be created with a credential limited by its expiry or addresses', async () => {
-    const restricted = user('bob', { proofs: [{ ...proof, restricted: true }] });
-    await expect(own.add(restricted, badge(bob))).rejects.toEqual(httpError(403, 'limited_credential'));
+  it('manage themselves and what they created, and nothing else', async () => {
+    const parent = await own.add(bob, badge(bob, { scopes: ['documents:read'] }));
+    const sibling = await own.add(bob, badge(bob));
+    const caller = bearerOf(parent);
+    const child = await own.add(caller, badge(bob, { scopes: ['documents:read'], parentId: parent.id }));
+    const grandchild = await own.add(
+      bearerOf(child),
+      badge(bob, { scopes: ['documents:read'], parentId: child.id }),
+    );
+    await expect(own.find(caller, sibling.id)).rejects.toEqual(limited);
+    await expect(own.find(bearerOf(child), parent.id)).rejects.toEqual(limited);
+    await expect(own.list(caller)).rejects.toEqual(limited);
+    expect((await own.find(caller, grandchild.id)).id).toBe(grandchild.id);
+    await own.revoke(caller, child.id);
+    await expect(own.find(caller, grandchild.id)).rejects.toEqual(httpError(404, 'not_found'));
+    await own.revoke(caller, parent.id);
+    expect((await own.find(bob, sibling.id)).revokedAt).toBeNull();
   });
+
+  it('create no credential with more scopes, fewer restrictions, another account or no parent', async () => {
+    const parent = await own.add(bob, badge(bob, { scopes: ['documents:read'] }));
+    const child = { scopes: ['documents:read'], parentId: parent.id };
+    for (const row of [
+      badge(bob, { ...child, scopes: null }),
+      badge(bob, { ...child, scopes: ['documents:read', 'documents:write'] }),
+      badge(bob, { ...child, colour: 'blue' }),
+      badge(bob, { ...child, parentId: null }),
+    ])
+      await expect(own.add(bearerOf(parent), row)).rejects.toEqual(limited);
+    const ofAnother = badge(user('carol'), child);
+    await expect(own.add(bearerOf(parent), ofAnother)).rejects.toEqual(limited);
+    const replaced = bearerOf(parent, { restricted: true });
+    await expect(own.add(replaced, badge(bob, child))).rejects.toEqual(limited);
+    await expect(own.find(replaced, parent.id)).rejects.toEqual(limited);
+    await own.revoke(bob, parent.id);
+    await expect(own.add(bearerOf(parent), badge(bob, child))).rejects.toEqual(limited);
+  });
+
+  const columns = { current: 'colour', previous: 'previousColour' } as const;
 
   it('are rotated by one of two concurrent rotations', async () => {
     const row = await own.add(bob, badge(bob));
-    const rotateTo = (colour: string) => own.rotate(bob, row, { colour: 'red' }, { colour });
+    const rotateTo = (colour: string) => own.rotateSecret(bob, row.id, columns, colour, 60);
     const results = await Promise.allSettled([rotateTo('green'), rotateTo('blue')]);
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     expect(results).toContainEqual({ status: 'rejected', reason: httpError(409, 'concurrent_rotation') });
@@ -147,12 +212,54 @@ describe('the stored credentials of an account', () => {
     ]);
   });
 
-  it('are limited to a hundred per account', async () => {
+  it('take the credentials that they created with them if they are rotated without an overlap', async () => {
+    const parent = await own.add(bob, badge(bob));
+    const child = await own.add(bearerOf(parent), badge(bob, { parentId: parent.id }));
+    await own.rotateSecret(bob, parent.id, columns, 'red', 60);
+    expect((await own.find(bob, child.id)).revokedAt).toBeNull();
+    await own.rotateSecret(bob, parent.id, columns, 'green', 0);
+    await expect(own.find(bob, child.id)).rejects.toEqual(httpError(404, 'not_found'));
+    expect((await eventsOf(child.id)).map(([event]) => event)).toEqual([
+      'authn_token_created',
+      'authn_token_revoked',
+    ]);
+  });
+
+  it('are limited to a hundred per account, also if they are created at the same time', async () => {
     const carol = user('carol');
-    for (let i = 0; i < 100; i++) await own.add(carol, badge(carol));
-    await expect(own.add(carol, badge(carol))).rejects.toEqual(httpError(409, 'too_many_credentials'));
+    for (let i = 0; i < 97; i++) await own.add(carol, badge(carol));
+    const results = await Promise.allSettled(Array.from({ length: 8 }, () => own.add(carol, badge(carol))));
+    const rejections = results.flatMap((each) =>
+      each.status === 'rejected' ? [each.reason as unknown] : [],
+    );
+    expect(rejections).toEqual(Array(5).fill(httpError(409, 'too_many_credentials')));
+    expect(await own.list(carol)).toHaveLength(100);
     await own.revoke(carol, (await own.list(carol))[0]!.id);
     await own.add(carol, badge(carol));
+  });
+
+  it('of a machine account are managed by the administrators of its tenant', async () => {
+    const machine = user('acme-machine', { kind: 'client' });
+    const alice = user('alice', { roles: ['admin'] });
+    const { id } = await own.add(alice, badge(machine));
+    expect((await own.list(alice, machine.id)).map((each) => each.id)).toContain(id);
+    expect(await eventsOf(id)).toEqual([['authn_token_created', 'alice', { accountId: machine.id }]]);
+    const missing = httpError(404, 'not_found');
+    const others = [bob, user('mallory', { tenantId: 'globex', roles: ['admin'] })];
+    for (const each of others) {
+      await expect(own.add(each, badge(machine))).rejects.toEqual(missing);
+      await expect(own.list(each, machine.id)).rejects.toEqual(missing);
+      await expect(own.revoke(each, id)).rejects.toEqual(missing);
+    }
+    for (const person of [bob, user('mallory')]) {
+      await expect(own.add(alice, badge(person))).rejects.toEqual(missing);
+      await expect(own.list(alice, person.id)).rejects.toEqual(missing);
+    }
+    const scoped = user('alice', { roles: ['admin'], scopes: ['documents:read'] });
+    await expect(own.add(scoped, badge(machine))).rejects.toEqual(limited);
+    await expect(own.revoke(scoped, id)).rejects.toMatchObject({ status: expect.any(Number) });
+    await own.revoke(alice, id);
+    expect(await own.list(alice, machine.id)).toEqual([]);
   });
 
   it('are found with their account in one query, and rejected once revoked or expired', async () => {

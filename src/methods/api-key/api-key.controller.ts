@@ -1,8 +1,8 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
-import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
+import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { ApiKey } from './api-key.entity.js';
 import { isAddressRange } from './api-key.js';
 import { ApiKeyService } from './api-key.service.js';
@@ -42,15 +42,18 @@ export class ApiKeyController {
   @Post('api-keys')
   async issue(
     @Caller() caller: Principal,
-    @Body({ schema: NewKey }) { name, ...limits }: z.output<typeof NewKey>,
+    @Body({ schema: NewKey }) { name, accountId, ...limits }: z.output<typeof NewKey>,
   ) {
-    const { row, key } = await this.keys.issue(caller, name, limits);
+    const { row, key } = await this.keys.issue(caller, name, limits, accountId);
     return { ...view(row), key };
   }
 
   @Get('api-keys')
-  async list(@Caller() caller: Principal) {
-    return { items: (await this.keys.list(caller)).map(view) };
+  async list(
+    @Caller() caller: Principal,
+    @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
+  ) {
+    return { items: (await this.keys.list(caller, accountId)).map(view) };
   }
 
   @Post('api-keys/:id/rotate')

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { AuditPort } from '../../authentication/ports.js';
+import { AccountAdministration, AuditPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
 import { CredentialsService } from '../../users/credentials.service.js';
 import { ApiKey } from './api-key.entity.js';
@@ -17,25 +17,30 @@ export interface IssuedKey {
 export class ApiKeyService {
   private readonly credentials: CredentialsService<ApiKey>;
 
-  constructor(dataSource: DataSource, audit: AuditPort) {
-    this.credentials = new CredentialsService(dataSource, audit, ApiKey, 'api-key', {
+  constructor(dataSource: DataSource, audit: AuditPort, administration: AccountAdministration) {
+    this.credentials = new CredentialsService(dataSource, audit, administration, ApiKey, {
+      kind: 'api-key',
       method: 'api-key',
       isWithin,
     });
   }
 
-  /** @param requested limits; an absent one is that of the key in use */
+  /**
+   * @param requested limits; an absent one is that of the key in use
+   * @param accountId absent: the caller's own account
+   */
   async issue(
     caller: Principal,
     name: string,
     requested: Partial<Pick<ApiKey, 'scopes' | 'allowedIps' | 'expiresAt'>>,
+    accountId = caller.id,
   ): Promise<IssuedKey> {
     const parent = await this.credentials.parentOf(caller);
     const id = newKeyId();
     const { key, secretHash } = mintKey(id);
     const row = await this.credentials.add(caller, {
       id,
-      userId: caller.id,
+      userId: accountId,
       name,
       secretHash,
       previousHash: null,
@@ -51,8 +56,8 @@ export class ApiKeyService {
     return { row, key };
   }
 
-  list(caller: Principal): Promise<ApiKey[]> {
-    return this.credentials.list(caller);
+  list(caller: Principal, accountId?: string): Promise<ApiKey[]> {
+    return this.credentials.list(caller, accountId);
   }
 
   async rotate(caller: Principal, id: string, overlapSeconds: number): Promise<IssuedKey> {

@@ -10,11 +10,12 @@ import { LastUsedPort } from '../../authentication/ports.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { nullableDateFromRow, nullableStringsFromRow } from '../../database/columns.js';
 import {
-  acceptedSecrets,
   accountOfActive,
   credentialQuery,
+  matchSecret,
   scopesFromRow,
   type CredentialRow,
+  type StoredSecrets,
 } from '../../users/credential.js';
 import { ApiKey } from './api-key.entity.js';
 import { allowsAddress, hashSecret, parseKey } from './api-key.js';
@@ -58,8 +59,8 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
     const now = new Date();
     // An unknown key is compared as well, so that it takes as long as a known one.
     const hash = hashSecret(parsed.secret);
-    const matches = storedHashes(key).map((stored) => constantTimeEqual(hash, stored));
-    if (!key || !matches.includes(true)) throw refused('unknown key or wrong secret');
+    const match = matchSecret(storedHashes(key), (stored) => constantTimeEqual(hash, stored));
+    if (!key || !match) throw refused('unknown key or wrong secret');
     const account = accountOfActive(key, refused);
     const allowedIps = nullableStringsFromRow(key.allowedIps);
     if (allowedIps && !allowsAddress(allowedIps, request.ip))
@@ -70,7 +71,7 @@ export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implem
       at: now,
       amr: [],
       bound: false,
-      ...(key.expiresAt || allowedIps ? ({ restricted: true } as const) : {}),
+      ...match,
     } as const;
     const principal = principalOf(account, proof, refused, scopesFromRow(key));
     this.lastUsed.touch(ApiKey, 'lastUsedAt', key.id, nullableDateFromRow(key.lastUsedAt));
@@ -86,10 +87,10 @@ function keyOf(request: AuthRequest): string {
   return header ?? authorization?.replace(SCHEME, '') ?? '';
 }
 
-function storedHashes(key: Row | undefined): string[] {
-  if (!key) return [hashSecret('')];
+function storedHashes(key: Row | undefined): StoredSecrets {
+  if (!key) return { current: hashSecret(''), previous: null, previousUntil: null };
   const { secretHash: current, previousHash: previous, previousUntil } = key;
-  return acceptedSecrets({ current, previous, previousUntil });
+  return { current, previous, previousUntil };
 }
 
 const refused = (reason: string) => new BadCredential(CODE, reason, { error: CODE });

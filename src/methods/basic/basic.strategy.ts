@@ -25,7 +25,7 @@ export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implement
   async validate(request: AuthRequest): Promise<Principal> {
     const { username, password } = parseBasic(request.header('Authorization') ?? '');
     const user = await this.passwords.verify(username, password, request.ip);
-    const proof = { method: 'basic', at: new Date(), amr: ['pwd'], bound: false } as const;
+    const proof = { method: 'basic', at: new Date(), amr: ['pwd'], bound: false, signIn: true } as const;
     return principalOf(user, proof, (reason) => new BadCredential('invalid_credentials', reason));
   }
 }

@@ -90,7 +90,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
       throw invalidCredential('the nonce has expired or its count was used', user, { stale: 'true' });
 
     this.sendAuthenticationInfo(request, authorization, nonce, ha1);
-    const proof = { method: 'digest', at: new Date(), amr: ['pwd'], bound: false } as const;
+    const proof = { method: 'digest', at: new Date(), amr: ['pwd'], bound: false, signIn: true } as const;
     return principalOf(user, proof, invalidCredential);
   }
 

@@ -1,8 +1,8 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
-import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
+import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { HmacKey } from './hmac.entity.js';
 import { HmacService } from './hmac.service.js';
 
@@ -37,8 +37,11 @@ export class HmacController {
   }
 
   @Get('hmac-keys')
-  async list(@Caller() caller: Principal) {
-    return { items: (await this.keys.list(caller)).map(toResponse) };
+  async list(
+    @Caller() caller: Principal,
+    @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
+  ) {
+    return { items: (await this.keys.list(caller, accountId)).map(toResponse) };
   }
 
   @Post('hmac-keys/:id/rotate')

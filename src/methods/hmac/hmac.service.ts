@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { AuditPort } from '../../authentication/ports.js';
+import { AccountAdministration, AuditPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { CredentialsService } from '../../users/credentials.service.js';
@@ -11,6 +11,8 @@ export interface NewHmacKey {
   readonly name: string;
   readonly scopes?: readonly string[] | undefined;
   readonly expiresAt?: Date | undefined;
+  /** Absent: the caller's own account. */
+  readonly accountId?: string | undefined;
 }
 
 /** A key with its secret, which is returned only once. */
@@ -27,18 +29,23 @@ export class HmacService {
   constructor(
     dataSource: DataSource,
     audit: AuditPort,
+    administration: AccountAdministration,
     private readonly box: SecretBox,
   ) {
-    this.credentials = new CredentialsService(dataSource, audit, HmacKey, 'hmac-key');
+    this.credentials = new CredentialsService(dataSource, audit, administration, HmacKey, {
+      kind: 'hmac-key',
+      method: 'hmac',
+    });
   }
 
-  async issue(caller: Principal, { name, scopes, expiresAt }: NewHmacKey): Promise<IssuedHmacKey> {
+  async issue(caller: Principal, key: NewHmacKey): Promise<IssuedHmacKey> {
+    const { name, scopes, expiresAt, accountId = caller.id } = key;
     const [id, secret] = [newKeyId(), newSecret()];
     const row = await this.credentials.add(
       caller,
       Object.assign(new HmacKey(), {
         id,
-        userId: caller.id,
+        userId: accountId,
         name,
         sealed: this.box.seal(secret, id),
         previousSealed: null,
@@ -53,8 +60,8 @@ export class HmacService {
     return { row, secret };
   }
 
-  list(caller: Principal): Promise<HmacKey[]> {
-    return this.credentials.list(caller);
+  list(caller: Principal, accountId?: string): Promise<HmacKey[]> {
+    return this.credentials.list(caller, accountId);
   }
 
   /** Replaces the secret of a key. The previous secret stays valid for `overlapSeconds`. */

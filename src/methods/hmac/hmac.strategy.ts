@@ -13,9 +13,9 @@ import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { nullableDateFromRow } from '../../database/columns.js';
 import {
-  acceptedSecrets,
   accountOfActive,
   credentialQuery,
+  matchSecret,
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
@@ -78,8 +78,8 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
     if (!this.settings.answersTo(request.authority)) throw invalidCredential('the Host is another server');
     const text = this.stringToSign(authorization, request);
     const key = await this.find(authorization.id);
-    const isSigned = this.isSignedBy(key ?? this.dummyKey, authorization.signature, text);
-    if (!key || !isSigned) throw invalidCredential('unknown key or wrong signature');
+    const match = this.matchSignature(key ?? this.dummyKey, authorization.signature, text);
+    if (!key || !match) throw invalidCredential('unknown key or wrong signature');
 
     const account = accountOfActive(key, invalidCredential);
     const proof = {
@@ -88,7 +88,7 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
       at: now,
       amr: ['pop'],
       bound: true,
-      ...(key.expiresAt && ({ restricted: true } as const)),
+      ...match,
     } as const;
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(key));
     // Checked last, so that only the holder of the secret can use up a nonce.
@@ -106,11 +106,11 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
     return stringToSign({ ...authorization, audience, method, authority, target, body, fields });
   }
 
-  private isSignedBy(key: HmacStrategy['dummyKey'], signature: string, text: string): boolean {
+  private matchSignature(key: HmacStrategy['dummyKey'], signature: string, text: string) {
     const { id, sealed: current, previousSealed: previous, previousUntil } = key;
-    return acceptedSecrets({ current, previous, previousUntil })
-      .map((sealed) => this.box.open(sealed, id))
-      .some((secret) => constantTimeEqual(signature, sign(secret, text)));
+    return matchSecret({ current, previous, previousUntil }, (sealed) =>
+      constantTimeEqual(signature, sign(this.box.open(sealed, id), text)),
+    );
   }
 }
 

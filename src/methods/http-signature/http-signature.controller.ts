@@ -1,10 +1,10 @@
-import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
 import type { JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
-import { NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
+import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
 import { importPublicJwk } from './http-signature.algorithms.js';
 import type { SignatureKey } from './http-signature.entity.js';
 import { HttpSignatureService } from './http-signature.service.js';
@@ -78,8 +78,11 @@ export class HttpSignatureController {
   }
 
   @Get('signature-keys')
-  async list(@Caller() caller: Principal) {
-    return { items: (await this.keys.list(caller)).map(keyView) };
+  async list(
+    @Caller() caller: Principal,
+    @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
+  ) {
+    return { items: (await this.keys.list(caller, accountId)).map(keyView) };
   }
 
   @Delete('signature-keys/:id')

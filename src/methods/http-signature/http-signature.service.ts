@@ -2,7 +2,7 @@ import { ConflictException, ForbiddenException, Injectable } from '@nestjs/commo
 import { randomBytes, randomUUID, type JsonWebKey } from 'node:crypto';
 import { DataSource, IsNull } from 'typeorm';
 import type { Principal } from '../../authentication/principal.js';
-import { AuditPort } from '../../authentication/ports.js';
+import { type Account, AccountAdministration, AuditPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { CredentialsService } from '../../users/credentials.service.js';
 import { importPublicJwk, verifySignature } from './http-signature.algorithms.js';
@@ -17,6 +17,8 @@ export interface NewSignatureKey {
   readonly jwk: JsonWebKey;
   readonly scopes?: string[] | undefined;
   readonly expiresAt?: Date | undefined;
+  /** Absent: the caller's own account. */
+  readonly accountId?: string | undefined;
 }
 
 /** Registers, proves, lists and revokes an account's own public keys. The server never receives a private key. */
@@ -27,13 +29,17 @@ export class HttpSignatureService {
   constructor(
     private readonly dataSource: DataSource,
     private readonly audit: AuditPort,
+    administration: AccountAdministration,
     private readonly settings: Settings,
   ) {
-    this.credentials = new CredentialsService(dataSource, audit, SignatureKey, CREDENTIAL_KIND);
+    this.credentials = new CredentialsService(dataSource, audit, administration, SignatureKey, {
+      kind: CREDENTIAL_KIND,
+      method: 'http-signature',
+    });
   }
 
-  list(caller: Principal): Promise<SignatureKey[]> {
-    return this.credentials.list(caller);
+  list(caller: Principal, accountId?: string): Promise<SignatureKey[]> {
+    return this.credentials.list(caller, accountId);
   }
 
   revoke(caller: Principal, id: string): Promise<void> {
@@ -44,7 +50,9 @@ export class HttpSignatureService {
    * Stores a public key. It cannot sign requests before {@link prove}.
    * @param jwk a key that `importPublicJwk` accepts
    */
-  register(caller: Principal, { name, jwk, scopes, expiresAt }: NewSignatureKey): Promise<SignatureKey> {
+  async register(caller: Principal, newKey: NewSignatureKey): Promise<SignatureKey> {
+    const { name, jwk, scopes, expiresAt, accountId } = newKey;
+    const account = await this.credentials.accountOf(caller, accountId);
     const { key, algorithm } = importPublicJwk(jwk)!;
     const id = randomUUID();
     const createdAt = new Date();
@@ -52,11 +60,11 @@ export class HttpSignatureService {
       caller,
       this.dataSource.manager.create(SignatureKey, {
         id,
-        userId: caller.id,
+        userId: account.id,
         name,
         algorithm,
         publicJwk: key.export({ format: 'jwk' }) as Record<string, string>,
-        challenge: this.challengeFor(caller, id),
+        challenge: this.challengeFor(account, id),
         challengeUntil: new Date(createdAt.getTime() + KEY_PROOF_LIFETIME_MS),
         provedAt: null,
         scopes: this.credentials.scopesFor(caller, scopes),
@@ -103,7 +111,7 @@ export class HttpSignatureService {
    * The text states its purpose, so that the signer can read it. It can never be a signature base: every signature base
    * begins with a quotation mark (RFC 9421 section 2.5).
    */
-  private challengeFor({ id, tenantId }: Principal, keyid: string): string {
+  private challengeFor({ id, tenantId }: Account, keyid: string): string {
     const random = randomBytes(16).toString('base64url');
     return `This key signs requests to ${this.settings.publicUrl} for ${id} of ${tenantId}: key ${keyid}, ${random}`;
   }

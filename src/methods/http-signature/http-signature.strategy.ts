@@ -114,7 +114,6 @@ export class HttpSignatureStrategy
       at: now,
       amr: ['pop'],
       bound: true,
-      ...(row.expiresAt && ({ restricted: true } as const)),
     } as const;
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(row));
     // Last, so that only the owner of the key can use up a nonce.

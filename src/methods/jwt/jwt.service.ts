@@ -88,7 +88,7 @@ export class JwtService extends HourlyCleanup implements Issuer {
     await this.dataSource.transaction(async (manager) => {
       const family = await manager.findOneBy(TokenFamily, { id, userId: caller.id, revokedAt: IsNull() });
       if (!family) throw new NotFoundException({ code: 'not_found', detail: 'You have no such sign-in.' });
-      if (!isCurrentFamily(caller, id)) assertMayManageCredentials(caller, family);
+      if (!isCurrentFamily(caller, id)) assertMayManageCredentials(caller);
       await this.revoke(manager, family, 'authn_token_revoked', caller);
     });
   }
@@ -213,6 +213,7 @@ const proofOf = ({ id, authAt, amr }: TokenFamily): Proof => ({
   at: authAt,
   amr,
   bound: false,
+  signIn: true,
 });
 
 function familyFault(family: TokenFamily, tokenExpiresAt: Date, now: Date): string | undefined {

@@ -131,6 +131,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
       at: new Date(claims.auth_time * 1000),
       amr: claims.amr,
       bound: false,
+      signIn: true,
     } as const;
     return principalOf(account, proof, invalidToken, claims.scope?.split(' '));
   }

@@ -1,8 +1,8 @@
-import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
-import { NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
+import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import type { ClientCertificate } from './mtls.entity.js';
 import { MtlsServerService } from './mtls.server.service.js';
@@ -49,8 +49,11 @@ export class MtlsController {
   }
 
   @Get('certificates')
-  async list(@Caller() caller: Principal) {
-    return { items: (await this.certificates.list(caller)).map(certificateView) };
+  async list(
+    @Caller() caller: Principal,
+    @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
+  ) {
+    return { items: (await this.certificates.list(caller, accountId)).map(certificateView) };
   }
 
   @Delete('certificates/:id')

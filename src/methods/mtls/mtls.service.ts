@@ -1,7 +1,7 @@
 import { ConflictException, Injectable, UnprocessableEntityException } from '@nestjs/common';
-import { DataSource, MoreThan } from 'typeorm';
+import { DataSource, MoreThan, type EntityManager } from 'typeorm';
 import type { Principal } from '../../authentication/principal.js';
-import { AuditPort } from '../../authentication/ports.js';
+import { type Account, AccountAdministration, AuditPort } from '../../authentication/ports.js';
 import { CredentialsService } from '../../users/credentials.service.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
@@ -20,10 +20,14 @@ export class MtlsService {
   constructor(
     private readonly dataSource: DataSource,
     audit: AuditPort,
+    administration: AccountAdministration,
     private readonly authority: CertificateAuthorityService,
     private readonly server: MtlsServerService,
   ) {
-    this.credentials = new CredentialsService(dataSource, audit, ClientCertificate, 'certificate');
+    this.credentials = new CredentialsService(dataSource, audit, administration, ClientCertificate, {
+      kind: 'certificate',
+      method: 'mtls',
+    });
   }
 
   /**
@@ -36,35 +40,33 @@ export class MtlsService {
     caller: Principal,
     csr: string,
     name: string,
-    limits: { scopes?: readonly string[] | undefined; expiresAt?: Date | undefined },
+    limits: {
+      scopes?: readonly string[] | undefined;
+      expiresAt?: Date | undefined;
+      accountId?: string | undefined;
+    },
   ): Promise<{ row: ClientCertificate; certificate: string }> {
     const publicKey = await publicKeyFromCsr(csr).catch(rethrowAsHttpError);
-    const unexpired = { userId: caller.id, expiresAt: MoreThan(new Date()) };
-    const count = await this.dataSource.manager.countBy(ClientCertificate, unexpired);
-    if (count >= MAX_UNEXPIRED_CERTIFICATES_PER_USER)
-      throw new ConflictException({
-        code: 'too_many_credentials',
-        detail: `An account has at most ${MAX_UNEXPIRED_CERTIFICATES_PER_USER} certificates that have not expired, revoked ones included.`,
-      });
+    const account = await this.credentials.accountOf(caller, limits.accountId);
     const notAfter = limits.expiresAt ?? new Date(Date.now() + CERTIFICATE_LIFETIME_MS);
     const { certificate, ...issued } = await this.authority.issueClientCertificate(
-      caller,
+      account,
       publicKey,
       notAfter,
     );
     const row = this.dataSource.manager.create(ClientCertificate, {
       ...issued,
-      userId: caller.id,
+      userId: account.id,
       name,
       scopes: this.credentials.scopesFor(caller, limits.scopes),
       lastUsedAt: null,
       revokedAt: null,
     });
-    return { row: await this.credentials.add(caller, row), certificate };
+    return { row: await this.credentials.add(caller, row, assertFewCertificates(account)), certificate };
   }
 
-  list(caller: Principal): Promise<ClientCertificate[]> {
-    return this.credentials.list(caller);
+  list(caller: Principal, accountId?: string): Promise<ClientCertificate[]> {
+    return this.credentials.list(caller, accountId);
   }
 
   /** Revokes a certificate and refreshes the CRL. Open connections stay, but their next request is rejected. */
@@ -73,6 +75,17 @@ export class MtlsService {
     await this.server.refresh();
   }
 }
+
+const assertFewCertificates =
+  ({ id: userId }: Account) =>
+  async (manager: EntityManager): Promise<void> => {
+    const count = await manager.countBy(ClientCertificate, { userId, expiresAt: MoreThan(new Date()) });
+    if (count >= MAX_UNEXPIRED_CERTIFICATES_PER_USER)
+      throw new ConflictException({
+        code: 'too_many_credentials',
+        detail: `An account has at most ${MAX_UNEXPIRED_CERTIFICATES_PER_USER} certificates that have not expired, revoked ones included.`,
+      });
+  };
 
 function rethrowAsHttpError(error: unknown): never {
   if (!(error instanceof InvalidCsr)) throw error;

@@ -18,7 +18,7 @@ import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
-import { dateFromRow, nullableDateFromRow } from '../../database/columns.js';
+import { nullableDateFromRow } from '../../database/columns.js';
 import {
   accountOfActive,
   credentialQuery,
@@ -28,21 +28,16 @@ import {
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
 import { InvalidCertificate, spiffeIdOf, verifyCertificate, type CertificateIdentity } from './mtls.js';
-import { CERTIFICATE_LIFETIME_MS } from './mtls.service.js';
 import { principalOf } from '../../users/user.entity.js';
 
 /** One code for every invalid certificate. The log has the reason. */
 const ERROR_CODE = 'invalid_certificate';
 const MAX_CACHED_HEADERS = 1_000;
-/** A certificate that ends this much earlier than the maximum was issued with a chosen end. */
-const ISSUING_TOLERANCE_MS = 60_000;
 
-const COLUMNS = ['fingerprint', 'createdAt'] as const;
+const COLUMNS = ['fingerprint'] as const;
 
 interface Row extends CredentialRow {
   readonly fingerprint: string;
-  readonly createdAt: Date | string;
-  readonly expiresAt: Date | string;
 }
 
 /** The verified certificate and when its key was proved, or the reason why it is invalid. */
@@ -112,7 +107,6 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
       at,
       amr: ['pop'],
       bound: true,
-      ...(hasChosenEnd(row) && ({ restricted: true } as const)),
     } as const;
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(row));
     this.lastUsed.touch(ClientCertificate, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
@@ -162,9 +156,5 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     }
   }
 }
-
-const hasChosenEnd = ({ createdAt, expiresAt }: Row) =>
-  dateFromRow(expiresAt).getTime() - dateFromRow(createdAt).getTime() <
-  CERTIFICATE_LIFETIME_MS - ISSUING_TOLERANCE_MS;
 
 const invalidCredential = (reason: string) => new BadCredential(ERROR_CODE, reason);

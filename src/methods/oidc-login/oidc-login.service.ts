@@ -110,6 +110,7 @@ export class OidcLoginService {
       at: dateOfAuthTime(claims.auth_time),
       amr: provider.trustAmr ? parseAmr(claims['amr']) : [],
       bound: false,
+      signIn: true,
     } as const;
     const principal = principalOf(user, proof, invalidIdentity);
     this.identities.recordUse(identity);

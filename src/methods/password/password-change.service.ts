@@ -8,7 +8,7 @@ import {
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
 import { provesSecondFactor } from '../../authentication/factors.js';
-import type { Principal } from '../../authentication/principal.js';
+import { assertMayManageCredentials, type Principal } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { Password } from '../../passwords/password.entity.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
@@ -28,12 +28,14 @@ export class PasswordChangeService {
    * Replaces the caller's password and ends all sign-ins of the account.
    *
    * @returns the account's new epoch
+   * @throws ForbiddenException `limited_credential`
    * @throws NotFoundException `password_not_set`
    * @throws UnprocessableEntityException `invalid_body` for a weak new password
    * @throws ForbiddenException `incorrect_password`
    * @throws ConflictException `concurrent_password_change`
    */
   async change(caller: Principal, current: string, next: string, ip: string): Promise<number> {
+    assertMayManageCredentials(caller);
     const username = await this.usernameOf(caller);
     // Before the current password is verified, so that a weak new one does not count as an attempt.
     assertStrongPassword(caller, username, current, next);

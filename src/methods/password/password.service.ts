@@ -37,7 +37,7 @@ export class PasswordLoginService {
   ): Promise<object> {
     const at = new Date();
     const user = await this.verify(username, password, as, request.ip);
-    const proof = { method: 'password', at, amr: ['pwd'], bound: false } as const;
+    const proof = { method: 'password', at, amr: ['pwd'], bound: false, signIn: true } as const;
     const principal = principalOf(
       user,
       proof,

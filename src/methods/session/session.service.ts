@@ -112,7 +112,7 @@ export class SessionService extends HourlyCleanup implements Issuer {
     const user = await this.dataSource.manager.findOneByOrFail(User, { id: caller.id });
     const session = await this.dataSource.manager.findOneBy(Session, { ...activeSessionsOf(user), id });
     if (!session) throw new NotFoundException({ code: 'not_found', detail: 'You have no such session.' });
-    if (id !== currentSessionId(caller)) assertMayManageCredentials(caller, session);
+    if (id !== currentSessionId(caller)) assertMayManageCredentials(caller);
     await this.revoke(id, 'ended', caller);
   }
 
@@ -242,5 +242,5 @@ const principalOfSession = ({ id: credentialId, authAt: at, amr }: Session, user
   kind: user.kind,
   tenantId: user.tenantId,
   roles: user.roles,
-  proofs: [{ method: 'session', credentialId, at, amr, bound: false }],
+  proofs: [{ method: 'session', credentialId, at, amr, bound: false, signIn: true }],
 });

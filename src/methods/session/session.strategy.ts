@@ -125,6 +125,7 @@ function toPrincipal(row: Row): Principal {
     at: dateFromRow(row.authAt),
     amr: stringsFromRow(row.amr),
     bound: false,
+    signIn: true,
   } as const;
   return principalOf(userFromRow(row), proof, invalidSession, nullableStringsFromRow(row.scopes));
 }

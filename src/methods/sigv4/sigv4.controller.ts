@@ -1,8 +1,8 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
-import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
+import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import { SigV4Service } from './sigv4.service.js';
 import type { AccessKey } from './sigv4.entity.js';
 
@@ -37,8 +37,11 @@ export class SigV4Controller {
   }
 
   @Get('access-keys')
-  async list(@Caller() caller: Principal) {
-    return { items: (await this.keys.list(caller)).map(toResponse) };
+  async list(
+    @Caller() caller: Principal,
+    @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
+  ) {
+    return { items: (await this.keys.list(caller, accountId)).map(toResponse) };
   }
 
   @Post('access-keys/:id/rotate')

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { AuditPort } from '../../authentication/ports.js';
+import { AccountAdministration, AuditPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { CredentialsService } from '../../users/credentials.service.js';
@@ -11,6 +11,8 @@ export interface NewAccessKey {
   readonly name: string;
   readonly scopes?: readonly string[] | undefined;
   readonly expiresAt?: Date | undefined;
+  /** Absent: the caller's own account. */
+  readonly accountId?: string | undefined;
 }
 
 /** A key with its secret, which is returned only once. */
@@ -27,18 +29,23 @@ export class SigV4Service {
   constructor(
     dataSource: DataSource,
     audit: AuditPort,
+    administration: AccountAdministration,
     private readonly box: SecretBox,
   ) {
-    this.credentials = new CredentialsService(dataSource, audit, AccessKey, 'access-key');
+    this.credentials = new CredentialsService(dataSource, audit, administration, AccessKey, {
+      kind: 'access-key',
+      method: 'sigv4',
+    });
   }
 
-  async issue(caller: Principal, { name, scopes, expiresAt }: NewAccessKey): Promise<IssuedAccessKey> {
+  async issue(caller: Principal, key: NewAccessKey): Promise<IssuedAccessKey> {
+    const { name, scopes, expiresAt, accountId = caller.id } = key;
     const [id, secret] = [newKeyId(), newSecret()];
     const row = await this.credentials.add(
       caller,
       Object.assign(new AccessKey(), {
         id,
-        userId: caller.id,
+        userId: accountId,
         name,
         sealed: this.box.seal(secret, id),
         previousSealed: null,
@@ -53,8 +60,8 @@ export class SigV4Service {
     return { row, secret };
   }
 
-  list(caller: Principal): Promise<AccessKey[]> {
-    return this.credentials.list(caller);
+  list(caller: Principal, accountId?: string): Promise<AccessKey[]> {
+    return this.credentials.list(caller, accountId);
   }
 
   /** Replaces the secret of a key. The previous secret stays valid for `overlapSeconds`. */

@@ -13,9 +13,9 @@ import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { nullableDateFromRow } from '../../database/columns.js';
 import {
-  acceptedSecrets,
   accountOfActive,
   credentialQuery,
+  matchSecret,
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
@@ -103,8 +103,8 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
       canonicalRequestOf(request, parsed, payloadHash),
     );
     const key = await this.find(parameters.keyId);
-    const isSigned = this.isSignedBy(key ?? this.dummyKey, parameters, toSign);
-    if (!key || !isSigned) throw invalidCredential('unknown key or wrong signature');
+    const match = this.matchSignature(key ?? this.dummyKey, parameters, toSign);
+    if (!key || !match) throw invalidCredential('unknown key or wrong signature');
 
     const account = accountOfActive(key, invalidCredential);
     const presigned = parameters.lifetimeSeconds !== undefined;
@@ -115,7 +115,7 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
       // A copy of a presigned URL is enough to use it, so it proves no possession of the key.
       amr: presigned ? [] : ['pop'],
       bound: !presigned,
-      ...(presigned || key.expiresAt ? ({ restricted: true } as const) : {}),
+      ...(presigned ? ({ restricted: true } as const) : match),
     } as const;
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(key));
     // SigV4 has no nonce. The signature of an unsafe request is accepted once; a safe request may be repeated until it expires.
@@ -125,15 +125,15 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
     return principal;
   }
 
-  private isSignedBy(
+  private matchSignature(
     key: SigV4Strategy['dummyKey'],
     { signature, scope }: SigV4Parameters,
     toSign: string,
-  ): boolean {
+  ) {
     const { id, sealed: current, previousSealed: previous, previousUntil } = key;
-    return acceptedSecrets({ current, previous, previousUntil })
-      .map((sealed) => this.box.open(sealed, id))
-      .some((secret) => constantTimeEqual(signature, sign(secret, scope, toSign)));
+    return matchSecret({ current, previous, previousUntil }, (sealed) =>
+      constantTimeEqual(signature, sign(this.box.open(sealed, id), scope, toSign)),
+    );
   }
 
   private isFirstUse(keyId: string, parameters: SigV4Parameters): Promise<boolean> {

@@ -1,10 +1,20 @@
-import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+} from '@nestjs/common';
 import { z } from 'zod';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
-import { NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
+import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { WebhookSource } from './webhook.entity.js';
 import { WebhookInbox } from './webhook.inbox.service.js';
 import { parseSecret } from './webhook.js';
@@ -67,8 +77,11 @@ export class WebhookController {
   }
 
   @Get('webhook-sources')
-  async list(@Caller() caller: Principal) {
-    return { items: (await this.sources.list(caller)).map((row) => this.toResponse(row)) };
+  async list(
+    @Caller() caller: Principal,
+    @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
+  ) {
+    return { items: (await this.sources.list(caller, accountId)).map((row) => this.toResponse(row)) };
   }
 
   @Post('webhook-sources/:id/rotate')

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { DataSource } from 'typeorm';
-import { AuditPort } from '../../authentication/ports.js';
+import { AccountAdministration, AuditPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { CredentialsService } from '../../users/credentials.service.js';
@@ -13,6 +13,8 @@ export interface NewWebhookSource {
   /** Without scopes, the secret is accepted for messages only. */
   readonly scopes?: readonly string[] | undefined;
   readonly expiresAt?: Date | undefined;
+  /** Absent: the caller's own account. */
+  readonly accountId?: string | undefined;
   /** Some senders generate the secret themselves. */
   readonly secret?: string | undefined;
 }
@@ -31,17 +33,21 @@ export class WebhookService {
   constructor(
     dataSource: DataSource,
     audit: AuditPort,
+    administration: AccountAdministration,
     private readonly box: SecretBox,
   ) {
-    this.credentials = new CredentialsService(dataSource, audit, WebhookSource, 'webhook-source');
+    this.credentials = new CredentialsService(dataSource, audit, administration, WebhookSource, {
+      kind: 'webhook-source',
+      method: 'webhook',
+    });
   }
 
   async issue(caller: Principal, source: NewWebhookSource): Promise<IssuedWebhookSource> {
-    const { name, scopes = [], expiresAt, secret = newSecret() } = source;
+    const { name, scopes = [], expiresAt, accountId = caller.id, secret = newSecret() } = source;
     const id = `src_${randomBytes(12).toString('hex')}`;
     const row = await this.credentials.add(caller, {
       id,
-      userId: caller.id,
+      userId: accountId,
       name,
       secret: this.box.seal(secret, id),
       previousSecret: null,
@@ -55,8 +61,8 @@ export class WebhookService {
     return { row, secret };
   }
 
-  list(caller: Principal): Promise<WebhookSource[]> {
-    return this.credentials.list(caller);
+  list(caller: Principal, accountId?: string): Promise<WebhookSource[]> {
+    return this.credentials.list(caller, accountId);
   }
 
   /** Replaces the secret of a source. The previous secret stays valid for `overlapSeconds`. */
