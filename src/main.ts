@@ -10,7 +10,12 @@ import { welcomeText } from './demo/welcome.js';
 async function start(): Promise<void> {
   const app = await createApp();
   const settings = app.get(Settings);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(app));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(app, 0));
+  // Node raises this for a rejected promise without a handler as well.
+  process.on('uncaughtException', (error: unknown) => {
+    new Logger('Process').fatal(error instanceof Error ? error : new Error(String(error)));
+    stop(app, 1);
+  });
   await app.listen(settings.port, settings.host);
   const { port } = app.getHttpServer().address() as AddressInfo;
   if (settings.demo)
@@ -20,10 +25,23 @@ async function start(): Promise<void> {
   else new Logger('Start').log({ event: 'listening', host: settings.host, port });
 }
 
-/** Finishes requests in progress, then closes the database. A second signal ends the process at once. */
-async function stop(app: INestApplication): Promise<void> {
-  await app.close();
-  process.exit(0);
+/** Longer than requests in progress may take after the server stopped accepting others. */
+const MAX_STOP_MS = 20_000;
+let isStopping = false;
+
+/** Finishes requests in progress, then closes the database and exits. A second signal ends the process at once. */
+function stop(app: INestApplication, exitCode: 0 | 1): void {
+  process.exitCode ||= exitCode;
+  if (isStopping) return;
+  isStopping = true;
+  setTimeout(() => process.exit(1), MAX_STOP_MS).unref();
+  app.close().then(
+    () => process.exit(),
+    (error: unknown) => {
+      new Logger('Process').error(error);
+      process.exit(1);
+    },
+  );
 }
 
 start().catch((error: unknown) => {

@@ -20,8 +20,8 @@ describe('the process', () => {
   const running: Server[] = [];
   let database: Awaited<ReturnType<typeof freshDatabase>>;
 
-  const start = (env: Record<string, string | undefined> = {}): Server => {
-    const started = Server.start({ DATA_DIR: join(folder, 'data'), ...database.env, ...env });
+  const start = (env: Record<string, string | undefined> = {}, command?: string[]): Server => {
+    const started = Server.start({ DATA_DIR: join(folder, 'data'), ...database.env, ...env }, command);
     running.push(started);
     return started;
   };
@@ -86,6 +86,36 @@ describe('the process', () => {
       expect(started.errors).toBe('');
     },
   );
+
+  it.each([
+    ['an exception in a timer', "setTimeout(() => { throw new Error('at fault'); })"],
+    ['a rejected promise that nothing handles', "Promise.reject(new Error('at fault'))"],
+  ])('logs %s, finishes the request in progress and exits with 1', async (_, fault) => {
+    const onSignal = `process.on('SIGUSR2', () => { ${fault}; })`;
+    const started = start({}, ['--import', `data:text/javascript,${onSignal}`, 'dist/main.js']);
+    const { hostname, port } = new URL(await started.origin());
+    const busy = connect(Number(port), hostname);
+    busy.write(
+      'POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n',
+    );
+    await once(busy, 'data');
+    started.signal('SIGUSR2');
+    const refused = () =>
+      fetch(`http://${hostname}:${port}/health/live`).then(
+        () => false,
+        () => true,
+      );
+    while (!(await refused()));
+    let response = '';
+    busy.setEncoding('utf8').on('data', (text: string) => (response += text));
+    busy.write('{}');
+    await once(busy, 'close');
+    expect(response).toMatch(/^HTTP\/1\.1 404 .*"code":"not_found"/s);
+    expect(await started.exit).toBe(1);
+    expect(started.errors).toBe('');
+    const logged = started.out.split('\n').find((line) => line.includes('"level":"fatal"'));
+    expect(JSON.parse(logged!)).toMatchObject({ context: 'Process', type: 'Error', error: 'at fault' });
+  });
 
   it('reports a used port in one sentence', async () => {
     const { port } = new URL(await start().origin());

@@ -18,7 +18,7 @@ export class Server {
   private written = '';
 
   constructor(private readonly child: ChildProcess) {
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.out += text));
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.out += text));
     child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.written += text));
     this.exit = once(child, 'close').then(([code]) => code as number | null);
   }
@@ -32,10 +32,12 @@ export class Server {
    * Starts the built application on a free port. {@link origin} waits for it.
    * @param env its environment, to which the path of Node and the HTTP adapter under test are added
    * @param command another built program, with its arguments
+   * @param stdout a file descriptor instead of {@link out}
    */
   static start(
     env: Readonly<Record<string, string | undefined>>,
     command: readonly string[] = ['dist/main.js'],
+    stdout: 'pipe' | number = 'pipe',
   ): Server {
     if (!existsSync('dist/main.js')) throw new Error('dist/main.js is missing. Run npm run build.');
     const { PATH, HTTP_ADAPTER } = process.env;
@@ -49,7 +51,7 @@ export class Server {
           NODE_COMPILE_CACHE,
           ...env,
         },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: ['ignore', stdout, 'pipe'],
       }),
     );
   }
