@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/settings.js';
 import { DATE_COLUMN, UnreadableValue, dateFromRow, isPostgres, type Schema } from './columns.js';
-import { serializeTransactions } from './sqlite-transactions.js';
+import { serializeTransactions, waitWithoutBlocking } from './sqlite-transactions.js';
 
 /** The options that the application and TypeORM's command line share. */
 export function dataSourceOptions(settings: Settings, schema: Schema): DataSourceOptions {
@@ -78,6 +78,7 @@ export async function openDataSource(options: DataSourceOptions): Promise<DataSo
   await dataSource.initialize();
   try {
     await migrate(dataSource);
+    if (!isPostgres(dataSource)) waitWithoutBlocking(dataSource);
   } catch (error) {
     await dataSource.destroy();
     throw error;

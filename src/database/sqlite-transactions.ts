@@ -1,6 +1,11 @@
+import { setTimeout } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { BetterSqlite3Driver } from 'typeorm/driver/better-sqlite3/BetterSqlite3Driver.js';
 import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
+
+/** A request waits this long for a write lock that another process holds, and then fails: 503. */
+const WRITE_LOCK_WAIT_MS = 5_000;
+const POLL_INTERVAL_MS = 5;
 
 /**
  * Serializes transactions on SQLite. TypeORM shares its one connection, so a query during another request's
@@ -11,12 +16,30 @@ import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSq
  */
 export function serializeTransactions(dataSource: DataSource): void {
   const driver = dataSource.driver as BetterSqlite3Driver;
-  const lock = new ConnectionLock();
-  const statements = new Map();
-  driver.createQueryRunner = () => new SerializedQueryRunner(driver, lock, statements);
+  const shared = { connection: new Lock(), polling: new Lock(), statements: new Map<string, unknown>() };
+  driver.createQueryRunner = () => new SerializedQueryRunner(driver, shared);
 }
 
-class ConnectionLock {
+/**
+ * Makes SQLite report a locked database at once. Its own wait blocks the event loop, so the query runner waits instead. Call it
+ * after the migrations, which need the wait.
+ */
+export function waitWithoutBlocking({ driver }: DataSource): void {
+  const { databaseConnection } = driver as unknown as { databaseConnection: { pragma(text: string): void } };
+  databaseConnection.pragma('busy_timeout = 0');
+}
+
+const isLocked = (error: unknown): boolean =>
+  String((error as { code?: unknown } | undefined)?.code).startsWith('SQLITE_BUSY');
+
+interface SharedState {
+  readonly connection: Lock;
+  /** Only one query at a time polls for a lock of another process. */
+  readonly polling: Lock;
+  readonly statements: Map<string, unknown>;
+}
+
+class Lock {
   private taken = false;
   private readonly waiting: (() => void)[] = [];
 
@@ -39,18 +62,11 @@ class SerializedQueryRunner extends BetterSqlite3QueryRunner {
 
   constructor(
     driver: BetterSqlite3Driver,
-    private readonly lock: ConnectionLock,
-    statements: Map<string, unknown>,
+    private readonly shared: SharedState,
   ) {
     super(driver);
     // Prepared statements belong to the connection, so all its runners share them.
-    Object.assign(this, { stmtCache: statements });
-  }
-
-  override async startTransaction(isolation?: Parameters<BetterSqlite3QueryRunner['startTransaction']>[0]) {
-    if (!this.hasLock) await this.lock.acquire();
-    this.hasLock = true;
-    await super.startTransaction(isolation);
+    Object.assign(this, { stmtCache: shared.statements });
   }
 
   override async commitTransaction() {
@@ -70,19 +86,47 @@ class SerializedQueryRunner extends BetterSqlite3QueryRunner {
   }
 
   override async query(...[sql, ...rest]: Parameters<BetterSqlite3QueryRunner['query']>) {
-    // A transaction that reads first and then writes would fail if another process wrote in between.
-    if (this.hasLock) return super.query(sql === 'BEGIN TRANSACTION' ? 'BEGIN IMMEDIATE' : sql, ...rest);
-    const waiting = this.lock.acquire();
-    if (waiting) await waiting;
+    if (this.hasLock) return super.query(sql, ...rest);
+    const begins = sql === 'BEGIN TRANSACTION';
+    return this.retryWhileLocked(async () => {
+      const waiting = this.shared.connection.acquire();
+      if (waiting) await waiting;
+      try {
+        // A transaction that reads first and then writes would fail if another process wrote in between.
+        const result: unknown = await super.query(begins ? 'BEGIN IMMEDIATE' : sql, ...rest);
+        this.hasLock = begins;
+        return result;
+      } finally {
+        if (!this.hasLock) this.shared.connection.release();
+      }
+    });
+  }
+
+  /** Other queries run while this one waits: a write lock does not block readers. */
+  private async retryWhileLocked(run: () => Promise<unknown>): Promise<unknown> {
+    const deadline = performance.now() + WRITE_LOCK_WAIT_MS;
     try {
-      return await super.query(sql, ...rest);
+      return await run();
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+    }
+    await this.shared.polling.acquire();
+    try {
+      for (;;) {
+        try {
+          return await run();
+        } catch (error) {
+          if (!isLocked(error) || performance.now() >= deadline) throw error;
+        }
+        await setTimeout(POLL_INTERVAL_MS);
+      }
     } finally {
-      this.lock.release();
+      this.shared.polling.release();
     }
   }
 
   private finish(): void {
-    if (this.hasLock) this.lock.release();
+    if (this.hasLock) this.shared.connection.release();
     this.hasLock = false;
   }
 }

@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { STATUS_CODES, type ServerResponse } from 'node:http';
+import { isDatabaseUnavailable } from '../database/database-errors.js';
 
 /** One invalid field. `field` is a path such as `tags.0`, or `body` for the whole body. */
 export interface FieldError {
@@ -65,20 +66,6 @@ export function problemOf(error: unknown, requestId: string | undefined): Proble
 const problemByStatus = (status: number) =>
   PROBLEM_BY_STATUS[status] ?? PROBLEM_BY_STATUS[status < 500 ? 400 : 500]!;
 
-/**
- * Error codes of Node, SQLite and PostgreSQL for a database that is unreachable, shutting down or out of connections
- * (PostgreSQL manual, appendix A, classes 08, 53 and 57). The client may repeat the request.
- */
-const DATABASE_UNAVAILABLE_CODES =
-  /^(?:ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|SQLITE_BUSY|08\w{3}|53\w{3}|57P\d\d)$/;
-/** Messages of the pg driver that have no code. */
-const CONNECTION_LOST_MESSAGES = /^(?:Connection terminated|timeout exceeded when trying to connect)/;
-
-export const isDatabaseUnavailable = (error: unknown): boolean =>
-  error instanceof Error &&
-  (DATABASE_UNAVAILABLE_CODES.test(String((error as { code?: unknown }).code)) ||
-    CONNECTION_LOST_MESSAGES.test(error.message));
-
 function statusOf(error: unknown): number {
   if (error instanceof HttpException) return error.getStatus();
   if (isDatabaseUnavailable(error)) return 503;
@@ -87,13 +74,12 @@ function statusOf(error: unknown): number {
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }
 
-/** The headers that belong to an exception: `WWW-Authenticate`, `Retry-After`. */
-export const problemHeaders = (error: unknown): Readonly<Record<string, string | string[]>> =>
-  isDatabaseUnavailable(error)
-    ? { 'Retry-After': '1' }
-    : error instanceof HttpException
-      ? ((error as { headers?: Readonly<Record<string, string | string[]>> }).headers ?? {})
-      : {};
+/** The headers that belong to an exception: `WWW-Authenticate`, `Retry-After`. Every 503 has the latter. */
+export const problemHeaders = (error: unknown): Readonly<Record<string, string | string[]>> => ({
+  ...(statusOf(error) === 503 && { 'Retry-After': '1' }),
+  ...(error instanceof HttpException &&
+    (error as { headers?: Readonly<Record<string, string | string[]>> }).headers),
+});
 
 /** Writes a problem without a framework: before routing, and for requests that an adapter rejects itself. */
 export function writeProblem(response: ServerResponse, error: unknown, requestId: string | undefined): void {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { EntityManager } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { Settings } from '../../src/config/settings.js';
 import { databaseSchema } from '../../src/database/database-services.module.js';
 import { dataSourceOptions, openDataSource } from '../../src/database/data-source.js';
@@ -126,11 +126,9 @@ describe('transactions', () => {
 
   it('takes the write lock of SQLite at the begin, even before a read', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
-    const open = () =>
-      openDataSource(
-        dataSourceOptions(Settings.from({ NODE_ENV: 'test', DATA_DIR: folder }), databaseSchema),
-      );
-    const [ours, theirs] = [await open(), await open()];
+    const options = dataSourceOptions(Settings.from({ NODE_ENV: 'test', DATA_DIR: folder }), databaseSchema);
+    const ours = await openDataSource(options);
+    const theirs = await new DataSource(options).initialize();
     await theirs.query('PRAGMA busy_timeout = 0');
     await ours.transaction(async (manager) => {
       await manager.query('SELECT name FROM demo_parts');

@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../../authentication/challenge.js';
 import type { MethodName } from '../../authentication/principal.js';
 import { AuditPort, RejectedRequests } from '../../authentication/ports.js';
+import { isDatabaseUnavailable } from '../../database/database-errors.js';
 import { User } from '../../users/user.entity.js';
 import { authRequestOfKoa } from './provider-request.js';
 
@@ -58,7 +59,10 @@ export class ProviderEvents {
     provider.on('backchannel.error', (_ctx, error, { clientId }) =>
       this.logger.warn({ event: 'back-channel logout failed', clientId, error: error.message }),
     );
-    provider.on('server_error', (_ctx, error) => this.logger.error(error));
+    provider.on('server_error', (ctx, error) => {
+      this.logger.error(error);
+      if (ctx.status === 500 && isDatabaseUnavailable(error)) reportUnavailable(ctx);
+    });
     // Koa writes errors to the console unless there is a listener.
     provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));
     provider.use(async (ctx, next) => {
@@ -96,6 +100,15 @@ export class ProviderEvents {
       target: params?.['logout'] ? `user:${actor.id}` : `oauth-client:${client?.clientId}`,
     });
   }
+}
+
+/** Replaces oidc-provider's 500. The code is that of RFC 6749 section 4.1.2.1. */
+function reportUnavailable(ctx: KoaContextWithOIDC): void {
+  ctx.status = 503;
+  ctx.set('Retry-After', '1');
+  const body = ctx.body as { error?: string };
+  if (body.error === 'server_error')
+    ctx.body = { error: 'temporarily_unavailable', error_description: 'the service is unavailable' };
 }
 
 /** A grant type that the client is not registered for is `unauthorized_client` (RFC 6749 section 5.2), not `invalid_request`. */
