@@ -11,7 +11,7 @@ import {
   withCounterConnection,
   type Counter,
 } from '../rate-limits/counter.js';
-import { networkOf } from '../rate-limits/network.js';
+import { networkOf } from '../config/network.js';
 import { KnownAddress } from './password.entity.js';
 import { TooManyAttempts } from './passwords.errors.js';
 

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { createHmac, generateKeySync } from 'node:crypto';
-import { networkOf } from '../rate-limits/network.js';
+import { networkOf } from '../config/network.js';
 
 const LIFETIME_MS = 5 * 60_000;
 const MAX_ENTRIES = 10_000;

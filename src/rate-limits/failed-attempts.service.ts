@@ -4,7 +4,7 @@ import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../authentication/challenge.js';
 import { Settings } from '../config/settings.js';
 import { createCounter, withCounterConnection, type Counter } from './counter.js';
-import { networkOf } from './network.js';
+import { networkOf } from '../config/network.js';
 import { TooManyRequests } from './rate-limits.service.js';
 import { RejectedRequests, type RejectionListener } from '../authentication/ports.js';
 

@@ -5,7 +5,7 @@ import { authRequestOf, findCaller } from '../authentication/request.js';
 import type { Principal } from '../authentication/principal.js';
 import { HealthController } from '../http/health.controller.js';
 import { FailedAttempts } from './failed-attempts.service.js';
-import { networkOf } from './network.js';
+import { networkOf } from '../config/network.js';
 import { RateLimitsService } from './rate-limits.service.js';
 
 /** The first global guard: limits the requests of one address before anything is looked up. */

@@ -12,7 +12,7 @@ import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { VerifiedPasswords } from '../../src/passwords/verified-passwords.js';
 import { User } from '../../src/users/user.entity.js';
 import { boot, withEnvironment, type Booted } from '../support/app.js';
-import { networkOf } from '../../src/rate-limits/network.js';
+import { networkOf } from '../../src/config/network.js';
 
 const DAY = 24 * 60 * 60_000;
 

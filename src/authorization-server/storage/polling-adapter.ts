@@ -9,7 +9,7 @@ import {
   withCounterConnection,
   type Counter,
 } from '../../rate-limits/counter.js';
-import { networkOf } from '../../rate-limits/network.js';
+import { networkOf } from '../../config/network.js';
 import { OauthRecord } from './oauth-record.entity.js';
 import { recordId } from './oauth-records.service.js';
 import { RecordAdapter } from './record-adapter.js';
