@@ -6,6 +6,7 @@ import { AppModule } from './app.module.js';
 import { Authenticator } from './authentication/authenticator.js';
 import type { AuthMethod } from './authentication/method.js';
 import { applicationConfig } from './config/config.module.js';
+import { AllowedMethodsService } from './http/allowed-methods.service.js';
 import { InputPipe } from './http/input.pipe.js';
 import { NestLogger, createLogger } from './http/logger.js';
 import { OpenApiService } from './http/openapi.service.js';
@@ -36,7 +37,12 @@ export async function createApp(
     { abortOnError: false, bodyParser: false, logger: new NestLogger(log) },
   );
   app.useGlobalFilters(
-    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), app.get(RejectedRequests)),
+    new ProblemFilter(
+      app.get(HttpAdapterHost),
+      app.get(Authenticator),
+      app.get(RejectedRequests),
+      app.get(AllowedMethodsService),
+    ),
   );
   app.useGlobalPipes(new InputPipe());
   app.get(OpenApiService).setApplication(app);

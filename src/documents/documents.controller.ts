@@ -21,7 +21,7 @@ import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import { CLASSIFICATIONS, Document, SHARE_LEVELS, STATUSES } from './document.entity.js';
 import { DocumentsService } from './documents.service.js';
-import { etagOf } from '../http/preconditions.js';
+import { checkIfNoneMatch, etagOf } from '../http/preconditions.js';
 import { documentView } from './document-view.js';
 
 const fields = {
@@ -82,9 +82,13 @@ export class DocumentsController {
   async read(
     @Ability() ability: AppAbility,
     @Param('id') id: string,
+    @Headers('if-none-match') ifNoneMatch: string | undefined,
     @Res({ passthrough: true }) response: unknown,
   ) {
-    return this.respond(await this.documents.find(ability, id), ability, response);
+    const document = await this.documents.find(ability, id);
+    const view = this.respond(document, ability, response);
+    checkIfNoneMatch(ifNoneMatch, document);
+    return view;
   }
 
   @Patch(':id')

@@ -4,11 +4,11 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import express from 'express';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { parse } from 'node:querystring';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
+import { parseParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
-import type { RequestContext } from './request-context.js';
+import { readServerConfig } from './server.config.js';
 import { HttpServer } from './server.js';
 
 type ServerFactory = (handler: RequestListener) => HttpServer;
@@ -22,14 +22,13 @@ export function adapterFor(
   log: Logger,
   onRejected: (error: unknown) => void,
 ): AbstractHttpAdapter {
+  const config = readServerConfig(settings);
   const createServer: ServerFactory = (handler) =>
-    new HttpServer(handler, log, (address) => settings.trusts(address), onRejected);
-  return settings.httpAdapter === 'express'
-    ? expressAdapter(settings, createServer)
-    : fastifyAdapter(settings, createServer);
+    new HttpServer(handler, log, config, (address) => settings.trusts(address), onRejected);
+  return settings.httpAdapter === 'express' ? expressAdapter(createServer) : fastifyAdapter(createServer);
 }
 
-function fastifyAdapter(settings: Settings, createServer: ServerFactory): AbstractHttpAdapter {
+function fastifyAdapter(createServer: ServerFactory): AbstractHttpAdapter {
   let server: HttpServer | undefined;
   const adapter = new FastifyAdapter({
     serverFactory: (handler: RequestListener) => (server = createServer(handler)),
@@ -40,22 +39,20 @@ function fastifyAdapter(settings: Settings, createServer: ServerFactory): Abstra
       writeProblem(reply.raw, error, request.raw.requestContext?.requestId);
       reply.raw.end();
     },
-    trustProxy: settings.trustProxy.length ? [...settings.trustProxy] : false,
+    trustProxy: false,
     return503OnClosing: false,
     routerOptions: {
       caseSensitive: true,
       ignoreTrailingSlash: false,
       ignoreDuplicateSlashes: false,
       maxParamLength: 16 * 1024,
-      querystringParser: parse,
+      querystringParser: parseParameters,
     },
   });
   const fastify = adapter.getInstance();
   fastify.decorateRequest('rawBody', undefined);
   fastify.addHook('onRequest', (request, _reply, done) => {
-    const body = request.raw.requestBody;
-    Object.assign(request, { body: body?.value, rawBody: body?.raw });
-    setDetails(request.raw, () => ({ route: request.routeOptions.url, ip: request.ip }));
+    complete(request, request.raw, () => request.routeOptions.url);
     done();
   });
   fastify.removeAllContentTypeParsers();
@@ -63,24 +60,27 @@ function fastifyAdapter(settings: Settings, createServer: ServerFactory): Abstra
   return adapter;
 }
 
-function expressAdapter(settings: Settings, createServer: ServerFactory): AbstractHttpAdapter {
+function expressAdapter(createServer: ServerFactory): AbstractHttpAdapter {
   const app = express();
   app.enable('case sensitive routing');
   app.enable('strict routing');
   app.disable('x-powered-by');
   app.disable('etag');
-  app.set('query parser', parse);
-  app.set('trust proxy', [...settings.trustProxy]);
+  app.set('query parser', parseParameters);
   app.use((request, _response, next) => {
-    const body = request.requestBody;
-    Object.assign(request, { body: body?.value, rawBody: body?.raw });
-    setDetails(request, () => ({
-      route: (request.route as { path?: string } | undefined)?.path,
-      ip: request.ip,
-    }));
+    complete(request, request, () => routeOf(request));
+    // Express would respond 304 by itself, and Fastify would not.
+    Object.defineProperty(request, 'fresh', { value: false });
     next();
   });
   return new ExpressOnHttpServer(app, createServer);
+}
+
+/** Express also sets `route` for a HEAD request that the route does not serve. */
+function routeOf(request: express.Request): string | undefined {
+  const route = request.route as { path: string; methods: Record<string, boolean> } | undefined;
+  const isServed = request.method !== 'HEAD' || route?.methods['get'] || route?.methods['_all'];
+  return isServed ? route?.path : undefined;
 }
 
 class ExpressOnHttpServer extends ExpressAdapter {
@@ -98,6 +98,16 @@ class ExpressOnHttpServer extends ExpressAdapter {
   }
 }
 
-function setDetails(request: IncomingMessage, details: RequestContext['details']): void {
-  if (request.requestContext) request.requestContext.details = details;
+/** Gives the adapter's request what the request listener has read. Both adapters would read it differently. */
+function complete(request: object, raw: IncomingMessage, route: () => string | undefined): void {
+  const { requestBody: body, requestContext: context } = raw;
+  if (!context) return;
+  const { client } = context;
+  context.details = () => ({ route: route(), ip: client.ip });
+  Object.assign(request, { body: body?.value, rawBody: body?.raw });
+  // Getters of the prototypes read the connection's address and protocol.
+  Object.defineProperties(request, {
+    ip: { value: client.ip },
+    protocol: { value: client.secure ? 'https' : 'http' },
+  });
 }

@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import type { Settings } from '../config/settings.js';
+import { AllowedMethodsService } from './allowed-methods.service.js';
 import { HealthController } from './health.controller.js';
 import { MediaTypeGuard } from './media-type.guard.js';
 import { openApiController } from './openapi.controller.js';
@@ -15,7 +16,7 @@ export class HttpModule {
       module: HttpModule,
       imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false })],
       controllers: [HealthController, openApiController(settings.production)],
-      providers: [OpenApiService, MediaTypeGuard],
+      providers: [AllowedMethodsService, OpenApiService, MediaTypeGuard],
       exports: [MediaTypeGuard],
     };
   }

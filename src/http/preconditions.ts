@@ -20,6 +20,22 @@ export function checkIfMatch(ifMatch: string | undefined, current: Versioned): v
   if (!tags.includes('*') && !tags.includes(etagOf(current))) throw preconditionFailed();
 }
 
+/** 304, without a body. Not an error: Nest has no other way to replace a handler's response. */
+export class NotModified extends HttpException {
+  constructor() {
+    super('', HttpStatus.NOT_MODIFIED);
+  }
+}
+
+/**
+ * Checks `If-None-Match` (RFC 9110 section 13.1.2). It uses the weak comparison.
+ * @throws NotModified if the caller already has this version
+ */
+export function checkIfNoneMatch(ifNoneMatch: string | undefined, current: Versioned): void {
+  const tags = (ifNoneMatch ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  if (tags.includes('*') || tags.includes(etagOf(current))) throw new NotModified();
+}
+
 const preconditionRequired = () =>
   new HttpException(
     { code: 'precondition_required', detail: 'Send If-Match with the ETag of the current version.' },

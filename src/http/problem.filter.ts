@@ -1,9 +1,12 @@
-import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, Logger, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import type { ServerResponse } from 'node:http';
 import { findCaller, rawResponse, type AdapterResponse } from '../authentication/request.js';
 import { withRequirement } from '../authentication/step-up.js';
 import type { Authenticator } from '../authentication/authenticator.js';
+import { AllowedMethodsService, MethodNotAllowed } from './allowed-methods.service.js';
 import { requestContext } from './request-context.js';
+import { NotModified } from './preconditions.js';
 import { PROBLEM_MEDIA_TYPE, problemHeaders, problemOf } from './problem.js';
 import type { RejectedRequests } from '../authentication/ports.js';
 
@@ -16,13 +19,17 @@ export class ProblemFilter implements ExceptionFilter {
     private readonly host: HttpAdapterHost,
     private readonly authenticator: Authenticator,
     private readonly rejectedRequests: RejectedRequests,
+    private readonly allowedMethods: AllowedMethodsService,
   ) {}
 
-  catch(thrown: unknown, context: ArgumentsHost): void {
+  catch(exception: unknown, context: ArgumentsHost): void {
     const http = this.host.httpAdapter;
     const response = context.switchToHttp().getResponse<AdapterResponse>();
+    if (exception instanceof NotModified) return void http.reply(response, undefined, exception.getStatus());
     const raw = rawResponse(response);
     const request = requestContext.getStore();
+    const thrown =
+      request?.details().route === undefined ? this.withAllowedMethods(exception, raw) : exception;
     const caller = findCaller(context);
     this.rejectedRequests.notify(request?.details().ip ?? '', thrown, caller);
     const error = withRequirement(this.authenticator, thrown, caller);
@@ -40,6 +47,14 @@ export class ProblemFilter implements ExceptionFilter {
     };
     for (const [name, value] of Object.entries(headers)) http.setHeader(response, name, value);
     http.reply(response, problem, problem.status);
+  }
+
+  /** Neither adapter distinguishes an unknown path from another method of a known one. */
+  private withAllowedMethods(exception: unknown, { req }: ServerResponse): unknown {
+    if (!(exception instanceof NotFoundException)) return exception;
+    const [path = ''] = (req.url ?? '').split('?', 1);
+    const methods = this.allowedMethods.of(path);
+    return methods.length ? new MethodNotAllowed(methods) : exception;
   }
 }
 

@@ -37,8 +37,9 @@ const PROBLEM_BY_STATUS: Readonly<Record<number, { code: string; detail: string 
   },
   417: { code: 'expectation_failed', detail: 'The only supported expectation is 100-continue.' },
   429: { code: 'too_many_requests', detail: 'Too many requests. Try again later.' },
-  431: { code: 'header_fields_too_large', detail: 'The header fields exceed 16 KiB.' },
+  431: { code: 'header_fields_too_large', detail: 'The header fields exceed 16 KiB or 200 lines.' },
   500: { code: 'internal_error', detail: 'An unexpected error occurred. Report the request id.' },
+  501: { code: 'not_implemented', detail: 'The only supported transfer coding is chunked.' },
   503: { code: 'service_unavailable', detail: 'The service is unavailable. Try again later.' },
 };
 

@@ -1,8 +1,8 @@
 import { BadRequestException, PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import { parse } from 'node:querystring';
 import type { MediaType } from '../authentication/plan.js';
 import { parseJson } from './json.js';
+import { hasTooManyParameters, parseParameters, tooManyParameters } from './parameters.js';
 
 export const MAX_BODY_BYTES = 256 * 1024;
 
@@ -36,7 +36,10 @@ export async function readBody(request: IncomingMessage): Promise<RequestBody | 
   const media = mediaTypeOf(request);
   const raw = await readBytes(request);
   if (!raw.length) return undefined;
-  return { raw, media, value: media === 'json' ? parseJson(raw) : parse(raw.toString('utf8')) };
+  if (media === 'json') return { raw, media, value: parseJson(raw) };
+  const form = raw.toString('utf8');
+  if (hasTooManyParameters(form)) throw tooManyParameters();
+  return { raw, media, value: parseParameters(form) };
 }
 
 /** Uses listeners, because `for await` destroys the socket when it stops early, and the response with it. */

@@ -1,12 +1,15 @@
 import {
   BadRequestException,
   HttpException,
+  NotImplementedException,
   ServiceUnavailableException,
   UnsupportedMediaTypeException,
 } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { Client } from './forwarded.js';
+import { hasTooManyParameters, tooManyParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
 import { MAX_BODY_BYTES, hasBody, readBody } from './request-body.js';
 import { requestContext, type RequestContext } from './request-context.js';
@@ -20,26 +23,26 @@ import { SECURITY_HEADERS } from './security-headers.js';
  *
  * @param handler the adapter's own listener
  * @param isClosing whether the server has stopped accepting requests
- * @param isTrustedProxy whether headers set by a peer with this address are trusted
  * @param onRejected is called for requests rejected here, which no exception filter sees
  */
 export function requestListener(
   handler: RequestListener,
   log: Logger,
   isClosing: () => boolean,
-  isTrustedProxy: (address: string | undefined) => boolean,
   onRejected: (error: unknown) => void,
-): RequestListener {
-  return (request, response) => {
+): (request: IncomingMessage, response: ServerResponse, client: Client) => void {
+  return (request, response, client) => {
     const context: RequestContext = {
       requestId: randomUUID(),
-      details: () => ({ route: undefined, ip: request.socket.remoteAddress }),
+      client,
+      details: () => ({ route: undefined, ip: client.ip }),
     };
     request.requestContext = context;
     response.setHeader('X-Request-Id', context.requestId);
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
     logWhenClosed(request, response, context, log);
-    if (!isTrustedProxy(request.socket.remoteAddress)) dropForwardedCertificate(request);
+    if (!client.isForwarded) dropForwardedCertificate(request);
+    if (isHealthCheckWithoutHost(request)) addHost(request);
 
     const handle = () => requestContext.run(context, () => handler(request, response));
     const reject = (error: unknown) => {
@@ -47,7 +50,11 @@ export function requestListener(
       sendRejection(request, response, error, context);
     };
     const error = isClosing() ? new ServiceUnavailableException() : errorIn(request);
-    if (error) return reject(error);
+    if (error) {
+      // Another server may read the rest of the connection differently.
+      response.shouldKeepAlive = false;
+      return reject(error);
+    }
     if (!hasBody(request)) return handle();
     readBody(request)
       .then((body) => {
@@ -73,16 +80,28 @@ const TARGET = /^\/[\w\-.~!$&'()*+,;=:@%/]*(?:\?[\w\-.~!$&'()*+,;=:@%/?[\]{}|^`\
  * not be encoded at all (RFC 3986 section 6.2.2.2).
  */
 const AMBIGUOUS_ENCODING = /%(?:00|2f|5c|2d|2e|5f|7e|3\d|[46][1-9a-f]|[57][\da])/i;
+/** One name or address with an optional port, without the user information that some clients would read in front. */
+const HOST = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i;
+/** More lines than any client sends. They fit into 16 KiB. */
+export const MAX_HEADER_LINES = 200;
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(?:;.*)?$/;
 
-/** Rejects requests that the two adapters would read differently. */
+/** Rejects requests that the two adapters, or a proxy in front, would read differently. */
 function errorIn(request: IncomingMessage): HttpException | undefined {
   if (request.httpVersionMajor !== 1) return new BadRequestException();
+  if (request.rawHeaders.length > 2 * MAX_HEADER_LINES) return new HttpException('Too many headers', 431);
   const hosts = request.headersDistinct['host'] ?? [];
   if (hosts.length > 1) return badRequest('duplicate_header', 'The Host header is repeated.');
   if (!hosts[0]) return badRequest('host_required', 'The Host header is missing.');
-  if (!isUnambiguousTarget(request.url ?? ''))
+  if (!HOST.test(hosts[0])) return badRequest('invalid_host', 'The Host header must be one host.');
+  const codings = request.headersDistinct['transfer-encoding']?.join();
+  if (codings && request.httpVersion === '1.0') return new BadRequestException();
+  // Node's parser rejects a body whose last coding is another one.
+  if (codings && /,[ \t]*chunked$/i.test(codings)) return new NotImplementedException();
+  const target = request.url ?? '';
+  if (!isUnambiguousTarget(target))
     return badRequest('invalid_target', 'The request target must be a well-formed path and query.');
+  if (hasTooManyParameters(target)) return tooManyParameters();
   const type = request.headers['content-type'];
   if (type !== undefined && !MEDIA_TYPE.test(type)) return new UnsupportedMediaTypeException();
   const expectation = request.headers.expect;
@@ -104,6 +123,17 @@ function isUnambiguousTarget(target: string): boolean {
   }
 }
 
+/** The checks of load balancers in HTTP/1.0 name no host. */
+const isHealthCheckWithoutHost = ({ httpVersion, url, headers }: IncomingMessage) =>
+  httpVersion === '1.0' && /^\/health\/(?:live|ready)$/.test(url ?? '') && headers.host === undefined;
+
+/** Adds the host that the client has connected to. */
+function addHost({ headers, headersDistinct, socket }: IncomingMessage): void {
+  const { localAddress = '', localPort } = socket;
+  headers.host = `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`;
+  headersDistinct['host'] = [headers.host];
+}
+
 const DRAIN_TIMEOUT_MS = 1_000;
 
 /** Sends the problem. If the client is still sending a body, closes the connection after it. */
@@ -119,7 +149,7 @@ function sendRejection(
     response.end();
     return;
   }
-  response.setHeader('Connection', 'close');
+  response.shouldKeepAlive = false;
   writeProblem(response, error, requestId);
   // Closing with unread bytes resets the connection, and the client may lose the response. So read and drop a little more.
   let dropped = 0;

@@ -1,103 +1,125 @@
-import { HttpException } from '@nestjs/common';
+import { BadRequestException, HttpException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
-import {
-  STATUS_CODES,
-  Server,
-  type IncomingMessage,
-  type RequestListener,
-  type ServerResponse,
-} from 'node:http';
+import { STATUS_CODES, Server, ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import { requestListener } from './request-listener.js';
+import { Connections } from './connections.js';
+import { HttpResponse } from './response.js';
+import { clientOf } from './forwarded.js';
+import { MAX_HEADER_LINES, requestListener } from './request-listener.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 import { requestContext } from './request-context.js';
 import { PROBLEM_MEDIA_TYPE, problemOf, type Problem } from './problem.js';
+import type { ServerConfig } from './server.config.js';
 
 /** The time that requests in progress have to finish after the server closes. */
 const SHUTDOWN_GRACE_MS = 10_000;
+/** Node responds to a client that is too slow. This is added to the deadline that covers the cases where it does not. */
+const BACKSTOP_MS = 2_000;
 
 /**
  * Node's HTTP server with this application's limits, used by both adapters. Requests that no adapter sees are
- * rejected here.
+ * rejected here. A TLS server in front emits `handshake` with each socket that it accepts, and `connection` with the TLS
+ * socket after the handshake.
  *
  * Written here because Node's parser responds to malformed requests without our headers and without a log line.
- * `Server.close` also leaves idle connections open. Tests: test/http/framing.e2e-spec.ts,
- * test/http/abuse.e2e-spec.ts.
+ * `Server.close` also leaves idle connections open, and Node waits forever for a client that does not read. Tests:
+ * test/http/framing.e2e-spec.ts, test/http/abuse.e2e-spec.ts, test/http/connections.e2e-spec.ts.
  */
 export class HttpServer extends Server {
-  /** Every connection, with its responses in progress. */
-  private readonly responsesBySocket = new Map<Socket, Set<ServerResponse>>();
+  /** The time for a TLS handshake. */
+  handshakeTimeout = 10_000;
+  /** The time from the headers of a request to the last byte of its response. */
+  responseTimeout = 60_000;
+  private readonly openConnections: Connections;
 
   /** @param onRejected is called for requests rejected here, in the context of the request */
   constructor(
     handler: RequestListener,
     private readonly log: Logger,
-    isTrustedProxy: (address: string | undefined) => boolean,
+    config: ServerConfig,
+    isTrustedProxy: (address: string) => boolean,
     private readonly onRejected: (error: unknown) => void,
   ) {
     super({
+      ServerResponse: HttpResponse as typeof ServerResponse,
       maxHeaderSize: 16 * 1024,
       headersTimeout: 10_000,
       requestTimeout: 30_000,
-      keepAliveTimeout: 5_000,
+      keepAliveTimeout: config.keepAliveMs,
       // Node checks timeouts every 30 seconds by default, which would double them.
       connectionsCheckingInterval: 1_000,
       // The request listener checks Host, and responds with our headers.
       requireHostHeader: false,
     });
-    const listener = requestListener(handler, log, () => !this.listening, isTrustedProxy, onRejected);
+    // Node drops the lines after this number silently. One more than allowed shows that there were too many.
+    this.maxHeadersCount = MAX_HEADER_LINES + 1;
+    this.openConnections = new Connections(config, isTrustedProxy, log);
+    const listener = requestListener(handler, log, () => !this.listening, onRejected);
     const respond = (request: IncomingMessage, response: ServerResponse) => {
-      this.trackResponse(request.socket, response);
-      listener(request, response);
+      const { socket } = request;
+      if (!this.openConnections.track(socket, response, this.responseTimeout, this.idleTimeout)) return;
+      const peer = this.openConnections.addressOf(socket) ?? '';
+      listener(request, response, clientOf(request, peer, isTrustedProxy));
     };
     this.on('request', respond);
     this.on('checkExpectation', respond);
-    this.on('connection', (socket) => {
-      this.responsesBySocket.set(socket, new Set());
-      socket.once('close', () => this.responsesBySocket.delete(socket));
-    });
+    // Without a listener Node closes the connection of a CONNECT request without a response.
+    this.on('connect', (_request, socket: Socket) => this.respondTo(socket, new BadRequestException()));
+    this.on('handshake', (socket: Socket) =>
+      this.openConnections.openHandshake(socket, this.handshakeTimeout),
+    );
+    this.prependListener('connection', (socket) =>
+      socket instanceof TLSSocket
+        ? this.openConnections.finishHandshake(socket, this.idleTimeout)
+        : this.openConnections.open(socket, this.idleTimeout),
+    );
   }
 
   /** Stops listening, lets requests in progress finish, and closes every connection as soon as it is idle. */
   override close(done?: (error?: Error) => void): this {
     super.close(done);
-    for (const [socket, responses] of this.responsesBySocket) if (!responses.size) socket.destroy();
-    setTimeout(() => this.closeAllConnections(), SHUTDOWN_GRACE_MS).unref();
+    this.openConnections.drain();
+    setTimeout(() => this.openConnections.closeAll(), SHUTDOWN_GRACE_MS).unref();
     return this;
   }
 
   /** Responds to a request that Node's parser rejects: invalid framing, an oversized header, a timeout. */
   rejectUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
-    const responses = [...(this.responsesBySocket.get(socket) ?? [])];
-    const isPartlySent = responses.some((response) => response.headersSent && !response.req.complete);
-    if (error.code === 'ECONNRESET' || !socket.writable || isPartlySent) {
-      socket.destroy();
-      return;
-    }
+    const responses = this.openConnections.responsesOf(socket);
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+    // The request listener has rejected this request, and waits for the rest of it.
+    const rejection = responses.find((response) => response.headersSent && !response.req.complete);
+    if (rejection) return void rejection.end();
     // Responses to earlier requests of this connection go first, or the client matches this one to an earlier request.
     const earlier = responses.find((response) => response.req.complete);
     if (earlier) {
       earlier.once('close', () => this.rejectUnparsable(error, socket));
       return;
     }
+    this.respondTo(
+      socket,
+      new HttpException('', STATUS_BY_PARSER_ERROR[error.code ?? ''] ?? 400),
+      error.code,
+    );
+  }
+
+  /** Responds without a parsed request, and closes the connection. */
+  private respondTo(socket: Socket, rejection: HttpException, parserError?: string): void {
     const requestId = randomUUID();
-    const rejection = new HttpException('', STATUS_BY_PARSER_ERROR[error.code ?? ''] ?? 400);
     const problem = problemOf(rejection, requestId);
-    const details = () => ({ route: undefined, ip: socket.remoteAddress });
-    requestContext.run({ requestId, details }, () => this.onRejected(rejection));
-    this.log.info({ requestId, status: problem.status, parser: error.code }, 'unreadable request');
+    const client = { ip: this.openConnections.addressOf(socket) ?? '', secure: false, isForwarded: false };
+    const details = () => ({ route: undefined, ip: client.ip });
+    requestContext.run({ requestId, client, details }, () => this.onRejected(rejection));
+    this.log.info({ requestId, status: problem.status, parser: parserError }, 'unreadable request');
     socket.end(serialize(problem, requestId));
     setTimeout(() => socket.destroy(), 1_000).unref();
   }
 
-  private trackResponse(socket: Socket, response: ServerResponse): void {
-    const responses = this.responsesBySocket.get(socket);
-    responses?.add(response);
-    response.once('close', () => {
-      responses?.delete(response);
-      if (!this.listening && !responses?.size) socket.destroySoon();
-    });
+  /** The time until a request has arrived. It covers bytes that Node's parser skips, and that end Node's own timeout. */
+  private get idleTimeout(): number {
+    return this.keepAliveTimeout + this.headersTimeout + BACKSTOP_MS;
   }
 }
 

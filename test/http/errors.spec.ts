@@ -11,7 +11,7 @@ const sources = (readdirSync('src', { recursive: true }) as string[])
 const CODE_PATTERNS = [
   /\bcode(?::| =) '([a-z_]+)'/gi,
   /^(?:export )?const (?:INVALID_\w+|ERROR_CODE) = '([a-z_]+)';/gm,
-  /(?:BadCredential|Unauthenticated|ambiguous|bad)\(\s*'([a-z_]+)'/g,
+  /(?:BadCredential|Unauthenticated|ambiguous|bad|badRequest)\(\s*'([a-z_]+)'/g,
 ];
 /** A code as an argument on its own line. The authorization server has lists of OAuth parameters that look the same. */
 const CODE_ON_OWN_LINE = /^\s*'([a-z]+(?:_[a-z]+)+)',$/gm;

@@ -25,6 +25,7 @@ describe('malformed and ambiguous requests', () => {
       'TE.CL': `${post('Transfer-Encoding: chunked', 'Content-Length: 4')}0\r\n\r\n${smuggled}`,
       'TE.TE': `${post('Transfer-Encoding: chunked', 'Transfer-Encoding: identity')}0\r\n\r\n${smuggled}`,
       xchunked: `${post('Transfer-Encoding: xchunked')}0\r\n\r\n${smuggled}`,
+      'chunked, chunked': `${post('Transfer-Encoding: chunked, chunked')}0\r\n\r\n${smuggled}`,
       'chunked, identity': `${post('Transfer-Encoding: chunked, identity')}0\r\n\r\n${smuggled}`,
       'two lengths': `${post('Content-Length: 0', 'Content-Length: 44')}${smuggled}`,
       'a list of lengths': `${post('Content-Length: 0, 44')}${smuggled}`,
@@ -49,6 +50,120 @@ describe('malformed and ambiguous requests', () => {
       expectRejection(response, 400, 'bad_request');
     }
     expect(handlerCalls.count).toBe(before);
+  });
+
+  it('rejects a transfer coding other than chunked, and any in HTTP/1.0', async () => {
+    const smuggled = 'GET /http/probe HTTP/1.1\r\nHost: a\r\n\r\n';
+    const before = handlerCalls.count;
+    for (const codings of ['gzip, chunked', 'identity, chunked', 'GZIP,\tCHUNKED', ',chunked'])
+      expectRejection(
+        await sendRaw(booted, `${post(`Transfer-Encoding: ${codings}`)}0\r\n\r\n${smuggled}`),
+        501,
+        'not_implemented',
+      );
+    expectRejection(
+      await sendRaw(
+        booted,
+        `${post('Transfer-Encoding: gzip', 'Transfer-Encoding: chunked')}0\r\n\r\n${smuggled}`,
+      ),
+      501,
+      'not_implemented',
+    );
+    for (const coding of ['chunked', 'gzip, chunked', 'xchunked'])
+      expectRejection(
+        await sendRaw(
+          booted,
+          `${request(
+            'POST /http/body HTTP/1.0',
+            'Host: a',
+            'Content-Type: application/json',
+            'Connection: keep-alive',
+            `Transfer-Encoding: ${coding}`,
+          )}0\r\n\r\n${smuggled}`,
+        ),
+        400,
+        'bad_request',
+      );
+    expect(handlerCalls.count).toBe(before);
+  });
+
+  it('processes no further request of a connection that closes', async () => {
+    const next = get('/http/probe');
+    const before = handlerCalls.count;
+    for (const first of [
+      get('/nothing'),
+      request('GET /a"b HTTP/1.1', 'Host: a'),
+      post('Content-Length: 9999999'),
+    ])
+      expect((await sendRaw(booted, first + next)).match(/HTTP\/1\.1 /g)).toHaveLength(1);
+    expect(handlerCalls.count).toBe(before);
+  });
+
+  it('rejects a Host header that is not one host', async () => {
+    for (const host of [
+      'a, b',
+      'a,b',
+      'a b',
+      'a/b',
+      'a/',
+      'a\\b',
+      'a?b',
+      'a#b',
+      'x@evil.test',
+      'x:y@evil.test',
+      'http://a',
+      'a:b',
+      'a:',
+      'a:1:2',
+      'a:123456',
+      ':80',
+      'a%2eb',
+      'a;b',
+      '[::1',
+      '[::1]x',
+      '[fe80::1%25eth0]',
+      '::1',
+      '"a"',
+      '\u00e4.test',
+    ])
+      for (const path of ['/http/probe', '/nothing']) {
+        const response = await sendRaw(
+          booted,
+          request(`GET ${path} HTTP/1.1`, `Host: ${host}`, 'Connection: close'),
+        );
+        expect([host, parseResponse(response).status]).toEqual([host, 400]);
+        expectRejection(response, 400, 'invalid_host');
+      }
+    for (const host of ['a', 'A.test.', 'a_b.test:80', '127.0.0.1', '[::1]', '[2001:db8::1]:8080']) {
+      const response = await sendRaw(
+        booted,
+        request('GET /http/probe HTTP/1.1', `Host: ${host}`, 'Connection: close'),
+      );
+      expect([host, parseResponse(response).status]).toEqual([host, 200]);
+    }
+  });
+
+  it('rejects CONNECT and the preface of HTTP/2, and ignores an upgrade', async () => {
+    expectRejection(
+      await sendRaw(booted, request('CONNECT evil.test:443 HTTP/1.1', 'Host: evil.test:443')),
+      400,
+      'bad_request',
+    );
+    expectRejection(await sendRaw(booted, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 400, 'bad_request');
+    for (const protocol of ['h2c', 'websocket', 'TLS/1.2']) {
+      const response = await sendRaw(
+        booted,
+        request(
+          'GET /http/probe HTTP/1.1',
+          'Host: a',
+          'Connection: close, Upgrade',
+          `Upgrade: ${protocol}`,
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+          'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA',
+        ),
+      );
+      expect([protocol, parseResponse(response).status]).toEqual([protocol, 200]);
+    }
   });
 
   it('rejects a repeated Host header', async () => {
@@ -94,6 +209,21 @@ describe('malformed and ambiguous requests', () => {
       expectRejection(await sendRaw(booted, request(...lines)), 400, 'host_required');
   });
 
+  it('responds to the HTTP/1.0 health check of a load balancer without a Host header', async () => {
+    for (const path of ['/health/ready', '/health/live'])
+      expect(parseResponse(await sendRaw(booted, request(`GET ${path} HTTP/1.0`)))).toMatchObject({
+        status: 200,
+        body: '{"status":"ok"}',
+      });
+    for (const path of ['/health/ready?a', '/health', '/health/ready/'])
+      expectRejection(await sendRaw(booted, request(`GET ${path} HTTP/1.0`)), 400, 'host_required');
+    expectRejection(
+      await sendRaw(booted, request('GET /health/ready HTTP/1.1', 'Connection: close')),
+      400,
+      'host_required',
+    );
+  });
+
   it('ignores a credential in a trailer', async () => {
     const signed = credential(as({ id: 'alice' }));
     const response = await sendRaw(
@@ -128,6 +258,49 @@ describe('malformed and ambiguous requests', () => {
       ...response.matchAll(/"tenantId":"tenant-of-(\w+)".*?"id":"(\w+)"|"code":"unauthenticated"/g),
     ].map(([, id, tenant]) => (id === tenant ? id : 'mixed'));
     expect(ids).toEqual(names.map((name, i) => (i % 10 === 9 ? undefined : name)));
+  });
+
+  it('rejects more than 200 header lines, of which Node would drop some', async () => {
+    const fillers = (count: number) => Array.from({ length: count }, () => 'a:');
+    // get() has two lines of its own.
+    expect(parseResponse(await sendRaw(booted, get('/http/probe', ...fillers(198)))).status).toBe(200);
+    const before = handlerCalls.count;
+    for (const lines of [
+      fillers(199),
+      fillers(1_000),
+      [...fillers(1_200), 'Host: evil.test'],
+      [...fillers(1_200), 'Authorization: Bearer a'],
+      ['Authorization: Basic YTpi', ...fillers(1_200), 'Authorization: Bearer a'],
+      [...fillers(1_200), 'X-Forwarded-For: 203.0.113.9'],
+      fillers(5_000),
+    ])
+      expectRejection(await sendRaw(booted, get('/http/probe', ...lines)), 431, 'header_fields_too_large');
+    expect(handlerCalls.count).toBe(before);
+  });
+
+  it('rejects more than 1,000 parameters, of which Node would drop some', async () => {
+    const parameters = (count: number) => Array.from({ length: count }, (_, i) => `p${i}`).join('&');
+    const form = (text: string) =>
+      request(
+        'POST /http/form HTTP/1.1',
+        'Host: a',
+        'Connection: close',
+        'Content-Type: application/x-www-form-urlencoded',
+        `Content-Length: ${text.length}`,
+      ) + text;
+    const accepted = parseResponse(await sendRaw(booted, form(parameters(1_000))));
+    expect(JSON.parse(accepted.body)).toEqual({ parameters: 1_000 });
+    for (const count of [1_001, 2_000])
+      expectRejection(await sendRaw(booted, form(parameters(count))), 400, 'too_many_parameters');
+    expectRejection(await sendRaw(booted, form('&'.repeat(2_000))), 400, 'too_many_parameters');
+    const query = `name&${'a&'.repeat(1_000)}name`;
+    expectRejection(await sendRaw(booted, get(`/http/query?${query}`)), 400, 'too_many_parameters');
+    // The last parameter is read, too.
+    const last = await sendRaw(booted, get(`/http/query?${'name=a&'.repeat(998)}name=b&other=c`));
+    expect(JSON.parse(parseResponse(last).body)).toMatchObject({
+      code: 'invalid_query',
+      errors: expect.arrayContaining([expect.objectContaining({ field: 'other' })]) as unknown,
+    });
   });
 
   it('rejects headers over 16 KiB', async () => {

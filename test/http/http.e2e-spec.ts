@@ -25,7 +25,7 @@ describe('HTTP', () => {
       '400 body': await send('POST', '/http/body', { body: '{' }),
       401: await send('GET', '/me'),
       404: await send('GET', '/nothing'),
-      '404 method': await send('PUT', '/http/probe'),
+      405: await send('PUT', '/http/probe'),
       413: await send('POST', '/http/body', { body: 'x'.repeat(300_000) }),
       415: await send('POST', '/http/body', { body: 'x', headers: { 'Content-Type': 'text/plain' } }),
       422: await send('POST', '/http/body', { body: {} }),

@@ -120,13 +120,13 @@ describe('every error is a problem (RFC 9457)', () => {
     expect(forbidden.body.detail).toBe('Only its owner may.');
   });
 
-  it('404 repeats neither the path nor the text of a framework error', async () => {
+  it('404 and 405 repeat neither the path nor the text of a framework error', async () => {
     for (const path of ['/no-such-route/secret', '/problems/foreign']) {
       const response = await client(booted.origin).get(path);
       expectProblem(response, 404, 'not_found');
       expect(JSON.stringify(response.body)).not.toMatch(/secret|home|no-such/);
     }
-    expectProblem(await client(booted.origin).send('DELETE', '/problems/things'), 404, 'not_found');
+    expectProblem(await client(booted.origin).send('DELETE', '/problems/things'), 405, 'method_not_allowed');
   });
 
   it('413 and 415 are problems', async () => {

@@ -319,7 +319,7 @@ describe('api-key', () => {
         { tenantId: 'globex' },
         { expiresAt: null },
       ])
-        expect((await bob().send('PATCH', `/api-keys/${id}`, { body })).status).toBe(404);
+        expect((await bob().send('PATCH', `/api-keys/${id}`, { body })).status).toBe(405);
       for (const body of [{ scopes: ['audit:read'] }, { userId: 'alice' }])
         expect((await bob().post(`/api-keys/${id}/rotate`, body)).status).toBe(422);
       for (const body of [
@@ -455,7 +455,7 @@ describe('api-key', () => {
     it('stores and lists no secret', async () => {
       const { id, key } = await issue();
       const secret = parseKey(key)!.secret;
-      expect((await bob().get(`/api-keys/${id}`)).status).toBe(404);
+      expect((await bob().get(`/api-keys/${id}`)).status).toBe(405);
       const dump = JSON.stringify(await booted.db.query('SELECT * FROM api_keys'));
       expect(dump).toContain(id);
       expect(dump).not.toContain(secret);

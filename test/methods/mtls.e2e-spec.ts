@@ -548,7 +548,6 @@ describe('mtls', () => {
         ['localhost', 'other.test'],
         ['localhost', '127.0.0.1'],
         ['localhost', 'localhost.'],
-        ['localhost', 'localhost@other.test'],
         ['other.test', 'localhost'],
         ['other.test', 'other.test'],
         ['', 'localhost'],
@@ -560,6 +559,8 @@ describe('mtls', () => {
             host,
             { status: 421, code: 'misdirected_request' },
           ]);
+      for (const host of ['localhost@other.test', 'localhost, other.test', 'localhost/other.test'])
+        expect([host, await of('localhost', host)]).toEqual([host, { status: 400, code: 'invalid_host' }]);
     });
 
     it('responds 421 to another Host on a connection that was used before', async () => {

@@ -79,6 +79,8 @@ export interface BootOptions {
   readonly logTo?: DestinationStream;
   /** Sets `PUBLIC_URL` to the origin that the server listens on, for clients that check absolute URLs. */
   readonly publicUrlIsOrigin?: boolean;
+  /** The address to listen on; by default 127.0.0.1. */
+  readonly listenOn?: string;
 }
 
 /**
@@ -107,7 +109,7 @@ export async function boot(options: BootOptions = {}): Promise<Booted> {
     await database.drop();
   };
   try {
-    await app.listen(port, '127.0.0.1');
+    await app.listen(port, options.listenOn ?? '127.0.0.1');
   } catch (error) {
     await close();
     throw error;

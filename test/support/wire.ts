@@ -3,7 +3,7 @@ import { expect } from '@jest/globals';
 import type { Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { z } from 'zod';
-import { CurrentRequest, Public } from '../../src/authentication/plan.js';
+import { Consumes, CurrentRequest, Public } from '../../src/authentication/plan.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Booted } from './app.js';
 
@@ -19,6 +19,9 @@ export class HttpRoutes {
   @Post('body') body(@Body({ schema: z.strictObject({ name: z.string() }) }) body: object) {
     handlerCalls.count++;
     return body;
+  }
+  @Post('form') @Consumes('form') form(@Body() form: object) {
+    return { parameters: Object.keys(form).length };
   }
   @Get('query') query(@Query({ schema: z.strictObject({ name: z.string().optional() }) }) query: object) {
     return query;

@@ -8,7 +8,7 @@ import type { ClientCertificate } from './mtls.entity.js';
 import { MtlsServerService } from './mtls.server.service.js';
 import { CERTIFICATE_LIFETIME_MS, MtlsService } from './mtls.service.js';
 
-const PEM = 'application/x-pem-file';
+const PEM = 'application/x-pem-file; charset=utf-8';
 
 const NewCertificate = z.strictObject({
   ...NEW_CREDENTIAL_FIELDS,

@@ -11,8 +11,13 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { constants, type X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type Server as TlsServer,
+  type TLSSocket,
+} from 'node:tls';
 import { ClientCertificateEndpoint } from '../../authentication/client-certificate.js';
 import { Settings } from '../../config/settings.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
@@ -49,7 +54,10 @@ export class MtlsServerService
 {
   private readonly logger = new Logger(MtlsServerService.name);
   private readonly connections = new Map<Socket, MtlsConnection>();
+  /** Accepts connections. */
   private server: Server | undefined;
+  /** Does the handshakes. */
+  private tls: TlsServer | undefined;
   private refreshTimer: NodeJS.Timeout | undefined;
   private runningRefresh: Promise<void> = Promise.resolve();
   private queuedRefresh: Promise<void> | undefined;
@@ -76,9 +84,16 @@ export class MtlsServerService
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: ['http/1.1'],
-      noDelay: true,
     };
-    this.server = createServer(options, (socket) => this.accept(socket));
+    const tls = createTlsServer(options, (socket) => this.accept(socket));
+    // Node leaves a connection open after a handshake that failed or took too long.
+    tls.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.tls = tls;
+    this.server = createServer({ noDelay: true }, (socket) => {
+      // The HTTP server limits the connections of all ports together (http/connections.ts). It may destroy this one.
+      this.http.emit('handshake', socket);
+      if (!socket.destroyed) tls.emit('connection', socket);
+    });
     this.server.listen(this.config.port, this.settings.host);
     await once(this.server, 'listening');
     const { port } = this.server.address() as AddressInfo;
@@ -121,7 +136,7 @@ export class MtlsServerService
       await this.certificate.load(now);
       await this.authority.refreshCrl(now);
     } finally {
-      this.server?.setSecureContext(this.secureContext());
+      this.tls?.setSecureContext(this.secureContext());
     }
   }
 
@@ -153,7 +168,11 @@ export class MtlsServerService
     }
     this.connections.set(socket, {});
     socket.once('close', () => this.connections.delete(socket));
-    (this.adapter.httpAdapter.getHttpServer() as HttpServer).emit('connection', socket);
+    this.http.emit('connection', socket);
+  }
+
+  private get http(): HttpServer {
+    return this.adapter.httpAdapter.getHttpServer() as HttpServer;
   }
 }
 

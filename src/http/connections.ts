@@ -1,0 +1,187 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import { canonicalAddress, networkOf } from '../config/network.js';
+import type { ServerConfig } from './server.config.js';
+
+interface Connection {
+  /** The socket accepted from the network. Closing it also closes the TLS connection over it. */
+  readonly socket: Socket;
+  /** The peer's address. The socket has none once the peer has reset the connection. */
+  readonly address: string;
+  /** Counts the connections of an address. Undefined for a trusted proxy, whose address stands for many clients. */
+  readonly network: string | undefined;
+  /** The responses in progress. */
+  readonly responses: Set<ServerResponse>;
+  newestResponse?: ServerResponse;
+  /** Closes the connection at the end of its current phase. */
+  deadline?: NodeJS.Timeout;
+}
+
+const LOG_INTERVAL_MS = 10_000;
+
+/**
+ * The open connections of all ports. Each phase of a connection has a deadline. Their number is limited in total and per
+ * address: a new connection closes the oldest one that waits for its client, so a client that only opens connections
+ * cannot keep others out.
+ */
+export class Connections {
+  /** Also keyed by the TLS socket over the network's socket. */
+  private readonly bySocket = new Map<Socket, Connection>();
+  private readonly byNetwork = new Map<string, Set<Connection>>();
+  /** In the order of their opening. */
+  private readonly all = new Set<Connection>();
+  private readonly handshakes = new Map<string, Connection>();
+  private excess = 0;
+  private lastLogged = -Infinity;
+  private isDraining = false;
+
+  constructor(
+    private readonly config: ServerConfig,
+    private readonly isTrustedProxy: (address: string) => boolean,
+    private readonly log: Logger,
+  ) {}
+
+  /** Registers a connection whose first phase ends after `timeoutMs`. Destroys its socket if there are too many. */
+  open(socket: Socket, timeoutMs: number): void {
+    const address = canonicalAddress(socket.remoteAddress ?? '');
+    // Without an address the client has already reset the connection.
+    if (address === undefined) return void socket.destroy();
+    const network = this.isTrustedProxy(address) ? undefined : networkOf(address);
+    if (!this.makeRoom(network)) {
+      this.logExcess(address);
+      socket.destroy();
+      return;
+    }
+    const connection: Connection = { socket, address, network, responses: new Set() };
+    this.all.add(connection);
+    this.bySocket.set(socket, connection);
+    if (network !== undefined) this.ofNetwork(network).add(connection);
+    socket.once('close', () => this.remove(connection));
+    this.setDeadline(connection, timeoutMs);
+  }
+
+  /** Registers a connection whose first phase is a TLS handshake. */
+  openHandshake(socket: Socket, timeoutMs: number): void {
+    this.open(socket, timeoutMs);
+    const connection = this.bySocket.get(socket);
+    if (!connection) return;
+    const endpoints = endpointsOf(socket);
+    this.handshakes.set(endpoints, connection);
+    socket.once('close', () => this.handshakes.delete(endpoints));
+  }
+
+  /** Ends the handshake of the connection below this TLS socket, which the server has not seen before. */
+  finishHandshake(tlsSocket: Socket, timeoutMs: number): void {
+    // Node does not say which socket a TLS socket runs over, so compare their endpoints.
+    const endpoints = endpointsOf(tlsSocket);
+    const connection = this.handshakes.get(endpoints);
+    if (!connection) return void tlsSocket.destroy();
+    this.handshakes.delete(endpoints);
+    this.bySocket.set(tlsSocket, connection);
+    tlsSocket.once('close', () => this.bySocket.delete(tlsSocket));
+    this.setDeadline(connection, timeoutMs);
+  }
+
+  /** @returns the peer's address when the connection was opened */
+  addressOf(socket: Socket): string | undefined {
+    return this.bySocket.get(socket)?.address;
+  }
+
+  responsesOf(socket: Socket): readonly ServerResponse[] {
+    return [...(this.bySocket.get(socket)?.responses ?? [])];
+  }
+
+  /**
+   * Registers a response. It ends after `timeoutMs`, or that long after the previous one of its connection.
+   * @param idleMs the time until the next request
+   * @returns false if the connection is closed, or closes after an earlier response (RFC 9112 section 9.6)
+   */
+  track(socket: Socket, response: ServerResponse, timeoutMs: number, idleMs: number): boolean {
+    const connection = this.bySocket.get(socket);
+    if (!connection || connection.newestResponse?.shouldKeepAlive === false) return false;
+    const { responses } = connection;
+    connection.newestResponse = response;
+    if (!responses.size) this.setDeadline(connection, timeoutMs);
+    responses.add(response);
+    response.once('close', () => {
+      responses.delete(response);
+      this.setDeadline(connection, responses.size ? timeoutMs : idleMs);
+      if (this.isDraining && !responses.size) socket.destroySoon();
+    });
+    return true;
+  }
+
+  /** Closes every connection as soon as it has no response in progress. */
+  drain(): void {
+    this.isDraining = true;
+    for (const connection of this.all) if (!connection.responses.size) this.close(connection);
+  }
+
+  closeAll(): void {
+    for (const connection of this.all) this.close(connection);
+  }
+
+  /** @returns false if there are too many connections, and the server works for every one of them */
+  private makeRoom(network: string | undefined): boolean {
+    if (network !== undefined) {
+      const siblings = this.byNetwork.get(network) ?? new Set();
+      if (siblings.size >= this.config.maxConnectionsPerAddress && !this.closeOldest(siblings)) return false;
+    }
+    return this.all.size < this.config.maxConnections || this.closeOldest(this.all);
+  }
+
+  /** Closes the oldest connection that waits for its client. A proxy's idle connections serve its next clients. */
+  private closeOldest(connections: Iterable<Connection>): boolean {
+    for (const connection of connections)
+      if (connection.network !== undefined && isWaiting(connection)) {
+        this.logExcess(connection.address);
+        this.close(connection);
+        return true;
+      }
+    return false;
+  }
+
+  private close(connection: Connection): void {
+    this.remove(connection);
+    connection.socket.destroy();
+  }
+
+  private remove(connection: Connection): void {
+    const { socket, network } = connection;
+    clearTimeout(connection.deadline);
+    this.all.delete(connection);
+    this.bySocket.delete(socket);
+    if (network === undefined) return;
+    const siblings = this.byNetwork.get(network);
+    siblings?.delete(connection);
+    if (!siblings?.size) this.byNetwork.delete(network);
+  }
+
+  private ofNetwork(network: string): Set<Connection> {
+    const connections = this.byNetwork.get(network) ?? new Set();
+    this.byNetwork.set(network, connections);
+    return connections;
+  }
+
+  private setDeadline(connection: Connection, timeoutMs: number): void {
+    clearTimeout(connection.deadline);
+    if (!this.all.has(connection)) return;
+    connection.deadline = setTimeout(() => this.close(connection), timeoutMs).unref();
+  }
+
+  private logExcess(address: string): void {
+    this.excess++;
+    if (performance.now() - this.lastLogged < LOG_INTERVAL_MS) return;
+    this.log.warn({ event: 'too many connections', closed: this.excess, ip: address });
+    this.excess = 0;
+    this.lastLogged = performance.now();
+  }
+}
+
+/** Whether the client is to act next: finish a handshake, send the rest of a request, or read a response. */
+const isWaiting = ({ responses }: Connection) =>
+  [...responses].every((response) => !response.req.complete || response.writableEnded);
+
+const endpointsOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket) =>
+  [remoteAddress, remotePort, localAddress, localPort].join(' ');
