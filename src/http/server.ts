@@ -65,8 +65,14 @@ export class HttpServer extends Server {
     };
     this.on('request', respond);
     this.on('checkExpectation', respond);
-    // Without a listener Node closes the connection of a CONNECT request without a response.
-    this.on('connect', (_request, socket: Socket) => this.respondTo(socket, new BadRequestException()));
+    // Without a listener Node closes the connection of a CONNECT request without a response. It removes its own error
+    // listener from the socket.
+    this.on('connect', (_request, socket: Socket) =>
+      this.respondTo(
+        socket.on('error', () => socket.destroy()),
+        new BadRequestException(),
+      ),
+    );
     this.on('handshake', (socket: Socket) =>
       this.openConnections.openHandshake(socket, this.handshakeTimeout),
     );

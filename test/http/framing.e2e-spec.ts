@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { as, boot, type Booted } from '../support/app.js';
+import { once } from 'node:events';
 import {
   HttpRoutes,
   credential,
@@ -149,6 +150,14 @@ describe('malformed and ambiguous requests', () => {
       400,
       'bad_request',
     );
+    // Node removes its own error listener from the socket of a CONNECT request.
+    for (let i = 0; i < 20; i++) {
+      const socket = open(booted);
+      socket.write(request('CONNECT evil.test:443 HTTP/1.1', 'Host: evil.test:443'));
+      await once(socket, 'connect');
+      if (i % 2) await new Promise((resolve) => setImmediate(resolve));
+      socket.resetAndDestroy();
+    }
     expectRejection(await sendRaw(booted, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), 400, 'bad_request');
     for (const protocol of ['h2c', 'websocket', 'TLS/1.2']) {
       const response = await sendRaw(
