@@ -353,6 +353,12 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
       expect((await startRequest({ login_hint: 'carol' })).status).toBe(200);
     });
 
+    it('leaves at most five pending requests, also if they are started at the same time', async () => {
+      await Promise.all(Array.from({ length: 12 }, () => startRequest({ login_hint: 'dave' })));
+      const { items } = (await (await person('dave')).get('/backchannel-requests')).body;
+      expect(items.length).toBeLessThanOrEqual(5);
+    });
+
     it('responds 404 to deciding another user’s request or an unknown one', async () => {
       const { body } = await startRequest();
       const id = await first(await person('bob'));

@@ -5,6 +5,7 @@ import {
   type AdapterPayload,
   type Configuration,
   type KoaContextWithOIDC,
+  type Provider,
 } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { User } from '../../users/user.entity.js';
@@ -14,6 +15,8 @@ import { OauthRecords } from '../storage/oauth-records.service.js';
 
 /** Limits the prompts for one person: repeated prompts make people approve (MFA fatigue). */
 const MAX_PENDING_REQUESTS_PER_USER = 5;
+
+type StoredRequest = InstanceType<Provider['BackchannelAuthenticationRequest']>;
 
 export interface BackchannelRequest {
   /** The row id. oidc-provider's own id, the `auth_req_id`, is a secret of the client. */
@@ -48,10 +51,15 @@ export class BackchannelRequests {
     return user?.id;
   }
 
-  /** @throws TemporarilyUnavailable if the person has too many undecided requests */
-  async checkLimit(accountId: string): Promise<void> {
-    if ((await this.findPending({ accountId })).length >= MAX_PENDING_REQUESTS_PER_USER)
-      throw new errors.TemporarilyUnavailable('this person has too many pending requests');
+  /**
+   * Ends a new request of a person who has too many undecided ones.
+   * @throws TemporarilyUnavailable
+   */
+  async checkLimit(request: StoredRequest): Promise<void> {
+    const pending = await this.findPending({ accountId: request.accountId! });
+    if (pending.length <= MAX_PENDING_REQUESTS_PER_USER) return;
+    await request.destroy();
+    throw new errors.TemporarilyUnavailable('this person has too many pending requests');
   }
 
   /** Finds an account's undecided requests. */
@@ -89,9 +97,8 @@ export const backchannelAuthentication = (requests: BackchannelRequests) =>
     processLoginHintToken: () => {
       throw new errors.InvalidRequest('login_hint_token is not supported');
     },
-    async verifyUserCode(_ctx: KoaContextWithOIDC, { accountId }: Account, userCode: string | undefined) {
+    verifyUserCode(_ctx: KoaContextWithOIDC, _account: Account, userCode: string | undefined) {
       if (userCode !== undefined) throw new errors.InvalidRequest('user_code is not supported');
-      await requests.checkLimit(accountId);
     },
     validateBindingMessage(_ctx: KoaContextWithOIDC, message: string | undefined) {
       if (!BINDING_MESSAGE.test(message ?? ''))
@@ -102,5 +109,8 @@ export const backchannelAuthentication = (requests: BackchannelRequests) =>
     validateRequestContext(_ctx: KoaContextWithOIDC, context: string | undefined) {
       if (context !== undefined) throw new errors.InvalidRequest('request_context is not supported');
     },
-    triggerAuthenticationDevice() {},
+    // Checked once the request is stored: of several requests at the same time, each counts the others.
+    async triggerAuthenticationDevice(_ctx: KoaContextWithOIDC, request: StoredRequest) {
+      await requests.checkLimit(request);
+    },
   }) satisfies NonNullable<Configuration['features']>['ciba'];
