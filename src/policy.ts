@@ -29,11 +29,19 @@ function everyone(me: Principal, { can, cannot }: Rules): void {
     cannot(['create', 'read', 'update', 'set', 'delete'], Document, { classification: 'secret' }).because(
       'A secret document requires a sender-constrained credential: mTLS, DPoP or a signature.',
     );
-  if (!hasRecentSecondFactor(me))
-    cannot('delete', Document, { classification: { $in: ['confidential', 'secret'] } }).because(
+  if (!hasRecentSecondFactor(me)) {
+    const aboveInternal = { classification: { $in: ['confidential' as const, 'secret' as const] } };
+    const stepUp = { acr: SECOND_FACTOR, maxAge: SECOND_FACTOR_MAX_AGE_SECONDS };
+    cannot('delete', Document, aboveInternal).because(
       'Deleting a confidential or secret document requires a second factor from the last 5 minutes.',
-      { acr: SECOND_FACTOR, maxAge: SECOND_FACTOR_MAX_AGE_SECONDS },
+      stepUp,
     );
+    // Otherwise a caller could lower the classification first, and then delete.
+    cannot('update', Document, ['classification'], aboveInternal).because(
+      'Reclassifying a confidential or secret document requires a second factor from the last 5 minutes.',
+      stepUp,
+    );
+  }
   if (!me.roles.includes('admin'))
     cannot('set', Document, ['classification'], {
       classification: { $in: ['confidential', 'secret'] },
@@ -100,6 +108,7 @@ function hasRecentSecondFactor({ proofs }: Principal): boolean {
   return proofs.some(({ amr, at }) => provesSecondFactor(amr) && at.getTime() > earliest);
 }
 
+/** A share with the owner counts for nothing: it would outlast the owner's own rights. */
 function sharedWith({ id }: Principal, ...levels: DocumentShare['level'][]) {
-  return { shares: { $elemMatch: { userId: id, level: { $in: levels } } } };
+  return { ownerId: { $ne: id }, shares: { $elemMatch: { userId: id, level: { $in: levels } } } };
 }

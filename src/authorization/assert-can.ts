@@ -14,6 +14,7 @@ export function assertCan(ability: AppAbility, action: Action, subject: Subject)
  * Checks each written field. `ability.can('update', row)` is not enough: CASL returns true if one field may be updated.
  * @param changes the fields to write, with any values
  * @throws UnprocessableEntityException `field_not_permitted`, naming each field that may not be written
+ * @throws InsufficientCredential if another credential of the same account may write all of them
  */
 export function assertFieldsWritable(
   ability: AppAbility,
@@ -23,6 +24,8 @@ export function assertFieldsWritable(
 ): void {
   const rejected = Object.keys(changes).filter((field) => !ability.can(action, subject, field));
   if (!rejected.length) return;
+  if (rejected.every((field) => ability.requirementFor(action, subject, field)))
+    throw denied(ability, action, subject, rejected[0]);
   throw new UnprocessableEntityException({
     code: 'field_not_permitted',
     detail: 'You are not allowed to write these fields.',

@@ -8,7 +8,7 @@ import { recordId } from '../../src/authorization-server/storage/oauth-records.s
 import { OidcProviderService } from '../../src/authorization-server/provider/oidc-provider.service.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
 import { issueAccessToken } from '../support/access-tokens.js';
-import { boot, client, type Booted } from '../support/app.js';
+import { as, boot, client, type Booted } from '../support/app.js';
 import { startProcesses, type Processes } from '../support/processes.js';
 import { race } from '../support/race.js';
 import { Browser, signIn, type Page } from './browser.js';
@@ -392,9 +392,10 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
       const { body } = await startRequest();
       const bob = await person('bob');
       const id = await first(bob);
-      const { key } = (await bob.post('/api-keys', { name: 'of a script' })).body;
-      const script = client(booted.origin, { 'X-API-Key': key });
-      expect(await script.post(`/backchannel-requests/${id}/approve`)).toMatchObject({
+      const at = new Date(Date.now() - 301_000);
+      const signIn = { method: 'test', at, amr: ['pwd'], bound: false, signIn: true } as const;
+      const old = client(booted.origin, as({ id: 'bob', proofs: [signIn] }));
+      expect(await old.post(`/backchannel-requests/${id}/approve`)).toMatchObject({
         status: 403,
         body: { code: 'reauthentication_required' },
       });

@@ -98,6 +98,14 @@ export const MATRIX: readonly Row[] = [
     outcome: 403,
     because: 'deleting requires a recent second factor',
   },
+  {
+    action: ['classify'],
+    role: ['admin'],
+    classification: GUARDED,
+    proof: NO_FRESH_FACTOR,
+    outcome: 403,
+    because: 'reclassifying requires a recent second factor',
+  },
   { role: ['admin'], outcome: 'allowed', because: 'an admin may do everything in the tenant' },
 
   {

@@ -185,6 +185,20 @@ describe('documents', () => {
       expect(body.detail).toBe(
         'Deleting a confidential or secret document requires a second factor from the last 5 minutes.',
       );
+      // Lowering the classification first would make the deletion possible.
+      const lowered = await alice().send('PATCH', '/documents/alice-draft-confidential', {
+        body: { classification: 'public' },
+        headers: { 'If-Match': '"1"' },
+      });
+      expect([lowered.status, lowered.body.code, lowered.body.detail]).toEqual([
+        403,
+        body.code,
+        'Reclassifying a confidential or secret document requires a second factor from the last 5 minutes.',
+      ]);
+      expect((await alice().get('/documents/alice-draft-confidential')).body).toMatchObject({
+        classification: 'confidential',
+        version: 1,
+      });
       const id = await draft();
       const classify = await bob().send('PATCH', `/documents/${id}`, {
         body: { classification: 'confidential' },
