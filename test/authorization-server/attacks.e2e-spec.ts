@@ -5,6 +5,7 @@ import { OauthRecord } from '../../src/authorization-server/storage/oauth-record
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
 import { boot, client, type TestResponse, type Booted } from '../support/app.js';
+import { issueAccessToken } from '../support/access-tokens.js';
 import { CHALLENGE, VERIFIER, WEB_CALLBACK, basicOf, formOf, oauthAt } from './flows.js';
 
 const EVERYTHING = 'documents:read documents:write';
@@ -437,6 +438,18 @@ describe('the authorization server', () => {
           );
           expect({ status, body }).toEqual({ status: 200, body: { active: false } });
         }
+      });
+
+      it('reports a token as inactive that is too long for the API to read', async () => {
+        const ofLength = async (length: number) => {
+          const options = {
+            claims: { padding: 'x'.repeat(length) },
+            content: { kind: 'AccessToken' } as object,
+          };
+          return oauth.introspect((await issueAccessToken(booted, 'bob', options)).token, 'resource-server');
+        };
+        expect(await ofLength(2_000)).toMatchObject({ active: true });
+        expect(await ofLength(4_000)).toEqual({ active: false });
       });
 
       it("does not disclose or revoke another client's token", async () => {

@@ -4,6 +4,7 @@ import { parse, stringify } from 'node:querystring';
 import { Readable } from 'node:stream';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Settings } from '../../config/settings.js';
+import { readAccessToken } from '../../crypto/jws.js';
 import type { SigningKeys } from '../../crypto/signing-keys.service.js';
 
 /** A request that was passed to oidc-provider, with the data that this application adds. */
@@ -93,6 +94,8 @@ export async function replaceJwtByJti(
 }
 
 async function verifiedJti(token: string, keys: SigningKeys, issuer: string): Promise<string | undefined> {
+  // The client is not authenticated yet: this limits the length before anything is parsed.
+  if (!readAccessToken(token, 'ES256')) return undefined;
   const published = createLocalJWKSet({ keys: await keys.jwks() });
   try {
     const { payload } = await jwtVerify(token, published, { issuer, typ: 'at+jwt', algorithms: ['ES256'] });
