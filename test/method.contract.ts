@@ -40,6 +40,8 @@ export interface Contract {
   readonly header: string;
   readonly empty: Record<string, string>;
   readonly malformed: readonly Record<string, string>[];
+  /** A request of 16 KiB, almost all the server accepts, whose rejection costs the most. The target is the demo route by default. */
+  readonly costly: { readonly target?: string; readonly headers: Record<string, string> };
   /** Well-formed, but of no account. */
   readonly unknown: Record<string, string>;
   /**
@@ -118,6 +120,11 @@ export function satisfiesTheContract(contract: Contract): void {
     it('rejects malformed credentials', async () => {
       for (const headers of contract.malformed)
         expectRejected(await client(booted.origin).get(demo, headers));
+    });
+
+    it('rejects a credential of 16 KiB', async () => {
+      const { target = demo, headers } = contract.costly;
+      expectRejected(await client(booted.origin).get(target, headers));
     });
 
     it('rejects an unknown credential', async () =>

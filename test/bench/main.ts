@@ -5,6 +5,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Load, Measurement } from './load.js';
+import { measureRejections, reportRejections } from './rejections.js';
 import { report, type Result, type Table } from './report.js';
 import type { Ready, ServerOptions, SigningRequest } from './server.js';
 
@@ -18,8 +19,11 @@ const SIGNING_METHODS = ['digest', 'dpop', 'hmac', 'http-signature', 'sigv4', 'w
 /** A client of the demo and its published secret. */
 const CLIENT = 'machine';
 const CLIENT_SECRET = 'machine-demo-secret-0123456789abcdef';
-/** The part of the page between the two markers. */
+/** The parts of the page between two markers. */
 const FIGURES = /(?<=<!-- figures -->\n)[^]*(?=<!-- end of the figures -->)/;
+const REJECTIONS = /(?<=<!-- rejections -->\n)[^]*(?=<!-- end of the rejections -->)/;
+
+const MACHINE = `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 const children: ChildProcess[] = [];
@@ -201,15 +205,28 @@ async function main(): Promise<void> {
     },
   ]);
 
-  const machine = `${cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
-  const text = report([methods, signed, posts, overTls, tokens, pages, sizes, keys], machine, new Date());
+  const text = report([methods, signed, posts, overTls, tokens, pages, sizes, keys], MACHINE, new Date());
+  publish(FIGURES, text);
+}
+
+/** Prints figures, and writes them into their part of the page. */
+function publish(part: RegExp, text: string): void {
   process.stdout.write(text);
   const page = readFileSync(PAGE, 'utf8');
-  writeFileSync(PAGE, page.replace(FIGURES, `\n${text}\n`));
+  writeFileSync(PAGE, page.replace(part, `\n${text}\n`));
+}
+
+async function rejections(): Promise<void> {
+  const { server, ...ready } = await serve('rejections', { documents: 0, many: {} });
+  publish(
+    REJECTIONS,
+    reportRejections(await measureRejections(ready, server, nextMessage), MACHINE, new Date()),
+  );
 }
 
 try {
-  await main();
+  await rejections();
+  if (process.argv[2] !== 'rejections') await main();
 } finally {
   for (const child of children) if (child.connected) child.disconnect();
   await Promise.all(children.filter((child) => child.exitCode === null).map((child) => once(child, 'exit')));

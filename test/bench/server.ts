@@ -22,12 +22,19 @@ export interface Ready {
   readonly origin: string;
   /** Headers of a reusable credential, by method. */
   readonly reusable: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** The request whose rejection costs the most, by method. */
+  readonly costly: Readonly<Record<string, Contract['costly']>>;
   /** Headers of many credentials, by method. */
   readonly many: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>>;
   /** A token for the passport-jwt baseline. */
   readonly baselineToken: string;
   /** The TLS origin and a client's certificate; absent if no installed method uses TLS. */
   readonly tls: { readonly origin: string; readonly options: NonNullable<Credential['tls']> } | undefined;
+}
+
+/** A message to the server, which returns the CPU time of its process in milliseconds. */
+export interface CpuTimeRequest {
+  readonly cpuTime: true;
 }
 
 /** A message to the server, which returns the headers of that many requests, signed now. */
@@ -113,7 +120,7 @@ class BenchModule {}
 const bench = { name: 'bench', module: BenchModule } as unknown as AuthMethod;
 
 async function main(options: ServerOptions): Promise<void> {
-  Object.assign(process.env, { PORT: '0', TLS_PORT: '0', ...UNLIMITED });
+  Object.assign(process.env, { PORT: '0', TLS_PORT: '0', TRUST_PROXY: '127.0.0.1', ...UNLIMITED });
   const app = await createApp([...INSTALLED_METHODS, bench]);
   await app.listen(0, '127.0.0.1');
   await seedDocuments(app, options.documents);
@@ -129,13 +136,20 @@ async function main(options: ServerOptions): Promise<void> {
   const ready: Ready = {
     origin: running.origin,
     reusable: await reusableHeaders(contracts, issued),
+    costly: Object.fromEntries(contracts.map(({ name, costly }) => [name, costly])),
     many: await many(contracts, running, options.many),
     baselineToken: app.get(PassportJwtModule).token(),
     tls: await tls(issued, running.origin),
   };
   if (app.get(Settings).databaseUrl) await app.get(DataSource).query('ANALYZE');
   process.send!(ready);
-  process.on('message', ({ method, count, url, body }: SigningRequest) => {
+  process.on('message', (message: SigningRequest | CpuTimeRequest) => {
+    if ('cpuTime' in message) {
+      const { user, system } = process.cpuUsage();
+      process.send!({ milliseconds: (user + system) / 1000 });
+      return;
+    }
+    const { method, count, url, body } = message;
     void sign(issued.get(method)!, count, url, body).then((headers) => process.send!({ headers }));
   });
   process.once('disconnect', () => void app.close().then(() => process.exit(0)));

@@ -20,6 +20,7 @@ export const contract: Contract = {
     { Authorization: 'ApiKey' },
     { Authorization: `ApiKey ${somebodys}, ApiKey ${somebodys}` },
   ],
+  costly: { headers: { 'X-API-Key': `${somebodys}${'x'.repeat(15_000)}` } },
   unknown: { 'X-API-Key': somebodys },
   issue: async ({ db }, userId) => {
     const id = newKeyId();

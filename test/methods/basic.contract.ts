@@ -18,6 +18,7 @@ export const contract: Contract = {
     { Authorization: 'Basic %%%' },
     { Authorization: `Basic ${Buffer.from('no colon').toString('base64')}` },
   ],
+  costly: { headers: { Authorization: `Basic ${Buffer.from('é'.repeat(5_600)).toString('base64')}` } },
   unknown: { Authorization: formatBasic({ username: 'nobody', password: DEMO_PASSWORD }) },
   issue: async ({ db }, userId) => {
     const hash = await new PasswordHashing().hash(DEMO_PASSWORD);

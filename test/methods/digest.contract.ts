@@ -39,6 +39,9 @@ export const contract: Contract = {
     { Authorization: `${forged}, nc=00000002` },
     { Authorization: forged.replace('"', '') },
   ],
+  costly: {
+    headers: { Authorization: forged.replace('"bob"', `"bob", x="${'\\"'.repeat(5_900)}"`) },
+  },
   unknown: { Authorization: forged },
   issue: async ({ db, app }, userId) => {
     const changedAt = new Date();

@@ -8,6 +8,7 @@ import {
   type IssuedToken,
   type TokenOptions,
 } from '../support/access-tokens.js';
+import { jwtOf, wide } from '../support/wide-jwt.js';
 import type { Contract, Running } from '../method.contract.js';
 
 export const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -52,6 +53,18 @@ export const contract: Contract = {
     withProof(`DPoP ${FORGED_JWT} ${FORGED_JWT}`, proof),
     withProof(`DPoP ${FORGED_JWT}, DPoP ${FORGED_JWT}`, proof),
   ],
+  costly: {
+    headers: withProof(
+      `DPoP ${jwtOf({ alg: 'ES256' }, { iss: 'http://localhost:0/oidc', ...wide(500) })}`,
+      jwtOf(JSON.parse(Buffer.from(proof.split('.')[0]!, 'base64url').toString()) as object, {
+        jti: 'x',
+        htm: 'GET',
+        htu: 'http://localhost/demo/dpop',
+        iat: 0,
+        ...wide(550),
+      }),
+    ),
+  },
   unknown: withProof(`DPoP ${FORGED_JWT}`, proof),
   issue: async (running, userId) => {
     const { token, key, revoke, expire } = await boundToken(running, userId);

@@ -35,6 +35,10 @@ export const contract: Contract = {
     unknownKey.replace(', ', ',  '),
     unknownKey.replace('headers=', 'algorithm="none", headers='),
   ].map((value) => ({ Authorization: value })),
+  costly: {
+    target: `/demo/hmac?${'%41'.repeat(4_800)}`,
+    headers: { Authorization: unknownKey },
+  },
   unknown: { Authorization: unknownKey },
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [newKeyId(), newSecret()];

@@ -39,6 +39,18 @@ const now = Math.floor(Date.now() / 1000);
 const parameters = `;created=${now};keyid="${randomUUID()}";nonce="n";tag="auth-atlas"`;
 const Signature = `sig=:${'A'.repeat(86)}==:`;
 
+/** As many components and signatures as are accepted, in two headers that are almost as long as they may be. */
+function costlyHeaders(): Record<string, string> {
+  const covered = Array.from({ length: 12 }, (_, i) => `"@query-param";name="p${i}"`).join(' ');
+  const own = input(parameters).replace('"@query"', `"@query" ${covered}`);
+  const labels = Array.from({ length: 7 }, (_, i) => `l${i}`);
+  const components = Array.from({ length: 16 }, (_, i) => `"x-${i}";key="abcdefg"`).join(' ');
+  return {
+    'Signature-Input': [own, ...labels.map((label) => `${label}=(${components})`)].join(', '),
+    Signature: [Signature, ...labels.map((label) => `${label}=:${'A'.repeat(540)}:`)].join(', '),
+  };
+}
+
 export const contract: Contract = {
   name: 'http-signature',
   challenge: 'Signature realm="auth-atlas"',
@@ -57,6 +69,10 @@ export const contract: Contract = {
     { 'Signature-Input': input(''), Signature },
     { 'Signature-Input': input(`${parameters};created=1`), Signature },
   ],
+  costly: {
+    target: `/demo/http-signature?${Array.from({ length: 100 }, (_, i) => `p${i}=${'%41'.repeat(24)}`).join('&')}`,
+    headers: costlyHeaders(),
+  },
   unknown: { 'Signature-Input': input(parameters), Signature },
   issue: async (running, userId) => {
     const { keyid, key } = await createSignatureKey(running, userId);

@@ -4,6 +4,7 @@ import { TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtGuard } from '../../src/methods/jwt/jwt.guard.js';
 import { JwtService } from '../../src/methods/jwt/jwt.service.js';
 import { User } from '../../src/users/user.entity.js';
+import { jwtOf, wide } from '../support/wide-jwt.js';
 import type { Contract, Running } from '../method.contract.js';
 
 /** A well-formed token that is signed with an unknown key. */
@@ -34,6 +35,7 @@ export const contract: Contract = {
   header: 'Authorization',
   empty: { Authorization: 'Bearer' },
   malformed: [bearer('a.b.c'), bearer('...'), bearer(`${somebodys}.`), bearer(`${somebodys} ${somebodys}`)],
+  costly: { headers: bearer(jwtOf({ alg: 'ES256' }, { iss: 'http://localhost:0', ...wide(1_200) })) },
   unknown: bearer(somebodys),
   issue: async (running, userId) => {
     const response = await signIn(running, userId);

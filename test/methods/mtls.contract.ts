@@ -73,6 +73,7 @@ export const contract: Contract = {
     field(`${foreign}, ${foreign}`),
     field(`:${Buffer.from('-----BEGIN CERTIFICATE-----').toString('base64')}:`),
   ],
+  costly: { headers: field(`:${'A'.repeat(8_000)}:`) },
   unknown: field(foreign),
   issue: async (running, userId) => {
     const { id, ...identity } = await newCertificate(running, userId);

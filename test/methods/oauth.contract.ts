@@ -1,6 +1,7 @@
 import { withAccessToken } from '../../src/methods/oauth/oauth.client.js';
 import { OauthGuard } from '../../src/methods/oauth/oauth.guard.js';
 import { FORGED_JWT, issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
+import { jwtOf, wide } from '../support/wide-jwt.js';
 import type { Contract } from '../method.contract.js';
 
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
@@ -30,6 +31,7 @@ export const contract: Contract = {
     bearer(`${FORGED_JWT} ${FORGED_JWT}`),
     bearer('a'.repeat(600)),
   ],
+  costly: { headers: bearer(jwtOf({ alg: 'ES256' }, { iss: 'http://localhost:0/oidc', ...wide(1_200) })) },
   unknown: bearer(FORGED_JWT),
   issue: issue('jwt'),
   also: { opaque: issue('opaque') },

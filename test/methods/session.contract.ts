@@ -30,6 +30,7 @@ export const contract: Contract = {
     { Cookie: cookie(`${nobodys.slice(1)}=`) },
     { Cookie: cookie(`%${nobodys.slice(1)}`) },
   ],
+  costly: { headers: { Cookie: `${'a;'.repeat(7_500)}${cookie(nobodys)}` } },
   unknown: { Cookie: `theme=dark; ${cookie(nobodys)}; other=1` },
   // Inserted directly: a method that signs in may not be installed.
   issue: async ({ app, db }, userId) => {

@@ -32,6 +32,10 @@ export const contract: Contract = {
     saying(`Credential=${credential}, ${signedHeaders}, ${signature}`, 'now'),
     { Authorization: saying(`Credential=${credential}, ${signedHeaders}, ${signature}`).Authorization },
   ],
+  costly: {
+    target: `/demo/sigv4?${Array.from({ length: 100 }, (_, i) => `${i}=${'%41'.repeat(45)}`).join('&')}`,
+    headers: saying(`Credential=${credential}, ${signedHeaders}, ${signature}`),
+  },
   unknown: saying(`Credential=${credential}, ${signedHeaders}, ${signature}`),
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [newKeyId(), newSecret()];

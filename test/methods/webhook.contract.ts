@@ -43,6 +43,9 @@ export const contract: Contract = {
     { ...unknownSource, 'webhook-timestamp': 'now' },
     { ...unknownSource, 'Webhook-Source': '' },
   ],
+  costly: {
+    headers: { ...unknownSource, 'webhook-signature': Array(7_500).fill('v').join(' ') },
+  },
   unknown: unknownSource,
   issue: async ({ app, db }, userId) => {
     const [id, secret] = [`src_${randomBytes(12).toString('hex')}`, newSecret()];
