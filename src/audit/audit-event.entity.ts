@@ -1,9 +1,12 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { DATE_COLUMN } from '../database/columns.js';
+import { DATE_COLUMN, integerFromRow } from '../database/columns.js';
 import type { AuditEventName } from '../authentication/ports.js';
 
 /** The PostgreSQL driver returns 64-bit integers as strings. These numbers stay far below 2^53. */
-const BIGINT_AS_NUMBER = { to: (value: number) => value, from: Number };
+const BIGINT_AS_NUMBER = {
+  to: (value: number) => value,
+  from: (value: unknown) => integerFromRow(typeof value === 'string' && value ? Number(value) : value),
+};
 
 /**
  * An event of the hash chain. It refers to accounts and credentials by id without a foreign key, because it remains

@@ -1,4 +1,4 @@
-import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { isIP } from 'node:net';
 import { DataSource, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import type { AuditEntry, AuditPort } from '../authentication/ports.js';
@@ -12,7 +12,7 @@ import { requestContext } from '../http/request-context.js';
 
 /** Stores audit events in a hash chain, which shows whether an event was altered or deleted. */
 @Injectable()
-export class AuditLog implements AuditPort, BeforeApplicationShutdown {
+export class AuditLog implements AuditPort, OnModuleInit, OnApplicationShutdown {
   private readonly keys: DerivedKeys;
   private readonly queue = new EventQueue((events, dropped) => this.writeBatch(events, dropped));
   /** Errors whose event is stored. A WeakSet, because exceptions of Nest and of libraries have no field for it. */
@@ -47,12 +47,30 @@ export class AuditLog implements AuditPort, BeforeApplicationShutdown {
     this.queue.add(pendingEvent(entry));
   }
 
-  /** Stores the events of {@link recordInBackground} now. */
+  /** Like {@link recordInBackground}, for a rejected request. Many of one address are counted instead. */
+  recordRejectionInBackground(entry: AuditEntry): void {
+    this.queue.addRejection(pendingEvent(entry));
+  }
+
+  /** Stores the events that wait now. */
   flush(): Promise<void> {
     return this.queue.flush();
   }
 
-  beforeApplicationShutdown(): Promise<void> {
+  /**
+   * Stores the last events after the servers have closed and before the connection closes. A shutdown hook would run too late,
+   * because Nest calls that of TypeORM before those of the other global modules.
+   */
+  onModuleInit(): void {
+    const destroy = this.dataSource.destroy.bind(this.dataSource);
+    this.dataSource.destroy = async () => {
+      await this.queue.close();
+      await destroy();
+    };
+  }
+
+  /** For a connection that was closed before. */
+  onApplicationShutdown(): Promise<void> {
     return this.queue.close();
   }
 

@@ -33,7 +33,7 @@ export class RejectedRequestsListener implements RejectionListener {
     const credential = error instanceof Unauthenticated ? error.rejectedCredential : undefined;
     const { route } = requestContext.getStore()?.details() ?? {};
     const { code } = problemOf(error, undefined);
-    this.log.recordInBackground({
+    this.log.recordRejectionInBackground({
       event,
       actor: caller ?? credential?.account,
       method: credential?.method,

@@ -1,6 +1,7 @@
-import { MoreThan, type DataSource } from 'typeorm';
+import { MoreThan, QueryFailedError, type DataSource, type EntityManager } from 'typeorm';
 import type { Settings } from '../config/settings.js';
 import { DerivedKeys } from '../crypto/derived-keys.js';
+import { UnreadableValue } from '../database/columns.js';
 import { AuditEvent, AuditHead } from './audit-event.entity.js';
 import { eventHash } from './hash-chain.js';
 
@@ -17,7 +18,7 @@ export type ChainVerification =
   | { readonly valid: false; readonly brokenAt: number; readonly reason: string };
 
 /**
- * Checks the whole hash chain and reports its first broken event.
+ * Checks every event of the hash chain and reports the first broken one.
  *
  * A purged log starts after event 1. The event of the purge must then contain the number and hash of the last deleted
  * event.
@@ -29,24 +30,23 @@ export async function verifyChain(
   settings: Settings,
   anchor?: ChainAnchor,
 ): Promise<ChainVerification> {
+  const { manager } = dataSource;
   const keys = new DerivedKeys(settings, 'audit');
   // Read the last event before the head: both are written together, so an event beyond this head was inserted by
   // another writer. Events that are added later are not checked.
-  const [last] = await dataSource.manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
-  const head = await dataSource.manager.findOneBy(AuditHead, { id: 1 });
-  if (!head) return broken((last?.seq ?? 0) + 1, 'the head of the chain is missing');
-  const [first] = await dataSource.manager.find(AuditEvent, { order: { seq: 'ASC' }, take: 1 });
-  const start = first && first.seq > 1 ? await purgedBefore(dataSource, first.seq) : { seq: 0, hash: '' };
+  const last = await outermostSeq(manager, 'DESC');
+  const head = await manager.findOneBy(AuditHead, { id: 1 });
+  if (!head) return broken((last ?? 0) + 1, 'the head of the chain is missing');
+  const first = await outermostSeq(manager, 'ASC');
+  if (first !== undefined && first < 1) return broken(first, 'it lies before the start of the chain');
+  const start = first !== undefined && first > 1 ? await purgedBefore(manager, first) : { seq: 0, hash: '' };
   if (!start) return broken(1, 'the events before the first are missing, and no purge names them');
   let { seq, hash } = start;
   if (anchor?.seq === seq && anchor.hash !== hash) return broken(seq, ANCHOR_MISMATCH);
   let anchored = anchor === undefined || anchor.seq <= seq;
   while (seq < head.seq) {
-    const events = await dataSource.manager.find(AuditEvent, {
-      where: { seq: MoreThan(seq) },
-      order: { seq: 'ASC' },
-      take: EVENTS_PER_QUERY,
-    });
+    const events = await eventsAfter(manager, seq);
+    if (!events) return broken(seq + 1, 'it cannot be read');
     if (!events.length) return broken(seq + 1, 'it is missing, with all later events');
     for (const event of events) {
       if (event.seq > head.seq) break;
@@ -61,8 +61,13 @@ export async function verifyChain(
     }
   }
   if (hash !== head.hash) return broken(head.seq, 'it is not the head of the chain');
-  if (last && last.seq > head.seq) return broken(head.seq + 1, 'it lies beyond the head of the chain');
+  if (last !== undefined && !(last <= head.seq))
+    return broken(head.seq + 1, 'it lies beyond the head of the chain');
   if (!anchored) return broken(seq + 1, 'it is missing: the anchor lies beyond the head');
+  // Paging by number skips a repeated number at the end of a page, and an event without a number.
+  const unnumbered = manager.createQueryBuilder(AuditEvent, 'event').where('event.seq IS NULL');
+  const stored = await unnumbered.orWhere('event.seq <= :seq', { seq }).getCount();
+  if (stored > seq - start.seq) return broken(seq, 'an event up to it has no number of its own');
   return { valid: true, events: seq - start.seq, head: { seq, hash } };
 }
 
@@ -70,9 +75,34 @@ const ANCHOR_MISMATCH = 'its hash differs from the anchor';
 
 const broken = (brokenAt: number, reason: string): ChainVerification => ({ valid: false, brokenAt, reason });
 
+/** The lowest or highest number; NaN for one that is not an integer, which SQLite allows. */
+async function outermostSeq(manager: EntityManager, order: 'ASC' | 'DESC'): Promise<number | undefined> {
+  const query = manager.createQueryBuilder(AuditEvent, 'event').select('event.seq', 'seq');
+  const row = await query
+    .where('event.seq IS NOT NULL')
+    .orderBy('event.seq', order)
+    .limit(1)
+    .getRawOne<{ seq: unknown }>();
+  return row && (/^-?\d+$/.test(String(row.seq)) ? Number(row.seq) : Number.NaN);
+}
+
+/** The next events; undefined if the first of them cannot be read. */
+async function eventsAfter(manager: EntityManager, seq: number): Promise<AuditEvent[] | undefined> {
+  const find = (take: number) =>
+    manager
+      .find(AuditEvent, { where: { seq: MoreThan(seq) }, order: { seq: 'ASC' }, take })
+      .catch((error: unknown) => {
+        // TypeORM wraps what the driver throws.
+        const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
+        if (cause instanceof UnreadableValue) return undefined;
+        throw error;
+      });
+  return (await find(EVENTS_PER_QUERY)) ?? find(1);
+}
+
 /** The last event that a purge deleted, from the event of that purge. */
-async function purgedBefore(dataSource: DataSource, firstSeq: number): Promise<ChainAnchor | undefined> {
-  const purge = await dataSource.manager.findOneBy(AuditEvent, {
+async function purgedBefore(manager: EntityManager, firstSeq: number): Promise<ChainAnchor | undefined> {
+  const purge = await manager.findOneBy(AuditEvent, {
     event: 'sensitive_delete',
     target: `audit:${firstSeq - 1}`,
   });

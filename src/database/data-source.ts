@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/settings.js';
-import { DATE_COLUMN, UnreadableValue, dateFromRow, isPostgres, type Schema } from './columns.js';
+import { DATE_COLUMN, UnreadableValue, dateFromRow, isPostgres, parsedJson, type Schema } from './columns.js';
 import { serializeTransactions, waitWithoutBlocking } from './sqlite-transactions.js';
 
 /** The options that the application and TypeORM's command line share. */
@@ -55,16 +55,17 @@ async function prepareConnection(connection: Connection): Promise<void> {
   );
 }
 
-/** TypeORM reads a date as an invalid Date, and `null` in JSON as a missing value. Both are errors here. */
+/** TypeORM reads text as an invalid Date, and `null` in JSON as a missing value. Both are errors here. */
 function rejectUnreadableValues({ driver }: DataSource): void {
   const hydrate = driver.prepareHydratedValue.bind(driver);
   driver.prepareHydratedValue = (value: unknown, column) => {
     if (value === null || value === undefined) return hydrate(value, column);
     if (column.type === DATE_COLUMN) return dateFromRow(value);
-    const hydrated: unknown = hydrate(value, column);
-    if (column.type === 'simple-json' && (typeof hydrated !== 'object' || !hydrated))
-      throw new UnreadableValue('a JSON object or list');
-    return hydrated;
+    if (column.type === 'simple-json') {
+      const parsed = parsedJson(value);
+      if (typeof parsed !== 'object' || !parsed) throw new UnreadableValue('a JSON object or list');
+    }
+    return hydrate(value, column);
   };
 }
 

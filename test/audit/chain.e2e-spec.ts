@@ -171,6 +171,56 @@ describe('the hash chain', () => {
       expect(await verify()).toMatchObject({ valid: false, brokenAt: 11 });
     });
 
+    it.each([0, -1, -(2 ** 40)])(
+      'if an event was inserted before the first, with the number %i',
+      async (seq) => {
+        await booted.db.manager.insert(AuditEvent, { ...(await all())[9]!, seq } as object);
+        const reason = 'it lies before the start of the chain';
+        expect(await verify()).toEqual({ valid: false, brokenAt: seq, reason });
+      },
+    );
+
+    it.each([
+      ['a number that another event has', 10],
+      ['no number', null],
+    ])('if an event was inserted with %s', async (_, seq) => {
+      const columns = booted.db
+        .getMetadata(AuditEvent)
+        .columns.map(({ databaseName }) => `"${databaseName}"`);
+      const copied = columns.filter((name) => name !== '"seq"').join(', ');
+      // A database owner can remove the primary key.
+      await booted.db.query('ALTER TABLE audit_events RENAME TO audit_events_away');
+      await booted.db.query(`CREATE TABLE audit_events AS SELECT * FROM audit_events_away`);
+      await booted.db.query(
+        `INSERT INTO audit_events (seq, ${copied}) SELECT ${seq}, ${copied} FROM audit_events WHERE seq = 10`,
+      );
+      const verification = await verify();
+      await booted.db.query('DROP TABLE audit_events');
+      await booted.db.query('ALTER TABLE audit_events_away RENAME TO audit_events');
+      const reason = 'an event up to it has no number of its own';
+      expect(verification).toEqual({ valid: false, brokenAt: 10, reason });
+    });
+
+    if (!process.env['DATABASE_URL'])
+      it.each([
+        ['text', "'a'", 10],
+        ['a fraction', '4.5', 5],
+        ['bytes', "x'00'", 10],
+      ])('if the number of the last event became %s', async (_, seq, brokenAt) => {
+        await booted.db.query(`UPDATE audit_events SET seq = ${seq} WHERE seq = 10`);
+        expect(await verify()).toMatchObject({ valid: false, brokenAt });
+      });
+
+    it.each([
+      ['details', 'no JSON'],
+      ['details', 'null'],
+      ['at', process.env['DATABASE_URL'] ? 'infinity' : 'yesterday'],
+    ])('if the field %s cannot be decoded: %s', async (column, value) => {
+      const parameter = booted.db.driver.createParameter('value', 0);
+      await booted.db.query(`UPDATE audit_events SET "${column}" = ${parameter} WHERE seq = 7`, [value]);
+      expect(await verify()).toEqual({ valid: false, brokenAt: 7, reason: 'it cannot be read' });
+    });
+
     it('if the chain was rebuilt without the secret', async () => {
       const forger = new AuditLog(
         booted.db,
