@@ -289,6 +289,13 @@ describe('sigv4', () => {
       }
     });
 
+    it('rejects a parameter that was added behind a hundred empty ones', async () => {
+      const { headers = {} } = signed({ target: `${DEMO}?a=1` });
+      expect((await send({ headers, target: `${DEMO}?a=1&&` })).status).toBe(200);
+      for (const count of [1, 98, 99, 100, 101, 1_000])
+        await expectRejected({ headers, target: `${DEMO}?a=1${'&'.repeat(count)}b=2` });
+    });
+
     it('rejects more than 32 signed headers', async () => {
       const message = (count: number) => {
         const names = Array.from({ length: count - 2 }, (_, i) => `a${i}`).sort();
