@@ -107,14 +107,14 @@ describe('the audit log', () => {
       }
     });
 
-    it('records the address of a trusted proxy only if it is an IP address', async () => {
+    it('records the address that a trusted proxy states, and that of the connection if it states none', async () => {
       const from = async (address: string) =>
         (await eventsOf(await client(booted.origin, { 'X-Forwarded-For': address }).get('/me'))).map(
           ({ ip }) => ip,
         );
       expect(await from('2001:db8::1')).toEqual(['2001:db8::1']);
       expect(await from('fe80::1%eth0')).toEqual(['fe80::1']);
-      expect(await from(`my-secret-${'x'.repeat(100)}`)).toEqual([null]);
+      expect(await from(`my-secret-${'x'.repeat(100)}`)).toEqual(['127.0.0.1']);
     });
   });
 
