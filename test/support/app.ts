@@ -186,7 +186,7 @@ export async function ownDatabase(): Promise<OwnDatabase> {
   return { name, env: { DATABASE_URL: own.href }, run, drop };
 }
 
-async function runSql(url: string, sql: string): Promise<void> {
+export async function runSql(url: string, sql: string): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();
   await client.query(sql).finally(() => client.end());
