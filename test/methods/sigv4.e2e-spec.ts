@@ -292,7 +292,7 @@ describe('sigv4', () => {
     it('rejects a parameter that was added behind a hundred empty ones', async () => {
       const { headers = {} } = signed({ target: `${DEMO}?a=1` });
       expect((await send({ headers, target: `${DEMO}?a=1&&` })).status).toBe(200);
-      for (const count of [1, 98, 99, 100, 101, 1_000])
+      for (const count of [1, 98, 99, 100, 101, 900])
         await expectRejected({ headers, target: `${DEMO}?a=1${'&'.repeat(count)}b=2` });
     });
 

@@ -108,15 +108,13 @@ export const hasName =
 
 /**
  * Parses the query of a request target as the routes do: `+` is a space.
- * @returns undefined for more than 100 parts, empty ones included, or invalid UTF-8
+ * @returns undefined for more than 100 parameters or invalid UTF-8
  */
 export function parseQuery(query: string): QueryParameter[] | undefined {
-  const parts = query.split('&', MAX_QUERY_PARAMETERS + 1);
-  // Empty parts count as well: a parameter after them would be left out of the signed query.
+  const parts = query.split('&').filter((part) => part !== '');
   if (parts.length > MAX_QUERY_PARAMETERS) return undefined;
   try {
-    const parameters = parts.filter((part) => part !== '');
-    return parameters.map((part): QueryParameter => {
+    return parts.map((part): QueryParameter => {
       const [name = '', ...value] = part.replaceAll('+', ' ').split('=');
       return [decodeURIComponent(name), decodeURIComponent(value.join('='))];
     });
