@@ -520,7 +520,7 @@ describe('session', () => {
         expect(await events(signed.id)).toEqual(['session_created', 'session_renewed']);
       });
 
-      it('accepts the previous cookie for ten seconds, and does not renew it', async () => {
+      it('accepts the previous cookie for ten seconds, manages nothing with it, and does not renew it', async () => {
         const signed = await signIn();
         await update(signed.id, { roles: [] });
         const renewed = { ...signed, value: valueIn(setCookies(await by(signed).get('/me'))[0]) };
@@ -530,6 +530,14 @@ describe('session', () => {
         await update(signed.id, { roles: [] });
         const before = await by(signed).get('/me');
         expect([before.status, setCookies(before)]).toEqual([200, []]);
+        for (const [method, path] of [
+          ['GET', '/sessions'],
+          ['DELETE', '/sessions'],
+        ] as const)
+          expect(await by(signed).send(method, path)).toMatchObject({
+            status: 403,
+            body: { code: 'limited_credential' },
+          });
         await update(signed.id, { previousUntil: new Date() });
         expectRejected(await by(signed).get('/me'));
         expect(await isAccepted(renewed)).toBe(true);

@@ -90,7 +90,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     if (nullableDateFromRow(row.revokedAt)) throw invalid('was ended');
     if (integerFromRow(row.epoch) < account.epoch)
       throw invalid('was ended with all sign-ins of its account');
-    const principal = toPrincipal(row);
+    const principal = toPrincipal(row, { isRenewed: !current });
     const timeout = timeoutOf(row);
     if (timeout) {
       await this.sessions.revoke(row.id, timeout, principal);
@@ -118,7 +118,8 @@ function timeoutOf({ lastSeenAt, expiresAt }: Row): 'idle' | 'expired' | undefin
   return undefined;
 }
 
-function toPrincipal(row: Row): Principal {
+/** @param isRenewed whether the request carries the cookie from before the last renewal, which manages nothing */
+function toPrincipal(row: Row, { isRenewed }: { isRenewed: boolean }): Principal {
   const proof = {
     method: 'session',
     credentialId: row.id,
@@ -126,6 +127,7 @@ function toPrincipal(row: Row): Principal {
     amr: stringsFromRow(row.amr),
     bound: false,
     signIn: true,
+    ...(isRenewed && { restricted: true as const }),
   } as const;
   return principalOf(userFromRow(row), proof, invalidSession, nullableStringsFromRow(row.scopes));
 }
