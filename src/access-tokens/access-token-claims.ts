@@ -7,7 +7,8 @@ const CLOCK_TOLERANCE_SECONDS = 5;
 /** The longest delegation chain: one current and four earlier actors. */
 const MAX_NESTED_ACTORS = 4;
 
-const seconds = z.int().nonnegative();
+/** A time up to the year 9999: a later one is not a valid `Date`. */
+const seconds = z.int().nonnegative().max(253_402_300_799);
 const text = z.string().min(1).max(255);
 /** SHA-256 in base64url, of a key (RFC 7638) or a certificate (RFC 8705). */
 const thumbprint = z.string().regex(/^[\w-]{43}$/);
@@ -47,13 +48,13 @@ export function parseClaims(claims: unknown): AccessTokenClaims | string {
 
 /**
  * @param now milliseconds since 1970
- * @returns a reason for the log if the token is expired or not yet valid
+ * @returns a reason for the log if the token is expired, not yet valid, or from a sign-in in the future, which would stay fresh
  */
 export function validityFault(
-  { iat = 0, nbf = 0, exp }: Pick<AccessTokenClaims, 'iat' | 'nbf' | 'exp'>,
+  { iat = 0, nbf = 0, auth_time = 0, exp }: Pick<AccessTokenClaims, 'iat' | 'nbf' | 'auth_time' | 'exp'>,
   now: number,
 ): string | undefined {
   const second = Math.floor(now / 1000);
   if (exp <= second) return 'expired';
-  return Math.max(iat, nbf) > second + CLOCK_TOLERANCE_SECONDS ? 'not yet valid' : undefined;
+  return Math.max(iat, nbf, auth_time) > second + CLOCK_TOLERANCE_SECONDS ? 'not yet valid' : undefined;
 }

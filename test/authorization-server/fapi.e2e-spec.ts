@@ -173,6 +173,14 @@ describe('a FAPI 2.0 client', () => {
       expectError(await oauth.post('/request', { ...REQUEST, ...assertion }), 'invalid_client', 401);
     });
 
+    it('gets 503 while used assertions cannot be stored', async () => {
+      await booted.db.query('ALTER TABLE used_once RENAME TO used_once_away');
+      const response = await push();
+      await booted.db.query('ALTER TABLE used_once_away RENAME TO used_once');
+      expectError(response, 'temporarily_unavailable', 503);
+      expect(response.headers.get('retry-after')).toBe('1');
+    });
+
     it('cannot use an assertion with another key or algorithm, unsigned, or for another client', async () => {
       const other = await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey);
       const rsa = await exportJWK((await generateKeyPair('RS256', { extractable: true })).privateKey);

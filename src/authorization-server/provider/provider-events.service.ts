@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, ServiceUnavailableException } from '@nestjs/common';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { Unauthenticated } from '../../authentication/challenge.js';
@@ -61,7 +61,8 @@ export class ProviderEvents {
     );
     provider.on('server_error', (ctx, error) => {
       this.logger.error(error);
-      if (ctx.status === 500 && isDatabaseUnavailable(error)) reportUnavailable(ctx);
+      const isUnavailable = isDatabaseUnavailable(error) || error instanceof ServiceUnavailableException;
+      if (ctx.status === 500 && isUnavailable) reportUnavailable(ctx);
     });
     // Koa writes errors to the console unless there is a listener.
     provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));
