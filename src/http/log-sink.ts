@@ -1,4 +1,5 @@
-import { write, writeSync } from 'node:fs';
+import { constants, openSync, write, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import type { DestinationStream } from 'pino';
 
 const STANDARD_OUTPUT = 1;
@@ -36,10 +37,8 @@ export class LogSink implements DestinationStream {
   /** Whether the last write ended within a line. */
   private isTorn = false;
 
-  /** @param fd for a pipe it must be non-blocking */
-  constructor(private readonly fd = STANDARD_OUTPUT) {
-    // Node makes the pipe of standard output non-blocking when it is first used. A blocked write could not be ended.
-    if (fd === STANDARD_OUTPUT) process.stdout.on('error', () => {});
+  /** @param fd for a pipe and a terminal it must be non-blocking: a blocked write cannot be ended, not even by the exit */
+  constructor(private readonly fd = openStandardOutput()) {
     process.once('exit', () => this.writeAtExit());
   }
 
@@ -115,6 +114,19 @@ export class LogSink implements DestinationStream {
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_RETRY_MS);
       }
+  }
+}
+
+function openStandardOutput(): number {
+  // Node makes a pipe non-blocking when standard output is first used.
+  process.stdout.on('error', () => {});
+  if (!isatty(STANDARD_OUTPUT)) return STANDARD_OUTPUT;
+  // A terminal may be stopped, with Ctrl-S for example.
+  try {
+    return openSync('/dev/stdout', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch {
+    // The terminal belongs to another user.
+    return STANDARD_OUTPUT;
   }
 }
 

@@ -367,6 +367,20 @@ describe('http-signature', () => {
         expect([response.status, response.body.id]).toEqual([200, 'acme-machine']);
     });
 
+    it('have the scheme that a trusted proxy forwards', async () => {
+      const https = () => ({
+        ...craft(machine, { covered: [method, ['"@target-uri"', uri().replace('http', 'https')]] }),
+      });
+      expectInvalid(await send(https()));
+      expect((await send({ ...https(), 'X-Forwarded-Proto': 'https' })).status).toBe(200);
+      expectInvalid(
+        await send({
+          ...craft(machine, { covered: [method, ['"@target-uri"', uri()]] }),
+          'X-Forwarded-Proto': 'https',
+        }),
+      );
+    });
+
     it('are rejected if they leave out the method, the host, the path or the query', async () => {
       for (const response of [
         await covering(['"@target-uri"', uri()]),
