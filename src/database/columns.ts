@@ -54,6 +54,27 @@ export function dateFromRow(value: unknown): Date {
 export const nullableDateFromRow = (value: unknown): Date | null =>
   value === null ? null : dateFromRow(value);
 
+/** A new connection of pg. Its own type has an enum of column types, whose import would load pg on SQLite too. */
+interface Connection {
+  setTypeParser(type: number, parse: (text: string) => unknown): void;
+  query(sql: string): Promise<unknown>;
+}
+
+/** The type of `timestamptz` in the PostgreSQL protocol. */
+const TIMESTAMPTZ = 1184;
+
+/**
+ * Sets the values that this application's queries and decoders require, because the database and the role may set others.
+ * Statements, not startup options: poolers reject those. pg's own parser reads an unknown date as null.
+ */
+export async function prepareConnection(connection: Connection): Promise<void> {
+  connection.setTypeParser(TIMESTAMPTZ, dateFromRow);
+  await connection.query(
+    `SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
+     SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed'`,
+  );
+}
+
 /** @throws UnreadableValue */
 export function integerFromRow(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new UnreadableValue('an integer');

@@ -2,7 +2,15 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import type { Settings } from '../config/settings.js';
-import { DATE_COLUMN, UnreadableValue, dateFromRow, isPostgres, parsedJson, type Schema } from './columns.js';
+import {
+  DATE_COLUMN,
+  UnreadableValue,
+  dateFromRow,
+  isPostgres,
+  parsedJson,
+  prepareConnection,
+  type Schema,
+} from './columns.js';
 import { serializeTransactions, waitWithoutBlocking } from './sqlite-transactions.js';
 
 /** The options that the application and TypeORM's command line share. */
@@ -32,27 +40,6 @@ export function dataSourceOptions(settings: Settings, schema: Schema): DataSourc
     enableWAL: !memory,
     prepareDatabase: (database: { pragma(text: string): void }) => database.pragma('foreign_keys = ON'),
   };
-}
-
-/** A new connection of pg. Its own type has an enum of column types, whose import would load pg on SQLite too. */
-interface Connection {
-  setTypeParser(type: number, parse: (text: string) => unknown): void;
-  query(sql: string): Promise<unknown>;
-}
-
-/** The type of `timestamptz` in the PostgreSQL protocol. */
-const TIMESTAMPTZ = 1184;
-
-/**
- * Sets the values that this application's queries and decoders require, because the database and the role may set others.
- * Statements, not startup options: poolers reject those. pg's own parser reads an unknown date as null.
- */
-async function prepareConnection(connection: Connection): Promise<void> {
-  connection.setTypeParser(TIMESTAMPTZ, dateFromRow);
-  await connection.query(
-    `SET DateStyle = 'ISO'; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex';
-     SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed'`,
-  );
 }
 
 /** TypeORM reads text as an invalid Date, and `null` in JSON as a missing value. Both are errors here. */
