@@ -53,6 +53,8 @@ export class HttpServer extends Server {
       // The request listener checks Host, and responds with our headers.
       requireHostHeader: false,
     });
+    // A response that makes no progress: the client does not read it, or the handler does not end.
+    this.timeout = 30_000;
     // Node drops the lines after this number silently. One more than allowed shows that there were too many.
     this.maxHeadersCount = MAX_HEADER_LINES + 1;
     this.openConnections = new Connections(config, isTrustedProxy, log);

@@ -1,9 +1,12 @@
 import { Controller, Get } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Public } from '../../src/authentication/plan.js';
+import { Settings } from '../../src/config/settings.js';
+import { readServerConfig } from '../../src/http/server.config.js';
 import { boot, client, type Booted, type BootOptions } from '../support/app.js';
 import { HttpRoutes, get, parseResponse, request, sendRaw, server } from '../support/wire.js';
 
@@ -94,12 +97,6 @@ describe('the deadlines of a connection', () => {
     Object.assign(server(booted), { handshakeTimeout: 10_000 });
   });
 
-  it('close a connection whose TLS handshake fails', async () => {
-    const plain = await dial(ports.tls);
-    plain.write(get('/http/probe'));
-    await closed(plain);
-  });
-
   it('close a connection that sends nothing after the TLS handshake', async () => {
     Object.assign(server(booted), { headersTimeout: 300, requestTimeout: 600 });
     const socket = connectTls({ port: ports.tls, host: '127.0.0.1', rejectUnauthorized: false });
@@ -109,26 +106,26 @@ describe('the deadlines of a connection', () => {
     Object.assign(server(booted), { headersTimeout: 10_000, requestTimeout: 30_000 });
   });
 
-  it('close a connection that never reads its responses, over TCP and TLS', async () => {
-    Object.assign(server(booted), { responseTimeout: 500 });
-    const requests = request('GET /connections/large HTTP/1.1', 'Host: localhost').repeat(200);
-    const plain = connect({ port: ports.plain, host: '127.0.0.1' }).on('error', () => {});
-    const tls = connectTls({
-      port: ports.tls,
-      host: '127.0.0.1',
-      servername: 'localhost',
-      rejectUnauthorized: false,
-    }).on('error', () => {});
-    for (const socket of [plain, tls]) {
-      socket.pause();
-      const sender = setInterval(() => socket.write(requests), 20);
-      // The client notices the end when it writes, because it does not read.
-      await once(socket, 'error');
-      clearInterval(sender);
-      socket.destroy();
-    }
-    Object.assign(server(booted), { responseTimeout: 60_000 });
-  });
+  it.each([{ timeout: 500 }, { responseTimeout: 500 }])(
+    'close a connection that never reads its responses, over TCP and TLS: %j',
+    async (deadline) => {
+      Object.assign(server(booted), deadline);
+      const requests = request('GET /connections/large HTTP/1.1', 'Host: localhost').repeat(200);
+      const options = { host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false };
+      for (const open of [
+        () => connect({ port: ports.plain, host: '127.0.0.1' }),
+        () => connectTls({ port: ports.tls, ...options }),
+      ]) {
+        const socket = open().pause();
+        const sender = setInterval(() => socket.write(requests), 20);
+        // The client notices the end when it writes, because it does not read.
+        await once(socket, 'error');
+        clearInterval(sender);
+        socket.destroy();
+      }
+      Object.assign(server(booted), { timeout: 30_000, responseTimeout: 60_000 });
+    },
+  );
 
   it('close a connection that sends only empty lines after its response', async () => {
     Object.assign(server(booted), { headersTimeout: 300, keepAliveTimeout: 300 });
@@ -235,6 +232,36 @@ describe('the limits of connections', () => {
     ];
     expect((await untilOpen(10, strangers)).length).toBe(10);
     for (const socket of proxied) expect(await statusOn(socket)).toBe(200);
+    await booted.close();
+  });
+});
+
+describe('the settings of connections', () => {
+  it('have defaults, and are limited by the number of open files', () => {
+    const config = (environment: Record<string, string>) => readServerConfig(Settings.from(environment));
+    expect(config({})).toMatchObject({ keepAliveMs: 5_000, maxConnectionsPerAddress: 512 });
+    expect(
+      config({ KEEP_ALIVE_SECONDS: '65', MAX_CONNECTIONS: '200', MAX_CONNECTIONS_PER_ADDRESS: '50' }),
+    ).toEqual({ keepAliveMs: 65_000, maxConnections: 200, maxConnectionsPerAddress: 50 });
+    const openFiles = Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }));
+    if (openFiles < 999_999)
+      expect(config({ MAX_CONNECTIONS: '999999' }).maxConnections).toBe(openFiles - 128);
+  });
+
+  it('reject anything but a positive number', () => {
+    for (const name of ['KEEP_ALIVE_SECONDS', 'MAX_CONNECTIONS', 'MAX_CONNECTIONS_PER_ADDRESS'])
+      for (const value of ['0', '-1', '1.5', '1e3', 'many', '99999999'])
+        expect(() => readServerConfig(Settings.from({ [name]: value }))).toThrow(`${name} must be a number`);
+  });
+
+  it('apply to the server', async () => {
+    const booted = await start({ env: { KEEP_ALIVE_SECONDS: '65' } });
+    expect(server(booted).keepAliveTimeout).toBe(65_000);
+    const socket = await dial((await portsOf(booted)).plain);
+    socket.write(request('GET /http/probe HTTP/1.1', 'Host: a'));
+    const [data] = (await once(socket, 'data')) as [Buffer];
+    expect(data.toString()).toMatch(/^Keep-Alive: timeout=65\r$/m);
+    socket.destroy();
     await booted.close();
   });
 });
