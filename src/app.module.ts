@@ -28,6 +28,7 @@ import { HttpModule } from './http/http.module.js';
 import { MediaTypeGuard } from './http/media-type.guard.js';
 import { policy } from './policy.js';
 import { PolicyAdministration } from './users/account-administration.service.js';
+import { assertSecretOfDatabase } from './users/secret-of-database.js';
 import { SignInModule } from './users/sign-in.module.js';
 import { usersSchema } from './users/users.migration.js';
 import { UsersDemo } from './users/users.demo.js';
@@ -68,7 +69,9 @@ export class AppModule {
       controllers: [...controllers],
       imports: [
         ConfigModule,
-        DatabaseModule.forRoot(settings, schemaOf(methods)),
+        DatabaseModule.forRoot(settings, schemaOf(methods), (dataSource) =>
+          assertSecretOfDatabase(dataSource, settings),
+        ),
         DatabaseServicesModule,
         CryptoModule,
         AuditModule,

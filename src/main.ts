@@ -5,7 +5,8 @@ import { INSTALLED_METHODS } from './app.module.js';
 import { demoCurl } from './authorization-server/index.js';
 import { Settings } from './config/settings.js';
 import { startupErrorText } from './config/startup-error.js';
-import { welcomeText } from './demo/welcome.js';
+import { DemoDataService } from './database/demo-data.service.js';
+import { textWithoutDemo, welcomeText } from './demo/welcome.js';
 
 async function start(): Promise<void> {
   const app = await createApp();
@@ -18,9 +19,12 @@ async function start(): Promise<void> {
   });
   await app.listen(settings.port, settings.host);
   const { port } = app.getHttpServer().address() as AddressInfo;
+  const origin = settings.publicUrl.replace(/:0$/, `:${port}`);
   if (settings.demo)
     process.stdout.write(
-      welcomeText(settings.publicUrl.replace(/:0$/, `:${port}`), INSTALLED_METHODS, demoCurl),
+      app.get(DemoDataService).exists
+        ? welcomeText(origin, INSTALLED_METHODS, demoCurl)
+        : textWithoutDemo(origin),
     );
   else new Logger('Start').log({ event: 'listening', host: settings.host, port });
 }

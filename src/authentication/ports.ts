@@ -104,14 +104,21 @@ export class NoAdministration implements AccountAdministration {
 export abstract class DemoPort {
   /**
    * Runs `create` in a transaction, once in the life of a database: deleted rows stay deleted.
-   * @param create receives TypeORM's `EntityManager` of the transaction
+   * @param create receives TypeORM's `EntityManager` of the transaction. It returns false in a database that is not
+   * the demo's: then neither this part nor a later one is created.
+   * @returns whether the part exists, from now or from before
    */
-  abstract once<T extends object>(part: string, create: (manager: T) => Promise<void>): Promise<void>;
+  abstract once<T extends object>(
+    part: string,
+    create: (manager: T) => Promise<void | false>,
+  ): Promise<boolean>;
 }
 
 @Injectable()
 export class NoDemo implements DemoPort {
-  async once(): Promise<void> {}
+  async once(): Promise<boolean> {
+    return false;
+  }
 }
 
 /** Is called for every rejected request: the rate limits and the audit log implement it. */

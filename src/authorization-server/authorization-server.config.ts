@@ -44,33 +44,11 @@ export function readAuthorizationServerConfig(settings: Settings): Authorization
   const { OAUTH_CLIENT_CA_FILE: file, OAUTH_ASSERTION_ISSUERS: configured } = settings.section(schema);
   const certificates = file ? (readFileSync(file, 'utf8').match(PEM_CERTIFICATE) ?? []) : [];
   if (file && !certificates.length) throw new Error(`OAUTH_CLIENT_CA_FILE holds no certificate: ${file}`);
-  const issuers = [...(settings.demo ? [DEMO_ASSERTION_ISSUER] : []), ...configured];
   return {
     clientCas: certificates.map((pem) => new X509Certificate(pem)),
-    assertionIssuers: new Map(issuers.map((each) => [each.issuer, each])),
+    assertionIssuers: new Map(configured.map((each) => [each.issuer, each])),
   };
 }
-
-/**
- * A partner organisation whose assertions the demo trusts. Never trust it elsewhere, because its private key is published:
- *
- *     -----BEGIN PRIVATE KEY-----
- *     MC4CAQAwBQYDK2VwBCIEIGenrGEJmrwqP/9nELzrDT22KOlvsj4Tjtpcx1YLGtFb
- *     -----END PRIVATE KEY-----
- */
-const DEMO_ASSERTION_ISSUER: AssertionIssuer = {
-  issuer: 'https://partner.example',
-  keys: [
-    {
-      kty: 'OKP',
-      crv: 'Ed25519',
-      kid: 'partner-demo',
-      x: 'uJpD12bjpdxvfQfs6ZrlI6e7wPvdNW-rgGuZ_6QTgsA',
-    },
-  ],
-  accounts: { 'robert@partner.example': 'bob' },
-  scopes: ['documents:read'],
-};
 
 export const authorizationServerConfig = registerAs('authorization-server', () =>
   readAuthorizationServerConfig(Settings.from(process.env)),

@@ -1,13 +1,14 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { ClientMetadata } from 'oidc-provider';
+import type { AssertionIssuer } from './authorization-server.config.js';
 import { Settings } from '../config/settings.js';
 import { DemoPort } from '../authentication/ports.js';
 import { SCOPES } from '../permissions.js';
 import { ClientsService } from './clients/clients.service.js';
 import { OauthClient } from './clients/oauth-client.entity.js';
 import { archiveUrl } from './grants/access-tokens.js';
-import { JWT_BEARER } from './grants/jwt-bearer.service.js';
+import { JWT_BEARER, JwtBearerGrant } from './grants/jwt-bearer.service.js';
 import { TOKEN_EXCHANGE } from './grants/token-exchange.service.js';
 
 const CODE_FLOW_GRANT_TYPES = ['authorization_code', 'refresh_token'] as const;
@@ -121,17 +122,39 @@ function publicJwk({ d: _private, ...key }: typeof DEMO_FAPI_KEY): Omit<typeof D
   return key;
 }
 
-/** Registers the demo clients once, when the demo is on. */
+/**
+ * A partner organisation whose assertions the demo trusts. Never trust it elsewhere, because its private key is published:
+ *
+ *     -----BEGIN PRIVATE KEY-----
+ *     MC4CAQAwBQYDK2VwBCIEIGenrGEJmrwqP/9nELzrDT22KOlvsj4Tjtpcx1YLGtFb
+ *     -----END PRIVATE KEY-----
+ */
+const DEMO_ASSERTION_ISSUER: AssertionIssuer = {
+  issuer: 'https://partner.example',
+  keys: [
+    {
+      kty: 'OKP',
+      crv: 'Ed25519',
+      kid: 'partner-demo',
+      x: 'uJpD12bjpdxvfQfs6ZrlI6e7wPvdNW-rgGuZ_6QTgsA',
+    },
+  ],
+  accounts: { 'robert@partner.example': 'bob' },
+  scopes: ['documents:read'],
+};
+
+/** Registers the demo clients once, and trusts the demo's partner. */
 @Injectable()
 export class DemoClients implements OnApplicationBootstrap {
   constructor(
     private readonly demo: DemoPort,
     private readonly clients: ClientsService,
+    private readonly jwtBearer: JwtBearerGrant,
     private readonly settings: Settings,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await this.demo.once('oauth clients', async (manager: EntityManager) => {
+    const exists = await this.demo.once('oauth clients', async (manager: EntityManager) => {
       const audiences = [this.settings.publicUrl, archiveUrl(this.settings)];
       const rows = DEMO_CLIENTS.map(({ accountId = null, client_id, ...metadata }) => ({
         ...this.clients.rowOf(client_id, {
@@ -142,5 +165,6 @@ export class DemoClients implements OnApplicationBootstrap {
       }));
       await manager.insert(OauthClient, rows);
     });
+    if (exists) this.jwtBearer.trust(DEMO_ASSERTION_ISSUER);
   }
 }

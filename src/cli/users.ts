@@ -1,24 +1,20 @@
-import { text } from 'node:stream/consumers';
 import type { DataSource } from 'typeorm';
 import { AuditLog } from '../audit/audit-log.service.js';
 import type { Role } from '../authentication/principal.js';
 import { runCommand, type Command } from './command.js';
+import { readPassword } from './read-password.js';
 import { addAccount } from '../passwords/add-account.js';
 import { setPassword } from '../passwords/set-password.js';
 import { changeRoles, disableAccount } from '../users/change-account.js';
 import { ROLES } from '../permissions.js';
 
-const USAGE = `npm run users -- add <tenant> <username> <role>…    creates an account; reads the password from standard input
-npm run users -- password <username>                sets a password from standard input; ends all sign-ins
-npm run users -- roles <username> <role>…           replaces the account's roles
-npm run users -- disable <username>                 ends all sign-ins and rejects the account's credentials
-npm run users -- enable <username>
+const USAGE = `npm run users -- add <tenant> <username> <role>…          creates an account; reads the password from standard input
+npm run users -- password <username>                      sets a password from standard input; ends all sign-ins
+npm run users -- roles <username> <role>…                 replaces the account's roles
+npm run users -- disable <username>, enable <username>    ends all sign-ins and rejects the account's credentials
 roles: ${ROLES.join(', ')}`;
 
 const isRole = (word: string): word is Role => (ROLES as readonly string[]).includes(word);
-
-/** The final line break is not part of the password. */
-const readPassword = async () => (await text(process.stdin)).replace(/\r?\n$/, '');
 
 /** Gives `work` an audit log. @param work returns the message to print */
 const withAuditLog =
@@ -33,7 +29,7 @@ const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefin
         tenant,
         username,
         roles,
-        password: await readPassword(),
+        password: await readPassword(process.stdin),
       });
       return `Account ${id} created.`;
     });
@@ -41,7 +37,7 @@ const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefin
   password: (username, ...more) => {
     if (!username || more.length) return undefined;
     return withAuditLog(async (dataSource, log) => {
-      await setPassword(dataSource, log, username, await readPassword());
+      await setPassword(dataSource, log, username, await readPassword(process.stdin));
       return 'Password set. All sign-ins of the account are ended.';
     });
   },

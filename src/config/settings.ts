@@ -1,9 +1,8 @@
 import { closestMatch } from 'leven';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-
-/** The secret of the demo. It is public, so production rejects it. */
-export const DEMO_SECRET = 'demo-secret-published-in-the-source-of-auth-atlas';
+import { DEMO_SECRET, demoIsOn, unsafeDemo } from './demo-settings.js';
+import { GUESSABLE, isGuessable } from './secret-strength.js';
 
 const flag = z.enum(['true', 'false'], 'must be true or false').transform((text) => text === 'true');
 const port = z
@@ -90,9 +89,11 @@ const secrets = z.object({
 
 /** The additional rules of production. */
 const production = z.object({
-  APP_SECRET: z
-    .string('is required in production')
-    .refine((secret) => secret !== DEMO_SECRET && !/demo|changeme|example/i.test(secret), 'is a demo secret'),
+  APP_SECRET: z.string('is required in production').refine((secret) => !isGuessable(secret), GUESSABLE),
+  APP_SECRET_PREVIOUS: z
+    .string()
+    .refine((secret) => !isGuessable(secret), GUESSABLE)
+    .optional(),
   PUBLIC_URL: z
     .string('is required in production')
     .startsWith('https:', 'must begin with https: in production'),
@@ -192,6 +193,8 @@ export class Settings {
     const parsed = schema.safeParse(variables);
     if (errors.length || !parsed.success) throw new InvalidSettings([...new Set(errors)]);
     const env = parsed.data;
+    const unsafe = unsafeDemo(env);
+    if (unsafe) throw new InvalidSettings([unsafe]);
     return new Settings(
       variables,
       env.NODE_ENV,
@@ -202,7 +205,7 @@ export class Settings {
       env.TRUST_PROXY,
       env.DATA_DIR,
       env.DATABASE_URL,
-      env.DEMO ?? env.NODE_ENV !== 'production',
+      demoIsOn(env),
       env.APP_SECRET ?? DEMO_SECRET,
       env.APP_SECRET_PREVIOUS,
       env.REDIS_URL,

@@ -9,9 +9,11 @@ export class DemoPart {
   name!: string;
 }
 
-/** Creates the demo if the setting `DEMO` is on: the provider of `DemoPort`. */
+/** Creates the demo if the setting `DEMO` is on and no one else uses the database: the provider of `DemoPort`. */
 @Injectable()
 export class DemoDataService implements OnModuleInit {
+  private inOtherUse = false;
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly settings: Settings,
@@ -25,13 +27,24 @@ export class DemoDataService implements OnModuleInit {
       );
   }
 
-  async once<T extends object>(part: string, create: (manager: T) => Promise<void>): Promise<void> {
-    if (!this.settings.demo) return;
+  /** Whether the demo's accounts exist, so that its commands work. */
+  get exists(): boolean {
+    return this.settings.demo && !this.inOtherUse;
+  }
+
+  async once<T extends object>(
+    part: string,
+    create: (manager: T) => Promise<void | false>,
+  ): Promise<boolean> {
+    if (!this.exists) return false;
     await this.dataSource.transaction(async (manager) => {
       // TypeORM's query builder has no RETURNING on SQLite.
       const created = await manager.sql<unknown[]>`
         INSERT INTO demo_parts (name) VALUES (${part}) ON CONFLICT DO NOTHING RETURNING name`;
-      if (created.length) await create(manager as object as T);
+      if (!created.length || (await create(manager as object as T)) !== false) return;
+      this.inOtherUse = true;
+      await manager.delete(DemoPart, { name: part });
     });
+    return this.exists;
   }
 }

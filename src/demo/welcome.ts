@@ -19,3 +19,8 @@ export function welcomeText(
     `\nAll routes: ${origin}/openapi\n\n`,
   ].join('\n');
 }
+
+/** The text printed at start on a database with accounts of its own. */
+export const textWithoutDemo = (origin: string): string =>
+  `\nAuth Atlas listens on ${origin}. The demo is not created, because this database has other accounts.\n\n` +
+  `All routes: ${origin}/openapi\n\n`;

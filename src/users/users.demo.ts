@@ -30,11 +30,13 @@ export class UsersDemo implements OnModuleInit {
 
   async onModuleInit(): Promise<void> {
     await this.demo.once('users', async (manager: EntityManager) => {
+      if ((await manager.exists(User)) || (await manager.exists(Tenant))) return false;
       await manager.insert(Tenant, [
         { id: 'acme', name: 'Acme' },
         { id: 'globex', name: 'Globex' },
       ]);
       await manager.insert(User, DEMO_USERS);
+      return undefined;
     });
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { readTrustedIssuers } from '../../src/access-tokens/trusted-issuers.config.js';
 import { Settings } from '../../src/config/settings.js';
+import { RANDOM_SECRET } from '../support/app.js';
 
 const github = {
   issuer: 'https://token.actions.githubusercontent.com',
@@ -14,7 +15,7 @@ const github = {
 const introspection = { endpoint: 'https://as.example.com/introspect', client_id: 'a', client_secret: 'b' };
 const PRODUCTION = {
   NODE_ENV: 'production',
-  APP_SECRET: 'x'.repeat(32),
+  APP_SECRET: RANDOM_SECRET,
   PUBLIC_URL: 'https://api.example.com',
 };
 const read = (issuers: unknown, env: Record<string, string> = {}) =>

@@ -22,7 +22,7 @@ import { BadCredential, Challenge } from '../../src/authentication/challenge.js'
 import { authRequest, type AuthRequest } from '../../src/authentication/request.js';
 import { mergePrincipals, type MethodName, type Principal } from '../../src/authentication/principal.js';
 import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
-import { boot, client, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, boot, client, type Booted } from '../support/app.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
@@ -444,7 +444,7 @@ describe('the choice of a credential', () => {
   describe('in production', () => {
     const PRODUCTION = {
       NODE_ENV: 'production',
-      APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+      APP_SECRET: RANDOM_SECRET,
       PUBLIC_URL: 'https://api.atlas.test',
       TRUST_PROXY: '127.0.0.1',
     };

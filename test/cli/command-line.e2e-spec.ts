@@ -9,8 +9,8 @@ import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { Settings } from '../../src/config/settings.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { dataSourceOptions, openDataSource } from '../../src/database/data-source.js';
-import { Tenant, User } from '../../src/users/user.entity.js';
-import { freshDatabase } from '../support/app.js';
+import { User } from '../../src/users/user.entity.js';
+import { RANDOM_SECRET, freshDatabase } from '../support/app.js';
 import { Server } from '../support/processes.js';
 import type { AuditEventName } from '../../src/authentication/ports.js';
 
@@ -23,7 +23,7 @@ describe('the command line', () => {
 
   beforeAll(async () => {
     database = await freshDatabase();
-    env = { NODE_ENV: 'test', DATA_DIR: folder, ...database.env };
+    env = { NODE_ENV: 'test', DATA_DIR: folder, APP_SECRET: RANDOM_SECRET, ...database.env };
     const settings = Settings.from(env);
     db = await openDataSource(dataSourceOptions(settings, schemaOf(INSTALLED_METHODS)));
     log = new AuditLog(db, settings);
@@ -35,8 +35,14 @@ describe('the command line', () => {
   });
 
   /** Runs `npm run <program> -- <words>` with the built application. */
-  const run = async (program: string, words: readonly string[], more: Record<string, string> = {}) => {
-    const process = Server.start({ ...env, ...more }, [`dist/cli/${program}.js`, ...words]);
+  const run = async (
+    program: string,
+    words: readonly string[],
+    more: Record<string, string> = {},
+    input: Uint8Array | string = '',
+  ) => {
+    const command = [`dist/cli/${program}.js`, ...words];
+    const process = Server.start({ ...env, ...more }, command, 'pipe', input);
     const code = await process.exit;
     return { code, out: process.out, errors: process.errors };
   };
@@ -126,8 +132,37 @@ describe('the command line', () => {
     expect((await audit('verify')).code).toBe(0);
   });
 
+  it('rejects the published secret as the server does, and writes nothing', async () => {
+    const before = await lastEvent();
+    const onDatabase = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
+    const attempts: [string, string[], Record<string, string>, RegExp][] = [
+      ['audit', ['verify'], onDatabase, /^- APP_SECRET must be .* DATABASE_URL, unless/m],
+      ['keys', ['rotate'], onDatabase, /^- APP_SECRET must be .* DATABASE_URL, unless/m],
+      ['users', ['disable', 'x'], onDatabase, /^- APP_SECRET must be .* DATABASE_URL, unless/m],
+      ['users', ['disable', 'x'], { DATABASE_URL: '', HOST: '::' }, /^- APP_SECRET must be .* loopback/m],
+      ['users', ['disable', 'x'], { DEMO: 'true' }, /^This database has accounts of its own\. Set its .*\n$/],
+      ['users', ['disable', 'x'], { NODE_ENV: 'production' }, /^- APP_SECRET is required in production/m],
+    ];
+    for (const [program, words, more, message] of attempts) {
+      const { code, out, errors } = await run(program, words, { APP_SECRET: '', ...more });
+      expect([program, code, out]).toEqual([program, 1, '']);
+      expect(errors).toMatch(message);
+    }
+    expect(await lastEvent()).toEqual(before);
+  });
+
+  it('users add rejects a password in UTF-16, and creates nothing', async () => {
+    const password = 'a long enough pass phrase';
+    const words = ['add', 'acme', 'grace', 'viewer'];
+    const wrong = await run('users', words, {}, Buffer.from(`\ufeff${password}\r\n`, 'utf16le'));
+    expect([wrong.code, wrong.out]).toEqual([1, '']);
+    expect(wrong.errors).toBe('The password must be UTF-8 text. This looks like UTF-16.\n');
+    expect(await db.manager.existsBy(User, { username: 'grace' })).toBe(false);
+    expect(await run('users', words, {}, `${password}\r\n`)).toMatchObject({ code: 0, errors: '' });
+    expect(await db.manager.existsBy(User, { username: 'grace' })).toBe(true);
+  });
+
   it('users prints its change, or one sentence with the reason of a failure', async () => {
-    await db.manager.insert(Tenant, { id: 'acme', name: 'acme' });
     await db.manager.insert(User, {
       ...{ id: 'erin', tenantId: 'acme', username: 'erin', kind: 'user' },
       ...{ roles: ['viewer'], disabledAt: null, epoch: 0 },
@@ -148,7 +183,7 @@ describe('the command line', () => {
     expect([unknown.code, unknown.out]).toEqual([1, '']);
     expect(unknown.errors).toMatch(/No account has this username\.\n$/);
     expect([weak.code, weak.out]).toEqual([1, '']);
-    expect(weak.errors).toMatch(/The password is too weak\./);
+    expect(weak.errors).toMatch(/The password is too weak\. It is empty/);
     expect((await users('enable', 'erin')).out).toBe('Account enabled.\n');
     expect((await account()).disabledAt).toBeNull();
   });

@@ -1,8 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidSettings, DEMO_SECRET, Settings } from '../../src/config/settings.js';
+import { DEMO_SECRET } from '../../src/config/demo-settings.js';
+import { GUESSABLE } from '../../src/config/secret-strength.js';
+import { InvalidSettings, Settings } from '../../src/config/settings.js';
+import { RANDOM_SECRET } from '../support/app.js';
 
-const SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
-const PRODUCTION = { NODE_ENV: 'production', APP_SECRET: SECRET, PUBLIC_URL: 'https://api.atlas.test' };
+const DATABASE_URL = 'postgres://u:p@db/atlas';
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  APP_SECRET: RANDOM_SECRET,
+  PUBLIC_URL: 'https://api.atlas.test',
+};
 
 function faultsOf(environment: Record<string, string>): readonly string[] {
   try {
@@ -39,7 +46,7 @@ describe('settings', () => {
       HOST: '::',
       HTTP_ADAPTER: 'express',
       TRUST_PROXY: '10.0.0.0/8, 192.0.2.1 ,2001:db8::/32,fd00::/8',
-      DATABASE_URL: 'postgres://u:p@db/atlas',
+      DATABASE_URL,
       REDIS_URL: 'rediss://:p@cache:6380/1',
       RATE_LIMIT_PER_ADDRESS: '60',
       RATE_LIMIT_PER_CREDENTIAL: '30',
@@ -54,7 +61,7 @@ describe('settings', () => {
       trustProxy: ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', 'fd00::/8'],
       databaseUrl: 'postgres://u:p@db/atlas',
       demo: false,
-      appSecret: SECRET,
+      appSecret: RANDOM_SECRET,
       redisUrl: 'rediss://:p@cache:6380/1',
       rateLimits: { perAddress: 60, perCredential: 30, badCredentials: 5 },
     });
@@ -173,6 +180,48 @@ describe('settings', () => {
     expect(new InvalidSettings(faults).message.split('\n')).toHaveLength(5);
   });
 
+  it.each([
+    [{}, true],
+    [{ HOST: 'localhost' }, true],
+    [{ HOST: '::1' }, true],
+    [{ HOST: '127.0.0.2', DATA_DIR: ':memory:' }, true],
+    [{ DEMO: 'false' }, false],
+    [{ NODE_ENV: 'test', DATABASE_URL, DEMO: 'true' }, true],
+    [{ DATABASE_URL, APP_SECRET: RANDOM_SECRET }, false],
+    [{ HOST: '0.0.0.0', APP_SECRET: RANDOM_SECRET }, false],
+    [{ HOST: '::', APP_SECRET: RANDOM_SECRET }, false],
+    [{ HOST: 'api.atlas.test', APP_SECRET: RANDOM_SECRET }, false],
+    [{ ...PRODUCTION, HOST: '127.0.0.1' }, false],
+  ])('%j has the demo: %j', (environment, demo) => {
+    expect(Settings.from(environment as never).demo).toBe(demo);
+  });
+
+  it('accept the published secret for the embedded database, or an explicit demo, on loopback only', () => {
+    const sentence = (name: string, why: string) => [`${name} must be a secret of your own${why}.`];
+    const onDatabase = ' with DATABASE_URL, unless DEMO is true';
+    const onNetwork = ', because HOST is not a loopback address';
+    for (const environment of [{}, { DEMO: 'false' }, { DATABASE_URL, DEMO: 'true' }])
+      expect(faultsOf(environment as never)).toEqual([]);
+    for (const environment of [{}, { DEMO: 'false' }, { APP_SECRET: DEMO_SECRET }, { NODE_ENV: 'test' }]) {
+      expect(faultsOf({ ...environment, DATABASE_URL } as never)).toEqual(sentence('APP_SECRET', onDatabase));
+      for (const HOST of [
+        '0.0.0.0',
+        '::',
+        '192.0.2.1',
+        '::ffff:192.0.2.1',
+        'localhost.atlas.test',
+        '127.1.test',
+      ])
+        expect(faultsOf({ ...environment, HOST } as never)).toEqual(sentence('APP_SECRET', onNetwork));
+    }
+    const rotated = { APP_SECRET: RANDOM_SECRET, APP_SECRET_PREVIOUS: DEMO_SECRET };
+    expect(faultsOf({ ...rotated, DATABASE_URL })).toEqual(sentence('APP_SECRET_PREVIOUS', onDatabase));
+    for (const more of [{}, { DATABASE_URL }, { APP_SECRET: RANDOM_SECRET }])
+      expect(faultsOf({ DEMO: 'true', HOST: '0.0.0.0', ...more } as never)).toEqual([
+        'DEMO must not be true unless HOST is a loopback address.',
+      ]);
+  });
+
   describe('attacks', () => {
     it('reject TRUST_PROXY values that include public addresses', () => {
       for (const list of [
@@ -219,8 +268,9 @@ describe('settings', () => {
         'APP_SECRET is required in production.',
         'PUBLIC_URL is required in production.',
       ]);
-      for (const secret of [DEMO_SECRET, `changeme-${SECRET}`, `EXAMPLE${SECRET}`])
-        expect(faultsOf({ ...PRODUCTION, APP_SECRET: secret })).toEqual(['APP_SECRET is a demo secret.']);
+      for (const secret of [DEMO_SECRET, `changeme-${RANDOM_SECRET}`, `EXAMPLE${RANDOM_SECRET}`])
+        for (const name of ['APP_SECRET', 'APP_SECRET_PREVIOUS'])
+          expect(faultsOf({ ...PRODUCTION, [name]: secret })).toEqual([`${name} ${GUESSABLE}.`]);
       expect(faultsOf({ ...PRODUCTION, PUBLIC_URL: 'http://api.atlas.test' })).toEqual([
         'PUBLIC_URL must begin with https: in production.',
       ]);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DemoDataService, DemoPart } from '../../src/database/demo-data.service.js';
 import type { EntityManager } from 'typeorm';
 import { Tenant, User } from '../../src/users/user.entity.js';
+import { UsersDemo } from '../../src/users/users.demo.js';
 import { boot, type Booted } from '../support/app.js';
 
 describe('the demo data', () => {
@@ -24,6 +25,19 @@ describe('the demo data', () => {
     for (const entity of [DemoPart, Tenant, User]) expect(await booted.db.manager.exists(entity)).toBe(false);
   });
 
+  it.each(['an account', 'a tenant'])('has no account in a database that holds %s', async (what) => {
+    const { manager } = booted.db;
+    await manager.insert(Tenant, { id: 'own', name: 'own' });
+    const account = { id: 'root', tenantId: 'own', username: 'root', kind: 'user' } as const;
+    if (what === 'an account')
+      await manager.insert(User, { ...account, roles: ['admin'], disabledAt: null, epoch: 0 });
+    await new UsersDemo(on()).onModuleInit();
+    expect(await manager.countBy(Tenant, {})).toBe(1);
+    expect(await manager.exists(DemoPart)).toBe(false);
+    await manager.deleteAll(User);
+    await manager.deleteAll(Tenant);
+  });
+
   it('is checked in production, which starts on a database without it', async () => {
     await expect(production().onModuleInit()).resolves.toBeUndefined();
   });
@@ -36,6 +50,14 @@ describe('the demo data', () => {
     expect(await tenants()).toBe(0);
     await make('another');
     expect(await tenants()).toBe(1);
+  });
+
+  it('is not created in a database of others, neither now nor in a later part', async () => {
+    const service = on();
+    expect(await service.once('of others', () => Promise.resolve(false as const))).toBe(false);
+    expect(await service.once('later', () => Promise.reject(new Error('it was made')))).toBe(false);
+    expect(service.exists).toBe(false);
+    expect(await booted.db.manager.exists(DemoPart, { where: { name: 'of others' } })).toBe(false);
   });
 
   it('is created at the next start if a part failed before', async () => {

@@ -7,11 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
-import { client, freshDatabase } from '../support/app.js';
+import { RANDOM_SECRET, client, freshDatabase } from '../support/app.js';
 import { Server } from '../support/processes.js';
 
-const SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
-const PRODUCTION = { NODE_ENV: 'production', APP_SECRET: SECRET, PUBLIC_URL: 'https://api.atlas.test' };
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  APP_SECRET: RANDOM_SECRET,
+  PUBLIC_URL: 'https://api.atlas.test',
+};
 
 const run = async (command: string) => (await promisify(execFile)('sh', ['-c', `${command} -s`])).stdout;
 
@@ -21,7 +24,9 @@ describe('the process', () => {
   let database: Awaited<ReturnType<typeof freshDatabase>>;
 
   const start = (env: Record<string, string | undefined> = {}, command?: string[]): Server => {
-    const started = Server.start({ DATA_DIR: join(folder, 'data'), ...database.env, ...env }, command);
+    const demo = env['NODE_ENV'] !== 'production' && { DEMO: 'true' };
+    const all = { DATA_DIR: join(folder, 'data'), ...database.env, ...demo, ...env };
+    const started = Server.start(all, command);
     running.push(started);
     return started;
   };
@@ -117,6 +122,33 @@ describe('the process', () => {
     expect(JSON.parse(logged!)).toMatchObject({ context: 'Process', type: 'Error', error: 'at fault' });
   });
 
+  it('starts without the demo after `users add` on an empty folder, and says so', async () => {
+    const own = await freshDatabase();
+    const onPostgres = own.env['DATABASE_URL'] !== undefined;
+    const env = {
+      DATA_DIR: join(folder, 'own'),
+      ...own.env,
+      ...(onPostgres && { APP_SECRET: RANDOM_SECRET }),
+    };
+    const words = ['dist/cli/users.js', 'add', 'acme', 'root', 'admin'];
+    const password = 'a long enough pass phrase';
+    const added = Server.start(env, words, 'pipe', password);
+    expect([await added.exit, added.errors]).toEqual([0, '']);
+    for (const DEMO of onPostgres ? ['true'] : ['', 'true']) {
+      const started = start({ ...env, DEMO });
+      const origin = await started.origin();
+      expect(started.out).toMatch(/The demo is not created, because this database has other accounts\.\n/);
+      expect(started.out).not.toMatch(/curl/);
+      const signIn = (username: string, secret: string) =>
+        client(origin).post('/auth/login', { username, password: secret, as: 'jwt' });
+      expect((await signIn('root', password)).status).toBe(200);
+      expect((await signIn('alice', 'correct-horse-battery-staple')).status).toBe(401);
+      started.signal('SIGTERM');
+      expect(await started.exit).toBe(0);
+    }
+    await own.drop();
+  });
+
   it('reports a used port in one sentence', async () => {
     const { port } = new URL(await start().origin());
     const second = start({ PORT: port });
@@ -142,6 +174,20 @@ describe('the process', () => {
         '- PUBLIC_URL must begin with https: in production.',
         '',
       ]);
+    });
+
+    it('rejects the published secret on a database that another secret protects', async () => {
+      const own = await freshDatabase();
+      const env = { DATA_DIR: join(folder, 'protected'), ...own.env };
+      const words = ['dist/cli/users.js', 'add', 'acme', 'root', 'admin'];
+      const protectedEnv = { ...env, APP_SECRET: RANDOM_SECRET };
+      expect(await Server.start(protectedEnv, words, 'pipe', 'a long enough pass phrase').exit).toBe(0);
+      const started = start({ ...env, DEMO: 'true' });
+      expect(await started.exit).toBe(1);
+      expect(started.errors).toBe(
+        'This database has accounts of its own. Set its APP_SECRET: the published one is for the demo.\n',
+      );
+      await own.drop();
     });
 
     it('rejects a database with demo data in production', async () => {

@@ -138,7 +138,7 @@ describe('a process whose log cannot be written', () => {
   /** Starts a server and waits until it responds. */
   const start = async (stdout: number) => {
     const port = String(await freePort());
-    const env = { DATA_DIR: folder, PORT: port, ...UNLIMITED, ...database.env };
+    const env = { DATA_DIR: folder, PORT: port, DEMO: 'true', ...UNLIMITED, ...database.env };
     const server = Server.start(env, undefined, stdout);
     running.push(server);
     const { get } = client(`http://127.0.0.1:${port}`);

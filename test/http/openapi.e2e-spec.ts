@@ -10,7 +10,7 @@ import { Authenticate, Public, SelfService, allOf, anyOf } from '../../src/authe
 import { Challenge } from '../../src/authentication/challenge.js';
 import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
 import type { MethodName } from '../../src/authentication/principal.js';
-import { as, boot, client, testMethod, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, as, boot, client, testMethod, type Booted } from '../support/app.js';
 
 const Thing = z.strictObject({ name: z.string().max(10), at: z.coerce.date().optional() });
 const Page = z.strictObject({ limit: z.coerce.number().int().max(100).default(20) });
@@ -204,7 +204,7 @@ describe('GET /openapi', () => {
 
     it('requires a credential for the document and its page in production', async () => {
       const production = await boot({
-        env: { NODE_ENV: 'production', APP_SECRET: 'k'.repeat(40), PUBLIC_URL: 'https://api.atlas.test' },
+        env: { NODE_ENV: 'production', APP_SECRET: RANDOM_SECRET, PUBLIC_URL: 'https://api.atlas.test' },
         logTo: { write: () => {} },
       });
       try {

@@ -31,7 +31,7 @@ import { KnownAddress, Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { TooManyAttempts } from '../../src/passwords/passwords.errors.js';
 import { User } from '../../src/users/user.entity.js';
-import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -1014,7 +1014,7 @@ describe('the settings of HTTP Digest', () => {
     const production = {
       NODE_ENV: 'production',
       PUBLIC_URL: 'https://api.atlas.test',
-      APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+      APP_SECRET: RANDOM_SECRET,
     };
     const config = (env: Record<string, string>) => readDigestConfig(Settings.from(env));
     expect(() => config({ ...production, DIGEST_LEGACY_MD5: 'true' })).toThrow(InvalidSettings);

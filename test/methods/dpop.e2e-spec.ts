@@ -9,7 +9,7 @@ import { DpopClient } from '../../src/methods/dpop/dpop.client.js';
 import { dpopNonces } from '../../src/methods/dpop/dpop.strategy.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { issueAccessToken, type TokenOptions } from '../support/access-tokens.js';
-import { boot, client, type TestResponse, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -423,7 +423,7 @@ describe('dpop', () => {
 
     it('accepts only PUBLIC_URL in production', async () => {
       const PUBLIC_URL = 'https://api.atlas.test';
-      const APP_SECRET = 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5';
+      const APP_SECRET = RANDOM_SECRET;
       const env = { NODE_ENV: 'production', APP_SECRET, PUBLIC_URL };
       await withApplication({ env, logTo: { write: () => {} } }, async (production) => {
         const { manager } = production.db;

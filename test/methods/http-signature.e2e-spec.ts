@@ -33,7 +33,7 @@ import {
 } from '../../src/methods/http-signature/http-signature.signer.js';
 import { HttpSignatureStrategy } from '../../src/methods/http-signature/http-signature.strategy.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
-import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { contract, createSignatureKey } from './http-signature.contract.js';
@@ -1076,7 +1076,7 @@ describe('http-signature', () => {
       const production = await boot({
         env: {
           NODE_ENV: 'production',
-          APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+          APP_SECRET: RANDOM_SECRET,
           PUBLIC_URL: 'https://api.atlas.test',
         },
         logTo: { write: () => {} },

@@ -12,7 +12,7 @@ import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js'
 import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
-import { as, boot, client, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, as, boot, client, type Booted } from '../support/app.js';
 import { testIssuer, withTestToken } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';
 import { newKey, providerConfig } from './oidc-login.fake-provider.js';
@@ -943,7 +943,7 @@ it('requires HTTPS in production, and sets a __Host- cookie', async () => {
     methods: [oidcLogin, testIssuer],
     env: {
       NODE_ENV: 'production',
-      APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+      APP_SECRET: RANDOM_SECRET,
       PUBLIC_URL: 'https://api.atlas.test',
       TRUST_PROXY: '127.0.0.1',
     },

@@ -10,6 +10,7 @@ import {
   parseAmr,
   newAuthorization,
 } from '../../src/methods/oidc-login/oidc-login.js';
+import { RANDOM_SECRET } from '../support/app.js';
 
 const RUNS = { numRuns: 10_000 };
 
@@ -22,7 +23,7 @@ const GOOGLE = {
 };
 const PRODUCTION = {
   NODE_ENV: 'production',
-  APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+  APP_SECRET: RANDOM_SECRET,
   PUBLIC_URL: 'https://api.atlas.test',
 };
 

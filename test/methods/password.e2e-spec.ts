@@ -10,7 +10,15 @@ import { PasswordHashing } from '../../src/passwords/password-hashing.service.js
 import { Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { User } from '../../src/users/user.entity.js';
-import { as, boot, client, testMethod, type TestResponse, type Booted } from '../support/app.js';
+import {
+  RANDOM_SECRET,
+  as,
+  boot,
+  client,
+  testMethod,
+  type TestResponse,
+  type Booted,
+} from '../support/app.js';
 import { TestIssuer, testIssuer, withTestToken } from '../support/test-issuer.js';
 import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
 import { SCOPES } from '../../src/permissions.js';
@@ -363,7 +371,7 @@ describe('password', () => {
       methods: [password, testIssuer, testMethod],
       env: {
         NODE_ENV: 'production',
-        APP_SECRET: 'Zm9vYmFyYmF6cXV4cXV1eGNvcmdlZ3JhdWx0Z2FycGx5',
+        APP_SECRET: RANDOM_SECRET,
         PUBLIC_URL: 'https://api.atlas.test',
         TRUST_PROXY: '127.0.0.1',
       },

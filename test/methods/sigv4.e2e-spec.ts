@@ -19,7 +19,7 @@ import {
 } from '../../src/methods/sigv4/sigv4.js';
 import { Tenant, User } from '../../src/users/user.entity.js';
 import { CredentialsService } from '../../src/users/credentials.service.js';
-import { as, boot, client, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, as, boot, client, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './sigv4.contract.js';
 import { forge, type Message } from './sigv4.forge.js';
@@ -531,7 +531,7 @@ describe('sigv4', () => {
     it('rejects a request for another host in production', async () => {
       const env = {
         NODE_ENV: 'production',
-        APP_SECRET: 'k'.repeat(40),
+        APP_SECRET: RANDOM_SECRET,
         PUBLIC_URL: 'https://api.atlas.test',
       };
       const api = await boot({ env, logTo: { write: () => {} } });

@@ -1,7 +1,7 @@
 import type { INestApplication, Type } from '@nestjs/common';
 import { Injectable, Module } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
@@ -60,6 +60,9 @@ export const UNLIMITED = {
   RATE_LIMIT_BAD_CREDENTIALS: '999999999',
 };
 
+/** An `APP_SECRET` that production accepts. */
+export const RANDOM_SECRET = randomBytes(32).toString('base64');
+
 export interface Booted {
   readonly app: INestApplication;
   readonly origin: string;
@@ -95,6 +98,8 @@ export async function boot(options: BootOptions = {}): Promise<Booted> {
     PORT: '0',
     DATA_DIR: ':memory:',
     TLS_PORT: '0',
+    ...(options.env?.['NODE_ENV'] !== 'production' && { DEMO: 'true' }),
+    ...(options.env?.['DEMO'] === 'false' && { APP_SECRET: RANDOM_SECRET }),
     HTTP_ADAPTER: process.env['HTTP_ADAPTER'],
     ...UNLIMITED,
     ...(port && { PUBLIC_URL: `http://localhost:${port}` }),

@@ -33,27 +33,30 @@ export class Server {
    * @param env its environment, to which the path of Node and the HTTP adapter under test are added
    * @param command another built program, with its arguments
    * @param stdout a file descriptor instead of {@link out}
+   * @param input its standard input
    */
   static start(
     env: Readonly<Record<string, string | undefined>>,
     command: readonly string[] = ['dist/main.js'],
     stdout: 'pipe' | number = 'pipe',
+    input: Uint8Array | string = '',
   ): Server {
     if (!existsSync('dist/main.js')) throw new Error('dist/main.js is missing. Run npm run build.');
     const { PATH, HTTP_ADAPTER } = process.env;
-    return new Server(
-      spawn(process.execPath, [...command], {
-        env: {
-          PATH,
-          ...(HTTP_ADAPTER && { HTTP_ADAPTER }),
-          PORT: '0',
-          TLS_PORT: '0',
-          NODE_COMPILE_CACHE,
-          ...env,
-        },
-        stdio: ['ignore', stdout, 'pipe'],
-      }),
-    );
+    const child = spawn(process.execPath, [...command], {
+      env: {
+        PATH,
+        ...(HTTP_ADAPTER && { HTTP_ADAPTER }),
+        PORT: '0',
+        TLS_PORT: '0',
+        NODE_COMPILE_CACHE,
+        ...env,
+      },
+      stdio: ['pipe', stdout, 'pipe'],
+    });
+    // A program that ends without reading its input closes it.
+    child.stdin!.on('error', () => {}).end(input);
+    return new Server(child);
   }
 
   /** Waits for a text on standard output. */
@@ -112,6 +115,7 @@ export async function startProcesses(count: number, env: Record<string, string> 
     NODE_ENV: 'test',
     PORT: '0',
     TLS_PORT: '0',
+    DEMO: 'true',
     DATA_DIR: folder,
     ...UNLIMITED,
     ...database.env,

@@ -30,7 +30,7 @@ interface Parameters {
  */
 @Injectable()
 export class JwtBearerGrant {
-  private readonly issuers: ReadonlyMap<string, AssertionIssuer>;
+  private readonly issuers: Map<string, AssertionIssuer>;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -38,7 +38,12 @@ export class JwtBearerGrant {
     private readonly settings: Settings,
     @Inject(authorizationServerConfig.KEY) config: ConfigType<typeof authorizationServerConfig>,
   ) {
-    this.issuers = config.assertionIssuers;
+    this.issuers = new Map(config.assertionIssuers);
+  }
+
+  /** Trusts an issuer in addition to those of the settings, which come first. */
+  trust(issuer: AssertionIssuer): void {
+    if (!this.issuers.has(issuer.issuer)) this.issuers.set(issuer.issuer, issuer);
   }
 
   async handle(ctx: TokenEndpointGrantContext<Parameters>): Promise<void> {

@@ -1,5 +1,6 @@
 import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
+import { GUESSABLE, isGuessable } from '../../config/secret-strength.js';
 import { InvalidSettings, Settings } from '../../config/settings.js';
 
 const schema = z.object({
@@ -19,6 +20,8 @@ export function readJwtConfig(settings: Settings): { hs256Secret: string | undef
   const { JWT_HS256_SECRET: hs256Secret } = settings.section(schema);
   if (settings.production && hs256Secret && hs256Secret === settings.appSecret)
     throw new InvalidSettings(['JWT_HS256_SECRET must differ from APP_SECRET.']);
+  if (settings.production && hs256Secret && isGuessable(hs256Secret))
+    throw new InvalidSettings([`JWT_HS256_SECRET ${GUESSABLE}.`]);
   return { hs256Secret };
 }
 

@@ -148,7 +148,7 @@ export class ProjectCopies {
     const { PATH, DATABASE_URL = '', HTTP_ADAPTER = '' } = process.env;
     const child = fork(file, args, {
       cwd: dirname(file),
-      env: { PATH, DATABASE_URL, HTTP_ADAPTER, TLS_PORT: '0', ...env },
+      env: { PATH, DATABASE_URL, HTTP_ADAPTER, TLS_PORT: '0', DEMO: 'true', ...env },
       execArgv: [],
       silent: true,
     });

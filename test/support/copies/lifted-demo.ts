@@ -11,9 +11,10 @@ export class LiftedDemo implements DemoPort {
 
   constructor(private readonly dataSource: DataSource) {}
 
-  async once<T extends object>(_: string, create: (manager: T) => Promise<void>): Promise<void> {
+  async once<T extends object>(_: string, create: (manager: T) => Promise<void | false>): Promise<boolean> {
     const run = () => this.dataSource.transaction((manager) => create(manager as object as T));
     await (this.last = this.last.then(run));
+    return true;
   }
 }
 

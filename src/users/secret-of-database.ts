@@ -1,0 +1,25 @@
+import type { DataSource } from 'typeorm';
+import { AuditEvent } from '../audit/audit-event.entity.js';
+import { DEMO_SECRET } from '../config/demo-settings.js';
+import type { Settings } from '../config/settings.js';
+import { DerivedKeys } from '../crypto/derived-keys.js';
+import { DemoPart } from '../database/demo-data.service.js';
+import { User } from './user.entity.js';
+
+/**
+ * Keeps the published secret out of a database that another secret protects, as when the environment is forgotten once.
+ * The server and every command line call it before they write.
+ *
+ * @throws Error with a sentence for the operator
+ */
+export async function assertSecretOfDatabase({ manager }: DataSource, settings: Settings): Promise<void> {
+  if (settings.appSecret !== DEMO_SECRET) return;
+  const [last] = await manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
+  const usedAnother = last && last.keyId !== new DerivedKeys(settings, 'audit').current.id;
+  const isShared = settings.databaseUrl !== undefined;
+  const hasOtherAccounts = (await manager.exists(User)) && !(await manager.exists(DemoPart));
+  if (usedAnother || (isShared && hasOtherAccounts))
+    throw new Error(
+      'This database has accounts of its own. Set its APP_SECRET: the published one is for the demo.',
+    );
+}
