@@ -28,6 +28,8 @@ import { HttpModule } from './http/http.module.js';
 import { MediaTypeGuard } from './http/media-type.guard.js';
 import { policy } from './policy.js';
 import { PolicyAdministration } from './users/account-administration.service.js';
+import { MachineAccountsController } from './users/machine-accounts.controller.js';
+import { MachineAccountsService } from './users/machine-accounts.service.js';
 import { assertSecretOfDatabase } from './users/secret-of-database.js';
 import { SignInModule } from './users/sign-in.module.js';
 import { usersSchema } from './users/users.migration.js';
@@ -66,7 +68,7 @@ export class AppModule {
   ): DynamicModule {
     return {
       module: AppModule,
-      controllers: [...controllers],
+      controllers: [MachineAccountsController, ...controllers],
       imports: [
         ConfigModule,
         DatabaseModule.forRoot(settings, schemaOf(methods), (dataSource) =>
@@ -95,6 +97,7 @@ export class AppModule {
       // Global guards run in this order only if one module provides them all.
       providers: [
         UsersDemo,
+        MachineAccountsService,
         { provide: APP_GUARD, useExisting: AddressLimitGuard },
         { provide: APP_GUARD, useExisting: MediaTypeGuard },
         { provide: APP_GUARD, useExisting: AuthenticateGuard },

@@ -5,10 +5,12 @@ import { runCommand, type Command } from './command.js';
 import { readPassword } from './read-password.js';
 import { addAccount } from '../passwords/add-account.js';
 import { setPassword } from '../passwords/set-password.js';
+import { addMachineAccount } from '../users/new-account.js';
 import { changeRoles, disableAccount } from '../users/change-account.js';
 import { ROLES } from '../permissions.js';
 
 const USAGE = `npm run users -- add <tenant> <username> <role>…          creates an account; reads the password from standard input
+npm run users -- add-machine <tenant> <username> <role>…  creates a machine account, which has no password
 npm run users -- password <username>                      sets a password from standard input; ends all sign-ins
 npm run users -- roles <username> <role>…                 replaces the account's roles
 npm run users -- disable <username>, enable <username>    ends all sign-ins and rejects the account's credentials
@@ -32,6 +34,14 @@ const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefin
         password: await readPassword(process.stdin),
       });
       return `Account ${id} created.`;
+    });
+  },
+  'add-machine': (tenant, username, ...roles) => {
+    if (!tenant || !username || !roles.length || !roles.every(isRole)) return undefined;
+    return withAuditLog(async (dataSource, log) => {
+      const account = await addMachineAccount(dataSource, log, { tenant, username, roles });
+      if (!account) throw new Error('An account with this username exists.');
+      return `Machine account ${account.id} created. An administrator of the tenant issues its credentials.`;
     });
   },
   password: (username, ...more) => {

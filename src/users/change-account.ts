@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from 'typeorm';
-import type { Role } from '../authentication/principal.js';
+import type { Principal, Role } from '../authentication/principal.js';
 import type { AuditPort } from '../authentication/ports.js';
 import { endAllSignIns } from './end-sign-ins.js';
 import { User } from './user.entity.js';
@@ -25,11 +25,29 @@ export async function disableAccount(
   disabled: boolean,
 ): Promise<void> {
   await dataSource.transaction(async (manager) => {
-    const { id } = await accountOf(manager, username);
-    await manager.update(User, { id }, { disabledAt: disabled ? new Date() : null });
-    if (disabled) await endAllSignIns(manager, id);
-    await log.append(manager, { event: 'sensitive_update', target: `user:${id}`, details: { disabled } });
+    await setDisabled(manager, log, await accountOf(manager, username), disabled);
   });
+}
+
+/** Like {@link disableAccount}, in the caller's transaction. @param actor absent on the command line */
+export async function setDisabled(
+  manager: EntityManager,
+  log: AuditPort,
+  user: User,
+  disabled: boolean,
+  actor?: Principal,
+): Promise<User> {
+  const { id } = user;
+  const disabledAt = disabled ? new Date() : null;
+  await manager.update(User, { id }, { disabledAt });
+  if (disabled) await endAllSignIns(manager, id);
+  await log.append(manager, {
+    event: 'sensitive_update',
+    actor,
+    target: `user:${id}`,
+    details: { disabled },
+  });
+  return { ...user, disabledAt };
 }
 
 /**

@@ -162,6 +162,27 @@ describe('the command line', () => {
     expect(await db.manager.existsBy(User, { username: 'grace' })).toBe(true);
   });
 
+  it('users add-machine creates a machine account, and the event', async () => {
+    const { code, out } = await users('add-machine', 'initech', 'Nightly-Export', 'editor');
+    const [, id = ''] = /^Machine account (\S+) created\./.exec(out) ?? [];
+    expect(code).toBe(0);
+    expect(await db.manager.findOneBy(User, { id })).toMatchObject({
+      tenantId: 'initech',
+      username: 'nightly-export',
+      kind: 'client',
+      roles: ['editor'],
+      disabledAt: null,
+    });
+    expect(await lastEvent()).toMatchObject({
+      event: 'sensitive_create',
+      target: `user:${id}`,
+      details: { tenant: 'initech', kind: 'client', roles: ['editor'] },
+    });
+    expect((await users('add-machine', 'initech', 'nightly-export', 'editor')).errors).toBe(
+      'An account with this username exists.\n',
+    );
+  });
+
   it('users prints its change, or one sentence with the reason of a failure', async () => {
     await db.manager.insert(User, {
       ...{ id: 'erin', tenantId: 'acme', username: 'erin', kind: 'user' },
