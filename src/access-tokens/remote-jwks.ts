@@ -1,4 +1,5 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { importStrongJwk } from '../crypto/public-keys.js';
 import { RemoteError, fetchJson } from './fetch-json.js';
 
 /** The accepted algorithms, all asymmetric, and the keys that each requires (RFC 7518, RFC 8037). */
@@ -19,7 +20,6 @@ export type JwsAlgorithm = keyof typeof KEYS;
 export const ALGORITHMS = Object.keys(KEYS) as [JwsAlgorithm, ...JwsAlgorithm[]];
 
 const MAX_KEYS = 100;
-const MIN_RSA_BITS = 2048;
 /** Older keys are still used while a refresh runs in the background. */
 const REFRESH_AFTER_MS = 5 * 60_000;
 /** Older keys are not used at all. */
@@ -131,16 +131,6 @@ function signingKeys(published: unknown): [string, KeyObject][] {
       required.kty === kty && required.crv === (kty === 'RSA' ? undefined : crv) && (alg ?? name) === name
     );
   });
-  const key = algorithms.length ? publicKeyFromJwk(jwk) : undefined;
+  const key = algorithms.length ? importStrongJwk(jwk) : undefined;
   return key ? algorithms.map((name) => [`${name} ${kid}`, key]) : [];
-}
-
-function publicKeyFromJwk(jwk: object): KeyObject | undefined {
-  try {
-    const key = createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
-    const bits = key.asymmetricKeyDetails?.modulusLength;
-    return bits !== undefined && bits < MIN_RSA_BITS ? undefined : key;
-  } catch {
-    return undefined;
-  }
 }

@@ -4,6 +4,7 @@ import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
 import { jsonSetting } from '../config/json.js';
 import { Settings } from '../config/settings.js';
+import { importStrongJwk, isStrongPublicKey } from '../crypto/public-keys.js';
 import { SCOPES } from '../permissions.js';
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -13,7 +14,11 @@ const publicJwk = z
     kty: z.enum(['EC', 'OKP', 'RSA'], 'must be a public key, as kty EC, OKP or RSA'),
     kid: z.string(),
   })
-  .refine((key) => !('d' in key), 'must not hold a private key');
+  .refine((key) => !('d' in key), 'must not hold a private key')
+  .refine(
+    (key) => importStrongJwk(key) !== undefined,
+    'must be a strong key: RSA from 2048 bits, EC or Ed25519',
+  );
 
 const assertionIssuer = z.strictObject({
   /** The `iss` claim of its assertions. */
@@ -44,8 +49,11 @@ export function readAuthorizationServerConfig(settings: Settings): Authorization
   const { OAUTH_CLIENT_CA_FILE: file, OAUTH_ASSERTION_ISSUERS: configured } = settings.section(schema);
   const certificates = file ? (readFileSync(file, 'utf8').match(PEM_CERTIFICATE) ?? []) : [];
   if (file && !certificates.length) throw new Error(`OAUTH_CLIENT_CA_FILE holds no certificate: ${file}`);
+  const clientCas = certificates.map((pem) => new X509Certificate(pem));
+  if (!clientCas.every(({ publicKey }) => isStrongPublicKey(publicKey)))
+    throw new Error(`OAUTH_CLIENT_CA_FILE holds a certificate with a weak key: ${file}`);
   return {
-    clientCas: certificates.map((pem) => new X509Certificate(pem)),
+    clientCas,
     assertionIssuers: new Map(configured.map((each) => [each.issuer, each])),
   };
 }

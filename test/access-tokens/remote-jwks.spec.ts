@@ -2,6 +2,7 @@ import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { generateKeyPairSync } from 'node:crypto';
 import { RemoteJwks, type JwsAlgorithm } from '../../src/access-tokens/remote-jwks.js';
 import { newIssuerKey, startIssuerServer } from '../support/issuer.js';
+import { WEAK_KEYS } from '../support/weak-keys.js';
 
 const MINUTE = 60_000;
 const server = await startIssuerServer();
@@ -46,6 +47,14 @@ describe('the remote key set', () => {
     clock += 1;
     expect(await Promise.all([1, 2, 3].map(() => has('second')))).toEqual([true, true, true]);
     expect(fetches()).toBe(2);
+  });
+
+  it.each(Object.entries(WEAK_KEYS))('has no weak key: %s', async (_, jwk) => {
+    const algorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'] as const;
+    publish(first.jwk, { ...jwk, kid: 'weak' });
+    expect(await has('first')).toBe(true);
+    for (const algorithm of algorithms)
+      expect([algorithm, await has('weak', algorithm)]).toEqual([algorithm, false]);
   });
 
   it('is refreshed in the background after five minutes', async () => {

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readAuthorizationServerConfig } from '../../src/authorization-server/authorization-server.config.js';
+import { Settings } from '../../src/config/settings.js';
+import { WEAK_KEYS } from '../support/weak-keys.js';
 import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import * as oauth from 'oauth4webapi';
@@ -523,6 +526,25 @@ describe('the JWT bearer grant', () => {
       await expectError(redeem(assertion(), {}, 'web'), 'unauthorized_client');
       await expectError(post('/token', { grant_type: JWT_BEARER }, 'machine'), 'invalid_request');
     });
+
+    it.each(Object.entries(WEAK_KEYS))(
+      'does not start with an issuer whose key is weak: %s',
+      async (_, jwk) => {
+        const issuer = {
+          issuer: 'https://partner.test',
+          keys: [{ ...jwk, kid: 'weak' }],
+          accounts: { robert: 'bob' },
+          scopes: ['documents:read'],
+        };
+        const config = (keys: object[]) =>
+          readAuthorizationServerConfig(
+            Settings.from({ OAUTH_ASSERTION_ISSUERS: JSON.stringify([{ ...issuer, keys }]) }),
+          );
+        expect(() => config(issuer.keys)).toThrow(/OAUTH_ASSERTION_ISSUERS\.0\.keys\.0/);
+        const strong = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+        expect(config([{ ...strong, kid: 'strong' }]).assertionIssuers.size).toBe(1);
+      },
+    );
 
     it('does not start with an invalid configuration', async () => {
       await expect(boot({ env: { OAUTH_ASSERTION_ISSUERS: '{' } })).rejects.toThrow(

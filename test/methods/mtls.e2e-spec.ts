@@ -323,6 +323,15 @@ describe('mtls', () => {
       await own.close();
     });
 
+    it('does not start with a certificate whose key is too weak', async () => {
+      const [cert, key] = [file('weak.crt', ''), file('weak.key', '')];
+      const exponent3 = ['-newkey', 'rsa:2048', '-pkeyopt', 'rsa_keygen_pubexp:3', '-nodes'];
+      openssl('req', '-x509', ...exponent3, '-subj', '/CN=localhost', '-keyout', key, '-out', cert);
+      await expect(boot({ env: { TLS_CERT_FILE: cert, TLS_KEY_FILE: key }, logTo })).rejects.toThrow(
+        /^TLS_CERT_FILE and TLS_KEY_FILE do not hold .*: the key of the certificate is too weak$/,
+      );
+    });
+
     it.each([
       ['only one of the two files', { TLS_CERT_FILE: '/a.pem' }, /^- TLS_KEY_FILE must be set together/m],
       ['missing files', { TLS_CERT_FILE: '/a', TLS_KEY_FILE: '/b' }, /^TLS_CERT_FILE and .* ENOENT/],

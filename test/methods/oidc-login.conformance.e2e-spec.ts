@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHmac } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { newKey, type FakeProvider } from './oidc-login.fake-provider.js';
+import { WEAK_KEYS, forgeSignature } from '../support/weak-keys.js';
 import {
   INVALID_IDENTITY,
   startSignIn,
@@ -115,6 +116,16 @@ describe('ported from the OpenID conformance suite (relying party, basic)', () =
   });
 
   it.each<[string, () => void]>([
+    [
+      'a signature that anyone can compute, because the key has the RSA exponent 1',
+      () => {
+        const jwk = WEAK_KEYS['RSA with the exponent 1']!;
+        op.keys = [{ ...others[0]!, jwk: { ...jwk, kty: 'RSA', kid: 'weak' } }];
+        op.overrides.transformIdToken = withHeader({ alg: 'RS256', kid: 'weak' }, (text) =>
+          forgeSignature(jwk, text),
+        );
+      },
+    ],
     ['no exp', () => (op.overrides.claims = { exp: undefined })],
     ['an exp in the past', () => (op.overrides.claims = { exp: seconds() - 60 })],
     ['an nbf in the future', () => (op.overrides.claims = { nbf: seconds() + 60 })],

@@ -1,9 +1,22 @@
 import type { X509Certificate } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
-import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { errors, type Configuration, type JWK, type KoaContextWithOIDC } from 'oidc-provider';
+// @ts-expect-error -- it has no types
+import KeyStore from 'oidc-provider/lib/helpers/keystore.js';
 import { tlsCertificate } from '../../authentication/client-certificate.js';
 import type { Settings } from '../../config/settings.js';
+import { importStrongJwk, isStrongPublicKey } from '../../crypto/public-keys.js';
 import { authRequestOfKoa } from '../provider/provider-request.js';
+
+/**
+ * Ignores weak keys, because oidc-provider has no hook for the keys that it reads from a client's `jwks_uri`. The shared
+ * secrets of clients are generated here.
+ */
+const { prototype } = KeyStore as { prototype: { add: (this: object, jwk: JWK) => void } };
+const { add } = prototype;
+prototype.add = function addStrong(jwk): void {
+  if (jwk.kty === 'oct' || importStrongJwk(jwk)) add.call(this, jwk);
+};
 
 /** Below the retention of oidc-provider's replay detection, which is one hour. */
 const MAX_ASSERTION_SECONDS = 600;
@@ -50,8 +63,10 @@ export function mutualTls(
   settings: Settings,
   clientCas: readonly X509Certificate[],
 ): NonNullable<Configuration['features']>['mTLS'] {
-  const certificateOf = (ctx: KoaContextWithOIDC): X509Certificate | undefined =>
-    tlsCertificate(authRequestOfKoa(ctx), (address) => settings.trusts(address));
+  const certificateOf = (ctx: KoaContextWithOIDC): X509Certificate | undefined => {
+    const certificate = tlsCertificate(authRequestOfKoa(ctx), (address) => settings.trusts(address));
+    return certificate && isStrongPublicKey(certificate.publicKey) ? certificate : undefined;
+  };
   return {
     enabled: true,
     certificateBoundAccessTokens: true,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { errors, type ClientMetadata, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { importStrongJwk } from '../../crypto/public-keys.js';
 import type { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
 import type { ClientModel } from '../provider/oidc-provider.service.js';
@@ -24,12 +25,20 @@ const EXTRA_METADATA: Readonly<
 
 export const extraClientMetadata: Configuration['extraClientMetadata'] = {
   properties: Object.keys(EXTRA_METADATA),
-  validator(_ctx, key, value) {
+  validator(_ctx, key, value, metadata) {
+    // oidc-provider calls this for every property, present or absent.
+    if (key === 'resource_scopes') assertStrongKeys(metadata.jwks);
     const [description, isValid] = EXTRA_METADATA[key]!;
     if (value !== undefined && !isValid(value))
       throw new errors.InvalidClientMetadata(`${key} must be ${description}`);
   },
 };
+
+/** @throws InvalidClientMetadata for a public key with which others could sign */
+function assertStrongKeys(jwks: ClientMetadata['jwks']): void {
+  if (Array.isArray(jwks?.keys) && !jwks.keys.every((jwk) => importStrongJwk(jwk)))
+    throw new errors.InvalidClientMetadata('jwks must hold strong keys: RSA from 2048 bits, EC or Ed25519');
+}
 
 /** Applies the FAPI 2.0 Security Profile to the clients that are registered for it. */
 export const fapi: NonNullable<Configuration['features']>['fapi'] = {

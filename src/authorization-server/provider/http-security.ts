@@ -1,6 +1,8 @@
-import type { Configuration } from 'oidc-provider';
+import { decodeProtectedHeader } from 'jose';
+import { errors, type Configuration } from 'oidc-provider';
 import type { Settings } from '../../config/settings.js';
 import { DerivedKeys } from '../../crypto/derived-keys.js';
+import { importStrongJwk } from '../../crypto/public-keys.js';
 
 /**
  * The cookies, all signed. Over HTTPS, prefixes keep a sibling domain and plain HTTP from overwriting them (RFC 6265bis section
@@ -30,8 +32,22 @@ export function cookies(settings: Settings): Configuration['cookies'] {
 export const dpop = (settings: Settings): NonNullable<Configuration['features']>['dPoP'] => ({
   enabled: true,
   nonceSecret: new DerivedKeys(settings, 'oauth dpop nonces').current.key.export(),
-  requireNonce: ({ oidc }) => Boolean(oidc.client?.dpopBoundAccessTokens),
+  requireNonce: (ctx) => {
+    // The only hook that is called before oidc-provider verifies a proof.
+    if (hasWeakKey(ctx.get('DPoP'))) throw new errors.InvalidDpopProof('the key of the proof is too weak');
+    return Boolean(ctx.oidc.client?.dpopBoundAccessTokens);
+  },
 });
+
+/** False for a proof without a key, which oidc-provider rejects. */
+function hasWeakKey(proof: string): boolean {
+  try {
+    const { jwk } = decodeProtectedHeader(proof);
+    return jwk !== undefined && !importStrongJwk(jwk);
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Requests to the URLs of clients (`jwks_uri`, `backchannel_logout_uri`), without redirects. In production, the

@@ -2,13 +2,12 @@
 import {
   constants,
   createHash,
-  createPublicKey,
   verify as verifyCallback,
   type KeyObject,
   type SigningOptions,
 } from 'node:crypto';
 import { promisify } from 'node:util';
-import { isSmallOrderPoint } from '../../crypto/ed25519.js';
+import { importStrongJwk, isSmallOrderPoint } from '../../crypto/public-keys.js';
 
 const verifyAsync = promisify(verifyCallback);
 
@@ -103,15 +102,8 @@ function isNumber(value: unknown, isValid: (bytes: Buffer) => boolean): boolean 
   return bytes.toString('base64url') === value && isValid(bytes);
 }
 
-/** @returns undefined if the point is not on its curve, or if the modulus has fewer than 2048 bits */
-export function importProofKey({ jwk }: ProofKey): KeyObject | undefined {
-  try {
-    const key = createPublicKey({ key: jwk, format: 'jwk' });
-    return (key.asymmetricKeyDetails?.modulusLength ?? 2048) >= 2048 ? key : undefined;
-  } catch {
-    return undefined;
-  }
-}
+/** @returns undefined if the point is not on its curve or of small order, or if the modulus has fewer than 2048 bits */
+export const importProofKey = ({ jwk }: ProofKey): KeyObject | undefined => importStrongJwk(jwk);
 
 /** Runs on libuv's thread pool, so that other requests do not wait. */
 export function verifySignature(

@@ -2,7 +2,6 @@
 import {
   constants,
   createHmac,
-  createPublicKey,
   sign as signSync,
   verify as verifyCallback,
   type JsonWebKey,
@@ -11,7 +10,7 @@ import {
 } from 'node:crypto';
 import { promisify } from 'node:util';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
-import { isSmallOrderPoint } from '../../crypto/ed25519.js';
+import { importStrongJwk } from '../../crypto/public-keys.js';
 
 const verifyAsync = promisify(verifyCallback);
 
@@ -60,16 +59,14 @@ export async function verifySignature(
 }
 
 /** Verification with longer keys takes too long. */
-const [MIN_RSA_BITS, MAX_RSA_BITS] = [2048, 4096];
-/** With the exponent 1 anyone can sign. Other small exponents depend on flawless padding checks. */
-const MIN_RSA_EXPONENT = 65_537n;
+const MAX_RSA_BITS = 4096;
 
 /**
  * The algorithm of a key. RSA keys are for PSS, so no key has the algorithm `rsa-v1_5-sha256`.
- * @returns undefined if no algorithm fits, or if the key is too weak
+ * @returns undefined if no algorithm fits
  */
 export function algorithmOf(key: KeyObject): SignatureAlgorithm | undefined {
-  const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  const { namedCurve, modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'ed25519':
       return 'ed25519';
@@ -77,8 +74,7 @@ export function algorithmOf(key: KeyObject): SignatureAlgorithm | undefined {
       if (namedCurve === 'prime256v1') return 'ecdsa-p256-sha256';
       return namedCurve === 'secp384r1' ? 'ecdsa-p384-sha384' : undefined;
     case 'rsa':
-      if (modulusLength < MIN_RSA_BITS || modulusLength > MAX_RSA_BITS) return undefined;
-      return publicExponent >= MIN_RSA_EXPONENT ? 'rsa-pss-sha512' : undefined;
+      return modulusLength <= MAX_RSA_BITS ? 'rsa-pss-sha512' : undefined;
     default:
       return undefined;
   }
@@ -91,15 +87,7 @@ export function algorithmOf(key: KeyObject): SignatureAlgorithm | undefined {
 export function importPublicJwk(
   jwk: JsonWebKey,
 ): { key: KeyObject; algorithm: SignatureAlgorithm } | undefined {
-  try {
-    const key = createPublicKey({ key: jwk, format: 'jwk' });
-    const algorithm = algorithmOf(key);
-    if (!algorithm) return undefined;
-    if (algorithm === 'ed25519' && isSmallOrderPoint(rawEd25519Key(key))) return undefined;
-    return { key, algorithm };
-  } catch {
-    return undefined;
-  }
+  const key = importStrongJwk(jwk);
+  const algorithm = key && algorithmOf(key);
+  return algorithm && { key, algorithm };
 }
-
-const rawEd25519Key = (key: KeyObject) => Buffer.from(key.export({ format: 'jwk' }).x!, 'base64url');

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { Settings } from '../../config/settings.js';
+import { isStrongPublicKey } from '../../crypto/public-keys.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { mtlsConfig, type MtlsConfig } from './mtls.config.js';
 import { newKeyPair, privateKeyPem } from './mtls.x509.js';
@@ -75,10 +76,12 @@ export class ServerCertificateService {
     this.replace({ cert, key: privateKeyPem(privateKey) });
   }
 
-  /** @throws Error if the key does not belong to the certificate */
+  /** @throws Error if the key does not belong to the certificate, or is too weak */
   private replace(next: CertificateAndKey): void {
     createSecureContext(next);
-    this.parsed = new X509Certificate(next.cert);
+    const parsed = new X509Certificate(next.cert);
+    if (!isStrongPublicKey(parsed.publicKey)) throw new Error('the key of the certificate is too weak');
+    this.parsed = parsed;
     this.current = next;
   }
 }

@@ -14,6 +14,7 @@
  * (`spiffe://acme.auth-atlas/user/bob`). The subject and its CN are ignored.
  */
 import type { KeyObject, X509Certificate } from 'node:crypto';
+import { isStrongPublicKey } from '../../crypto/public-keys.js';
 
 /** The fields of a valid client certificate. */
 export interface CertificateIdentity {
@@ -33,6 +34,7 @@ export class InvalidCertificate extends Error {}
 /** The OID of `id-kp-clientAuth` (RFC 5280 section 4.2.1.12). */
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const CURVES = ['prime256v1', 'secp384r1'];
+const MAX_RSA_BITS = 4096;
 /** Node formats other kinds of names, further names and special characters in other ways, so they do not match. */
 const SINGLE_SPIFFE_ID = /^URI:(spiffe:\/\/[\w.%-]+\.auth-atlas\/(?:user|client)\/[\w.%-]+)$/;
 
@@ -70,24 +72,11 @@ export function verifyCertificate(
 export const certificateFingerprint = (certificate: X509Certificate) =>
   certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 
-/** RSA of 2048 to 4096 bits (larger keys only cost time), P-256, P-384 or Ed25519 (FIPS 186-5). */
+/** RSA of 2048 to 4096 bits (larger keys only cost time), P-256, P-384 or Ed25519. */
 export function isStrongKey(key: KeyObject): boolean {
-  const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case 'ed25519':
-      return true;
-    case 'ec':
-      return CURVES.includes(namedCurve);
-    case 'rsa':
-      return (
-        modulusLength >= 2048 &&
-        modulusLength <= 4096 &&
-        publicExponent > 2n ** 16n &&
-        publicExponent < 2n ** 256n
-      );
-    default:
-      return false;
-  }
+  const { modulusLength = 0, namedCurve = CURVES[0]! } = key.asymmetricKeyDetails ?? {};
+  if (key.asymmetricKeyType === 'rsa-pss' || modulusLength > MAX_RSA_BITS) return false;
+  return CURVES.includes(namedCurve) && isStrongPublicKey(key);
 }
 
 /** Formats a certificate as a `Client-Cert` header (RFC 9440 section 2.2). */

@@ -2,6 +2,7 @@ import { createPrivateKey, type JsonWebKey } from 'node:crypto';
 import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
 import { InvalidSettings, Settings } from '../../config/settings.js';
+import { importStrongJwk } from '../../crypto/public-keys.js';
 import { jsonSetting } from '../../config/json.js';
 import { ROLES } from '../../permissions.js';
 
@@ -112,7 +113,8 @@ function isIssuer(text: string): boolean {
 function isPrivateJwk(text: string): boolean {
   try {
     const key = JSON.parse(text) as JsonWebKey & { alg?: unknown };
-    return typeof key.alg === 'string' && createPrivateKey({ key, format: 'jwk' }).type === 'private';
+    if (typeof key.alg !== 'string' || !importStrongJwk(key)) return false;
+    return createPrivateKey({ key, format: 'jwk' }).type === 'private';
   } catch {
     return false;
   }

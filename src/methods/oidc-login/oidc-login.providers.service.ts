@@ -19,6 +19,7 @@ import {
   type Configuration,
 } from 'openid-client';
 import { Settings } from '../../config/settings.js';
+import { importStrongJwk } from '../../crypto/public-keys.js';
 import { oidcLoginConfig, type OidcProvider } from './oidc-login.config.js';
 import { providerError } from './oidc-login.errors.js';
 
@@ -154,5 +155,16 @@ async function boundedFetch(url: string, options: object): Promise<Response> {
     if (size > MAX_RESPONSE_BYTES) throw new Error(`the response exceeds ${MAX_RESPONSE_BYTES} bytes`);
     chunks.push(chunk);
   }
-  return new Response(size ? Buffer.concat(chunks) : null, { status, headers });
+  const text = Buffer.concat(chunks).toString();
+  return new Response(size ? withoutWeakKeys(text) : null, { status, headers });
+}
+
+/** Removes the weak keys of a key set, because the libraries accept RSA exponents of 1 and points of small order. */
+function withoutWeakKeys(body: string): string {
+  try {
+    const { keys, ...others } = JSON.parse(body) as { keys?: unknown };
+    return Array.isArray(keys) ? JSON.stringify({ ...others, keys: keys.filter(importStrongJwk) }) : body;
+  } catch {
+    return body;
+  }
 }
