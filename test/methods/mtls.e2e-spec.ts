@@ -471,6 +471,33 @@ describe('mtls', () => {
       expect(await getWith(next)).toBeUndefined();
     });
 
+    it('keeps a revoked certificate in the revocation list if its expiry cannot be decoded', async () => {
+      const { id } = await issue();
+      const server = booted.app.get(MtlsServerService);
+      await bob().send('DELETE', `/certificates/${id}`);
+      const list = async () =>
+        openssl(
+          ...['crl', '-noout', '-text', '-in'],
+          file('crl.pem', (await client(booted.origin).get('/mtls/crl.pem')).body),
+        );
+      const { driver } = booted.db;
+      const set = (value: unknown) =>
+        booted.db.query(
+          `UPDATE client_certificates SET "expiresAt" = ${driver.createParameter('value', 0)} WHERE id = ${driver.createParameter('id', 1)}`,
+          [value, id],
+        );
+      const expiresAt = '2999-12-31 00:00:00.000';
+      await set(process.env['DATABASE_URL'] ? '-infinity' : '');
+      // Another one is revoked, so a new list would be signed.
+      const other = await issue();
+      await update(other.id, { revokedAt: new Date() });
+      await server.refresh();
+      expect(await list()).toContain(id.toUpperCase());
+      await set(expiresAt);
+      await server.refresh();
+      expect(await list()).toContain(other.id.toUpperCase());
+    });
+
     it('ignores the subject and the extensions of a signing request', async () => {
       const alice = BOB_SPIFFE_ID.replace('bob', 'alice');
       const names = `subjectAltName=URI:${alice},email:alice@acme.test,DNS:localhost`;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { X509Certificate, type KeyObject } from 'node:crypto';
-import { DataSource, IsNull, MoreThan, Not } from 'typeorm';
+import { DataSource, IsNull, Not } from 'typeorm';
 import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import type { User } from '../../users/user.entity.js';
@@ -109,13 +109,15 @@ export class CertificateAuthorityService {
   /**
    * Signs a new {@link crl} if a certificate was revoked since, or if the list is an hour old. Expired certificates
    * are left out.
+   * @throws UnreadableValue instead of leaving out a certificate whose expiry cannot be decoded
    */
   async refreshCrl(now: number): Promise<void> {
-    const rows = await this.dataSource.manager.find(ClientCertificate, {
-      select: { id: true, revokedAt: true },
-      where: { revokedAt: Not(IsNull()), expiresAt: MoreThan(new Date(now)) },
+    const found = await this.dataSource.manager.find(ClientCertificate, {
+      select: { id: true, revokedAt: true, expiresAt: true },
+      where: { revokedAt: Not(IsNull()) },
       order: { id: 'ASC' },
     });
+    const rows = found.filter(({ expiresAt }) => expiresAt.getTime() > now);
     const serials = rows.map(({ id }) => id).join();
     if (serials === this.crlSerials && now - this.crlCreatedAt < CRL_RENEWAL_MS) return;
     const revoked = rows.map(({ id, revokedAt }) => ({ serial: id, revocationDate: revokedAt! }));
