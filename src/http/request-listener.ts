@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import type { Client } from './forwarded.js';
 import { hasTooManyParameters, tooManyParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
-import { MAX_BODY_BYTES, hasBody, readBody } from './request-body.js';
+import { MAX_BODY_BYTES, costOf, hasBody, readBody } from './request-body.js';
 import { requestContext, type RequestContext } from './request-context.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
@@ -155,7 +155,7 @@ function sendRejection(
   let dropped = 0;
   const end = () => response.end();
   const deadline = setTimeout(end, DRAIN_TIMEOUT_MS).unref();
-  request.on('data', (chunk: Buffer) => (dropped += chunk.length) > 4 * MAX_BODY_BYTES && end());
+  request.on('data', (chunk: Buffer) => (dropped += costOf(chunk)) > 4 * MAX_BODY_BYTES && end());
   request.once('end', end).once('close', () => clearTimeout(deadline));
 }
 

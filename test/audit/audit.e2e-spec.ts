@@ -114,6 +114,7 @@ describe('the audit log', () => {
         );
       expect(await from('2001:db8::1')).toEqual(['2001:db8::1']);
       expect(await from('fe80::1%eth0')).toEqual(['fe80::1']);
+      expect(await from('203.0.113.9:20001')).toEqual(['203.0.113.9']);
       expect(await from(`my-secret-${'x'.repeat(100)}`)).toEqual(['127.0.0.1']);
     });
   });

@@ -55,6 +55,13 @@ describe('requests that exhaust resources or probe for information', () => {
     await closed;
   });
 
+  it('rejects a body in thousands of tiny chunks', async () => {
+    const chunks = (count: number) =>
+      `${post('Transfer-Encoding: chunked', 'Connection: close')}${'1\r\n \r\n'.repeat(count)}c\r\n{"name":"a"}\r\n0\r\n\r\n`;
+    expect(parseResponse(await sendRaw(booted, chunks(1_000))).status).toBe(201);
+    expectRejection(await sendRaw(booted, chunks(5_000)), 413, 'payload_too_large');
+  });
+
   it('disconnects slow senders and serves other clients meanwhile', async () => {
     const slow = await boot({ controllers: [HttpRoutes] });
     Object.assign(server(slow), { headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300 });

@@ -254,12 +254,16 @@ describe('api-key', () => {
   });
 
   describe('an address list', () => {
-    it('accepts its addresses only, also written as IPv6', async () => {
+    it('accepts its addresses only, also written as IPv6 or with a port', async () => {
       const { key } = await issue({ allowedIps: ['10.0.0.0/8', '2001:db8::/32'] });
       const from = (address: string) => by(key, { 'X-Forwarded-For': address }).get('/demo/api-key');
       expect((await from('10.1.2.3')).status).toBe(200);
       expect((await from('::ffff:10.1.2.3')).status).toBe(200);
       expect((await from('2001:db8::1')).status).toBe(200);
+      expect((await from('10.1.2.3:20001')).status).toBe(200);
+      expect((await from('[2001:db8::1]:443')).status).toBe(200);
+      expect((await from('11.0.0.1:20001')).body.code).toBe('invalid_api_key');
+      expect((await from('10.1.2.3, unknown')).body.code).toBe('invalid_api_key');
       expect((await from('11.0.0.1')).body.code).toBe('invalid_api_key');
       expect((await from('2001:db9::1')).status).toBe(401);
     });

@@ -144,6 +144,14 @@ describe('request limits', () => {
       expect((await send(api, 'alice/1', '2001:db8:1:3::1')).status).toBe(200);
     });
 
+    it('count an address with different ports together', async () => {
+      const api = await booted({ ...PROXY, ...TWO_A_MINUTE });
+      const from = freshAddress();
+      expect((await send(api, 'alice/1', `${from}:20001`)).status).toBe(200);
+      expect((await send(api, 'alice/1', `${from}:20002`)).status).toBe(200);
+      expectLimited(await send(api, 'alice/1', `${from}:20003`));
+    });
+
     it('ignore X-Forwarded-For from an untrusted peer', async () => {
       const api = await booted(TWO_A_MINUTE);
       expect(await times(3, () => send(api, 'alice/1', freshAddress()))).toEqual([200, 200, 429]);
