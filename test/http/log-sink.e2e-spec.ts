@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
@@ -11,6 +11,8 @@ import { Server } from '../support/processes.js';
 const folder = mkdtempSync(join(tmpdir(), 'atlas-log-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** Other systems have no /dev/full, and another `script`. */
+const onLinux = process.platform === 'linux' ? it : it.skip;
 const MEBIBYTE = 1024 * 1024;
 let pipes = 0;
 
@@ -57,6 +59,14 @@ class Pipe {
   close(): void {
     this.closeReader();
     closeSync(this.writer);
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
 
@@ -117,7 +127,7 @@ describe('a log sink', () => {
     expect(numbers.slice(-10)).toEqual(Array.from({ length: 10 }, (_, i) => count - 10 + i));
   });
 
-  it('neither throws nor ends the process on a full disk', async () => {
+  onLinux('neither throws nor ends the process on a full disk', async () => {
     const full = openSync('/dev/full', 'w');
     const sinkOnFullDisk = new LogSink(full);
     for (let i = 0; i < 10_000; i++) sinkOnFullDisk.write(`${'x'.repeat(1_000)}\n`);
@@ -135,20 +145,23 @@ describe('a process whose log cannot be written', () => {
     for (const server of running.splice(0)) await server.stop('SIGKILL');
   });
 
+  const respondsAt = async (origin: string) => {
+    const isLive = () =>
+      fetch(`${origin}/health/live`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    while (!(await isLive())) await setTimeout(50);
+  };
   /** Starts a server and waits until it responds. */
   const start = async (stdout: number) => {
     const port = String(await freePort());
     const env = { DATA_DIR: folder, PORT: port, DEMO: 'true', ...UNLIMITED, ...database.env };
     const server = Server.start(env, undefined, stdout);
     running.push(server);
-    const { get } = client(`http://127.0.0.1:${port}`);
-    const isLive = () =>
-      get('/health/live').then(
-        ({ status }) => status === 200,
-        () => false,
-      );
-    while (!(await isLive())) await setTimeout(50);
-    return { server, get, origin: `http://127.0.0.1:${port}` };
+    const origin = `http://127.0.0.1:${port}`;
+    await respondsAt(origin);
+    return { server, get: client(origin).get, origin };
   };
   /** Sends requests on one connection without waiting for the responses. */
   const flood = (origin: string, requests: number) =>
@@ -157,7 +170,7 @@ describe('a process whose log cannot be written', () => {
       'GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n',
     );
 
-  it('serves on a full disk, and stops at SIGTERM', async () => {
+  onLinux('serves on a full disk, and stops at SIGTERM', async () => {
     const full = openSync('/dev/full', 'w');
     const { server, get, origin } = await start(full);
     closeSync(full);
@@ -171,7 +184,7 @@ describe('a process whose log cannot be written', () => {
     expect(server.errors).toBe('');
   });
 
-  it('serves while nobody reads the pipe, reports the dropped lines later, and stops at SIGTERM', async () => {
+  it('serves while the pipe is not read, reports the dropped lines later, and stops at SIGTERM', async () => {
     const pipe = new Pipe();
     const { server, get, origin } = await start(pipe.writer);
     for (let i = 0; i < 8; i++) await flood(origin, 1_000);
@@ -181,6 +194,33 @@ describe('a process whose log cannot be written', () => {
     server.signal('SIGTERM');
     expect(await server.exit).toBe(0);
     expect(server.errors).toBe('');
+    pipe.close();
+  });
+
+  onLinux('serves on a terminal that is stopped, and stops at SIGTERM', async () => {
+    const pipe = new Pipe();
+    const port = String(await freePort());
+    const pidFile = join(folder, 'pid');
+    // The pipe has no active reader, so `script` stops reading the terminal.
+    const terminal = spawn('script', ['-qec', `echo $$ > ${pidFile}; exec node dist/main.js`, '/dev/null'], {
+      env: {
+        ...process.env,
+        NODE_ENV: 'development',
+        PORT: port,
+        TLS_PORT: '0',
+        DATA_DIR: folder,
+        ...UNLIMITED,
+        ...database.env,
+      },
+      stdio: ['ignore', pipe.writer, 'ignore'],
+    });
+    const origin = `http://127.0.0.1:${port}`;
+    await respondsAt(origin);
+    await flood(origin, 1_000);
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    process.kill(pid, 'SIGTERM');
+    while (isRunning(pid)) await setTimeout(50);
+    terminal.kill('SIGKILL');
     pipe.close();
   });
 
