@@ -18,6 +18,9 @@ interface Hop {
   readonly protocol: string | undefined;
 }
 
+/** More proxies than any request passes. Their number bounds the time to read the header fields. */
+const MAX_HOPS = 32;
+
 /**
  * Reads `X-Forwarded-For` and `X-Forwarded-Proto`, or `Forwarded` (RFC 7239) if neither is present. Each proxy appends to
  * the right, so the client is the right-most address that is not a trusted proxy. The text left of it may be the client's.
@@ -37,10 +40,12 @@ export function clientOf(
   let secure = socket instanceof TLSSocket;
   const isForwarded = trusts(peer);
   const hops = isForwarded ? hopsOf(headersDistinct) : [];
+  let count = 0;
   for (const { address, protocol } of hops) {
     if (protocol !== undefined) secure = protocol.toLowerCase() === 'https';
     ip = address ?? peer;
     if (address === undefined || !trusts(address)) break;
+    if (++count === MAX_HOPS) return { ip: peer, secure: false, isForwarded };
   }
   return { ip, secure, isForwarded };
 }
@@ -61,11 +66,10 @@ const listOf = (lines: readonly string[] = []) =>
     .toReversed();
 
 /** Many proxies replace `X-Forwarded-Proto` instead of appending to it, so the last value counts for the other hops. */
-function xForwardedHops([nearest = '', ...others]: readonly string[], protocols: readonly string[]): Hop[] {
-  return [nearest, ...others].map((node, i) => ({
-    address: addressOf(node),
-    protocol: protocols[i] ?? protocols.at(-1),
-  }));
+function* xForwardedHops(nodes: readonly string[], protocols: readonly string[]): Iterable<Hop> {
+  if (!nodes.length) yield { address: undefined, protocol: protocols[0] };
+  for (const [i, node] of nodes.entries())
+    yield { address: addressOf(node), protocol: protocols[i] ?? protocols.at(-1) };
 }
 
 const PAIR = /[\w!#$%&'*+.^`|~-]+=(?:"(?:[^"\\]|\\.)*"|[^\s",;]+)/;
@@ -93,9 +97,10 @@ function hopOf(element: string): Hop {
 }
 
 /** An IPv4 address or an IPv6 address in brackets, with a port or an obfuscated port (RFC 7239 section 6). */
-const NODE = /^(?:\[([\da-f:.]*:[\da-f:.]*)\]|([\d.]+))(?::(?:\d{1,5}|_[\w.-]+))?$/i;
+const NODE = /^(?:\[([\da-f:.]+)\]|([\d.]+))(?::(?:\d{1,5}|_[\w.-]+))?$/i;
 
 function addressOf(node: string): string | undefined {
-  const [, ipv6, ipv4] = NODE.exec(node) ?? [];
-  return canonicalAddress(ipv6 ?? ipv4 ?? node);
+  const [, inBrackets, ipv4] = NODE.exec(node) ?? [];
+  if (inBrackets && !inBrackets.includes(':')) return undefined;
+  return canonicalAddress(inBrackets ?? ipv4 ?? node);
 }

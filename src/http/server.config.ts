@@ -12,7 +12,7 @@ const schema = z.object({
     .regex(/^[1-9]\d{0,3}$/, 'must be a number of seconds, as 65')
     .transform(Number)
     .default(5),
-  MAX_CONNECTIONS: connections.default(4_096),
+  MAX_CONNECTIONS: connections.default(2_048),
   MAX_CONNECTIONS_PER_ADDRESS: connections.default(512),
 });
 
@@ -44,6 +44,8 @@ export function readServerConfig(settings: Settings): ServerConfig {
 
 /** The limit of `ulimit -n`. Node has no plainer way to read it. */
 function maxOpenFiles(): number {
+  // Node would look up the name of each peer.
+  Object.assign(process.report, { excludeNetwork: true });
   const { userLimits } = process.report.getReport() as {
     userLimits?: { open_files?: { soft: number | 'unlimited' } };
   };

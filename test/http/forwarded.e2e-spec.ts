@@ -78,6 +78,9 @@ describe('the address and protocol of the client behind a trusted proxy', () => 
       ['garbage, 203.0.113.9', CLIENT],
       ['10.0.0.8, 10.0.0.9', '10.0.0.8'],
       ['203.0.113.9, , 10.0.0.9,', CLIENT],
+      [`203.0.113.9${', 10.0.0.9'.repeat(31)}`, CLIENT],
+      // More hops are not read.
+      [`203.0.113.9${', 10.0.0.9'.repeat(32)}`, PEER],
       ['203.0.113.9, unknown', PEER],
       ['203.0.113.9, unknown, 10.0.0.9', PEER],
     ] as const)
