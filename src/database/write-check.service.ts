@@ -40,10 +40,10 @@ export class WriteChecks1700000501000 implements MigrationInterface {
   }
 }
 
-/** More than a page of either database. It is random, because PostgreSQL compresses text. */
-const FILLER_BYTES = 16 * 1024;
+/** In base64 8 KiB, a page of PostgreSQL and two of SQLite. It is random, because PostgreSQL compresses text. */
+const FILLER_BYTES = 6 * 1024;
 /** Anyone may ask whether the process is ready, so the result is kept this long. */
-const VALID_MS = 1_000;
+const VALID_MS = 250;
 
 /** Checks whether the database can be written: it may be read-only after a failover, locked, or out of space. */
 @Injectable()

@@ -17,7 +17,7 @@ const contracts = await allContracts();
 
 it('the migrations create the tables that the entities describe: schema:log prints nothing', async () => {
   const database = await freshDatabase();
-  const settings = Settings.from({ NODE_ENV: 'test', DATA_DIR: ':memory:', ...database.env });
+  const settings = Settings.from({ NODE_ENV: 'test', DEMO: 'true', DATA_DIR: ':memory:', ...database.env });
   const dataSource = await openDataSource(dataSourceOptions(settings, schemaOf(INSTALLED_METHODS)));
   const { upQueries } = await dataSource.driver.createSchemaBuilder().log();
   expect(upQueries.map(({ query }) => query)).toEqual([]);
@@ -28,7 +28,7 @@ it('the migrations create the tables that the entities describe: schema:log prin
 it('the migration that changes the table of accounts keeps every row, and every row that refers to one', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'atlas-'));
   const database = await freshDatabase();
-  const settings = Settings.from({ NODE_ENV: 'test', DATA_DIR: folder, ...database.env });
+  const settings = Settings.from({ NODE_ENV: 'test', DEMO: 'true', DATA_DIR: folder, ...database.env });
   const { entities, migrations } = schemaOf(INSTALLED_METHODS);
   const before = migrations.filter((migration) => migration !== UsersEpochDefault1700000500000);
   const open = (all: readonly Type[]) =>
@@ -91,7 +91,7 @@ if (process.env['DATABASE_URL'])
     it.each(['the application', "TypeORM's command line"])(
       'does not change the connections of %s',
       async (who) => {
-        const settings = Settings.from({ NODE_ENV: 'test', ...database.env });
+        const settings = Settings.from({ NODE_ENV: 'test', DEMO: 'true', ...database.env });
         const commandLine = () =>
           new DataSource(dataSourceOptions(settings, schemaOf(INSTALLED_METHODS))).initialize();
         const dataSource = who === 'the application' ? booted.db : await commandLine();

@@ -43,7 +43,8 @@ if (process.env['DATABASE_URL'])
       url.username = named(role);
       return url.href;
     };
-    const settingsOf = (role: string) => Settings.from({ NODE_ENV: 'test', DATABASE_URL: urlOf(role) });
+    const settingsOf = (role: string) =>
+      Settings.from({ NODE_ENV: 'test', DEMO: 'true', DATABASE_URL: urlOf(role) });
 
     beforeAll(async () => {
       database = await ownDatabase();

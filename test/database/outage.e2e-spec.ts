@@ -329,16 +329,16 @@ describe('a database outage', () => {
       }));
   }
 
-  it('cannot be caused by asking whether the process is ready: one write a second, and nothing stays', async () => {
+  it('cannot be caused by asking whether the process is ready: requests share writes, and nothing stays', async () => {
     const query = jest.spyOn(booted.db.manager, 'insert');
     const responses = await Promise.all(Array.from({ length: 50 }, () => ready()));
     expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([200]));
-    expect(query.mock.calls.length).toBeLessThanOrEqual(5);
+    expect(query.mock.calls.length).toBeLessThan(25);
     query.mockRestore();
     expect(await booted.db.manager.count(WriteCheckRow)).toBe(0);
   });
 
-  /** The result of a check is kept for a second. */
+  /** The result of a check is kept for a moment. */
   const untilReady = async (running: Booted, status: number) => {
     while ((await ready(running)).status !== status) await setTimeout(50);
   };
