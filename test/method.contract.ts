@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get, UseGuards, type CanActivate, type Type } from '@nestjs/common';
 import { Public, Caller } from '../src/authentication/plan.js';
 import type { MethodName, Principal } from '../src/authentication/principal.js';
+import { Settings } from '../src/config/settings.js';
 import { User } from '../src/users/user.entity.js';
 import { boot, client, type Booted } from './support/app.js';
 import { challengePattern, send } from './support/contracts.js';
@@ -34,6 +35,8 @@ export interface Contract {
   readonly signIn?: true;
   /** Whether the credential is a sign-in of the account, which manages the account's credentials. */
   readonly managesCredentials?: true;
+  /** Whether a browser remembers the credential, and sends it with requests that pages of other sites make. */
+  readonly rememberedByBrowsers?: true;
   /** Settings for the cases. */
   readonly env?: Record<string, string>;
   /** The header that carries the credential. It may occur only once. */
@@ -224,6 +227,34 @@ export function satisfiesTheContract(contract: Contract): void {
         );
       }
     });
+
+    if (contract.rememberedByBrowsers)
+      it('rejects a write that a page of another site makes a browser send', async () => {
+        const credential = await contract.issue(booted, 'bob');
+        const write = async (headers: Record<string, string>) => {
+          const response = await send(credential, `${booted.origin}/documents`, {
+            method: 'POST',
+            headers: { ...headers, 'Content-Type': 'application/json' },
+            body: '{"title":"by a browser"}',
+          });
+          return [response.status, ((await response.json()) as { code?: string }).code];
+        };
+        const before = await booted.db.manager.count('documents');
+        for (const headers of [
+          { 'Sec-Fetch-Site': 'cross-site' },
+          { 'Sec-Fetch-Site': 'same-site' },
+          { Origin: 'https://evil.test' },
+          { Origin: 'null' },
+        ] as Record<string, string>[])
+          expect([headers, await write(headers)]).toEqual([headers, [403, 'cross_site_request']]);
+        expect(await booted.db.manager.count('documents')).toBe(before);
+        const { publicUrl } = booted.app.get(Settings);
+        for (const headers of [{}, { 'Sec-Fetch-Site': 'same-origin' }, { Origin: publicUrl }] as Record<
+          string,
+          string
+        >[])
+          expect([headers, await write(headers)]).toEqual([headers, [201, undefined]]);
+      });
 
     it('protects a single route by its own guard', async () => {
       expect((await call(await contract.issue(booted, 'bob'), '/guarded')).body).toEqual({ id: 'bob' });

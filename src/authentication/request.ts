@@ -1,4 +1,4 @@
-import { BadRequestException, type ArgumentsHost } from '@nestjs/common';
+import { BadRequestException, ForbiddenException, type ArgumentsHost } from '@nestjs/common';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Principal } from './principal.js';
@@ -118,6 +118,26 @@ function build(request: AdapterRequest, raw: IncomingMessage, response: ServerRe
     response,
     setHeader: (name, value) => void response.appendHeader(name, value),
   };
+}
+
+/**
+ * Whether a page of another site makes a browser send the request. The browser adds client certificates and remembered passwords.
+ * Browsers without `Sec-Fetch-Site` send `Origin` with every request that may change data; other clients send neither.
+ */
+export function isCrossSite(request: AuthRequest, isOwnOrigin: (origin: string) => boolean): boolean {
+  const [site, origin] = [request.header('Sec-Fetch-Site'), request.header('Origin')];
+  if (site !== undefined) return !['same-origin', 'none'].includes(site);
+  return origin !== undefined && !isOwnOrigin(origin);
+}
+
+/**
+ * For passwords that a browser remembers (RFC 7617 section 4). Another site can cause a write, but cannot read a response.
+ * @throws ForbiddenException `cross_site_request`
+ */
+export function rejectCrossSiteWrite(request: AuthRequest, isOwnOrigin: (origin: string) => boolean): void {
+  if (['GET', 'HEAD', 'OPTIONS'].includes(request.method) || !isCrossSite(request, isOwnOrigin)) return;
+  const detail = 'A page of another site may not use a password that the browser remembers.';
+  throw new ForbiddenException({ code: 'cross_site_request', detail });
 }
 
 const ambiguous = (code: string, detail: string) => new BadRequestException({ code, detail });

@@ -9,6 +9,7 @@ import type { Contract } from '../method.contract.js';
 export const contract: Contract = {
   name: 'basic',
   managesCredentials: true,
+  rememberedByBrowsers: true,
   challenge: 'Basic realm="auth-atlas", charset="UTF-8"',
   code: 'invalid_credentials',
   guard: BasicGuard,

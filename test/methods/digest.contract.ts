@@ -26,6 +26,7 @@ const forged = respondToChallenge(
 export const contract: Contract = {
   name: 'digest',
   managesCredentials: true,
+  rememberedByBrowsers: true,
   challenge:
     'Digest realm="auth-atlas", qop="auth", algorithm=SHA-256, nonce="…", charset=UTF-8, userhash=true',
   code: 'invalid_digest',

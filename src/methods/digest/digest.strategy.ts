@@ -6,7 +6,7 @@ import { BadCredential, Challenge } from '../../authentication/challenge.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { beforeSend } from '../../authentication/on-send.js';
-import type { AuthRequest } from '../../authentication/request.js';
+import { rejectCrossSiteWrite, type AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { StatelessNonces, type StatelessNonce } from '../../crypto/stateless-nonce.js';
@@ -43,7 +43,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   private readonly verified = new VerifiedPasswords();
 
   constructor(
-    settings: Settings,
+    private readonly settings: Settings,
     @Inject(digestConfig.KEY) private readonly config: ConfigType<typeof digestConfig>,
     private readonly credentials: DigestCredentials,
     private readonly nonceCounts: DigestNonceCounts,
@@ -66,6 +66,7 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
+    rejectCrossSiteWrite(request, (origin) => this.settings.isOwnOrigin(origin));
     const authorization = this.parse(request);
     const nonce = this.nonces.verify(authorization.nonce);
     if (!nonce) throw invalidCredential('this server did not issue the nonce');

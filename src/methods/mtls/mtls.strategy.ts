@@ -13,7 +13,7 @@ import {
   parseClientCert,
   ambiguousCertificates,
 } from '../../authentication/client-certificate.js';
-import type { AuthRequest } from '../../authentication/request.js';
+import { isCrossSite, type AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
@@ -79,14 +79,10 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     return present && !this.isCrossSite(request);
   }
 
-  /**
-   * A browser sends its certificate with cross-site requests too. Ignore it there, so that no other site can use it. Browsers
-   * without `Sec-Fetch-Site` send `Origin` with every request that may change data.
-   */
+  /** A browser sends its certificate with cross-site requests too. Ignore it there, so that no other site can use it. */
   private isCrossSite(request: AuthRequest): boolean {
-    const [site, origin] = [request.header('Sec-Fetch-Site'), request.header('Origin')];
-    if (site !== undefined) return !['same-origin', 'none'].includes(site);
-    return origin !== undefined && origin !== this.endpoint.url && !this.settings.isOwnOrigin(origin);
+    const isOwn = (origin: string) => origin === this.endpoint.url || this.settings.isOwnOrigin(origin);
+    return isCrossSite(request, isOwn);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
