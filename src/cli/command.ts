@@ -3,6 +3,7 @@ import { INSTALLED_METHODS, schemaOf } from '../app.module.js';
 import { Settings } from '../config/settings.js';
 import { startupErrorText } from '../config/startup-error.js';
 import { dataSourceOptions, openDataSource } from '../database/data-source.js';
+import { DemoDataService } from '../database/demo-data.service.js';
 import { assertSecretOfDatabase } from '../users/secret-of-database.js';
 
 /** @returns the message to print, and whether the command succeeded */
@@ -35,6 +36,7 @@ async function run(command: Command): Promise<void> {
   const dataSource = await openDataSource(dataSourceOptions(settings, schemaOf(INSTALLED_METHODS)));
   try {
     await assertSecretOfDatabase(dataSource, settings);
+    await new DemoDataService(dataSource, settings).onModuleInit();
     const [message, success = true] = await command(dataSource, settings);
     (success ? process.stdout : process.stderr).write(`${message}\n`);
     process.exitCode = success ? 0 : 1;

@@ -190,8 +190,11 @@ describe('the process', () => {
       await own.drop();
     });
 
-    it('rejects a database with demo data in production', async () => {
-      const started = start(PRODUCTION);
+    it.each([
+      ['the server', ['dist/main.js']],
+      ['a command line', ['dist/cli/users.js', 'roles', 'bob', 'admin']],
+    ])('rejects a database with demo data in production: %s', async (_, command) => {
+      const started = start(PRODUCTION, command);
       expect(await started.exit).toBe(1);
       expect(started.errors).toMatch(
         /^This database contains the demo accounts, whose password is public\. Use a new database in production\.\n$/,

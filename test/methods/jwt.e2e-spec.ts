@@ -1,14 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createHmac, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import {
+  createHmac,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
+import { Settings } from '../../src/config/settings.js';
+import { DEMO_SECRET } from '../../src/config/demo-settings.js';
+import { readJwtConfig } from '../../src/methods/jwt/jwt.config.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtService } from '../../src/methods/jwt/jwt.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
-import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
+import { RANDOM_SECRET, as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { startProcesses } from '../support/processes.js';
 import { race } from '../support/race.js';
@@ -315,6 +325,22 @@ describe('jwt', () => {
         await own.close();
       }
     });
+
+    it.each(['x'.repeat(40), 'a-secret-of-thirty-two-bytes-or-more', DEMO_SECRET])(
+      'does not start in production with the guessable secret %s',
+      (guessable) => {
+        const production = {
+          NODE_ENV: 'production',
+          APP_SECRET: RANDOM_SECRET,
+          PUBLIC_URL: 'https://api.atlas.test',
+        };
+        const read = (JWT_HS256_SECRET: string) =>
+          readJwtConfig(Settings.from({ ...production, JWT_HS256_SECRET }));
+        expect(() => read(guessable)).toThrow('JWT_HS256_SECRET is published or easy to guess.');
+        expect(() => read(RANDOM_SECRET)).toThrow('JWT_HS256_SECRET must differ from APP_SECRET.');
+        expect(read(randomBytes(32).toString('hex')).hs256Secret).toHaveLength(64);
+      },
+    );
 
     it('does not start with a secret shorter than 32 bytes', async () => {
       await expect(boot({ env: { JWT_HS256_SECRET: 'x'.repeat(31) } })).rejects.toThrow(
