@@ -3,11 +3,16 @@ import { DEMO_SECRET } from './demo-settings.js';
 /** The message about a setting. */
 export const GUESSABLE = 'is published or easy to guess. Generate one: openssl rand -base64 32';
 
-/** NIST SP 800-57 part 1 requires 112 bits. The estimate of a random secret of 128 bits varies by about 10. */
+/** NIST SP 800-57 part 1. */
+const REQUIRED_BITS = 112;
+/** The estimate of a random secret of 128 bits varies by about 10. */
 const MIN_BITS = 96;
 const MIN_REPETITION = 3;
 /** About `log2` of the position and length of the earlier text. */
 const REPETITION_BITS = 8;
+/** The second character of a common pair of letters. */
+const PAIR_BITS = 2.5;
+const HEX_DIGITS = 16;
 /** Shannon's estimate for English text, per character. */
 const PROSE_BITS = 1.5;
 const PLACEHOLDER = /(?:^|[^a-z0-9])demo(?:[^a-z0-9]|$)|changeme|change_me|change-me|example|placeholder/i;
@@ -37,14 +42,18 @@ const BASE64 = /^[\w+/-]+=*$/;
 /** Whether a secret is published, or does not look as if it came from a random generator. */
 export function isGuessable(secret: string): boolean {
   if (secret.includes(DEMO_SECRET) || PLACEHOLDER.test(secret)) return true;
-  if (HEX.test(secret))
-    return patternBits(secret) < MIN_BITS || isPrintable(Buffer.from(secret.replaceAll('-', ''), 'hex'));
+  if (secret.length * Math.log2(alphabetOf(secret)) < REQUIRED_BITS) return true;
+  if (HEX.test(secret)) return isGuessableHex(secret.replaceAll('-', '')) || patternBits(secret) < MIN_BITS;
   if (isProse(secret)) return secret.length * PROSE_BITS < MIN_BITS;
   if (patternBits(secret) < MIN_BITS) return true;
   if (!BASE64.test(secret)) return false;
   const bytes = Buffer.from(secret, 'base64');
   return isPrintable(bytes) || patternBits(bytes.toString('latin1')) < MIN_BITS;
 }
+
+/** Whether hexadecimal digits are an encoded text, or words such as `deadbeef`: six of sixteen digits are letters. */
+const isGuessableHex = (digits: string) =>
+  isPrintable(Buffer.from(digits, 'hex')) || digits.replace(/\d/g, '').length > 0.8 * digits.length;
 
 /** Random bytes are not printable, so these are an encoded text. */
 const isPrintable = (bytes: Buffer) => /^[\x20-\x7e\s]+$/.test(bytes.toString('latin1'));
@@ -66,7 +75,8 @@ function hasCommonPairs(text: string, margin: number): boolean {
 /** Estimates the bits of entropy. Characters that repeat or continue earlier ones count for little. */
 function patternBits(secret: string): number {
   const text = secret.toLowerCase();
-  const perCharacter = Math.log2(Math.min(alphabetOf(secret), new Set(secret).size + 2));
+  const alphabet = alphabetOf(secret);
+  const perCharacter = Math.log2(Math.min(alphabet, new Set(secret).size + 2));
   let bits = 0;
   for (let i = 0; i < text.length;) {
     const repeated = repetitionAt(text, i);
@@ -75,7 +85,9 @@ function patternBits(secret: string): number {
       i += repeated;
       continue;
     }
-    bits += continuesSequence(text, i) ? 1 : perCharacter;
+    if (continuesSequence(text, i)) bits += 1;
+    else if (alphabet > HEX_DIGITS && COMMON_PAIRS.has(text.slice(i - 1, i + 1))) bits += PAIR_BITS;
+    else bits += perCharacter;
     i += 1;
   }
   return bits;
@@ -106,7 +118,8 @@ const keyOf = (character: string) =>
 
 /** The number of characters in the alphabet that the secret seems to use. */
 function alphabetOf(secret: string): number {
-  if (HEX.test(secret)) return 16;
+  if (/^\d+$/.test(secret)) return 10;
+  if (HEX.test(secret)) return HEX_DIGITS;
   const classes: [RegExp, number][] = [
     [/[0-9]/, 10],
     [/[a-z]/, 26],
