@@ -54,7 +54,7 @@ export class HttpServer extends Server {
       requireHostHeader: false,
     });
     // A response that makes no progress: the client does not read it, or the handler does not end.
-    this.timeout = 30_000;
+    this.timeout = 20_000;
     // Node drops the lines after this number silently. One more than allowed shows that there were too many.
     this.maxHeadersCount = MAX_HEADER_LINES + 1;
     this.openConnections = new Connections(config, isTrustedProxy, log);

@@ -123,7 +123,7 @@ describe('the deadlines of a connection', () => {
         clearInterval(sender);
         socket.destroy();
       }
-      Object.assign(server(booted), { timeout: 30_000, responseTimeout: 60_000 });
+      Object.assign(server(booted), { timeout: 20_000, responseTimeout: 60_000 });
     },
   );
 
