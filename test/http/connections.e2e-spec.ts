@@ -32,12 +32,20 @@ const portsOf = async ({ origin }: Booted) => ({
   plain: Number(new URL(origin).port),
   tls: Number(new URL((await client(origin).get('/mtls')).body.url as string).port),
 });
+/** Resolves when the socket is closed, also by an error, which `once` of node:events would throw. */
 const closed = (socket: Socket) =>
-  socket.closed ? Promise.resolve([]) : once(socket.on('error', () => {}).resume(), 'close');
+  new Promise<void>((resolve) => {
+    if (socket.closed) resolve();
+    else
+      socket
+        .on('error', () => {})
+        .once('close', () => resolve())
+        .resume();
+  });
 /** Connects from an address of the loopback network. */
 const dial = async (port: number, localAddress = '127.0.0.1'): Promise<Socket> => {
   const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {});
-  await Promise.race([once(socket, 'connect'), once(socket, 'close')]);
+  await Promise.race([new Promise((resolve) => socket.once('connect', resolve)), closed(socket)]);
   return socket.resume();
 };
 const dialAll = (count: number, port: number, from?: string) =>
@@ -47,7 +55,7 @@ const untilOpen = async (count: number, sockets: readonly Socket[]): Promise<Soc
   for (;;) {
     const open = sockets.filter((socket) => !socket.closed);
     if (open.length <= count) return open;
-    await Promise.race(open.map((socket) => once(socket, 'close')));
+    await Promise.race(open.map(closed));
   }
 };
 /** The status of a request on this connection. */
@@ -64,6 +72,7 @@ async function clientHello(): Promise<Buffer> {
   const socket = connectTls({ port: (listener.address() as AddressInfo).port, host: '127.0.0.1' });
   socket.on('error', () => {});
   const [connection] = (await once(listener, 'connection')) as [Socket];
+  connection.on('error', () => {});
   const [hello] = (await once(connection, 'data')) as [Buffer];
   socket.destroy();
   connection.destroy();
