@@ -206,6 +206,7 @@ describe('a process whose log cannot be written', () => {
       env: {
         ...process.env,
         NODE_ENV: 'development',
+        DEMO: 'true',
         PORT: port,
         TLS_PORT: '0',
         DATA_DIR: folder,
