@@ -94,6 +94,35 @@ describe('a stored value that cannot be decoded', () => {
     expect(Object.entries(responses).filter(([, status]) => status !== 500)).toEqual([]);
   });
 
+  it('makes every method reject an account of an unknown kind', async () => {
+    for (const { name, issue } of contracts) {
+      const credential = await issue(booted, 'bob');
+      const call = () => send(credential, `${booted.origin}/demo/${name}`);
+      const { status } = await withColumn(booted.db.getMetadata(User), 'kind', 'root', call);
+      // The kind is also part of the name in a client certificate.
+      expect([401, 500]).toContain(status);
+    }
+  });
+
+  it('makes a query for an entity fail', async () => {
+    for (const { issue } of contracts) await issue(booted, 'bob');
+    const read: string[] = [];
+    let columns = 0;
+    for (const table of booted.db.entityMetadatas)
+      for (const column of table.columns.filter((each) => unreadableOf(each).length)) {
+        if (!(await countRows(table))) continue;
+        columns++;
+        const find = () => booted.db.manager.find(table.target).catch((error: Error) => error);
+        for (const value of unreadableOf(column)) {
+          const found = await withColumn(table, column.databaseName, value, find);
+          if (!(found instanceof Error))
+            read.push(`${table.tableName}.${column.databaseName} = ${String(value)}`);
+        }
+      }
+    expect(columns).toBeGreaterThan(20);
+    expect(read).toEqual([]);
+  });
+
   it.each([
     '',
     'never',
