@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { as, boot, client, type Booted } from '../support/app.js';
+import { as, boot, type Booted } from '../support/app.js';
 import { once } from 'node:events';
-import { connect } from 'node:tls';
 import {
   HttpRoutes,
   credential,
@@ -286,20 +285,6 @@ describe('malformed and ambiguous requests', () => {
     ])
       expectRejection(await sendRaw(booted, get('/http/probe', ...lines)), 431, 'header_fields_too_large');
     expect(handlerCalls.count).toBe(before);
-  });
-
-  it('rejects too many header lines over TLS, too', async () => {
-    const { port } = new URL((await client(booted.origin).get('/mtls')).body.url as string);
-    const socket = connect({
-      port: Number(port),
-      host: '127.0.0.1',
-      servername: 'localhost',
-      rejectUnauthorized: false,
-    });
-    socket.write(request('GET /http/probe HTTP/1.1', 'Host: localhost', ...Array<string>(1_200).fill('a:')));
-    let response = '';
-    for await (const chunk of socket.setEncoding('latin1')) response += String(chunk);
-    expectRejection(response, 431, 'header_fields_too_large');
   });
 
   it('rejects more than 1,000 parameters, of which Node would drop some', async () => {

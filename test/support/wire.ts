@@ -26,6 +26,9 @@ export class HttpRoutes {
   @Get('query') query(@Query({ schema: z.strictObject({ name: z.string().optional() }) }) query: object) {
     return query;
   }
+  @Get('large') large() {
+    return { text: 'x'.repeat(200_000) };
+  }
   @Get('broken') broken() {
     throw new Error('at /home/somebody/secret.ts: SELECT 1');
   }
