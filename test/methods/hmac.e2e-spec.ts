@@ -337,7 +337,7 @@ describe('hmac', () => {
         'X-Method-Override: DELETE',
       ];
       expect(await send(credential({ id, secret, target }), `GET ${target}`, override)).toMatchObject({
-        status: 404,
+        status: 405,
       });
       expect(await isAccepted({ id, secret })).toBe(true);
     });
@@ -552,7 +552,7 @@ describe('hmac', () => {
       const dump = JSON.stringify(await booted.db.query('SELECT * FROM hmac_keys'));
       expect(dump).toContain(key.id);
       expect(dump).not.toContain('atlas_hmac_');
-      expect((await by(key, `/hmac-keys/${key.id}`)).status).toBe(404);
+      expect((await by(key, `/hmac-keys/${key.id}`)).status).toBe(405);
       await update(other.id, { sealed: (await row(key.id)).sealed });
       expect((await by({ id: other.id, secret: key.secret })).status).toBe(500);
     });

@@ -529,13 +529,15 @@ describe('attacks', () => {
   it('has no front-channel logout routes', async () => {
     await linkIdentity('bob');
     const { body } = await signIn();
-    for (const path of [
-      '/auth/oidc/op/frontchannel-logout',
-      `/auth/oidc/op/frontchannel-logout?iss=${op.issuer}&sid=x`,
-      `/auth/oidc/op/logout?iss=${op.issuer}&sid=x`,
-      '/auth/logout?iss=x&sid=x',
-    ])
-      expect((await client(booted.origin, withTestToken(body.test_token)).get(path)).status).toBe(404);
+    for (const [path, status] of [
+      ['/auth/oidc/op/frontchannel-logout', 404],
+      [`/auth/oidc/op/frontchannel-logout?iss=${op.issuer}&sid=x`, 404],
+      [`/auth/oidc/op/logout?iss=${op.issuer}&sid=x`, 404],
+      ['/auth/logout?iss=x&sid=x', 405],
+    ] as const) {
+      const response = await client(booted.origin, withTestToken(body.test_token)).get(path);
+      expect([path, response.status]).toEqual([path, status]);
+    }
     expect((await client(booted.origin, withTestToken(body.test_token)).get('/me')).status).toBe(200);
   });
 
