@@ -39,7 +39,11 @@ const KEYBOARD = '1234567890qwertyuiopasdfghjklzxcvbnm';
 const HEX = /^[0-9a-f-]+$/i;
 const BASE64 = /^[\w+/-]+=*$/;
 
-/** Whether a secret is published, or does not look as if it came from a random generator. */
+/**
+ * Whether a secret is published, or does not look as if it came from a random generator.
+ *
+ * Written here because zxcvbn takes seconds for a long random secret, and does not see words in encoded text.
+ */
 export function isGuessable(secret: string): boolean {
   if (secret.includes(DEMO_SECRET) || PLACEHOLDER.test(secret)) return true;
   if (secret.length * Math.log2(alphabetOf(secret)) < REQUIRED_BITS) return true;

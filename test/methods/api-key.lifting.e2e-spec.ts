@@ -134,7 +134,8 @@ describe('API keys in an application of the Nest CLI, by the steps of the page',
 
     it("closes the method's own routes, which work with a key", async () => {
       expect(await status('/api-keys')).toBe(401);
-      expect(await status('/api-keys', key)).toBe(200);
+      const body = JSON.stringify({ name: 'second key' });
+      expect(await status('/api-keys', key, { method: 'POST', body })).toBe(201);
       expect(await status('/demo/api-key', key)).toBe(200);
     });
 
