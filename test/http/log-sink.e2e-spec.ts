@@ -62,9 +62,10 @@ class Pipe {
   }
 }
 
+/** On Linux. A process that has ended may stay as a zombie (Z), because `script` waits for the reader of its output. */
 function isRunning(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
