@@ -79,7 +79,7 @@ export const policy: Policy = {
       can(['update', 'set'], Document, WRITABLE_FIELDS, inMyTenant);
       can('delete', Document, inMyTenant);
       can('read', AuditEvent, inMyTenant);
-      // A machine account and its credentials: nobody signs in to it.
+      // Machine accounts and their credentials, because these accounts have no sign-in.
       can(['create', 'read', 'update'], User, { ...inMyTenant, kind: 'client' });
     },
   },

@@ -32,7 +32,7 @@ export interface Contract {
   /** Whether a request is accepted only once. A string is the `code` of the second response, if it differs from {@link code}. */
   readonly once?: true | string;
   /** Whether the credential belongs to a sign-in, and ends with all sign-ins of the account. */
-  readonly signIn?: true;
+  readonly endsWithSignIns?: true;
   /** Whether the credential is a sign-in of the account, which manages the account's credentials. */
   readonly managesCredentials?: true;
   /** Whether a browser remembers the credential, and sends it with requests that pages of other sites make. */

@@ -40,7 +40,7 @@ export const contract: Contract = {
     'DPoP realm="auth-atlas", algs="ES256 Ed25519 EdDSA PS256", resource_metadata="http://localhost:…/.well-known/oauth-protected-resource"',
   code: 'invalid_token',
   guard: DpopGuard,
-  signIn: true,
+  endsWithSignIns: true,
   bound: true,
   once: 'invalid_dpop_proof',
   header: 'Authorization',

@@ -31,7 +31,7 @@ export const contract: Contract = {
   challenge: 'Bearer realm="auth-atlas"',
   code: 'invalid_token',
   guard: JwtGuard,
-  signIn: true,
+  endsWithSignIns: true,
   header: 'Authorization',
   empty: { Authorization: 'Bearer' },
   malformed: [bearer('a.b.c'), bearer('...'), bearer(`${somebodys}.`), bearer(`${somebodys} ${somebodys}`)],

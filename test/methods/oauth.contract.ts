@@ -19,7 +19,7 @@ export const contract: Contract = {
     'Bearer realm="auth-atlas", resource_metadata="http://localhost:…/.well-known/oauth-protected-resource"',
   code: 'invalid_token',
   guard: OauthGuard,
-  signIn: true,
+  endsWithSignIns: true,
   header: 'Authorization',
   empty: { Authorization: 'Bearer' },
   malformed: [

@@ -19,7 +19,7 @@ export const contract: Contract = {
   challenge: `Cookie realm="auth-atlas", cookie-name="${NAME}", form-action="/auth/login"`,
   code: 'invalid_session',
   guard: SessionGuard,
-  signIn: true,
+  endsWithSignIns: true,
   header: 'Cookie',
   empty: { Cookie: cookie('') },
   malformed: [

@@ -7,8 +7,6 @@ import { as, boot, client, type Booted } from '../support/app.js';
 import { allContracts, send } from '../support/contracts.js';
 
 const contracts = await allContracts();
-/** A machine account has no password. */
-const WITH_PASSWORD = ['basic', 'digest'];
 const proof: Proof = { method: 'test', at: new Date(), amr: ['pwd'], bound: false, signIn: true };
 
 describe('machine accounts', () => {
@@ -60,7 +58,8 @@ describe('machine accounts', () => {
     expect(other.map(({ id }: { id: string }) => id)).toEqual(['globex-machine']);
   });
 
-  it.each(contracts.filter(({ name, signIn }) => !signIn && !WITH_PASSWORD.includes(name)))(
+  // A machine account has no sign-in.
+  it.each(contracts.filter((contract) => !contract.managesCredentials && !contract.endsWithSignIns))(
     'are disabled with their credentials, and enabled again: $name',
     async ({ issue }) => {
       const { id } = await create();
