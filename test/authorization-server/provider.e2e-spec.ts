@@ -80,6 +80,22 @@ describe('the authorization server', () => {
     });
   });
 
+  it.each([
+    ['GET', '/oidc/token', 405, 'OPTIONS, POST'],
+    ['DELETE', '/oidc/auth', 405, 'GET, HEAD'],
+    ['POST', '/oidc/jwks', 405, 'GET, HEAD, OPTIONS'],
+    ['PATCH', '/oidc/reg/any', 405, 'DELETE, GET, HEAD, PUT'],
+    ['POST', '/.well-known/oauth-authorization-server/oidc', 405, 'GET, HEAD'],
+    ['GET', '/oidc/unknown', 404, null],
+    ['POST', '/oidc/TOKEN', 404, null],
+    ['POST', '/oidc/token/', 404, null],
+  ])('%s %s is a problem with the status %i', async (method, path, status, allow) => {
+    const response = await client(booted.origin).send(method, path);
+    expect([response.status, response.headers.get('allow')]).toEqual([status, allow]);
+    expect(response.headers.get('content-type')).toMatch('application/problem+json');
+    expect(response.body.code).toBe(status === 405 ? 'method_not_allowed' : 'not_found');
+  });
+
   describe('the token endpoint', () => {
     it('issues client credentials tokens that can be introspected and revoked', async () => {
       const { status, body } = await machine();

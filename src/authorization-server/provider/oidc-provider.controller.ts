@@ -1,4 +1,4 @@
-import { All, Controller, Get, Req, Res } from '@nestjs/common';
+import { All, Controller, Get, MethodNotAllowedException, NotFoundException, Req, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { Consumes, CurrentRequest, Public } from '../../authentication/plan.js';
 import { rawExchange } from '../../authentication/on-send.js';
@@ -38,6 +38,10 @@ export class OidcProviderController {
     authRequest: AuthRequest,
     path: string,
   ): Promise<void> {
+    const methods = await this.oidc.methodsOf(path.split('?', 1)[0]!);
+    if (!methods.length) throw new NotFoundException();
+    if (!methods.includes(authRequest.method))
+      throw Object.assign(new MethodNotAllowedException(), { headers: { Allow: methods.join(', ') } });
     const handle = await this.oidc.handler(authRequest, path);
     // From here on, Nest's filters and interceptors no longer write to the response.
     const raw = rawExchange(request, response);

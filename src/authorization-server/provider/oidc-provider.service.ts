@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Client, ClientMetadata, JWK, JWKS, KoaContextWithOIDC, Provider } from 'oidc-provider';
+// @ts-expect-error -- it has no types
+import instanceOf from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
@@ -8,10 +10,16 @@ import { providerRequest, replaceJwtByJti } from './provider-request.js';
 import { withRequestState } from './request-state.js';
 
 const KEY_CHECK_INTERVAL_MS = 1_000;
+const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
 
 /** Creates the `Provider`. `OidcProviderFactory` implements it at the top of this folder, because it uses every part. */
 export abstract class ProviderFactory {
   abstract create(issuer: string, jwks: JWKS): Provider;
+}
+
+/** oidc-provider's router, which is private. It ignores case and a trailing slash. */
+interface Router {
+  match(method: string, path: string): { readonly route: { readonly path: string } } | undefined;
 }
 
 /** oidc-provider's model of a client, with the members that its types leave out. */
@@ -49,6 +57,16 @@ export class OidcProviderService {
 
   async clientModel(): Promise<ClientModel> {
     return (await this.provider()).Client as unknown as ClientModel;
+  }
+
+  /** @returns the methods of a path below `/oidc`, in the exact spelling of its route; none for an unknown path */
+  async methodsOf(path: string): Promise<string[]> {
+    const { router } = (instanceOf as (provider: Provider) => { router: Router })(await this.provider());
+    const segments = path.split('/');
+    const isSpelled = (route: string) =>
+      route.split('/').length === segments.length &&
+      route.split('/').every((segment, i) => segment.startsWith(':') || segment === segments[i]);
+    return METHODS.filter((method) => isSpelled(router.match(method, path)?.route.path ?? ''));
   }
 
   /**
