@@ -91,20 +91,21 @@ async function eventsAfter(manager: EntityManager, seq: number): Promise<AuditEv
   const find = (take: number) =>
     manager
       .find(AuditEvent, { where: { seq: MoreThan(seq) }, order: { seq: 'ASC' }, take })
-      .catch((error: unknown) => {
-        // TypeORM wraps what the driver throws.
-        const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
-        if (cause instanceof UnreadableValue) return undefined;
-        throw error;
-      });
+      .catch(undefinedIfUnreadable);
   return (await find(EVENTS_PER_QUERY)) ?? find(1);
 }
 
-/** The last event that a purge deleted, from the event of that purge. */
+function undefinedIfUnreadable(error: unknown): undefined {
+  // TypeORM wraps what the driver throws.
+  const cause: unknown = error instanceof QueryFailedError ? error.driverError : error;
+  if (!(cause instanceof UnreadableValue)) throw error;
+}
+
+/** The last event that a purge deleted, from the event of that purge. Its hash is not verified yet, so neither are its details. */
 async function purgedBefore(manager: EntityManager, firstSeq: number): Promise<ChainAnchor | undefined> {
-  const purge = await manager.findOneBy(AuditEvent, {
-    event: 'sensitive_delete',
-    target: `audit:${firstSeq - 1}`,
-  });
-  return purge?.details as ChainAnchor | undefined;
+  const purge = await manager
+    .findOneBy(AuditEvent, { event: 'sensitive_delete', target: `audit:${firstSeq - 1}` })
+    .catch(undefinedIfUnreadable);
+  const { seq, hash } = purge?.details ?? {};
+  return seq === firstSeq - 1 && typeof hash === 'string' ? { seq, hash } : undefined;
 }

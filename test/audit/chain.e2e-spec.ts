@@ -345,6 +345,29 @@ describe('the hash chain', () => {
       expect(await verify()).toEqual({ valid: false, brokenAt: 1, reason });
     });
 
+    it.each(['without a number', 'with a number that is no integer', 'with another number', 'with no hash'])(
+      'is not accepted from an event %s, even if that names the hash of the head',
+      async (what) => {
+        const { seq, hash } = await headOf();
+        await booted.db.sql`DELETE FROM audit_events WHERE seq < ${seq}`;
+        const details = {
+          'without a number': { hash },
+          'with a number that is no integer': { seq: 'x', hash },
+          'with another number': { seq, hash },
+          'with no hash': { seq: seq - 1, hash: null },
+        }[what]!;
+        await change(seq, { event: 'sensitive_delete', target: `audit:${seq - 1}`, details });
+        const reason = 'the events before the first are missing, and no purge names them';
+        expect(await verify()).toEqual({ valid: false, brokenAt: 1, reason });
+      },
+    );
+
+    it('is not accepted from an event that cannot be read', async () => {
+      await purge(day(5));
+      await booted.db.sql`UPDATE audit_events SET details = ${'no JSON'} WHERE seq = 11`;
+      expect(await verify()).toMatchObject({ valid: false, brokenAt: 1 });
+    });
+
     it('does not cover events that were deleted beyond it', async () => {
       await purge(day(5));
       const { hash } = (await all())[1]!;
