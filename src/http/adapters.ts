@@ -3,7 +3,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import express from 'express';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { IncomingMessage, RequestListener } from 'node:http';
+import { METHODS, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
 import { parseParameters } from './parameters.js';
@@ -50,6 +50,10 @@ function fastifyAdapter(createServer: ServerFactory): AbstractHttpAdapter {
     },
   });
   const fastify = adapter.getInstance();
+  // By default Fastify routes fewer methods than Express, and requires a Content-Type of QUERY.
+  for (const method of METHODS)
+    if (method === 'QUERY' || !fastify.supportedMethods.includes(method))
+      fastify.addHttpMethod(method, { overrideExisting: true });
   fastify.decorateRequest('rawBody', undefined);
   fastify.addHook('onRequest', (request, _reply, done) => {
     complete(request, request.raw, () => request.routeOptions.url);

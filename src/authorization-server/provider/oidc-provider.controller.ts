@@ -40,7 +40,7 @@ export class OidcProviderController {
   ): Promise<void> {
     const methods = await this.oidc.methodsOf(path.split('?', 1)[0]!);
     if (!methods.length) throw new NotFoundException();
-    if (!methods.includes(authRequest.method))
+    if (!methods.includes(authRequest.method) || isPlainOptions(authRequest))
       throw Object.assign(new MethodNotAllowedException(), { headers: { Allow: methods.join(', ') } });
     const handle = await this.oidc.handler(authRequest, path);
     // From here on, Nest's filters and interceptors no longer write to the response.
@@ -48,3 +48,8 @@ export class OidcProviderController {
     await handle(raw.request, raw.response);
   }
 }
+
+/** oidc-provider responds 404 in plain text to an OPTIONS request that is not a CORS preflight. */
+const isPlainOptions = (request: AuthRequest) =>
+  request.method === 'OPTIONS' &&
+  !(request.header('Origin') && request.header('Access-Control-Request-Method'));
