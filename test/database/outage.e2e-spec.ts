@@ -158,6 +158,17 @@ describe('a database outage', () => {
         }
       });
     });
+
+    it.each(['auth?client_id=a', 'auth?client_id=a&redirect_uri=https://a.example', 'session/end', 'device'])(
+      'the page /oidc/%s of the authorization server responds 503',
+      async (page) => {
+        await client(booted.origin).get('/oidc/jwks');
+        await failing(async () => {
+          const response = await fetch(`${booted.origin}/oidc/${page}`, { headers: { Accept: 'text/html' } });
+          expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
+        });
+      },
+    );
   });
   if (postgres) {
     it('replaces connections that the database ended, and accepts no revoked credential meanwhile', async () => {

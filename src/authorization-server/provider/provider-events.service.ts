@@ -61,13 +61,21 @@ export class ProviderEvents {
     );
     provider.on('server_error', (ctx, error) => {
       this.logger.error(error);
-      const isUnavailable = isDatabaseUnavailable(error) || error instanceof ServiceUnavailableException;
-      if (ctx.status === 500 && isUnavailable) reportUnavailable(ctx);
+      if (ctx.status === 500 && isUnavailable(error)) reportUnavailable(ctx);
     });
     // Koa writes errors to the console unless there is a listener.
     provider.on('error' as 'server_error', (error: unknown) => this.logger.error(error));
     provider.use(async (ctx, next) => {
-      await next();
+      try {
+        await next();
+      } catch (error) {
+        // The pages store their session after oidc-provider's own handler of errors.
+        if (!isUnavailable(error)) throw error;
+        this.logger.error(error);
+        reportUnavailable(ctx as KoaContextWithOIDC);
+        ctx.body = UNAVAILABLE;
+        return;
+      }
       const { oidc } = ctx as KoaContextWithOIDC;
       if (oidc?.route === 'end_session_confirm' && ctx.status === 303) await this.signedOut(oidc);
     });
@@ -103,13 +111,21 @@ export class ProviderEvents {
   }
 }
 
-/** Replaces oidc-provider's 500. The code is that of RFC 6749 section 4.1.2.1. */
+/** The code is that of RFC 6749 section 4.1.2.1. */
+const UNAVAILABLE = {
+  error: 'temporarily_unavailable',
+  error_description: 'the service is unavailable',
+};
+
+const isUnavailable = (error: unknown): boolean =>
+  isDatabaseUnavailable(error) || error instanceof ServiceUnavailableException;
+
+/** Replaces oidc-provider's 500. The page of an error is rendered later. */
 function reportUnavailable(ctx: KoaContextWithOIDC): void {
   ctx.status = 503;
   ctx.set('Retry-After', '1');
-  const body = ctx.body as { error?: string };
-  if (body.error === 'server_error')
-    ctx.body = { error: 'temporarily_unavailable', error_description: 'the service is unavailable' };
+  const body = ctx.body as { error?: string } | undefined;
+  if (body?.error === 'server_error') ctx.body = UNAVAILABLE;
 }
 
 /** A grant type that the client is not registered for is `unauthorized_client` (RFC 6749 section 5.2), not `invalid_request`. */
