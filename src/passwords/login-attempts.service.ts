@@ -7,6 +7,7 @@ import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import {
   consumeAll,
   createCounter,
+  fullFor,
   rewardAll,
   withCounterConnection,
   type Counter,
@@ -70,9 +71,9 @@ export class LoginAttempts extends HourlyCleanup {
       accountKey: isKnown ? this.mac('pair', username, network) : this.mac('name', username),
       addressKey: this.mac('address', network),
     };
-    for (const [counter, key] of this.countersOf(attempt)) {
-      const state = await counter.get(key);
-      if (state && state.consumedPoints >= counter.points) throw new TooManyAttempts(state.msBeforeNext);
+    for (const counter of this.countersOf(attempt)) {
+      const waitMs = await fullFor(counter);
+      if (waitMs !== undefined) throw new TooManyAttempts(waitMs);
     }
     return attempt;
   }

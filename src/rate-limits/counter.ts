@@ -1,6 +1,6 @@
 import { RateLimiterPostgres, RateLimiterRes, RateLimiterSQLite } from 'rate-limiter-flexible';
 import type { DataSource, EntityManager } from 'typeorm';
-import { isPostgres } from '../database/columns.js';
+import { integerFromRow, isPostgres } from '../database/columns.js';
 
 export type Counter = RateLimiterSQLite | RateLimiterPostgres;
 
@@ -30,6 +30,16 @@ export function createCounter(
     return new RateLimiterPostgres({ ...common, storeClient: dataSource, storeType: 'typeorm' });
   const { databaseConnection } = dataSource.driver as unknown as { databaseConnection: unknown };
   return new RateLimiterSQLite({ ...common, storeClient: databaseConnection, storeType: 'better-sqlite3' });
+}
+
+/**
+ * @returns the milliseconds until the counter expires if it is full; undefined if it is not
+ * @throws UnreadableValue
+ */
+export async function fullFor([counter, key]: CounterKey): Promise<number | undefined> {
+  const state = await counter.get(key);
+  if (!state || integerFromRow(state.consumedPoints) < counter.points) return undefined;
+  return integerFromRow(state.msBeforeNext);
 }
 
 /**

@@ -113,7 +113,9 @@ export class FailedAttempts implements RejectionListener, OnModuleDestroy {
       });
       batch.forEach(({ count }, i) => {
         const { consumedPoints, msBeforeNext } = totals[i]!;
-        Object.assign(count, { stored: consumedPoints, storing: 0, until: Date.now() + msBeforeNext });
+        // A stored count without a readable expiry has none: it limits the address for a whole window.
+        const remainingMs = msBeforeNext >= 0 ? msBeforeNext : WINDOW_SECONDS * 1000;
+        Object.assign(count, { stored: consumedPoints, storing: 0, until: Date.now() + remainingMs });
       });
     } catch (error) {
       this.logger.warn({ event: 'failed attempts not stored', type: (error as Error).name });

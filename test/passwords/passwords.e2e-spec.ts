@@ -70,6 +70,18 @@ describe('passwords', () => {
       await expect(each.verify('alice', DEMO_PASSWORD, '192.0.2.30')).rejects.toMatchObject({ status: 429 });
   });
 
+  // PostgreSQL stores integers only.
+  if (!process.env['DATABASE_URL'])
+    it('allows no guess while a counter is text', async () => {
+      await booted.db.sql`DELETE FROM login_failures`;
+      const guess = () => here.verify('bob', 'a guess', '192.0.2.35');
+      await expect(guess()).rejects.toThrow('wrong password');
+      await booted.db.sql`UPDATE login_failures SET points = ${'many'}`;
+      await expect(guess()).rejects.toThrow('not an integer');
+      await booted.db.sql`UPDATE login_failures SET points = ${100}, expire = ${'never'}`;
+      await expect(guess()).rejects.toThrow('not an integer');
+    });
+
   it('resets the counters after a success, and stores no typed username', async () => {
     await booted.db.sql`DELETE FROM login_failures`;
     await here.verify('bob', DEMO_PASSWORD, '192.0.2.40');

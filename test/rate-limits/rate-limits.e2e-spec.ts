@@ -302,6 +302,16 @@ describe('limit of wrong credentials per address', () => {
     expect(await rows()).toEqual([{ key: `credentials:${from}`, points: 6 }]);
   });
 
+  it('limits an address whose stored count has lost its expiry', async () => {
+    const [from, failures] = [freshAddress(), api.app.get(FailedAttempts)];
+    await guess(from);
+    await failures.flush();
+    await api.db.sql`UPDATE login_failures SET expire = ${null} WHERE key = ${`credentials:${from}`}`;
+    await times(5, () => guess(from));
+    await failures.flush();
+    expectLimited(await guess(from));
+  });
+
   it('loses no count while the database is unavailable', async () => {
     const [from, failures] = [freshAddress(), api.app.get(FailedAttempts)];
     await times(4, () => guess(from));
