@@ -40,6 +40,9 @@ export interface Principal {
   readonly proofs: readonly [Proof, ...Proof[]];
 }
 
+/** A symbol, because no response contains it. */
+export const ROTATION = Symbol('rotation');
+
 /** How the caller was authenticated. */
 export interface Proof {
   readonly method: MethodName;
@@ -55,6 +58,8 @@ export interface Proof {
   readonly signIn?: true;
   /** The credential authenticates requests and manages nothing, not even itself: a replaced secret, a presigned URL. */
   readonly restricted?: true;
+  /** Which rotation created the secret: its `previousUntil` in milliseconds, null for the first secret. */
+  readonly [ROTATION]?: number | null;
   /** The OAuth client that calls for the account. */
   readonly client?: string;
   /** The actor, if another party acts for the account (`act`, RFC 8693 section 4.1). */

@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
 import type { BadCredential } from '../authentication/challenge.js';
-import type { Proof } from '../authentication/principal.js';
+import { ROTATION, type MethodName, type Proof } from '../authentication/principal.js';
 import { dateFromRow, nullableDateFromRow, nullableStringsFromRow } from '../database/columns.js';
 import { USERS_TABLE, USER_COLUMNS, userFromRow, type User, type UserRow } from './user.entity.js';
 import { SCOPES } from '../permissions.js';
@@ -21,6 +21,27 @@ export interface Credential {
   readonly revokedAt: Date | null;
   /** The credential that created this one and whose revocation ends it, if the kind has children. */
   readonly parentId?: string | null;
+  /** Until when the secret before the last rotation is valid, if the kind has secrets. */
+  readonly previousUntil?: Date | null;
+}
+
+/** The kind of credentials that a service manages. */
+export interface CredentialKind<T> {
+  /** The name in the audit log and in messages: `hmac-key`. */
+  readonly kind: string;
+  /** The method whose proofs carry the ids of these credentials. */
+  readonly method: MethodName;
+  /**
+   * Lets a credential create others of its kind, which are revoked with it. Whether a child keeps the expiry and the other
+   * restrictions of its parent; the service compares the scopes. Absent: a credential creates no others.
+   */
+  readonly isWithin?: (child: T, parent: T) => boolean;
+}
+
+/** The columns of a secret that can be rotated. */
+export interface SecretColumns<T> {
+  readonly current: keyof T;
+  readonly previous: keyof T;
 }
 
 const LATEST_EXPIRY = new Date('9999-12-31T23:59:59.999Z');
@@ -74,9 +95,9 @@ export function acceptedSecrets({ current, previous, previousUntil }: StoredSecr
 export function matchSecret(
   stored: StoredSecrets,
   matches: (secret: string) => boolean,
-): Pick<Proof, 'restricted'> | undefined {
+): Pick<Proof, 'restricted' | typeof ROTATION> | undefined {
   const [current, previous] = acceptedSecrets(stored).map(matches);
-  if (current) return {};
+  if (current) return { [ROTATION]: nullableDateFromRow(stored.previousUntil)?.getTime() ?? null };
   return previous ? { restricted: true } : undefined;
 }
 

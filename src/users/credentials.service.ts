@@ -11,37 +11,18 @@ import {
 } from 'typeorm';
 import type { Account, AccountAdministration, AuditEntry, AuditPort } from '../authentication/ports.js';
 import {
-  type MethodName,
+  ROTATION,
   type Principal,
   assertMayManageCredentials,
   isOwnCredential,
   limitedCredential,
   scopesInclude,
 } from '../authentication/principal.js';
-import type { Credential } from './credential.js';
+import type { Credential, CredentialKind, SecretColumns } from './credential.js';
 import { User } from './user.entity.js';
 
 /** Keeps a stolen credential from filling the table. */
 const MAX_CREDENTIALS_PER_USER = 100;
-
-/** The kind of credentials that a service manages. */
-export interface CredentialKind<T> {
-  /** The name in the audit log and in messages: `hmac-key`. */
-  readonly kind: string;
-  /** The method whose proofs carry the ids of these credentials. */
-  readonly method: MethodName;
-  /**
-   * Lets a credential create others of its kind, which are revoked with it. Whether a child keeps the expiry and the other
-   * restrictions of its parent; the service compares the scopes. Absent: a credential creates no others.
-   */
-  readonly isWithin?: (child: T, parent: T) => boolean;
-}
-
-/** The columns of a secret that can be rotated. */
-export interface SecretColumns<T> {
-  readonly current: keyof T;
-  readonly previous: keyof T;
-}
 
 /**
  * Issues, lists, rotates and revokes credentials of one kind. Each change and its audit event are one transaction.
@@ -98,7 +79,7 @@ export class CredentialsService<T extends Credential> {
     await this.accountOf(caller, row.userId);
     if (!(await this.isChildOfCaller(caller, row))) assertMayManageCredentials(caller);
     await this.rows.manager.transaction(async (manager) => {
-      await lockAccount(manager, row.userId);
+      await this.lock(manager, caller, row.userId);
       if (row.parentId && !(await manager.existsBy(this.rows.target, this.active({ id: row.parentId }))))
         throw limitedCredential();
       const count = await manager.countBy(this.rows.target, this.active({ userId: row.userId }));
@@ -157,7 +138,7 @@ export class CredentialsService<T extends Credential> {
     const previousUntil = new Date(Date.now() + overlapSeconds * 1000);
     const changes: object = { [current]: secret, [previous]: row[current], previousUntil };
     await this.rows.manager.transaction(async (manager) => {
-      await lockAccount(manager, row.userId);
+      await this.lock(manager, caller, row.userId);
       const { affected } = await manager.update(
         this.rows.target,
         this.active({ id, [current]: row[current] }),
@@ -178,9 +159,22 @@ export class CredentialsService<T extends Credential> {
   async revoke(caller: Principal, id: string): Promise<void> {
     const row = await this.find(caller, id);
     await this.rows.manager.transaction(async (manager) => {
-      await lockAccount(manager, row.userId);
+      await this.lock(manager, caller, row.userId);
       await this.revokeAll(caller, manager, [row]);
     });
+  }
+
+  /**
+   * Makes concurrent changes of an account's credentials wait for each other, so that limits hold and no child outlives its
+   * parent. Then rejects a caller whose secret was replaced after the request was authenticated.
+   */
+  private async lock(manager: EntityManager, { proofs }: Principal, userId: string): Promise<void> {
+    await manager.update(User, { id: userId }, { id: userId });
+    for (const { method, credentialId: id, [ROTATION]: rotation } of proofs) {
+      if (method !== this.options.method || rotation === undefined) continue;
+      const row = await manager.findOneBy(this.rows.target, this.active({ id }));
+      if (!row || (row.previousUntil?.getTime() ?? null) !== rotation) throw limitedCredential();
+    }
   }
 
   private async administeredAccount(caller: Principal, id: string): Promise<Account | null> {
@@ -241,8 +235,3 @@ export class CredentialsService<T extends Credential> {
 }
 
 const notFound = (detail: string) => new NotFoundException({ code: 'not_found', detail });
-
-/** Makes concurrent changes of an account's credentials wait for each other, so that limits hold and no child outlives its parent. */
-async function lockAccount(manager: EntityManager, id: string): Promise<void> {
-  await manager.update(User, { id }, { id });
-}

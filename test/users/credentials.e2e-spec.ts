@@ -6,10 +6,15 @@ import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import type { AuthMethod } from '../../src/authentication/method.js';
 import { AccountAdministration } from '../../src/authentication/ports.js';
-import type { MethodName, Principal, Proof } from '../../src/authentication/principal.js';
+import { ROTATION, type MethodName, type Principal, type Proof } from '../../src/authentication/principal.js';
 import { DATE_COLUMN } from '../../src/database/columns.js';
 import { CredentialsService } from '../../src/users/credentials.service.js';
-import { accountOfActive, credentialQuery, type Credential } from '../../src/users/credential.js';
+import {
+  accountOfActive,
+  credentialQuery,
+  matchSecret,
+  type Credential,
+} from '../../src/users/credential.js';
 import { as, boot, client, type Booted } from '../support/app.js';
 
 const BADGE = 'badge' as MethodName;
@@ -223,6 +228,28 @@ describe('the stored credentials of an account', () => {
       'authn_token_created',
       'authn_token_revoked',
     ]);
+  });
+
+  it('change nothing if their secret was replaced after it authenticated the request', async () => {
+    const parent = await own.add(bob, badge(bob));
+    const caller = bearerOf(parent, { [ROTATION]: null });
+    const child = await own.add(caller, badge(bob, { parentId: parent.id }));
+    const { previousUntil } = await own.rotateSecret(bob, parent.id, columns, 'green', 60);
+    const withParent = { parentId: parent.id, colour: 'green' };
+    for (const attempt of [
+      own.add(caller, badge(bob, withParent)),
+      own.rotateSecret(caller, parent.id, columns, 'blue', 0),
+      own.revoke(caller, child.id),
+      own.revoke(caller, parent.id),
+    ])
+      await expect(attempt).rejects.toEqual(limited);
+    const current = bearerOf(parent, { [ROTATION]: previousUntil!.getTime() });
+    expect((await own.add(current, badge(bob, withParent))).parentId).toBe(parent.id);
+    const stored = { current: 'green', previous: 'red', previousUntil };
+    expect(matchSecret(stored, (secret) => secret === 'green')).toEqual({
+      [ROTATION]: previousUntil!.getTime(),
+    });
+    expect(matchSecret(stored, (secret) => secret === 'red')).toEqual({ restricted: true });
   });
 
   it('are limited to a hundred per account, also if they are created at the same time', async () => {
