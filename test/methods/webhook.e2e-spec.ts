@@ -360,7 +360,7 @@ describe('webhook', () => {
       }
     });
 
-    it('accepts a secret that the sender generated, and rejects malformed ones', async () => {
+    it('accepts a secret that the sender generated, and rejects malformed and guessable ones', async () => {
       const own = newSecret();
       const { id, secret } = await issue({ secret: own });
       expect([secret, await isAccepted(id, own)]).toEqual([own, true]);
@@ -378,6 +378,10 @@ describe('webhook', () => {
         `whsec_${randomBytes(65).toString('base64')}`,
         `whsec_${randomBytes(32).toString('hex')}!`,
         `whsec_${Buffer.alloc(32, 0xff).toString('base64url')}`,
+        ...[Buffer.alloc(24), Buffer.alloc(64, 0xff), Buffer.from('password password password')].map(
+          (bytes) => `whsec_${bytes.toString('base64')}`,
+        ),
+        DEMO_SOURCE.secret,
       ])
         for (const path of ['/webhook-sources', `/webhook-sources/${id}/rotate`]) {
           const { status, body } = await bob().post(path, {

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
+import { GUESSABLE, isGuessable } from '../../config/secret-strength.js';
 import { Settings } from '../../config/settings.js';
 import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
 import type { WebhookSource } from './webhook.entity.js';
@@ -24,6 +25,7 @@ const secret = z
   .string()
   .max(100)
   .refine((text) => parseSecret(text) !== undefined, 'must be whsec_ and the base64 of 24 to 64 bytes')
+  .refine((text) => !isGuessable(text.slice('whsec_'.length)), GUESSABLE)
   .optional();
 const NewSource = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, secret });
 const Rotation = z.strictObject({ ...ROTATION_SCHEMA.unwrap().shape, secret }).prefault({});
