@@ -19,11 +19,11 @@ export class DemoDataService implements OnModuleInit {
     private readonly settings: Settings,
   ) {}
 
-  /** @throws Error in production on a database with the demo's published accounts */
+  /** @throws Error if the demo is off, on a database with its published accounts */
   async onModuleInit(): Promise<void> {
-    if (this.settings.production && (await this.dataSource.manager.exists(DemoPart)))
+    if (!this.settings.demo && (await this.dataSource.manager.exists(DemoPart)))
       throw new Error(
-        'This database contains the demo accounts, whose password is public. Use a new database in production.',
+        'This database contains the demo accounts, whose password is public. Use a new database without the demo.',
       );
   }
 

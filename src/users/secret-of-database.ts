@@ -7,15 +7,19 @@ import { DemoPart } from '../database/demo-data.service.js';
 import { User } from './user.entity.js';
 
 /**
- * Keeps the published secret out of a database that another secret protects, as when the environment is forgotten once.
- * The server and every command line call it before they write.
+ * Keeps the published secret out of a database that another secret protects, as when the environment is forgotten once,
+ * and the other way round. The server and every command line call it before they write.
  *
  * @throws Error with a sentence for the operator
  */
 export async function assertSecretOfDatabase({ manager }: DataSource, settings: Settings): Promise<void> {
-  if (settings.appSecret !== DEMO_SECRET) return;
   const [last] = await manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
-  const usedAnother = last && last.keyId !== new DerivedKeys(settings, 'audit').current.id;
+  const usedPublished = last?.keyId === keyIdOf(DEMO_SECRET);
+  const secrets = [settings.appSecret, settings.previousAppSecret];
+  if (usedPublished && !secrets.includes(DEMO_SECRET))
+    throw new Error('This database was written with the published APP_SECRET. Use a new database.');
+  if (settings.appSecret !== DEMO_SECRET) return;
+  const usedAnother = last && !usedPublished;
   const isShared = settings.databaseUrl !== undefined;
   const hasOtherAccounts = (await manager.exists(User)) && !(await manager.exists(DemoPart));
   if (usedAnother || (isShared && hasOtherAccounts))
@@ -23,3 +27,6 @@ export async function assertSecretOfDatabase({ manager }: DataSource, settings: 
       'This database has accounts of its own. Set its APP_SECRET: the published one is for the demo.',
     );
 }
+
+const keyIdOf = (appSecret: string) =>
+  new DerivedKeys({ appSecret, previousAppSecret: undefined }, 'audit').current.id;

@@ -10,18 +10,15 @@ describe('the demo data', () => {
   beforeAll(async () => (booted = await boot({ env: { DEMO: 'false' } })));
   afterAll(() => booted.close());
 
-  const demo = (settings: { demo: boolean; production: boolean }) =>
-    new DemoDataService(booted.db, settings as never);
-  const on = () => demo({ demo: true, production: false });
-  const production = () => demo({ demo: false, production: true });
+  const demo = (settings: { demo: boolean }) => new DemoDataService(booted.db, settings as never);
+  const on = () => demo({ demo: true });
+  const off = () => demo({ demo: false });
   const make = (id: string) =>
     on().once(id, async (manager: EntityManager) => void (await manager.insert(Tenant, { id, name: id })));
   const tenants = () => booted.db.manager.countBy(Tenant, {});
 
   it('is not created if it is off', async () => {
-    await demo({ demo: false, production: false }).once('off', () =>
-      Promise.reject(new Error('it was made')),
-    );
+    await off().once('off', () => Promise.reject(new Error('it was made')));
     for (const entity of [DemoPart, Tenant, User]) expect(await booted.db.manager.exists(entity)).toBe(false);
   });
 
@@ -38,8 +35,8 @@ describe('the demo data', () => {
     await manager.deleteAll(Tenant);
   });
 
-  it('is checked in production, which starts on a database without it', async () => {
-    await expect(production().onModuleInit()).resolves.toBeUndefined();
+  it('is checked where it is off, which starts on a database without it', async () => {
+    await expect(off().onModuleInit()).resolves.toBeUndefined();
   });
 
   it('is created once per part, also by two processes at once, and not again after a deletion', async () => {
@@ -70,8 +67,8 @@ describe('the demo data', () => {
     expect(await booted.db.manager.countBy(Tenant, { id: 'half' })).toBe(1);
   });
 
-  it('prevents the start of production on a database that contains any part of it', async () => {
-    await expect(production().onModuleInit()).rejects.toThrow('This database contains the demo accounts');
+  it('prevents a start without it on a database that contains any part of it', async () => {
+    await expect(off().onModuleInit()).rejects.toThrow('This database contains the demo accounts');
     await expect(on().onModuleInit()).resolves.toBeUndefined();
   });
 });

@@ -192,13 +192,41 @@ describe('the process', () => {
 
     it.each([
       ['the server', ['dist/main.js']],
+      ['a command line', ['dist/cli/users.js', 'roles', 'root', 'editor']],
+    ])('rejects another secret on a database that the published one protects: %s', async (_, command) => {
+      const env = {
+        DATA_DIR: join(folder, `published-${command.length}`),
+        DATABASE_URL: '',
+        DEMO: undefined,
+      };
+      const words = ['dist/cli/users.js', 'add', 'acme', 'root', 'admin'];
+      expect(await Server.start(env, words, 'pipe', 'a long enough pass phrase').exit).toBe(0);
+      const message = 'This database was written with the published APP_SECRET. Use a new database.\n';
+      for (const own of [PRODUCTION, { APP_SECRET: RANDOM_SECRET }]) {
+        const started = start({ ...env, ...own }, command);
+        expect([await started.exit, started.errors]).toEqual([1, message]);
+      }
+    });
+
+    it.each([
+      ['the server', ['dist/main.js']],
       ['a command line', ['dist/cli/users.js', 'roles', 'bob', 'admin']],
-    ])('rejects a database with demo data in production: %s', async (_, command) => {
-      const started = start(PRODUCTION, command);
-      expect(await started.exit).toBe(1);
-      expect(started.errors).toMatch(
-        /^This database contains the demo accounts, whose password is public\. Use a new database in production\.\n$/,
-      );
+    ])('rejects a database with demo data where the demo is off: %s', async (_, command) => {
+      const own = await freshDatabase();
+      const secret = { APP_SECRET: RANDOM_SECRET };
+      const data = { DATA_DIR: join(folder, `demo-${command.length}`), ...own.env, ...secret };
+      const before = start(data);
+      await before.origin();
+      before.signal('SIGTERM');
+      expect(await before.exit).toBe(0);
+      for (const env of [PRODUCTION, { DEMO: undefined, HOST: '0.0.0.0' }, { DEMO: 'false' }]) {
+        const started = start({ ...data, ...env }, command);
+        expect([env, await started.exit]).toEqual([env, 1]);
+        expect(started.errors).toBe(
+          'This database contains the demo accounts, whose password is public. Use a new database without the demo.\n',
+        );
+      }
+      await own.drop();
     });
 
     it('creates no demo in production: no account, no curl commands, no public OpenAPI document', async () => {
