@@ -157,7 +157,7 @@ export class OidcProviderFactory extends ProviderFactory {
       fapi,
       introspection: { enabled: true, allowedPolicy: introspectionPolicy },
       mTLS: mutualTls(settings, this.config.clientCas),
-      registration: clientRegistration(this.replays),
+      registration: clientRegistration(this.replays, this.dataSource),
       registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
       requestObjects,
       richAuthorizationRequests,

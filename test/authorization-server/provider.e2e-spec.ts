@@ -7,6 +7,7 @@ import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { OidcProviderService } from '../../src/authorization-server/provider/oidc-provider.service.js';
 import { OauthClient } from '../../src/authorization-server/clients/oauth-client.entity.js';
+import { User } from '../../src/users/user.entity.js';
 import { boot, client, type Booted } from '../support/app.js';
 import { basicOf, claimsOf, headerOf, oauthAt } from './flows.js';
 
@@ -320,6 +321,20 @@ describe('the authorization server', () => {
         const headers = await invited();
         const responses = await Promise.all(Array.from({ length: 20 }, () => register(REDIRECT, headers)));
         expect(responses.filter(({ status }) => status === 201)).toHaveLength(1);
+      });
+
+      it.each([
+        ['is disabled', { disabledAt: new Date() }],
+        ['is no longer an administrator', { roles: ['viewer'] }],
+        ['has signed out everywhere', { epoch: 1_000 }],
+      ])('rejects an initial access token whose issuer %s', async (_, change) => {
+        const { manager } = booted.db;
+        const before = await manager.findOneByOrFail(User, { id: 'alice' });
+        const headers = await invited();
+        await manager.update(User, { id: 'alice' }, change as Partial<User>);
+        expect((await register(REDIRECT, headers)).status).toBe(401);
+        await manager.update(User, { id: 'alice' }, before);
+        expect((await register(REDIRECT, headers)).status).toBe(201);
       });
 
       it('ignores a secret chosen by the client', async () => {

@@ -5,6 +5,8 @@ import { AuditPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
 import { User } from '../../users/user.entity.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
+import { OauthRecord } from '../storage/oauth-record.entity.js';
+import { recordId } from '../storage/oauth-records.service.js';
 import { REGISTRATION_POLICY, newClientId, newClientSecret } from './client-metadata.js';
 import { ClientsService } from './clients.service.js';
 import { OauthClient } from './oauth-client.entity.js';
@@ -68,7 +70,10 @@ export class ClientAdministration {
     });
   }
 
-  /** Issues an initial access token (RFC 7591 section 3), valid for one registration. */
+  /**
+   * Issues an initial access token (RFC 7591 section 3), valid for one registration. It ends with the sign-ins of the
+   * administrator, and with that role.
+   */
   async issueInitialAccessToken(
     caller: Principal,
   ): Promise<{ initial_access_token: string; expires_in: number }> {
@@ -78,10 +83,15 @@ export class ClientAdministration {
       expiresIn: INITIAL_ACCESS_TOKEN_SECONDS,
     });
     const initial_access_token = await token.save();
-    await this.audit.record({
-      event: 'authn_token_created',
-      actor: caller,
-      target: 'oauth-initial-access-token',
+    await this.dataSource.transaction(async (manager) => {
+      const { id: accountId, epoch } = await manager.findOneByOrFail(User, { id: caller.id });
+      const id = recordId('InitialAccessToken', token.jti);
+      await manager.update(OauthRecord, { id }, { accountId, epoch });
+      await this.audit.append(manager, {
+        event: 'authn_token_created',
+        actor: caller,
+        target: 'oauth-initial-access-token',
+      });
     });
     return { initial_access_token, expires_in: INITIAL_ACCESS_TOKEN_SECONDS };
   }

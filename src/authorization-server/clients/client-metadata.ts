@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { errors, type ClientMetadata, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import type { DataSource } from 'typeorm';
 import { importStrongJwk } from '../../crypto/public-keys.js';
 import type { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
 import type { ClientModel } from '../provider/oidc-provider.service.js';
+import { OauthRecord } from '../storage/oauth-record.entity.js';
+import { recordId } from '../storage/oauth-records.service.js';
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
@@ -52,6 +55,7 @@ export const REGISTRATION_POLICY = 'registered';
 /** Dynamic registration (RFC 7591, RFC 7592) with an initial access token, which an administrator issues for one client. */
 export const clientRegistration = (
   replays: ReplayStore,
+  { manager }: DataSource,
 ): NonNullable<Configuration['features']>['registration'] => ({
   enabled: true,
   initialAccessToken: true,
@@ -66,6 +70,10 @@ export const clientRegistration = (
       const Client = ctx.oidc.provider.Client as unknown as ClientModel;
       const { clientId: _valid } = new Client(metadata, ctx);
       const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
+      const where = { id: recordId('InitialAccessToken', jti) };
+      const row = await manager.findOne(OauthRecord, { where, relations: { account: true } });
+      if (!row?.account?.roles.includes('admin'))
+        throw new errors.InvalidToken('the initial access token is not of an administrator');
       if (!(await replays.use('oauth initial access token', jti, new Date(exp! * 1000))))
         throw new errors.InvalidToken('the initial access token was already used');
     },
