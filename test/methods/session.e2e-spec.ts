@@ -470,6 +470,12 @@ describe('session', () => {
       expectRejected(await by(late).get('/me'));
     });
 
+    it('rejects the cookie of an epoch that its account has not reached: no list shows it, and no logout would end it', async () => {
+      const early = await signIn();
+      await update(early.id, { epoch: (await row(early.id)).epoch + 1 });
+      expectRejected(await by(early).get('/me'));
+    });
+
     describe('after the roles of its account changed', () => {
       const become = (roles: User['roles']) => booted.db.manager.update(User, { id: 'bob' }, { roles });
 

@@ -88,7 +88,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     const account = userFromRow(row);
     const invalid = (reason: string) => invalidSession(`the session ${row.id} ${reason}`).ofAccount(account);
     if (nullableDateFromRow(row.revokedAt)) throw invalid('was ended');
-    if (integerFromRow(row.epoch) < account.epoch)
+    if (integerFromRow(row.epoch) !== account.epoch)
       throw invalid('was ended with all sign-ins of its account');
     const principal = toPrincipal(row, { isRenewed: !current });
     const timeout = timeoutOf(row);
