@@ -51,6 +51,7 @@ describe('the estimate of a secret', () => {
     'passwordpasswordpasswordpassword',
     'Passw0rd!Passw0rd!Passw0rd!Passw0rd!',
     'my-super-secret-production-secret',
+    'my-super-secret-key-for-production-2026',
     'thisisaverysecretsecretforproduction',
     'ThisIsMyVeryLongAndVerySecretApplicationKey',
     'one secret of thirty-two characters',
