@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { access } from 'node:fs/promises';
 import {
   Column,
   DataSource,
@@ -63,7 +64,9 @@ export class WriteCheck {
   }
 
   private async write(): Promise<void> {
-    const { manager } = this.dataSource;
+    const { manager, options } = this.dataSource;
+    // SQLite writes to a deleted file as before, and everything is lost at the end of the process.
+    if (options.type === 'better-sqlite3' && options.database !== ':memory:') await access(options.database);
     // A transaction that is rolled back would not reach the disk. Only new pages show that there is space for more rows.
     await manager.insert(WriteCheckRow, {
       id: randomUUID(),

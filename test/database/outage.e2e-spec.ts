@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Controller, Get, Param } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -310,6 +310,14 @@ describe('a database outage', () => {
         expect((await client(running.origin, bob).get('/documents')).status).toBe(200);
         await running.db.query('PRAGMA query_only = OFF');
         expect((await create(running)).status).toBe(201);
+      }));
+
+    it('reports not ready while the file is deleted or moved', () =>
+      withFile(async (running, file) => {
+        renameSync(file, `${file}.moved`);
+        await untilReady(running, 503);
+        renameSync(`${file}.moved`, file);
+        await untilReady(running, 200);
       }));
 
     it('waits for the write lock of another process, and serves readers meanwhile', () =>
