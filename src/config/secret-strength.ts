@@ -15,8 +15,7 @@ const PAIR_BITS = 2.5;
 const HEX_DIGITS = 16;
 /** Shannon's estimate for English text, per character. */
 const PROSE_BITS = 1.5;
-const PLACEHOLDER =
-  /(?:^|[^a-z0-9])demo(?:[^a-z0-9]|$)|change[_-]?me|example|placeholder|secret|passw[o0]rd/i;
+const PLACEHOLDER = /(?:^|[^a-z0-9])demo(?:[^a-z0-9]|$)|change[_-]?me|example|placeholder|secret|passw/i;
 
 /** The most frequent pairs of letters in English: about four of five. */
 const COMMON_PAIRS = new Set(

@@ -15,10 +15,7 @@ export class DerivedKeys {
   readonly current: { readonly id: string; readonly key: KeyObject };
   private readonly keys: ReadonlyMap<string, KeyObject>;
 
-  constructor(
-    { appSecret, previousAppSecret }: Pick<Settings, 'appSecret' | 'previousAppSecret'>,
-    purpose: string,
-  ) {
+  constructor({ appSecret, previousAppSecret }: Settings, purpose: string) {
     const keys = [appSecret, previousAppSecret]
       .filter((secret) => secret !== undefined)
       .map((secret) => deriveKey(secret, purpose));

@@ -164,10 +164,7 @@ export class CredentialsService<T extends Credential> {
     });
   }
 
-  /**
-   * Makes concurrent changes of an account's credentials wait for each other, so that limits hold and no child outlives its
-   * parent. Then rejects a caller whose secret was replaced after the request was authenticated.
-   */
+  /** Makes concurrent changes of an account's credentials wait, then rejects a caller whose secret was replaced meanwhile. */
   private async lock(manager: EntityManager, { proofs }: Principal, userId: string): Promise<void> {
     await manager.update(User, { id: userId }, { id: userId });
     for (const { method, credentialId: id, [ROTATION]: rotation } of proofs) {

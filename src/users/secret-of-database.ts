@@ -28,5 +28,4 @@ export async function assertSecretOfDatabase({ manager }: DataSource, settings: 
     );
 }
 
-const keyIdOf = (appSecret: string) =>
-  new DerivedKeys({ appSecret, previousAppSecret: undefined }, 'audit').current.id;
+const keyIdOf = (appSecret: string) => new DerivedKeys({ appSecret } as Settings, 'audit').current.id;
