@@ -11,14 +11,16 @@ interface Connection {
   readonly address: string;
   /** Counts the connections of an address. Undefined for a trusted proxy, whose address stands for many clients. */
   readonly network: string | undefined;
-  /** The responses in progress. */
-  readonly responses: Set<ServerResponse>;
+  /** The response in progress, then those that wait for it, with the function that starts each. */
+  readonly responses: Map<ServerResponse, () => void>;
   newestResponse?: ServerResponse;
   /** Closes the connection at the end of its current phase. */
   deadline?: NodeJS.Timeout;
 }
 
 const LOG_INTERVAL_MS = 10_000;
+/** More requests than any client sends before it reads a response. */
+const MAX_PIPELINED_REQUESTS = 2_048;
 
 /**
  * The open connections of all ports. Each phase of a connection has a deadline. Their number is limited in total and per
@@ -53,7 +55,7 @@ export class Connections {
       socket.destroy();
       return;
     }
-    const connection: Connection = { socket, address, network, responses: new Set() };
+    const connection: Connection = { socket, address, network, responses: new Map() };
     this.all.add(connection);
     this.bySocket.set(socket, connection);
     if (network !== undefined) this.ofNetwork(network).add(connection);
@@ -89,27 +91,38 @@ export class Connections {
   }
 
   responsesOf(socket: Socket): readonly ServerResponse[] {
-    return [...(this.bySocket.get(socket)?.responses ?? [])];
+    return [...(this.bySocket.get(socket)?.responses.keys() ?? [])];
   }
 
   /**
-   * Registers a response. It ends after `timeoutMs`, or that long after the previous one of its connection.
+   * Registers a response, and starts it after the previous one of its connection has been sent. Node would start all
+   * requests of a packet at once. It ends after `timeoutMs`, or that long after the previous one.
    * @param idleMs the time until the next request
-   * @returns false if the connection is closed, or closes after an earlier response (RFC 9112 section 9.6)
    */
-  track(socket: Socket, response: ServerResponse, timeoutMs: number, idleMs: number): boolean {
+  track(
+    socket: Socket,
+    response: ServerResponse,
+    timeoutMs: number,
+    idleMs: number,
+    start: () => void,
+  ): void {
     const connection = this.bySocket.get(socket);
-    if (!connection || connection.newestResponse?.shouldKeepAlive === false) return false;
+    // The connection closes after a response without keep-alive (RFC 9112 section 9.6).
+    if (!connection || connection.newestResponse?.shouldKeepAlive === false) return;
     const { responses } = connection;
+    if (responses.size >= MAX_PIPELINED_REQUESTS) return this.close(connection);
     connection.newestResponse = response;
-    if (!responses.size) this.setDeadline(connection, timeoutMs);
-    responses.add(response);
+    responses.set(response, start);
     response.once('close', () => {
       responses.delete(response);
       this.setDeadline(connection, responses.size ? timeoutMs : idleMs);
       if (this.isDraining && !responses.size) socket.destroySoon();
+      const [next] = responses.values();
+      if (socket.writable) next?.();
     });
-    return true;
+    if (responses.size > 1) return;
+    this.setDeadline(connection, timeoutMs);
+    start();
   }
 
   /** Closes every connection as soon as it has no response in progress. */
@@ -180,8 +193,10 @@ export class Connections {
 }
 
 /** Whether the client is to act next: finish a handshake, send the rest of a request, or read a response. */
-const isWaiting = ({ responses }: Connection) =>
-  [...responses].every((response) => !response.req.complete || response.writableEnded);
+function isWaiting({ responses }: Connection): boolean {
+  const [current] = responses.keys();
+  return !current?.req.complete || current.writableEnded;
+}
 
 const endpointsOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket) =>
   [remoteAddress, remotePort, localAddress, localPort].join(' ');

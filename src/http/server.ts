@@ -61,9 +61,10 @@ export class HttpServer extends Server {
     const listener = requestListener(handler, log, () => !this.listening, onRejected);
     const respond = (request: IncomingMessage, response: ServerResponse) => {
       const { socket } = request;
-      if (!this.openConnections.track(socket, response, this.responseTimeout, this.idleTimeout)) return;
       const peer = this.openConnections.addressOf(socket) ?? '';
-      listener(request, response, clientOf(request, peer, isTrustedProxy));
+      this.openConnections.track(socket, response, this.responseTimeout, this.idleTimeout, () =>
+        listener(request, response, clientOf(request, peer, isTrustedProxy)),
+      );
     };
     this.on('request', respond);
     this.on('checkExpectation', respond);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { as, boot, type Booted } from '../support/app.js';
+import { as, boot, client, type Booted } from '../support/app.js';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import {
   HttpRoutes,
   credential,
@@ -267,6 +268,42 @@ describe('malformed and ambiguous requests', () => {
       ...response.matchAll(/"tenantId":"tenant-of-(\w+)".*?"id":"(\w+)"|"code":"unauthenticated"/g),
     ].map(([, id, tenant]) => (id === tenant ? id : 'mixed'));
     expect(ids).toEqual(names.map((name, i) => (i % 10 === 9 ? undefined : name)));
+  });
+
+  describe('of pipelined requests whose responses are not read', () => {
+    /** More than the buffers of the operating system hold. */
+    const large = request('GET /http/large HTTP/1.1', 'Host: a').repeat(100);
+    const unread = async (last: string) => {
+      const socket = open(booted);
+      socket.pause();
+      socket.write(large + last);
+      // Requests of other connections come after these, so the server has received them.
+      for (let i = 0; i < 20; i++) await client(booted.origin).get('/http/probe');
+      return socket;
+    };
+    const readAll = async (socket: Socket) => {
+      let response = '';
+      try {
+        for await (const chunk of socket.setEncoding('latin1')) response += String(chunk);
+      } catch {
+        // A reset is an end as well.
+      }
+      return response;
+    };
+
+    it('starts each after the response to the previous one was sent', async () => {
+      const before = handlerCalls.count;
+      const socket = await unread(get('/http/probe'));
+      expect(handlerCalls.count).toBe(before + 20);
+      expect((await readAll(socket)).endsWith(`{"reached":${before + 21}}`)).toBe(true);
+    });
+
+    it('closes the connection if more than 2,048 wait', async () => {
+      const before = handlerCalls.count;
+      const socket = await unread(request('GET /http/probe HTTP/1.1', 'Host: a').repeat(2_048));
+      expect(await readAll(socket)).not.toContain('reached');
+      expect(handlerCalls.count).toBe(before + 20);
+    });
   });
 
   it('rejects more than 200 header lines, of which Node would drop some', async () => {
