@@ -1,4 +1,4 @@
-import { BadRequestException, HttpException } from '@nestjs/common';
+import { HttpException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES, Server, ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
@@ -71,9 +71,9 @@ export class HttpServer extends Server {
     // Without a listener Node closes the connection of a CONNECT request without a response. It removes its own error
     // listener from the socket.
     this.on('connect', (_request, socket: Socket) =>
-      this.respondTo(
+      this.rejectUnparsable(
+        new Error('CONNECT'),
         socket.on('error', () => socket.destroy()),
-        new BadRequestException(),
       ),
     );
     this.on('handshake', (socket: Socket) =>

@@ -270,6 +270,13 @@ describe('malformed and ambiguous requests', () => {
     expect(ids).toEqual(names.map((name, i) => (i % 10 === 9 ? undefined : name)));
   });
 
+  it('rejects CONNECT after the responses to the requests before it', async () => {
+    const bytes =
+      request('GET /me HTTP/1.1', 'Host: a').repeat(3) + request('CONNECT a:1 HTTP/1.1', 'Host: a');
+    const statuses = (await sendRaw(booted, bytes)).matchAll(/HTTP\/1.1 (\d+)/g);
+    expect([...statuses].map(([, status]) => status)).toEqual(['401', '401', '401', '400']);
+  });
+
   describe('of pipelined requests whose responses are not read', () => {
     /** More than the buffers of the operating system hold. */
     const large = request('GET /http/large HTTP/1.1', 'Host: a').repeat(100);
