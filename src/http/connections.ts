@@ -125,10 +125,14 @@ export class Connections {
     start();
   }
 
-  /** Closes every connection as soon as it has no response in progress. */
+  /** Closes every connection as soon as it has no response in progress. The last response announces it. */
   drain(): void {
     this.isDraining = true;
-    for (const connection of this.all) if (!connection.responses.size) this.close(connection);
+    for (const connection of this.all) {
+      const { responses, newestResponse } = connection;
+      if (!responses.size) this.close(connection);
+      else if (newestResponse && !newestResponse.headersSent) newestResponse.shouldKeepAlive = false;
+    }
   }
 
   closeAll(): void {

@@ -87,6 +87,7 @@ describe('the process', () => {
       busy.write('{}');
       await once(busy, 'close');
       expect(response).toMatch(/^HTTP\/1\.1 404 .*"code":"not_found"/s);
+      expect(response).toMatch(/^connection: close\r$/im);
       expect(await started.exit).toBe(0);
       expect(started.errors).toBe('');
     },
