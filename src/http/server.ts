@@ -94,6 +94,9 @@ export class HttpServer extends Server {
     return this;
   }
 
+  /** Called by Node in {@link close}. It would also close a connection whose last response is not yet sent. */
+  override closeIdleConnections(): void {}
+
   /** Responds to a request that Node's parser rejects: invalid framing, an oversized header, a timeout. */
   rejectUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
     const responses = this.openConnections.responsesOf(socket);

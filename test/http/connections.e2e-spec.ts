@@ -2,6 +2,7 @@ import { Controller, Get } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { Public } from '../../src/authentication/plan.js';
 import { Settings } from '../../src/config/settings.js';
@@ -18,6 +19,8 @@ import {
 } from '../support/connections.js';
 import { HttpRoutes, get, parseResponse, request, sendRaw, server } from '../support/wire.js';
 
+const HUGE = 32 * 1024 * 1024;
+
 /** Responds when the test calls `finish`. */
 const slow = { called: () => {}, finish: () => {} };
 
@@ -28,6 +31,10 @@ class ConnectionRoutes {
     slow.called();
     await new Promise<void>((resolve) => (slow.finish = resolve));
     return {};
+  }
+  /** More than the buffers of the operating system hold. */
+  @Get('huge') huge() {
+    return { text: 'x'.repeat(HUGE) };
   }
 }
 
@@ -151,6 +158,21 @@ describe('the settings of connections', () => {
     expect(data.toString()).toMatch(/^Keep-Alive: timeout=65\r$/m);
     socket.destroy();
     await booted.close();
+  });
+});
+
+describe('a server that closes', () => {
+  it('sends a response to its end, although the client reads it slowly', async () => {
+    const booted = await start();
+    const socket = (await dial(portOf(booted))).pause();
+    socket.write(get('/connections/huge'));
+    const [, response] = (await once(server(booted), 'request')) as [unknown, ServerResponse];
+    if (!response.writableEnded) await once(response, 'prefinish');
+    const closing = booted.close();
+    let received = 0;
+    for await (const chunk of socket) received += (chunk as Buffer).length;
+    expect(received).toBeGreaterThan(HUGE);
+    await closing;
   });
 });
 
