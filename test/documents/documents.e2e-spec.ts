@@ -178,6 +178,20 @@ describe('documents', () => {
       expect((await put('u7')).status).toBe(200);
     });
 
+    it('has its shares in the order of the users, in every response', async () => {
+      const id = await draft();
+      const share = (userId: string) =>
+        bob().send('PUT', `/documents/${id}/shares/${userId}`, {
+          body: { level: 'read' },
+          headers: { 'If-Match': '*' },
+        });
+      await share('dave');
+      const put = await share('alice');
+      const read = await bob().get(`/documents/${id}`);
+      for (const { body } of [put, read])
+        expect(body.shares.map(({ userId }: { userId: string }) => userId)).toEqual(['alice', 'dave']);
+    });
+
     it('rejects with the reason of the rule', async () => {
       const { body } = await alice().send('DELETE', '/documents/alice-draft-confidential', {
         headers: { 'If-Match': '"1"' },
