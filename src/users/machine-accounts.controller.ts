@@ -1,13 +1,10 @@
 import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
-import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import type { AppAbility } from '../authorization/app-ability.js';
 import { Ability, Can } from '../authorization/can.guard.js';
-import { PAGE_PARAMETERS, readCursor, writeCursor } from '../authorization/sql/cursor.js';
-import { Settings } from '../config/settings.js';
-import { deriveKey } from '../crypto/derived-keys.js';
+import { PAGE_PARAMETERS } from '../authorization/sql/cursor.js';
 import { ROLES } from '../permissions.js';
 import { MachineAccountsService } from './machine-accounts.service.js';
 import { User } from './user.entity.js';
@@ -36,14 +33,7 @@ const view = ({ id, username, kind, tenantId, roles, disabledAt }: User) => ({
 
 @Controller('machine-accounts')
 export class MachineAccountsController {
-  private readonly cursorKey: KeyObject;
-
-  constructor(
-    private readonly accounts: MachineAccountsService,
-    settings: Settings,
-  ) {
-    this.cursorKey = deriveKey(settings.appSecret, 'cursor of machine accounts');
-  }
+  constructor(private readonly accounts: MachineAccountsService) {}
 
   /** Issue its credentials at the routes of a method, with its id as `accountId`. */
   @Post()
@@ -61,17 +51,10 @@ export class MachineAccountsController {
   async list(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
-    @Query({ schema: ListQuery }) { limit, cursor }: z.output<typeof ListQuery>,
+    @Query({ schema: ListQuery }) query: z.output<typeof ListQuery>,
   ) {
-    const context = JSON.stringify([caller.tenantId, caller.id]);
-    const after = cursor && String(readCursor(this.cursorKey, cursor, context).value);
-    const found = await this.accounts.list(caller, ability, limit + 1, after);
-    const rows = found.slice(0, limit);
-    const last = found.length > limit ? rows.at(-1) : undefined;
-    return {
-      items: rows.map(view),
-      nextCursor: last ? writeCursor(this.cursorKey, { value: last.username, id: last.id }, context) : null,
-    };
+    const { accounts, nextCursor } = await this.accounts.list(caller, ability, query);
+    return { items: accounts.map(view), nextCursor };
   }
 
   @Patch(':id')

@@ -1,10 +1,14 @@
 import { ConflictException, Injectable, NotFoundException } from '@nestjs/common';
-import { DataSource, MoreThan } from 'typeorm';
+import type { KeyObject } from 'node:crypto';
+import { DataSource } from 'typeorm';
 import { AuditPort } from '../authentication/ports.js';
 import { assertMayManageCredentials, type Principal } from '../authentication/principal.js';
 import type { AppAbility } from '../authorization/app-ability.js';
 import { assertCan } from '../authorization/assert-can.js';
-import { accessibleBy } from '../authorization/sql/accessible-by.js';
+import { readCursor, writeCursor } from '../authorization/sql/cursor.js';
+import { accessiblePage } from '../authorization/sql/keyset-pages.js';
+import { Settings } from '../config/settings.js';
+import { deriveKey } from '../crypto/derived-keys.js';
 import { setDisabled } from './change-account.js';
 import { addMachineAccount } from './new-account.js';
 import { User } from './user.entity.js';
@@ -12,10 +16,15 @@ import { User } from './user.entity.js';
 /** The machine accounts of a tenant, for its administrators. Their credentials have the routes of each method. */
 @Injectable()
 export class MachineAccountsService {
+  private readonly cursorKey: KeyObject;
+
   constructor(
     private readonly dataSource: DataSource,
     private readonly audit: AuditPort,
-  ) {}
+    settings: Settings,
+  ) {
+    this.cursorKey = deriveKey(settings.appSecret, 'cursor of machine accounts');
+  }
 
   /** @throws ConflictException `username_taken` */
   async create(
@@ -32,20 +41,22 @@ export class MachineAccountsService {
     throw new ConflictException({ code: 'username_taken', detail: 'An account has this username.' });
   }
 
-  /** By username. @param after the last username of the page before */
+  /** A page of the accounts, by username. */
   async list(
     caller: Principal,
     ability: AppAbility,
-    limit: number,
-    after: string | undefined,
-  ): Promise<User[]> {
+    { limit, cursor }: { readonly limit: number; readonly cursor?: string | undefined },
+  ): Promise<{ accounts: User[]; nextCursor: string | null }> {
     assertMayManageCredentials(caller);
-    const query = this.dataSource
-      .createQueryBuilder(User, 'account')
-      .where({ kind: 'client', ...(after !== undefined && { username: MoreThan(after) }) })
-      .orderBy('account.username')
-      .limit(limit);
-    return accessibleBy(query, ability, 'read').getMany();
+    const context = JSON.stringify([caller.tenantId, caller.id]);
+    const { rows, next } = await accessiblePage(this.dataSource.manager, User, ability, {
+      action: 'read',
+      where: { kind: 'client' },
+      sort: { property: 'username', direction: 'ASC' },
+      after: cursor === undefined ? undefined : readCursor(this.cursorKey, cursor, context),
+      limit,
+    });
+    return { accounts: rows, nextCursor: next ? writeCursor(this.cursorKey, next, context) : null };
   }
 
   /**
