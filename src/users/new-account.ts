@@ -37,8 +37,13 @@ export async function insertAccount(
   const insert = (entity: typeof Tenant | typeof User, row: Tenant | User) =>
     manager.createQueryBuilder().insert().into(entity).values(row).orIgnore().execute();
   const user: User = {
-    ...{ id: randomUUID(), tenantId: tenant, username, kind },
-    ...{ roles: [...roles], disabledAt: null, epoch: 0 },
+    id: randomUUID(),
+    tenantId: tenant,
+    username,
+    kind,
+    roles: [...roles],
+    disabledAt: null,
+    epoch: 0,
   };
   await insert(Tenant, { id: tenant, name: tenant });
   await insert(User, user);

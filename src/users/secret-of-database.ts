@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { AuditEvent } from '../audit/audit-event.entity.js';
 import { DEMO_SECRET } from '../config/demo-settings.js';
-import type { Settings } from '../config/settings.js';
+import { Settings } from '../config/settings.js';
 import { DerivedKeys } from '../crypto/derived-keys.js';
 import { DemoPart } from '../database/demo-data.service.js';
 import { User } from './user.entity.js';
@@ -14,7 +14,7 @@ import { User } from './user.entity.js';
  */
 export async function assertSecretOfDatabase({ manager }: DataSource, settings: Settings): Promise<void> {
   const [last] = await manager.find(AuditEvent, { order: { seq: 'DESC' }, take: 1 });
-  const usedPublished = last?.keyId === keyIdOf(DEMO_SECRET);
+  const usedPublished = last?.keyId === publishedKeyId();
   const secrets = [settings.appSecret, settings.previousAppSecret];
   if (usedPublished && !secrets.includes(DEMO_SECRET))
     throw new Error('This database was written with the published APP_SECRET. Use a new database.');
@@ -28,4 +28,4 @@ export async function assertSecretOfDatabase({ manager }: DataSource, settings: 
     );
 }
 
-const keyIdOf = (appSecret: string) => new DerivedKeys({ appSecret } as Settings, 'audit').current.id;
+const publishedKeyId = () => new DerivedKeys(Settings.from({ APP_SECRET: DEMO_SECRET }), 'audit').current.id;
