@@ -63,10 +63,10 @@ export class OidcProviderService {
   async methodsOf(path: string): Promise<string[]> {
     const { router } = (instanceOf as (provider: Provider) => { router: Router })(await this.provider());
     const segments = path.split('/');
-    const isSpelled = (route: string) =>
-      route.split('/').length === segments.length &&
-      route.split('/').every((segment, i) => segment.startsWith(':') || segment === segments[i]);
-    return METHODS.filter((method) => isSpelled(router.match(method, path)?.route.path ?? ''));
+    const isSpelled = (route: readonly string[]) =>
+      route.length === segments.length &&
+      route.every((segment, i) => segment.startsWith(':') || segment === segments[i]);
+    return METHODS.filter((method) => isSpelled(router.match(method, path)?.route.path.split('/') ?? []));
   }
 
   /**
