@@ -13,6 +13,7 @@ import { ConsentsService } from './consent/consents.service.js';
 import { CsrfToken } from './consent/csrf-token.service.js';
 import { InteractionsController } from './consent/interactions.controller.js';
 import { InteractionsService } from './consent/interactions.service.js';
+import { PostedRequests } from './consent/posted-requests.service.js';
 import { SignInService } from './consent/sign-in.service.js';
 import { BackchannelAuthenticationController } from './grants/backchannel-authentication.controller.js';
 import { BackchannelAuthentication } from './grants/backchannel-authentication.service.js';
@@ -57,6 +58,7 @@ import { authorizationServerConfig } from './authorization-server.config.js';
     ConsentsService,
     CsrfToken,
     InteractionsService,
+    PostedRequests,
     SignInService,
     BackchannelAuthentication,
     BackchannelRequests,

@@ -15,6 +15,7 @@ import {
 } from './clients/client-authentication.js';
 import { clientRegistration, extraClientMetadata, fapi } from './clients/client-metadata.js';
 import { ClientsService } from './clients/clients.service.js';
+import { PostedRequests } from './consent/posted-requests.service.js';
 import { signInPrompt } from './consent/sign-in.service.js';
 import {
   extraTokenClaims,
@@ -57,6 +58,7 @@ export class OidcProviderFactory extends ProviderFactory {
     private readonly adapters: AdapterFactory,
     private readonly clients: ClientsService,
     private readonly events: ProviderEvents,
+    private readonly postedRequests: PostedRequests,
     private readonly tokenExchange: TokenExchangeGrant,
     private readonly jwtBearer: JwtBearerGrant,
     private readonly backchannelRequests: BackchannelRequests,
@@ -81,6 +83,7 @@ export class OidcProviderFactory extends ProviderFactory {
     provider.proxy = true;
     provider.use(formPostPage as never);
     this.events.listen(provider);
+    provider.use(this.postedRequests.middleware as never);
     return provider;
   }
 

@@ -211,6 +211,28 @@ const browserTests = () => {
       await page.waitForURL(`${home}/callback**`);
     });
   });
+
+  it('finds the session after a page of another site submitted the request as a form', async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.setDefaultTimeout(5_000);
+    await page.goto(request());
+    await page.getByLabel('Username').fill('bob');
+    await page.getByLabel('Password').fill(DEMO_PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Allow' }).click();
+    await page.waitForURL(`${home}/callback**`);
+    // The site of an IP address is another one than that of `localhost`.
+    await page.goto(home.replace('localhost', '127.0.0.1'));
+    const { searchParams } = new URL(request({ prompt: 'none' }));
+    const inputs = [...searchParams].map(([name, value]) => `<input name="${name}" value="${value}">`);
+    await page.setContent(
+      `<form method="post" action="${booted.origin}/oidc/auth">${inputs.join('')}<button>Go</button></form>`,
+    );
+    await page.getByRole('button', { name: 'Go' }).click();
+    await page.waitForURL(`${home}/callback?code=**`);
+    await context.close();
+  });
 };
 
 const missingBrowser = () =>

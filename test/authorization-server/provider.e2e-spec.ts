@@ -83,7 +83,7 @@ describe('the authorization server', () => {
 
   it.each([
     ['GET', '/oidc/token', 405, 'OPTIONS, POST'],
-    ['DELETE', '/oidc/auth', 405, 'GET, HEAD'],
+    ['DELETE', '/oidc/auth', 405, 'GET, HEAD, POST'],
     ['POST', '/oidc/jwks', 405, 'GET, HEAD, OPTIONS'],
     ['PATCH', '/oidc/reg/any', 405, 'DELETE, GET, HEAD, PUT'],
     ['POST', '/.well-known/oauth-authorization-server/oidc', 405, 'GET, HEAD'],

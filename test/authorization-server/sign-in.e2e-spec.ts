@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { cookies } from '../../src/authorization-server/provider/http-security.js';
-import { withRequestState } from '../../src/authorization-server/provider/request-state.js';
+import { withRequestState } from '../../src/authorization-server/provider/provider-request.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
 import { AdapterFactory } from '../../src/authorization-server/storage/adapter-factory.service.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';

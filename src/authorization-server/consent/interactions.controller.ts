@@ -25,7 +25,7 @@ import {
   renderPage,
   type Page,
 } from '../pages/layout.js';
-import { withRequestState } from '../provider/request-state.js';
+import { withRequestState } from '../provider/provider-request.js';
 import { ConsentPrompt } from './consent-prompt.service.js';
 import { CsrfToken } from './csrf-token.service.js';
 import { InteractionsService, type PendingInteraction } from './interactions.service.js';

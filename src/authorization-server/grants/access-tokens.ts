@@ -1,7 +1,7 @@
 import { errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
 import type { Settings } from '../../config/settings.js';
 import { isScope } from '../../permissions.js';
-import { tokenExchangeOf } from '../provider/request-state.js';
+import { tokenExchangeOf } from '../provider/provider-request.js';
 
 /** Short, because other resource servers cannot see that a JWT was revoked. */
 const ACCESS_TOKEN_SECONDS = 300;

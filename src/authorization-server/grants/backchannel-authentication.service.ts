@@ -12,7 +12,7 @@ import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
 import { PASSWORD_ACR } from '../consent/sign-in.service.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
-import { withRequestState } from '../provider/request-state.js';
+import { withRequestState } from '../provider/provider-request.js';
 import { BackchannelRequests, type BackchannelRequest } from './backchannel-requests.service.js';
 
 /** Lets a person list and decide the backchannel authentication requests of applications. */

@@ -7,8 +7,7 @@ import { AccessTokensService } from '../../access-tokens/access-tokens.service.j
 import type { VerifiedToken } from '../../access-tokens/verified-token.js';
 import { BadCredential } from '../../authentication/challenge.js';
 import type { Actor } from '../../authentication/principal.js';
-import { authRequestOfKoa } from '../provider/provider-request.js';
-import { setTokenExchange } from '../provider/request-state.js';
+import { authRequestOfKoa, setTokenExchange } from '../provider/provider-request.js';
 import { checkClient, verifyProofOfPossession } from './extension-grant.js';
 
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';

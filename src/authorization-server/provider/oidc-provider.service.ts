@@ -6,8 +6,7 @@ import instanceOf from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
-import { providerRequest, replaceJwtByJti } from './provider-request.js';
-import { withRequestState } from './request-state.js';
+import { POSTED_PATHS, providerRequest, replaceJwtByJti, withRequestState } from './provider-request.js';
 
 const KEY_CHECK_INTERVAL_MS = 1_000;
 const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
@@ -66,7 +65,11 @@ export class OidcProviderService {
     const isSpelled = (route: readonly string[]) =>
       route.length === segments.length &&
       route.every((segment, i) => segment.startsWith(':') || segment === segments[i]);
-    return METHODS.filter((method) => isSpelled(router.match(method, path)?.route.path.split('/') ?? []));
+    return METHODS.filter(
+      (method) =>
+        (method === 'POST' && POSTED_PATHS.includes(path)) ||
+        isSpelled(router.match(method, path)?.route.path.split('/') ?? []),
+    );
   }
 
   /**

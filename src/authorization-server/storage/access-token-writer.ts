@@ -3,7 +3,7 @@ import { IsNull, Not, type DataSource, type EntityManager, type QueryDeepPartial
 import { AccessToken } from '../../access-tokens/access-token.entity.js';
 import { isPostgres } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
-import { tokenExchangeOf } from '../provider/request-state.js';
+import { tokenExchangeOf } from '../provider/provider-request.js';
 import { OauthRecord } from './oauth-record.entity.js';
 import { REVOKED, recordId } from './oauth-records.service.js';
 

@@ -3,7 +3,7 @@ import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeor
 import type { SecretBox } from '../../crypto/secret-box.js';
 import { User } from '../../users/user.entity.js';
 import { CONCURRENT_USE } from '../provider/provider-events.service.js';
-import { epochInRequest } from '../provider/request-state.js';
+import { epochInRequest } from '../provider/provider-request.js';
 import { OauthRecord } from './oauth-record.entity.js';
 import { REVOKED, recordId, revokeGrant, revokeRecords } from './oauth-records.service.js';
 
