@@ -1,7 +1,7 @@
 import { AuditEvent } from './audit/audit-event.entity.js';
 import type { Policy, Rules } from './authorization/policy-types.js';
 import { SECOND_FACTOR, provesSecondFactor } from './authentication/factors.js';
-import type { Principal } from './authentication/principal.js';
+import { isRecent, type Principal } from './authentication/principal.js';
 import { Document, type DocumentShare } from './documents/document.entity.js';
 import { User } from './users/user.entity.js';
 
@@ -104,8 +104,9 @@ function hasSenderConstrainedProof({ proofs }: Principal): boolean {
 }
 
 function hasRecentSecondFactor({ proofs }: Principal): boolean {
-  const earliest = Date.now() - SECOND_FACTOR_MAX_AGE_SECONDS * 1000;
-  return proofs.some(({ amr, at }) => provesSecondFactor(amr) && at.getTime() > earliest);
+  return proofs.some(
+    (proof) => provesSecondFactor(proof.amr) && isRecent(proof, SECOND_FACTOR_MAX_AGE_SECONDS),
+  );
 }
 
 /** A share with the owner counts for nothing: it would outlast the owner's own rights. */

@@ -20,8 +20,8 @@ import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
   'api-key': [25, 2_250],
   basic: [37, 2_650],
-  hmac: [35, 2_950],
-  jwt: [41, 3_300],
+  hmac: [35, 3_000],
+  jwt: [41, 3_350],
   session: [32, 2_700],
 };
 

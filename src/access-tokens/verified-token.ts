@@ -20,7 +20,7 @@ export interface VerifiedToken {
   /** The token's scopes that this API defines: an upper bound. */
   readonly scopes: readonly string[];
   readonly details: readonly AuthorizationDetail[] | undefined;
-  /** `auth_time`; without it, `iat`. */
+  /** `auth_time`; without it, `iat` of a client's token, because a person may have signed in long before. */
   readonly at: Date;
   readonly amr: readonly string[];
   readonly act: Actor | undefined;
@@ -53,7 +53,7 @@ export function toVerifiedToken({ claims, allowedScopes, ...token }: ResolvedTok
     clientId,
     scopes: grantedScopes(claims).filter((scope) => allowedScopes.includes(scope)),
     details,
-    at: new Date((auth_time ?? claims.iat ?? Date.now() / 1000) * 1000),
+    at: new Date(((auth_time ?? (token.account.kind === 'client' && claims.iat)) || 0) * 1000),
     // Without `auth_time` the age of the sign-in is unknown (a refreshed token is younger), so `amr` is ignored.
     amr: auth_time === undefined ? [] : factors,
     act,

@@ -48,7 +48,7 @@ export interface Proof {
   readonly method: MethodName;
   /** The id of the credential; never the secret. */
   readonly credentialId?: string;
-  /** When the caller last authenticated (`auth_time`, OpenID Connect Core 1.0 section 2). */
+  /** When the caller last authenticated (`auth_time`, OpenID Connect Core 1.0 section 2). `new Date(0)`: unknown, so never recent. */
   readonly at: Date;
   /** Authentication method references (RFC 8176). */
   readonly amr: readonly string[];
@@ -140,7 +140,14 @@ export const limitedCredential = () =>
       'Only a sign-in without limits may do this. Your credential manages itself and credentials that it created.',
   });
 
-const RECENT_SIGN_IN_MS = 5 * 60_000;
+const RECENT_SIGN_IN_SECONDS = 5 * 60;
+const CLOCK_TOLERANCE_SECONDS = 5;
+
+/** Whether the caller authenticated at most `seconds` ago. A time in the future is an error, and so not recent. */
+export function isRecent({ at }: Proof, seconds: number): boolean {
+  const age = (Date.now() - at.getTime()) / 1000;
+  return age >= -CLOCK_TOLERANCE_SECONDS && age < seconds;
+}
 
 /**
  * Rejects a caller who has not signed in within the last five minutes.
@@ -149,9 +156,7 @@ const RECENT_SIGN_IN_MS = 5 * 60_000;
  * @throws ForbiddenException `reauthentication_required`
  */
 export function assertRecentSignIn({ proofs }: Principal, isSignIn: (proof: Proof) => boolean): Proof {
-  const recent = proofs.find(
-    (proof) => isSignIn(proof) && Date.now() - proof.at.getTime() < RECENT_SIGN_IN_MS,
-  );
+  const recent = proofs.find((proof) => isSignIn(proof) && isRecent(proof, RECENT_SIGN_IN_SECONDS));
   if (recent) return recent;
   throw new ForbiddenException({
     code: 'reauthentication_required',

@@ -537,6 +537,7 @@ describe('jwt', () => {
         { amr: [1] },
         { scope: ['a'] },
         { auth_time: undefined },
+        { auth_time: Math.floor(Date.now() / 1000) + 3600 },
       ])
         expectRejected(await demo(withClaims(claim)));
     });

@@ -143,19 +143,25 @@ describe('oidc-login', () => {
     expect(await users()).toBe(before + 1);
   });
 
-  it('takes the time of the sign-in from auth_time, but never a future time', async () => {
+  it('takes the time of the sign-in from auth_time; without it, the sign-in is never recent', async () => {
     await linkIdentity('bob');
     const now = Math.floor(Date.now() / 1000);
-    for (const [authTime, ago] of [
-      [now - 3600, 3600],
-      [now + 3600, 0],
-      [1e300, 0],
+    for (const [authTime, expected] of [
+      [now - 3600, now - 3600],
       [undefined, 0],
     ] as const) {
       op.overrides.claims = { auth_time: authTime };
-      const { at } = issuedPrincipal(await signIn()).proofs[0];
-      expect(Math.abs(Date.now() - at.getTime() - ago * 1000)).toBeLessThan(10_000);
+      expect(issuedPrincipal(await signIn()).proofs[0].at).toEqual(new Date(expected * 1000));
     }
+  });
+
+  it.each([3600, 1e300])('rejects an auth_time %d seconds in the future', async (ahead) => {
+    await linkIdentity('bob');
+    op.overrides.claims = { auth_time: Math.floor(Date.now() / 1000) + ahead };
+    await expectNoChange(async () => {
+      const { status, body } = await signIn();
+      expect([status, body.code]).toEqual([401, 'invalid_identity']);
+    });
   });
 
   it('rejects a sign-in at the provider that is older than maxAge', async () => {
@@ -921,6 +927,30 @@ describe('oidc-login with each installed issuer', () => {
       }
       expect((await me.get('/oidc-identities')).body.items).toHaveLength(1);
     }
+  });
+
+  it('permits no step-up and no new way to sign in if the provider does not tell the time of the sign-in', async () => {
+    const all = whole.app.get(OidcProviders, { strict: false });
+    all.add(providerConfig(op.issuer, { id: 'op', create: { roles: ['admin'] }, trustAmr: true }));
+    const document = { title: 'Salaries', classification: 'confidential' };
+    const now = Math.floor(Date.now() / 1000);
+    for (const name of names)
+      for (const [authTime, deleted, linking] of [
+        [undefined, 403, 403],
+        [now - 3600, 403, 403],
+        [now, 204, 200],
+      ] as const) {
+        op.overrides.sub = randomUUID();
+        op.overrides.claims = { amr: ['mfa'], auth_time: authTime };
+        const me = carrying(await signInWith(name));
+        const { body, headers } = await me.post('/documents', document);
+        const deletion = await me.send('DELETE', `/documents/${body.id}`, {
+          headers: { 'If-Match': headers.get('etag')! },
+        });
+        expect([name, authTime, deletion.status]).toEqual([name, authTime, deleted]);
+        expect((await me.post('/auth/oidc/op/link')).status).toBe(linking);
+      }
+    all.add(providerConfig(op.issuer, { id: 'op', create: { roles: ['viewer'] } }));
   });
 
   it('redirects to returnTo only for cookie credentials', async () => {

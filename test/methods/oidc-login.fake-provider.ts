@@ -142,6 +142,7 @@ export class FakeProvider {
       nonce: grant.query.get('nonce'),
       iat: now,
       exp: now + 300,
+      auth_time: now,
       ...this.overrides.claims,
     };
     const kept = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));

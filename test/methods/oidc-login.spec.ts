@@ -225,12 +225,13 @@ describe('the state cookie', () => {
 });
 
 describe('the claims about the sign-in', () => {
-  it('auth_time is never in the future', () => {
+  it('auth_time is at most five seconds in the future, and long ago if it is absent', () => {
     const now = 1_800_000_000_000;
-    expect(dateOfAuthTime(undefined, now).getTime()).toBe(now);
-    expect(dateOfAuthTime(1_799_999_000, now).getTime()).toBe(1_799_999_000_000);
-    for (const ahead of [1_800_000_001, 1e300, Infinity])
-      expect(dateOfAuthTime(ahead, now).getTime()).toBe(now);
+    expect(dateOfAuthTime(undefined, now)).toEqual(new Date(0));
+    expect(dateOfAuthTime(1_799_999_000, now)).toEqual(new Date(1_799_999_000_000));
+    expect(dateOfAuthTime(1_800_000_005, now)).toEqual(new Date(now));
+    for (const invalid of [1_800_000_006, 1e300, Infinity, NaN, -1])
+      expect(dateOfAuthTime(invalid, now)).toBeUndefined();
   });
 
   it('amr is a list of short values, or ignored', () => {

@@ -96,7 +96,7 @@ export function accessClaimsFault(
   if (![sub, sid, jti].every((text) => typeof text === 'string' && text !== '')) return 'sub, sid or jti';
   if (![iat, exp, auth_time].every(Number.isSafeInteger)) return 'iat, exp or auth_time';
   if ((exp as number) <= now) return 'expired';
-  if ((iat as number) > now + CLOCK_SKEW_SECONDS) return 'issued in the future';
+  if (Math.max(iat as number, auth_time as number) > now + CLOCK_SKEW_SECONDS) return 'issued in the future';
   if (nbf !== undefined && !((nbf as number) <= now + CLOCK_SKEW_SECONDS)) return 'not yet valid';
   if ((exp as number) - (iat as number) > ACCESS_TOKEN_LIFETIME_SECONDS) return 'lives too long';
   if (!Array.isArray(amr) || !amr.every((method) => typeof method === 'string')) return 'amr';

@@ -102,12 +102,14 @@ export class OidcLoginService {
   }
 
   private async signIn(provider: OidcProvider, claims: IDToken, as: MethodName, request: AuthRequest) {
+    const at = dateOfAuthTime(claims.auth_time);
+    if (!at) throw invalidIdentity('auth_time is in the future');
     const identity = await this.findOrCreate(provider, claims);
     const { user } = identity;
     const proof = {
       method: 'oidc-login',
       credentialId: identity.id,
-      at: dateOfAuthTime(claims.auth_time),
+      at,
       amr: provider.trustAmr ? parseAmr(claims['amr']) : [],
       bound: false,
       signIn: true,

@@ -94,12 +94,19 @@ export class StateCookie {
   }
 }
 
+/** The provider's clock may be ahead of ours by this many seconds. */
+const CLOCK_TOLERANCE_SECONDS = 5;
+
 /**
  * The time of the sign-in at the provider, never later than now.
- * @param authTime the `auth_time` claim, in seconds
+ * @param authTime the `auth_time` claim, in seconds. Without it, the person may have signed in at the provider long ago, so
+ *   the result is a time that is never recent.
+ * @returns undefined for an invalid time or one in the future, which would stay recent
  */
-export const dateOfAuthTime = (authTime: number | undefined, now = Date.now()): Date =>
-  new Date(Math.min(authTime === undefined ? now : authTime * 1000, now));
+export function dateOfAuthTime(authTime = 0, now = Date.now()): Date | undefined {
+  if (!(authTime >= 0 && authTime <= now / 1000 + CLOCK_TOLERANCE_SECONDS)) return undefined;
+  return new Date(Math.min(authTime * 1000, now));
+}
 
 /** The well-formed values of an `amr` claim (RFC 8176). */
 export const parseAmr = (amr: unknown): string[] =>
