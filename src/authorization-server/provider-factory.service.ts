@@ -18,6 +18,7 @@ import { ClientsService } from './clients/clients.service.js';
 import { PostedRequests } from './consent/posted-requests.service.js';
 import { signInPrompt } from './consent/sign-in.service.js';
 import {
+  addOpenidScopes,
   extraTokenClaims,
   introspectionPolicy,
   resourceIndicators,
@@ -82,6 +83,7 @@ export class OidcProviderFactory extends ProviderFactory {
     );
     provider.proxy = true;
     provider.use(formPostPage as never);
+    addOpenidScopes(provider, this.settings);
     this.events.listen(provider);
     provider.use(this.postedRequests.middleware as never);
     return provider;

@@ -138,7 +138,7 @@ describe('the authorization server', () => {
         const { status, body } = await oauth.redeem(code);
         expect({ status, scope: (body.scope as string).split(' ').sort() }).toEqual({
           status: 200,
-          scope: EVERYTHING.split(' '),
+          scope: [...EVERYTHING.split(' '), 'openid'],
         });
       });
 
@@ -277,7 +277,7 @@ describe('the authorization server', () => {
         const narrow = (await oauth.refresh(refresh_token, { scope: 'documents:read' })).body;
         expect(narrow.scope).toBe('documents:read');
         const whole = (await oauth.refresh(narrow.refresh_token)).body;
-        expect(whole.scope.split(' ').sort()).toEqual(EVERYTHING.split(' '));
+        expect(whole.scope.split(' ').sort()).toEqual([...EVERYTHING.split(' '), 'offline_access', 'openid']);
       });
 
       it('rejects a refresh after revocation and after all sign-ins were ended', async () => {

@@ -122,7 +122,7 @@ describe('consents', () => {
       scopes: [`${booted.origin} documents:write`],
     });
     const { body } = await oauth.redeem(callback.searchParams.get('code')!);
-    expect(claimsOf(body.access_token as string)['scope']).toBe('documents:read documents:write');
+    expect(claimsOf(body.access_token as string)['scope']).toBe('openid documents:read documents:write');
     expect((await consentsOf('alice'))[0]?.scopes).toEqual(['openid', 'documents:read', 'documents:write']);
   });
 

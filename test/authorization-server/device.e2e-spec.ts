@@ -85,7 +85,7 @@ describe('the device flow', () => {
       status: 200,
       body: {
         token_type: 'Bearer',
-        scope: 'documents:read',
+        scope: 'openid offline_access documents:read',
         refresh_token: expect.any(String),
       },
     });

@@ -312,7 +312,7 @@ describe('a FAPI 2.0 client', () => {
         expect(status).toBe(201);
         const { callback } = await signIn(booted, authorize(body.request_uri));
         const tokens = await redeem(callback.searchParams.get('code')!);
-        expect(tokens.body.scope).toBe('documents:read');
+        expect(tokens.body.scope).toBe('openid documents:read');
       });
 
       it.each<[string, Record<string, unknown>]>([

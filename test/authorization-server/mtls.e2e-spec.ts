@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { subjectMatches } from '../../src/authorization-server/clients/client-authentication.js';
 import { boot, client, type Booted } from '../support/app.js';
-import { basicOf, claimsOf, formOf, oauthAt } from './flows.js';
+import { WEB_CALLBACK, basicOf, claimsOf, formOf, oauthAt } from './flows.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'atlas-oauth-mtls-'));
 const at = (name: string) => join(folder, name);
@@ -213,6 +213,28 @@ describe('mutual TLS at the authorization server', () => {
       const { status, body } = await token(proxied, client_id, mine);
       expect(status).toBe(200);
       expect(claimsOf(body.access_token)).toMatchObject({ cnf: { 'x5t#S256': thumbprintOf(mine) } });
+    });
+
+    it('requires the certificate of a bound token at the userinfo endpoint', async () => {
+      const { client_id, client_secret } = await added(
+        {
+          tls_client_certificate_bound_access_tokens: true,
+          grant_types: ['authorization_code'],
+          response_types: ['code'],
+          redirect_uris: [WEB_CALLBACK],
+          account: undefined,
+        },
+        proxied,
+      );
+      const oauth = oauthAt(proxied.origin);
+      const mine = good();
+      const code = await oauth.code({ client_id, scope: 'openid documents:read' });
+      const headers = { ...basicOf(client_id, client_secret), ...fieldOf(mine) };
+      const { access_token } = (await oauth.redeem(code, {}, headers)).body;
+      const { get } = client(proxied.origin, { Authorization: `Bearer ${access_token}` });
+      expect((await get('/oidc/me')).status).toBe(401);
+      expect((await get('/oidc/me', fieldOf(newIdentity('/CN=other', 'ca')))).status).toBe(401);
+      expect((await get('/oidc/me', fieldOf(mine))).body).toMatchObject({ sub: 'bob' });
     });
 
     it('rejects certificates that the proxy has not verified', async () => {

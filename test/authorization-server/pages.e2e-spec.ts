@@ -185,7 +185,7 @@ describe('the pages of the authorization server', () => {
       const { callback, browser } = await signIn(booted, request(), 'bob', {
         scopes: [api('documents:read'), api('audit:read')],
       });
-      expect((await tokensOf(callback))['scope']).toBe('documents:read');
+      expect((await tokensOf(callback))['scope']).toBe('openid documents:read');
       const [event] = await events('authz_change');
       expect(event).toMatchObject({
         userId: 'bob',
@@ -214,7 +214,7 @@ describe('the pages of the authorization server', () => {
         'read the documents that you can read',
       );
       const body = await tokensOf((await browser.submit(more, {}, 'Allow')) as URL);
-      expect(body['scope']).toBe('documents:read documents:delete');
+      expect(body['scope']).toBe('openid documents:read documents:delete');
     });
   });
 

@@ -1,4 +1,4 @@
-import { errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
+import { Provider, errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
 import type { Settings } from '../../config/settings.js';
 import { isScope } from '../../permissions.js';
 import { tokenExchangeOf } from '../provider/provider-request.js';
@@ -23,7 +23,7 @@ export function resourceIndicators(settings: Settings) {
         grant_type === 'client_credentials' || includesApiScope(scope) || authorization_details !== undefined;
       return isForApi ? publicUrl : (undefined as never);
     },
-    /** Whether the token is for the API. With `openid` alone, it is for the userinfo endpoint. */
+    /** Whether the token is for the API. With `openid` alone, it is for the userinfo endpoint only. */
     useGrantedResource: async (
       ctx: KoaContextWithOIDC,
       source: { readonly scope?: string | undefined; readonly rar?: unknown },
@@ -44,6 +44,37 @@ export function resourceIndicators(settings: Settings) {
   };
 }
 
+type UserAccessToken = InstanceType<Provider['AccessToken']>;
+
+/**
+ * Adds the granted OpenID scopes to the access tokens for the API, so that one token works at the userinfo endpoint, too:
+ * both are on this origin. oidc-provider issues a token for one of them only, and has no hook for its scope.
+ */
+export function addOpenidScopes({ AccessToken }: Provider, { publicUrl }: Settings): void {
+  const { prototype } = AccessToken as unknown as {
+    prototype: { save: (this: UserAccessToken) => Promise<string> };
+  };
+  const { save } = prototype;
+  prototype.save = async function saveWithOpenidScopes() {
+    const ctx = Provider.ctx!;
+    const source = grantSourceOf(ctx);
+    if (source && this.aud === publicUrl) {
+      const { params, requestParamScopes, entities } = ctx.oidc;
+      const requested = params?.scope ? requestParamScopes : new Set(source.scope?.split(' '));
+      const openid = entities.Grant!.getOIDCScopeFiltered(requested);
+      this.scope = [openid, this.scope].filter(Boolean).join(' ');
+      if (source.claims) this.claims = source.claims;
+    }
+    return save.call(this);
+  };
+}
+
+/** The code or refresh token that a client redeems; undefined in a grant without one, such as token exchange. */
+function grantSourceOf({ oidc }: KoaContextWithOIDC) {
+  const { AuthorizationCode, DeviceCode, BackchannelAuthenticationRequest, RefreshToken } = oidc.entities;
+  return AuthorizationCode ?? DeviceCode ?? BackchannelAuthenticationRequest ?? RefreshToken;
+}
+
 /**
  * Additional claims of access tokens: time and method of the sign-in (RFC 9068 section 2.2.1). In a token exchange, those of the
  * subject token, and the actor (RFC 8693 section 4.1).
@@ -51,8 +82,7 @@ export function resourceIndicators(settings: Settings) {
 export function extraTokenClaims(ctx: KoaContextWithOIDC): Record<string, unknown> | undefined {
   const exchange = tokenExchangeOf(ctx);
   if (exchange) return { ...exchange.subject.content.extra, act: exchange.act };
-  const { AuthorizationCode, DeviceCode, BackchannelAuthenticationRequest, RefreshToken } = ctx.oidc.entities;
-  const source = AuthorizationCode ?? DeviceCode ?? BackchannelAuthenticationRequest ?? RefreshToken;
+  const source = grantSourceOf(ctx);
   if (!source) return undefined;
   const { authTime: auth_time, acr, amr } = source;
   return { ...(auth_time && { auth_time }), ...(acr && { acr }), ...(amr && { amr }) };

@@ -6,7 +6,7 @@ import instanceOf from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
-import { POSTED_PATHS, providerRequest, replaceJwtByJti, withRequestState } from './provider-request.js';
+import { POSTED_PATHS, presentedJwt, providerRequest, withRequestState } from './provider-request.js';
 
 const KEY_CHECK_INTERVAL_MS = 1_000;
 const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
@@ -82,9 +82,9 @@ export class OidcProviderService {
     path: string,
   ): Promise<(raw: IncomingMessage, response: ServerResponse) => Promise<void>> {
     const { callback } = await this.current();
-    const form = await replaceJwtByJti(path, authRequest.rawBody, this.keys, this.issuer);
+    const jwt = await presentedJwt(path, authRequest, this.keys, this.issuer);
     return (raw, response) => {
-      const request = providerRequest(raw, authRequest, this.settings, path, form);
+      const request = providerRequest(raw, authRequest, this.settings, path, jwt);
       return withRequestState(() => callback(request, response));
     };
   }

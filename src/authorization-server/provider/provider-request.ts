@@ -14,13 +14,16 @@ import type { SigningKeys } from '../../crypto/signing-keys.service.js';
 /** A request that was passed to oidc-provider, with the data that this application adds. */
 interface ProviderRequest extends IncomingMessage {
   readonly authRequest: AuthRequest;
-  readonly verifiedJti: string | undefined;
+  readonly presentedJwt: PresentedJwt | undefined;
 }
 
-/** A form whose `token` was a JWT and is its `jti` now. */
-export interface JwtForm {
-  readonly body: Buffer;
+/** A JWT access token in a request, after its signature was verified. */
+export interface PresentedJwt {
   readonly jti: string;
+  /** The text by which oidc-provider looks the token up. */
+  readonly token: string;
+  /** Replaces the body of the request. */
+  readonly body?: Buffer;
 }
 
 interface HasRequest {
@@ -30,25 +33,25 @@ interface HasRequest {
 /** The {@link AuthRequest} of a request that oidc-provider handles. */
 export const authRequestOfKoa = ({ req }: HasRequest): AuthRequest => (req as ProviderRequest).authRequest;
 
-/** The `jti` of the JWT access token in an introspection or revocation request, after its signature was verified. */
-export const verifiedJtiOf = (ctx: HasRequest | undefined): string | undefined =>
-  (ctx?.req as ProviderRequest | undefined)?.verifiedJti;
+/** See {@link presentedJwt}. */
+export const presentedJwtOf = (ctx: HasRequest | undefined): PresentedJwt | undefined =>
+  (ctx?.req as ProviderRequest | undefined)?.presentedJwt;
 
 /**
  * Creates the request that oidc-provider handles: relative to its mount path, with an unread body. Its host is that of
  * PUBLIC_URL, not of the Host header, because oidc-provider writes absolute URLs into its responses.
  *
  * @param path below `/oidc`, with the query
- * @param form replaces the body
+ * @param jwt see {@link presentedJwt}
  */
 export function providerRequest(
   raw: IncomingMessage,
   authRequest: AuthRequest,
   { publicUrl }: Settings,
   path: string,
-  form?: JwtForm,
+  jwt?: PresentedJwt,
 ): IncomingMessage {
-  const body = form?.body ?? authRequest.rawBody ?? Buffer.alloc(0);
+  const body = jwt?.body ?? authRequest.rawBody ?? Buffer.alloc(0);
   // Settings has checked that PUBLIC_URL is an origin.
   const [scheme = '', host = ''] = publicUrl.split('://');
   const headers = {
@@ -72,7 +75,7 @@ export function providerRequest(
     readableEncoding: { value: null },
     iterator: { value: () => Readable.from(body.length ? [body] : []) },
     authRequest: { value: authRequest },
-    verifiedJti: { value: form?.jti },
+    presentedJwt: { value: jwt },
   }) as ProviderRequest;
 }
 
@@ -84,25 +87,34 @@ const TOKEN_PATHS = ['/token/introspection', '/token/revocation'];
 /** Names no token, so oidc-provider responds as to an unknown one. */
 const NO_TOKEN = '-';
 
+const USERINFO_PATH = '/me';
+
 /**
- * oidc-provider introspects and revokes only tokens that it stores, and it stores no JWT. This server stores a row per JWT, so
- * the JWT in the request is replaced by its `jti`. A JWT that this server did not sign counts as an unknown token.
+ * oidc-provider finds only tokens that it stores, and it stores no JWT. This server stores a row per JWT, which the storage
+ * adapter finds by the `jti`. For introspection and revocation, the `jti` also replaces the JWT in the form, because
+ * oidc-provider rejects JWTs there. A JWT that this server did not sign counts as an unknown token.
  *
  * @param path below `/oidc`, with the query
  * @returns undefined if the request is another one or its token is no JWT
  */
-export async function replaceJwtByJti(
+export async function presentedJwt(
   path: string,
-  rawBody: Buffer | undefined,
+  request: AuthRequest,
   keys: SigningKeys,
   issuer: string,
-): Promise<JwtForm | undefined> {
-  if (!TOKEN_PATHS.includes(path.split('?', 1)[0]!)) return undefined;
-  const form = parse(rawBody?.toString('utf8') ?? '');
-  const { token } = form;
-  if (typeof token !== 'string' || !token.includes('.')) return undefined;
-  const jti = (await verifiedJti(token, keys, issuer)) ?? NO_TOKEN;
-  return { body: Buffer.from(stringify({ ...form, token: jti })), jti };
+): Promise<PresentedJwt | undefined> {
+  const [pathname = ''] = path.split('?', 1);
+  const form = () => parse(request.rawBody?.toString('utf8') ?? '');
+  if (TOKEN_PATHS.includes(pathname)) {
+    const { token, ...others } = form();
+    if (typeof token !== 'string' || !token.includes('.')) return undefined;
+    const jti = (await verifiedJti(token, keys, issuer)) ?? NO_TOKEN;
+    return { jti, token: jti, body: Buffer.from(stringify({ ...others, token: jti })) };
+  }
+  if (pathname !== USERINFO_PATH) return undefined;
+  const token = request.header('Authorization')?.split(' ')[1] ?? form()['access_token'];
+  const jti = typeof token === 'string' ? await verifiedJti(token, keys, issuer) : undefined;
+  return jti === undefined ? undefined : { jti, token: token as string };
 }
 
 async function verifiedJti(token: string, keys: SigningKeys, issuer: string): Promise<string | undefined> {

@@ -12,7 +12,7 @@ import { AccessToken, accessTokenId } from '../../access-tokens/access-token.ent
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import type { SecretBox } from '../../crypto/secret-box.js';
-import { verifiedJtiOf } from '../provider/provider-request.js';
+import { presentedJwtOf } from '../provider/provider-request.js';
 import { AccessTokenWriter } from './access-token-writer.js';
 import { recordSecretBox } from './oauth-records.service.js';
 import { POLLED_KINDS, PollingAdapter, UserCodeAttempts } from './polling-adapter.js';
@@ -28,7 +28,7 @@ export class AdapterFactory {
     private readonly dataSource: DataSource,
     private readonly replays: ReplayStore,
     private readonly attempts: UserCodeAttempts,
-    settings: Settings,
+    private readonly settings: Settings,
   ) {
     this.box = recordSecretBox(settings);
     this.writer = new AccessTokenWriter(dataSource);
@@ -38,7 +38,7 @@ export class AdapterFactory {
   create(kind: string): Adapter {
     if (kind === 'ReplayDetection') return new ReplayDetectionAdapter(this.replays) as unknown as Adapter;
     if (kind === 'AccessToken' || kind === 'ClientCredentials')
-      return new AccessTokenAdapter(kind, this.dataSource, this.writer);
+      return new AccessTokenAdapter(kind, this.dataSource, this.writer, this.settings.publicUrl);
     if (POLLED_KINDS.includes(kind))
       return new PollingAdapter(kind, this.dataSource, this.box, this.attempts);
     return new RecordAdapter(kind, this.dataSource, this.box);
@@ -46,10 +46,11 @@ export class AdapterFactory {
 
   /** Stores a JWT access token; oidc-provider does not. A JWT without a row counts as revoked. */
   async saveJwt(token: ProviderToken | ClientCredentials, { payload }: JWTStructured): Promise<void> {
-    const { kind, aud, scope, jkt, 'x5t#S256': x5t, extra, rar } = token as ProviderToken;
-    const { jti, clientId, accountId, grantId } = token as ProviderToken;
+    const { kind, aud, scope, claims, jkt, 'x5t#S256': x5t, extra, rar } = token as ProviderToken;
+    const { jti, clientId, accountId, grantId, sessionUid, expiresWithSession } = token as ProviderToken;
     const { iat, exp } = payload as { iat: number; exp: number };
-    const content = { kind, iat, aud, scope, jkt, 'x5t#S256': x5t, extra, rar };
+    const session = { sessionUid, expiresWithSession };
+    const content = { kind, iat, aud, scope, claims, jkt, 'x5t#S256': x5t, extra, rar, ...session };
     await this.writer.write(
       accessTokenId('jwt', jti),
       { ...content, clientId, accountId, grantId },
@@ -64,6 +65,7 @@ class AccessTokenAdapter implements Adapter {
     private readonly kind: string,
     private readonly dataSource: DataSource,
     private readonly writer: AccessTokenWriter,
+    private readonly apiAudience: string,
   ) {}
 
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
@@ -81,7 +83,12 @@ class AccessTokenAdapter implements Adapter {
     if (!account || account.disabledAt || account.epoch !== epoch) return undefined;
     const owner = this.kind === 'AccessToken' && { accountId: row.accountId };
     const exp = Math.floor(row.expiresAt.getTime() / 1000);
-    return { ...content, ...owner, jti: id, clientId: row.clientId, exp };
+    const jwt = presentedJwtOf(Provider.ctx);
+    const jti = jwt?.token === id ? jwt.jti : id;
+    const found: AdapterPayload = { ...content, ...owner, jti, clientId: row.clientId, exp };
+    // The userinfo endpoint rejects every audience. Tokens for the API are for this endpoint as well.
+    if (Provider.ctx?.oidc.route === 'userinfo' && found['aud'] === this.apiAudience) delete found['aud'];
+    return found;
   }
 
   async destroy(id: string): Promise<void> {
@@ -100,9 +107,15 @@ class AccessTokenAdapter implements Adapter {
 
   async findByUserCode(): Promise<undefined> {}
 
-  /** A `jti` names a row only if this request proved the JWT's signature: a `jti` is no secret, an opaque token is. */
+  /**
+   * A `jti` names a row only if this request contains its JWT, with a valid signature: a `jti` is no secret, an opaque token is.
+   * @param id an opaque token, a JWT, or its `jti` after {@link find}
+   */
   private rowId(id: string): string {
-    return accessTokenId(verifiedJtiOf(Provider.ctx) === id ? 'jwt' : 'opaque', id);
+    const jwt = presentedJwtOf(Provider.ctx);
+    return jwt && (id === jwt.token || id === jwt.jti)
+      ? accessTokenId('jwt', jwt.jti)
+      : accessTokenId('opaque', id);
   }
 }
 
