@@ -21,7 +21,7 @@ const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
   'api-key': [25, 2_250],
   basic: [37, 2_650],
   hmac: [35, 3_000],
-  jwt: [41, 3_350],
+  jwt: [41, 3_400],
   session: [32, 2_700],
 };
 

@@ -13,7 +13,7 @@ import {
   mutualTls,
   requestObjects,
 } from './clients/client-authentication.js';
-import { clientRegistration, extraClientMetadata, fapi } from './clients/client-metadata.js';
+import { clientRegistration, extraClientMetadata, fapi, pkce } from './clients/client-metadata.js';
 import { ClientsService } from './clients/clients.service.js';
 import { PostedRequests } from './consent/posted-requests.service.js';
 import { signInPrompt } from './consent/sign-in.service.js';
@@ -108,7 +108,7 @@ export class OidcProviderFactory extends ProviderFactory {
       },
       clientDefaults: { id_token_signed_response_alg: 'ES256' },
       enabledJWA: {
-        idTokenSigningAlgValues: ['ES256'],
+        idTokenSigningAlgValues: ['ES256', 'RS256'],
         requestObjectSigningAlgValues: ['ES256', 'PS256', 'Ed25519', 'EdDSA'],
       },
       ...clientAuthentication,
@@ -122,7 +122,7 @@ export class OidcProviderFactory extends ProviderFactory {
         client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => isAt(origin, uri)),
       features: this.features(),
       formats: { customizers: { jwt: (_ctx, token, parts) => this.adapters.saveJwt(token, parts) } },
-      pkce: { required: () => true },
+      pkce,
       responseTypes: ['code'],
       rotateRefreshToken: true,
       scopes: ['openid', 'offline_access'],

@@ -1,4 +1,4 @@
-import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { Table, TableColumn, TableUnique, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN } from '../database/columns.js';
 
 export class SigningKeys1700000302000 implements MigrationInterface {
@@ -22,5 +22,29 @@ export class SigningKeys1700000302000 implements MigrationInterface {
 
   async down(runner: QueryRunner): Promise<void> {
     await runner.dropTable('signing_keys');
+  }
+}
+
+/** Each algorithm gets rotations of its own. */
+export class SigningKeyAlgorithm1700000600000 implements MigrationInterface {
+  name = 'SigningKeyAlgorithm1700000600000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    const alg = new TableColumn({ name: 'alg', type: 'varchar', length: '5', default: "'ES256'" });
+    await runner.addColumn('signing_keys', alg);
+    await this.replaceUnique(runner, ['generation'], ['alg', 'generation']);
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query("DELETE FROM signing_keys WHERE alg <> 'ES256'");
+    await this.replaceUnique(runner, ['alg', 'generation'], ['generation']);
+    await runner.dropColumn('signing_keys', 'alg');
+  }
+
+  private async replaceUnique(runner: QueryRunner, from: string[], to: string[]): Promise<void> {
+    const { uniques } = (await runner.getTable('signing_keys'))!;
+    const isReplaced = ({ columnNames }: TableUnique) => columnNames.toSorted().join() === from.join();
+    await runner.dropUniqueConstraint('signing_keys', uniques.find(isReplaced)!);
+    await runner.createUniqueConstraint('signing_keys', new TableUnique({ columnNames: to }));
   }
 }

@@ -29,8 +29,10 @@ export class ClientAdministration {
    * @throws UnprocessableEntityException `invalid_account`
    */
   async create(caller: Principal, metadata: object, account: string | undefined): Promise<ClientMetadata> {
+    const requested: Partial<ClientMetadata> = { ...metadata, client_id: newClientId() };
+    // oidc-provider accepts an algorithm only if there is a key for it.
+    if (requested.id_token_signed_response_alg === 'RS256') await this.oidc.ensureSigningKey('RS256');
     const Client = await this.oidc.clientModel();
-    const requested = { ...metadata, client_id: newClientId() };
     const { client_secret, ...validated } = new Client({
       ...requested,
       ...(Client.needsSecret(requested) && { client_secret: newClientSecret() }),

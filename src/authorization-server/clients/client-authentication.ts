@@ -35,11 +35,14 @@ export const clientAuthentication: Configuration = {
   ],
   /**
    * Accepts the issuer as the only audience. A malicious server could claim our token endpoint as its own and so
-   * obtain an assertion for that URL (FAPI 2.0 Security Profile section 5.3.2.1).
+   * obtain an assertion for that URL (FAPI 2.0 Security Profile section 5.3.2.1). Clients that are registered so may also
+   * use the token endpoint and the endpoint of the request (OpenID Connect Core 1.0 section 9, CIBA Core 1.0 section 7.1).
    */
-  assertJwtClientAuthClaimsAndHeader(ctx, { aud, exp }) {
-    if (aud !== ctx.oidc.issuer)
-      throw new errors.InvalidClientAuth('the audience of the assertion is not the issuer');
+  assertJwtClientAuthClaimsAndHeader({ oidc }, { aud, exp }, _header, client) {
+    const accepted = new Set([oidc.issuer, oidc.urlFor('token'), oidc.urlFor(oidc.route)]);
+    const isRestricted = client['client_assertion_aud_restricted_to_issuer'] !== false;
+    if (isRestricted ? aud !== oidc.issuer : ![aud].flat().every((each) => accepted.has(each as string)))
+      throw new errors.InvalidClientAuth('the audience of the assertion is not accepted');
     if (typeof exp !== 'number' || exp > Date.now() / 1000 + MAX_ASSERTION_SECONDS)
       throw new errors.InvalidClientAuth('the assertion is valid for too long');
   },

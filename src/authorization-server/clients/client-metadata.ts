@@ -8,6 +8,9 @@ import type { ClientModel } from '../provider/oidc-provider.service.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
 import { recordId } from '../storage/oauth-records.service.js';
 
+type Metadata = Record<string, unknown>;
+
+const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean';
 const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** Client metadata that this server adds to RFC 7591: a description of valid values, and their check. */
@@ -24,13 +27,32 @@ const EXTRA_METADATA: Readonly<
   /** For a service: it may exchange tokens of these clients (RFC 8693). */
   exchanges: ['client ids, separated by spaces', isText],
   security_profile: ['fapi-2.0', (value) => value === 'fapi-2.0'],
+  require_pkce: ['a boolean', isBoolean],
+  client_assertion_aud_restricted_to_issuer: ['a boolean', isBoolean],
 };
+
+/** Settings that are weaker than the default. Administrators may choose them for confidential clients without FAPI. */
+const RELAXED_SETTINGS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  require_pkce: (value) => value === false,
+  client_assertion_aud_restricted_to_issuer: (value) => value === false,
+  id_token_signed_response_alg: (value) => value !== undefined && value !== 'ES256',
+};
+const relaxedSettingsOf = (metadata: object): string[] =>
+  Object.entries(RELAXED_SETTINGS)
+    .filter(([name, isRelaxed]) => isRelaxed((metadata as Metadata)[name]))
+    .map(([name]) => name);
+
+/** Exempts a client from PKCE only if it was registered so (RFC 9700 section 2.1.1). */
+export const pkce: Configuration['pkce'] = { required: (_ctx, client) => client['require_pkce'] !== false };
 
 export const extraClientMetadata: Configuration['extraClientMetadata'] = {
   properties: Object.keys(EXTRA_METADATA),
   validator(_ctx, key, value, metadata) {
     // oidc-provider calls this for every property, present or absent.
-    if (key === 'resource_scopes') assertStrongKeys(metadata.jwks);
+    if (key === 'resource_scopes') {
+      assertStrongKeys(metadata.jwks);
+      assertStrictSettings(metadata);
+    }
     const [description, isValid] = EXTRA_METADATA[key]!;
     if (value !== undefined && !isValid(value))
       throw new errors.InvalidClientMetadata(`${key} must be ${description}`);
@@ -41,6 +63,15 @@ export const extraClientMetadata: Configuration['extraClientMetadata'] = {
 function assertStrongKeys(jwks: ClientMetadata['jwks']): void {
   if (Array.isArray(jwks?.keys) && !jwks.keys.every((jwk) => importStrongJwk(jwk)))
     throw new errors.InvalidClientMetadata('jwks must hold strong keys: RSA from 2048 bits, EC or Ed25519');
+}
+
+/** @throws InvalidClientMetadata for a public or FAPI client with a relaxed setting */
+function assertStrictSettings(metadata: ClientMetadata): void {
+  if (metadata.token_endpoint_auth_method !== 'none' && metadata['security_profile'] === undefined) return;
+  for (const name of relaxedSettingsOf(metadata))
+    throw new errors.InvalidClientMetadata(
+      `${name} must be strict for a public client and for security_profile`,
+    );
 }
 
 /** Applies the FAPI 2.0 Security Profile to the clients that are registered for it. */
@@ -85,8 +116,6 @@ export const newClientId = () => randomBytes(16).toString('base64url');
 /** 256 bits, because `client_secret_jwt` uses it as an HMAC key (RFC 8725 section 3.5). */
 export const newClientSecret = () => randomBytes(32).toString('base64url');
 
-type Metadata = Record<string, unknown>;
-
 const SELF_REGISTERED_GRANT_TYPES = [
   'authorization_code',
   'refresh_token',
@@ -109,8 +138,9 @@ function checkMetadata(metadata: Metadata): void {
   if (metadata['software_statement'] !== undefined) throw invalid('software_statement is not supported');
   if (!listOf(metadata['grant_types']).every((type) => SELF_REGISTERED_GRANT_TYPES.includes(type as string)))
     throw invalid(`grant_types must be of ${SELF_REGISTERED_GRANT_TYPES.join(', ')}`);
-  for (const name of ['audiences', 'exchanges'])
-    if (metadata[name] !== undefined) throw invalid(`${name} can only be set by an administrator`);
+  const reserved = ['audiences', 'exchanges'].filter((name) => metadata[name] !== undefined);
+  for (const name of [...reserved, ...relaxedSettingsOf(metadata)])
+    throw invalid(`${name} can only be set by an administrator`);
   for (const name of URL_PROPERTIES)
     if (metadata[name] !== undefined && !isPublicUrl(metadata[name]))
       throw invalid(`${name} must be an https URL with a public domain name`);

@@ -5,6 +5,7 @@ import type { Client, ClientMetadata, JWK, JWKS, KoaContextWithOIDC, Provider } 
 import instanceOf from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
+import type { SigningAlgorithm } from '../../crypto/signing-key.entity.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
 import { POSTED_PATHS, presentedJwt, providerRequest, withRequestState } from './provider-request.js';
 
@@ -89,6 +90,12 @@ export class OidcProviderService {
     };
   }
 
+  /** Adds the first key of this algorithm, before a client is registered for it. */
+  async ensureSigningKey(alg: SigningAlgorithm): Promise<void> {
+    await this.keys.ensureKey(alg);
+    this.checkedAt = 0;
+  }
+
   /** A provider cannot change its keys. So a new one is created after a process has rotated them. */
   private async current(): Promise<ProviderInstance> {
     if (this.instance && Date.now() - this.checkedAt < KEY_CHECK_INTERVAL_MS) return this.instance;
@@ -104,10 +111,10 @@ export class OidcProviderService {
     const instance = await previous?.catch(() => undefined);
     if (instance?.kids === kids) return instance;
     const jwks = {
-      keys: keys.map(({ kid, key }): JWK => ({
+      keys: keys.map(({ kid, alg, key }): JWK => ({
         ...(key.export({ format: 'jwk' }) as JWK),
         kid,
-        alg: 'ES256',
+        alg,
         use: 'sig',
       })),
     };
