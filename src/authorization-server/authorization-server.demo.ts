@@ -35,7 +35,10 @@ const confidential = (id: string): Partial<ClientMetadata> => ({
 });
 
 /** One client for each grant type and authentication method. */
-export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMetadata)[] = [
+export const DEMO_CLIENTS: readonly ({
+  readonly accountId?: string;
+  readonly tenantId?: string;
+} & ClientMetadata)[] = [
   {
     client_id: 'web',
     client_name: 'Demo web application',
@@ -67,6 +70,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     client_id: 'machine',
     client_name: 'Demo service',
     accountId: 'acme-machine',
+    tenantId: 'acme',
     ...confidential('machine'),
     redirect_uris: [],
     response_types: [],
@@ -88,6 +92,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
     client_id: 'ciba',
     client_name: 'Demo help desk',
     accountId: 'acme-machine',
+    tenantId: 'acme',
     ...confidential('ciba'),
     redirect_uris: [],
     response_types: [],
@@ -98,6 +103,7 @@ export const DEMO_CLIENTS: readonly ({ readonly accountId?: string } & ClientMet
   {
     client_id: 'resource-server',
     client_name: 'Demo API that introspects tokens',
+    tenantId: 'acme',
     ...confidential('resource-server'),
     redirect_uris: [],
     response_types: [],
@@ -156,12 +162,13 @@ export class DemoClients implements OnApplicationBootstrap {
   async onApplicationBootstrap(): Promise<void> {
     const exists = await this.demo.once('oauth clients', async (manager: EntityManager) => {
       const audiences = [this.settings.publicUrl, archiveUrl(this.settings)];
-      const rows = DEMO_CLIENTS.map(({ accountId = null, client_id, ...metadata }) => ({
+      const rows = DEMO_CLIENTS.map(({ accountId = null, tenantId = null, client_id, ...metadata }) => ({
         ...this.clients.rowOf(client_id, {
           ...metadata,
           ...(client_id === 'resource-server' && { audiences }),
         }),
         accountId,
+        tenantId,
       }));
       await manager.insert(OauthClient, rows);
     });

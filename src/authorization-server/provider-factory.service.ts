@@ -30,6 +30,7 @@ import {
   backchannelAuthentication,
   backchannelRequestLifetime,
 } from './grants/backchannel-requests.service.js';
+import { rejectUnsupportedLimits } from './grants/extension-grant.js';
 import { JWT_BEARER, JWT_BEARER_PARAMETERS, JwtBearerGrant } from './grants/jwt-bearer.service.js';
 import {
   TOKEN_EXCHANGE,
@@ -81,6 +82,7 @@ export class OidcProviderFactory extends ProviderFactory {
       JWT_BEARER_PARAMETERS,
       'resource',
     );
+    rejectUnsupportedLimits(provider);
     provider.proxy = true;
     provider.use(formPostPage as never);
     addOpenidScopes(provider, this.settings);
@@ -94,10 +96,10 @@ export class OidcProviderFactory extends ProviderFactory {
     return {
       adapter: (kind: string) => (kind === 'Client' ? this.clients : this.adapters.create(kind)),
       jwks,
-      ...signInPrompt,
+      ...signInPrompt(this.clients),
       cookies: cookies(settings),
       renderError,
-      findAccount: (_ctx, id) => this.findAccount(id),
+      findAccount: (ctx, id, token) => this.findAccount(id, token && ctx.oidc.client?.clientId),
       claims: {
         openid: ['sub'],
         profile: ['preferred_username', 'tenant'],
@@ -160,7 +162,7 @@ export class OidcProviderFactory extends ProviderFactory {
       devInteractions: { enabled: false },
       dPoP: dpop(settings),
       fapi,
-      introspection: { enabled: true, allowedPolicy: introspectionPolicy },
+      introspection: { enabled: true, allowedPolicy: introspectionPolicy(this.clients) },
       mTLS: mutualTls(settings, this.config.clientCas),
       registration: clientRegistration(this.replays, this.dataSource),
       registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
@@ -172,10 +174,15 @@ export class OidcProviderFactory extends ProviderFactory {
     };
   }
 
-  /** @returns undefined for an unknown, disabled or machine account, so that oidc-provider rejects the request */
-  private async findAccount(id: string): Promise<Account | undefined> {
+  /**
+   * @param clientId the client that uses a token of the account
+   * @returns undefined for an unknown, disabled or machine account, and for one that the client is not for, so that
+   *   oidc-provider rejects the request
+   */
+  private async findAccount(id: string, clientId?: string): Promise<Account | undefined> {
     const user = await this.dataSource.manager.findOneBy(User, { id });
     if (!user || user.disabledAt || user.kind !== 'user') return undefined;
+    if (clientId !== undefined && !(await this.clients.accepts(clientId, user.tenantId))) return undefined;
     const { username, tenantId } = user;
     return {
       accountId: id,

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, createPrivateKey, randomUUID } from 'node:crypto';
 import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { DEMO_FAPI_KEY, demoSecret } from '../../src/authorization-server/authorization-server.demo.js';
 import { client, type TestResponse } from '../support/app.js';
@@ -133,3 +133,26 @@ export async function dpopKey() {
         .sign(privateKey),
   };
 }
+
+/** The published key of the demo's partner. */
+export const PARTNER_KEY = createPrivateKey(
+  '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIGenrGEJmrwqP/9nELzrDT22KOlvsj4Tjtpcx1YLGtFb\n-----END PRIVATE KEY-----\n',
+);
+
+/** The claims of a valid assertion of the demo's partner about bob. */
+export function partnerClaims(issuer: string): Record<string, unknown> {
+  const now = Math.floor(Date.now() / 1000);
+  const subject = { iss: 'https://partner.example', sub: 'robert@partner.example', aud: issuer };
+  return { ...subject, iat: now, exp: now + 60, jti: randomUUID() };
+}
+
+/** A JWT bearer assertion (RFC 7523 section 2.1). The parameters override claims, headers and the key. */
+export const partnerAssertion = (
+  issuer: string,
+  claims: Record<string, unknown> = {},
+  header: Record<string, unknown> = {},
+  key = PARTNER_KEY,
+): Promise<string> =>
+  new SignJWT({ ...partnerClaims(issuer), ...claims })
+    .setProtectedHeader({ alg: 'EdDSA', kid: 'partner-demo', ...header })
+    .sign(key);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { readAuthorizationServerConfig } from '../../src/authorization-server/authorization-server.config.js';
 import { Settings } from '../../src/config/settings.js';
 import { WEAK_KEYS } from '../support/weak-keys.js';
-import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
@@ -11,8 +11,8 @@ import { ClientsService } from '../../src/authorization-server/clients/clients.s
 import { User } from '../../src/users/user.entity.js';
 import { issueAccessToken, signWithActiveKey, type TokenOptions } from '../support/access-tokens.js';
 import { boot, client, type Booted } from '../support/app.js';
-import { basicOf, dpopKey, oauthAt } from './flows.js';
-import { ACCESS_TOKEN, JWT_BEARER, TOKEN_EXCHANGE, claimsOf, poster } from './wire.js';
+import { PARTNER_KEY, basicOf, dpopKey, oauthAt, partnerAssertion, partnerClaims } from './flows.js';
+import { ACCESS_TOKEN, CIBA, DEVICE_CODE, JWT_BEARER, TOKEN_EXCHANGE, claimsOf, poster } from './wire.js';
 
 let booted: Booted;
 let post: ReturnType<typeof poster>;
@@ -395,26 +395,78 @@ describe('token exchange', () => {
   });
 });
 
-describe('the JWT bearer grant', () => {
-  const PARTNER = createPrivateKey(
-    '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIGenrGEJmrwqP/9nELzrDT22KOlvsj4Tjtpcx1YLGtFb\n-----END PRIVATE KEY-----\n',
-  );
-  const now = () => Math.floor(Date.now() / 1000);
-  const claims = (over: Record<string, unknown> = {}) => ({
-    iss: 'https://partner.example',
-    sub: 'robert@partner.example',
-    aud: `${booted.origin}/oidc`,
-    iat: now(),
-    exp: now() + 60,
-    jti: randomUUID(),
-    ...over,
+describe('a parameter that limits the token', () => {
+  const details = JSON.stringify([{ type: 'document', identifier: 'bob-draft', actions: ['read'] }]);
+  const limits = { audience: 'https://elsewhere.example', authorization_details: details, scope: 'openid' };
+  const assertion = 'an assertion';
+  const auth_req_id = 'an id';
+  const refresh_token = 'a token';
+
+  it.each([
+    ['web', { grant_type: 'authorization_code', code: 'a code' }, ['audience', 'scope']],
+    ['web', { grant_type: 'refresh_token', refresh_token }, ['audience']],
+    ['machine', { grant_type: 'client_credentials' }, ['audience']],
+    ['ciba', { grant_type: CIBA, auth_req_id }, ['audience', 'scope']],
+    ['machine', { grant_type: JWT_BEARER, assertion }, ['audience', 'authorization_details']],
+    ['machine', { grant_type: TOKEN_EXCHANGE }, ['authorization_details']],
+  ] as const)('is an error where the grant does not support it (%s: %j)', async (as, form, unsupported) => {
+    for (const name of unsupported)
+      expect(await post('/token', { ...form, [name]: limits[name] }, as)).toMatchObject({
+        status: 400,
+        body: {
+          error: 'invalid_request',
+          error_description: `${name} is not supported in this grant's token request`,
+        },
+      });
   });
+
+  it('is an error in the token request of a device', async () => {
+    for (const name of ['audience', 'scope'] as const) {
+      const form = { grant_type: DEVICE_CODE, device_code: 'a code', client_id: 'device' };
+      const { status, body } = await post('/token', { ...form, [name]: limits[name] });
+      expect([status, body.error]).toEqual([400, 'invalid_request']);
+    }
+  });
+
+  it('does not use the code up if it is not supported', async () => {
+    const oauth = oauthAt(booted.origin);
+    const code = await oauth.code();
+    expect((await oauth.redeem(code, { scope: 'openid' })).body.error).toBe('invalid_request');
+    expect((await oauth.redeem(code)).status).toBe(200);
+  });
+
+  it('is honoured by each grant that supports it', async () => {
+    const oauth = oauthAt(booted.origin);
+    const archive = `${booted.origin}/archive`;
+    const resource = [booted.origin, archive];
+    const scope = 'openid offline_access documents:read documents:write';
+    const code = await oauth.code({ resource, scope, prompt: 'consent' });
+    const redeemed = (await oauth.redeem(code, { resource: archive })).body;
+    expect(await oauth.introspect(redeemed.access_token)).toMatchObject({ aud: archive });
+    const refreshed = (
+      await oauth.refresh(redeemed.refresh_token, { resource: booted.origin, scope: 'documents:read' })
+    ).body;
+    expect(await oauth.introspect(refreshed.access_token)).toMatchObject({
+      aud: booted.origin,
+      scope: 'documents:read',
+    });
+    const form = { grant_type: 'client_credentials', resource: archive, scope: 'documents:read' };
+    const machines = (await post('/token', form, 'machine')).body;
+    expect(await oauth.introspect(machines.access_token)).toMatchObject({
+      aud: archive,
+      scope: 'documents:read',
+    });
+  });
+});
+
+describe('the JWT bearer grant', () => {
+  const now = () => Math.floor(Date.now() / 1000);
+  const claims = () => partnerClaims(`${booted.origin}/oidc`);
   const assertion = (
     over: Record<string, unknown> = {},
     header: Record<string, unknown> = {},
-    key = PARTNER,
-  ) =>
-    new SignJWT(claims(over)).setProtectedHeader({ alg: 'EdDSA', kid: 'partner-demo', ...header }).sign(key);
+    key: KeyObject = PARTNER_KEY,
+  ) => partnerAssertion(`${booted.origin}/oidc`, over, header, key);
   const redeem = async (text: string | Promise<string>, form: Record<string, string> = {}, as = 'machine') =>
     post('/token', { grant_type: JWT_BEARER, assertion: await text, ...form }, as);
 

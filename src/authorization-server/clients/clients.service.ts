@@ -5,11 +5,18 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { AccessToken } from '../../access-tokens/access-token.entity.js';
 import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
+import { User } from '../../users/user.entity.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
 import { OauthClient } from './oauth-client.entity.js';
 
 /** Other processes see a changed or removed client after this time at the latest. */
 const CLIENT_CACHE_MS = 1_000;
+
+/** The account of a token; undefined for a token of the client itself. */
+interface TokenOwner {
+  readonly accountId?: string | undefined;
+  readonly clientId?: string | undefined;
+}
 
 /** Stores clients. oidc-provider uses it as the adapter of its model `Client`. */
 @Injectable()
@@ -51,6 +58,25 @@ export class ClientsService implements Adapter {
     const client = row && this.decrypt(row);
     if (client) this.cache.set(id, client);
     return client ?? undefined;
+  }
+
+  /** The tenant that manages a client; null for none. */
+  async tenantOf(id: string): Promise<string | null> {
+    return (await this.dataSource.manager.findOneBy(OauthClient, { id }))?.tenantId ?? null;
+  }
+
+  /** The tenant of the account that a token was issued for: a person's, or the client's own. */
+  async tenantOfOwner({ accountId, clientId = '' }: TokenOwner): Promise<string | undefined> {
+    const { manager } = this.dataSource;
+    if (accountId !== undefined) return (await manager.findOneBy(User, { id: accountId }))?.tenantId;
+    const where = { id: clientId };
+    return (await manager.findOne(OauthClient, { where, relations: { account: true } }))?.account?.tenantId;
+  }
+
+  /** Whether accounts of a tenant may sign in to a client: a client that a tenant manages is for its accounts only. */
+  async accepts(id: string, tenantOfAccount: string | undefined): Promise<boolean> {
+    const tenantId = await this.tenantOf(id);
+    return tenantId === null || tenantId === tenantOfAccount;
   }
 
   async destroy(id: string): Promise<void> {

@@ -18,7 +18,10 @@ export class OauthClient {
   @JoinColumn({ name: 'accountId' })
   account?: User;
 
-  /** The tenant whose administrators manage it; null for a self-registered client and for demo clients. */
+  /**
+   * The tenant whose administrators manage it. The client is for the accounts of this tenant only, and sees nothing of others.
+   * Null: it is for all accounts that sign in to it, and sees nothing of those that do not.
+   */
   @Column({ type: 'varchar', length: 36, nullable: true })
   tenantId!: string | null;
 

@@ -11,6 +11,7 @@ import { AuditPort } from '../../authentication/ports.js';
 import { SECOND_FACTOR } from '../../authentication/factors.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import type { User } from '../../users/user.entity.js';
+import type { ClientsService } from '../clients/clients.service.js';
 
 /** The `acr` of a sign-in by password. */
 export const PASSWORD_ACR = 'pwd';
@@ -106,15 +107,34 @@ function checkRequestedAcr({ oidc }: KoaContextWithOIDC): false {
   return false;
 }
 
-function promptPolicy() {
-  const prompts = interactionPolicy.base();
-  prompts
-    .get('login')!
-    .checks.add(new interactionPolicy.Check('acr', 'an acr was requested', checkRequestedAcr), 0);
+/**
+ * Requests a sign-in with an account of the client's tenant.
+ * @throws AccessDenied after a sign-in with an account of another tenant
+ */
+const isOfOtherTenant =
+  (clients: ClientsService) =>
+  async ({ oidc }: KoaContextWithOIDC): Promise<boolean> => {
+    const { accountId } = oidc.session ?? {};
+    if (accountId === undefined) return false;
+    const tenantId = await clients.tenantOfOwner({ accountId });
+    if (await clients.accepts(oidc.client!.clientId, tenantId)) return false;
+    if (oidc.result?.login)
+      throw new errors.AccessDenied('the account belongs to another tenant than the client');
+    return true;
+  };
+
+function promptPolicy(clients: ClientsService) {
+  const { Check, base } = interactionPolicy;
+  const prompts = base();
+  const { checks } = prompts.get('login')!;
+  checks.add(new Check('acr', 'an acr was requested', checkRequestedAcr), 0);
+  const otherTenant = 'the account belongs to another tenant than the client';
+  checks.add(new Check('tenant', otherTenant, 'login_required', isOfOtherTenant(clients)));
   return prompts;
 }
 
-export const signInPrompt = {
-  acrValues: [PASSWORD_ACR],
-  interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy: promptPolicy() },
-} satisfies Configuration;
+export const signInPrompt = (clients: ClientsService) =>
+  ({
+    acrValues: [PASSWORD_ACR],
+    interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy: promptPolicy(clients) },
+  }) satisfies Configuration;

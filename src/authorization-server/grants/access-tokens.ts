@@ -1,6 +1,7 @@
 import { Provider, errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
 import type { Settings } from '../../config/settings.js';
 import { isScope } from '../../permissions.js';
+import type { ClientsService } from '../clients/clients.service.js';
 import { tokenExchangeOf } from '../provider/provider-request.js';
 
 /** Short, because other resource servers cannot see that a JWT was revoked. */
@@ -91,15 +92,24 @@ export function extraTokenClaims(ctx: KoaContextWithOIDC): Record<string, unknow
 interface Token {
   readonly kind: string;
   readonly clientId?: string | undefined;
+  readonly accountId?: string | undefined;
   readonly aud?: string | string[] | undefined;
 }
 
-/** A client may introspect its own tokens, and a resource server the tokens for its audiences (RFC 7662 section 4). */
-export function introspectionPolicy(_ctx: KoaContextWithOIDC, client: Client, token: Token): boolean {
-  if (token.clientId === client.clientId) return true;
-  const audiences = (client['audiences'] ?? []) as readonly unknown[];
-  return token.kind !== 'RefreshToken' && token.aud !== undefined && audiences.includes(token.aud);
-}
+/**
+ * A client may introspect its own tokens, and a resource server the tokens for its audiences (RFC 7662 section 4) whose accounts
+ * belong to its tenant.
+ */
+export const introspectionPolicy =
+  (clients: ClientsService) =>
+  async (_ctx: KoaContextWithOIDC, client: Client, token: Token): Promise<boolean> => {
+    if (token.clientId === client.clientId) return true;
+    const audiences = (client['audiences'] ?? []) as readonly unknown[];
+    if (token.kind === 'RefreshToken' || token.aud === undefined || !audiences.includes(token.aud))
+      return false;
+    const tenantId = await clients.tenantOf(client.clientId);
+    return tenantId !== null && tenantId === (await clients.tenantOfOwner(token));
+  };
 
 /**
  * A client may revoke only its own tokens (RFC 7009 section 2.1).

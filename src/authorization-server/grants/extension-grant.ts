@@ -11,18 +11,21 @@ import {
   checkMtlsCert,
   validateDpop,
 } from 'oidc-provider/lib/helpers/grants.js';
+// @ts-expect-error -- it has no types
+import instanceOf from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { DataSource } from 'typeorm';
 import { OauthClient } from '../clients/oauth-client.entity.js';
 
 /**
  * Checks a client that requests tokens for other accounts without their interaction. It must authenticate, and its machine
  * account, if it has one, must be enabled.
+ * @returns its tenant: the client may obtain tokens for accounts of this tenant only, and for none if it is null
  * @throws UnauthorizedClient
  */
 export async function checkClient(
   { clientId: id, clientAuthMethod }: Client,
   dataSource: DataSource,
-): Promise<void> {
+): Promise<string | null> {
   if (clientAuthMethod === 'none')
     throw new errors.UnauthorizedClient('only a confidential client may use this grant');
   const client = await dataSource.manager.findOne(OauthClient, {
@@ -31,6 +34,7 @@ export async function checkClient(
   });
   if (client?.account?.disabledAt)
     throw new errors.UnauthorizedClient('the account of this client is disabled');
+  return client?.tenantId ?? null;
 }
 
 /** The key that a client has proved to hold in its token request. */
@@ -62,4 +66,36 @@ export async function verifyProofOfPossession<Parameters extends object>(
       return Boolean(proof ?? certificate);
     },
   };
+}
+
+/** The parameters of a token request by which a client limits the token. */
+const LIMITS = ['audience', 'authorization_details', 'resource', 'scope'];
+
+type GrantHandler = (ctx: TokenEndpointGrantContext<Record<string, unknown>>) => Promise<void>;
+
+interface RegisteredGrants {
+  readonly grantTypeHandlers: ReadonlyMap<string, GrantHandler>;
+  readonly grantTypeParams: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly grantTypeDupes: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/**
+ * Rejects limits that a grant type does not support. oidc-provider ignores them, and so would issue a token that may do more
+ * than the client requested. Call this after all grant types are registered.
+ */
+export function rejectUnsupportedLimits(provider: Provider): void {
+  const { grantTypeHandlers, grantTypeParams, grantTypeDupes } = (
+    instanceOf as (provider: Provider) => RegisteredGrants
+  )(provider);
+  for (const [grantType, handle] of [...grantTypeHandlers]) {
+    const supported = [...grantTypeParams.get(grantType)!];
+    const unsupported = LIMITS.filter((limit) => !supported.includes(limit));
+    const handleIfSupported: GrantHandler = async (ctx) => {
+      const found = unsupported.find((limit) => ctx.oidc.params[limit] !== undefined);
+      if (found) throw new errors.InvalidRequest(`${found} is not supported in this grant's token request`);
+      await handle(ctx);
+    };
+    const repeatable = [...(grantTypeDupes.get(grantType) ?? [])];
+    provider.registerGrantType(grantType, handleIfSupported, [...supported, ...unsupported], repeatable);
+  }
 }

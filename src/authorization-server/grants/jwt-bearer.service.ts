@@ -48,14 +48,15 @@ export class JwtBearerGrant {
 
   async handle(ctx: TokenEndpointGrantContext<Parameters>): Promise<void> {
     const { client, params, provider } = ctx.oidc;
-    await checkClient(client, this.dataSource);
+    const tenantId = await checkClient(client, this.dataSource);
     if (!params.assertion) throw new errors.InvalidRequest('assertion is required');
     const proof = await verifyProofOfPossession(provider, ctx);
 
     const audiences = [provider.issuer, `${provider.issuer}/token`];
     const { issuer, claims } = await this.verify(params.assertion, audiences);
     const account = await this.dataSource.manager.findOneBy(User, { id: accountOf(issuer, claims) });
-    if (!account || account.disabledAt) throw new errors.InvalidGrant('no enabled account for the subject');
+    if (!account || account.disabledAt || account.tenantId !== tenantId)
+      throw new errors.InvalidGrant("no enabled account of the client's tenant for the subject");
     params.resource ??= this.settings.publicUrl;
     const [target, ...others] = await resolveRequestedResources(provider, ctx);
     if (!target || others.length) throw new errors.InvalidTarget('a token is for exactly one resource');

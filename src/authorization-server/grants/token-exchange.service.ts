@@ -56,13 +56,15 @@ export class TokenExchangeGrant {
 
   async handle(ctx: Context): Promise<void> {
     const { client, params, provider } = ctx.oidc;
-    await checkClient(client, this.dataSource);
+    const tenantId = await checkClient(client, this.dataSource);
     checkParameters(params);
     const proof = await verifyProofOfPossession(provider, ctx);
 
     const subject = await this.verify(ctx, 'subject_token', proof.jkt);
     if (!mayExchange(client, subject.row.clientId))
       throw invalidToken('subject_token', 'issued to another client');
+    if (subject.token.account.tenantId !== tenantId)
+      throw invalidToken('subject_token', 'issued for an account of another tenant');
     const act = { sub: await this.actor(ctx), ...(subject.token.act && { act: subject.token.act }) };
     if (countActors(act) > MAX_ACTORS) throw invalidToken('subject_token', 'too many actors');
 

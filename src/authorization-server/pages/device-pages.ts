@@ -28,7 +28,7 @@ export const deviceFlowPages = {
     if (failure?.name === 'AbortedError') {
       sendPage(ctx, {
         title: 'Your device is not connected',
-        body: html`<p role="status">You denied access. You can close this page.</p>`,
+        body: html`<p role="status">Access was denied. You can close this page.</p>`,
       });
       return;
     }
