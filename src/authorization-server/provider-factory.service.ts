@@ -13,7 +13,13 @@ import {
   mutualTls,
   requestObjects,
 } from './clients/client-authentication.js';
-import { clientRegistration, extraClientMetadata, fapi, pkce } from './clients/client-metadata.js';
+import {
+  clientRegistration,
+  extraClientMetadata,
+  fapi,
+  pkce,
+  rotateRefreshToken,
+} from './clients/client-metadata.js';
 import { ClientsService } from './clients/clients.service.js';
 import { PostedRequests } from './consent/posted-requests.service.js';
 import { signInPrompt } from './consent/sign-in.service.js';
@@ -126,7 +132,7 @@ export class OidcProviderFactory extends ProviderFactory {
       formats: { customizers: { jwt: (_ctx, token, parts) => this.adapters.saveJwt(token, parts) } },
       pkce,
       responseTypes: ['code'],
-      rotateRefreshToken: true,
+      rotateRefreshToken,
       scopes: ['openid', 'offline_access'],
       ttl: {
         AccessToken: 5 * MINUTE_SECONDS,

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { SignJWT, UnsecuredJWT, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import { DEMO_FAPI_KEY } from '../../src/authorization-server/authorization-server.demo.js';
+import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
+import { OauthClient } from '../../src/authorization-server/clients/oauth-client.entity.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
 import { boot, type TestResponse, type Booted } from '../support/app.js';
 import { signIn } from './browser.js';
@@ -88,6 +90,22 @@ describe('a FAPI 2.0 client', () => {
       token_type: 'DPoP',
       cnf: { jkt: key.jkt },
     });
+  });
+
+  it('keeps its refresh token, also with a new DPoP key (ported from refresh-token)', async () => {
+    const { body } = await push({ scope: 'openid offline_access documents:read', prompt: 'consent' });
+    const { callback } = await signIn(booted, authorize(body.request_uri));
+    const { refresh_token } = (await redeem(callback.searchParams.get('code')!)).body;
+    expect(refresh_token).toEqual(expect.any(String));
+    for (const prover of [key, key, await dpopKey()]) {
+      const refreshed = await withProof({ grant_type: 'refresh_token', refresh_token }, prover);
+      expect(refreshed.body).toMatchObject({ token_type: 'DPoP', refresh_token });
+      expect(claimsOf(refreshed.body.access_token)).toMatchObject({ cnf: { jkt: prover.jkt } });
+    }
+    expectError(await oauth.refresh(refresh_token, {}, basicOf('web')), 'invalid_grant');
+    expectError(await oauth.refresh(refresh_token, { client_id: 'fapi' }, {}), 'invalid_client', 401);
+    const unbound = { grant_type: 'refresh_token', refresh_token, ...(await clientAssertion(oauth.issuer)) };
+    expectError(await oauth.post('/token', unbound), 'invalid_grant');
   });
 
   describe('attacks', () => {
@@ -321,6 +339,9 @@ describe('a FAPI 2.0 client', () => {
         ['that is valid for more than an hour', { nbf: now(), exp: now() + 3_700 }],
         ['that is older than an hour', { nbf: now() - 3_700 }],
         ['that is not yet valid', { nbf: now() + 120 }],
+        ['without nbf', { nbf: undefined }],
+        ['without nbf, but with iat', { nbf: undefined, iat: now() }],
+        ['whose nbf is text', { nbf: String(now()) }],
         ['for another server', { aud: 'https://evil.example' }],
         ['without an audience', { aud: undefined }],
         ['by another client', { iss: 'web' }],
@@ -356,5 +377,72 @@ describe('a FAPI 2.0 client', () => {
         );
       });
     });
+  });
+});
+
+describe('a signed backchannel authentication request', () => {
+  const CIBA_CLIENT = 'signed-ciba';
+  let booted: Booted;
+  let oauth: ReturnType<typeof oauthAt>;
+  beforeAll(async () => {
+    booted = await boot({ publicUrlIsOrigin: true });
+    oauth = oauthAt(booted.origin);
+    const { d: _private, ...publicJwk } = DEMO_FAPI_KEY;
+    await booted.app.get(ClientsService, { strict: false }).upsert(CIBA_CLIENT, {
+      token_endpoint_auth_method: 'private_key_jwt',
+      grant_types: ['urn:openid:params:grant-type:ciba'],
+      response_types: [],
+      redirect_uris: [],
+      backchannel_token_delivery_mode: 'poll',
+      backchannel_authentication_request_signing_alg: 'ES256',
+      jwks: { keys: [publicJwk] },
+      resource_scopes: 'documents:read',
+    });
+    const account = { accountId: 'acme-machine' };
+    await booted.db.manager.update(OauthClient, { id: CIBA_CLIENT }, account);
+  });
+  afterAll(() => booted.close());
+
+  const ask = async (claims: Record<string, unknown>) => {
+    const all = {
+      iss: CIBA_CLIENT,
+      aud: oauth.issuer,
+      iat: now(),
+      nbf: now(),
+      exp: now() + 60,
+      jti: randomUUID(),
+      scope: 'openid documents:read',
+      login_hint: 'bob',
+      binding_message: 'W-4711',
+      ...claims,
+    };
+    const request = await new SignJWT(JSON.parse(JSON.stringify(all)) as Record<string, unknown>)
+      .setProtectedHeader({ alg: 'ES256' })
+      .sign(await importJWK(DEMO_FAPI_KEY, 'ES256'));
+    const assertion = await clientAssertion(oauth.issuer, {}, { id: CIBA_CLIENT });
+    return oauth.post('/backchannel', { request, client_id: CIBA_CLIENT, ...assertion });
+  };
+
+  it('starts a request', async () => {
+    expect((await ask({})).body).toMatchObject({ auth_req_id: expect.any(String), expires_in: 300 });
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['without iat', { iat: undefined }],
+    ['without nbf', { nbf: undefined }],
+    ['without jti', { jti: undefined }],
+    ['with an empty jti', { jti: '' }],
+    ['without exp', { exp: undefined }],
+    ['without an audience', { aud: undefined }],
+    ['for another server', { aud: 'https://evil.example' }],
+    ['without an issuer', { iss: undefined }],
+    ['by another issuer', { iss: 'web' }],
+    ['that is expired', { exp: now() - 60 }],
+    ['that expires in 70 minutes', { exp: now() + 4_200 }],
+    ['that is valid from 70 minutes ago', { nbf: now() - 4_200 }],
+    ['that is valid from in 10 minutes', { nbf: now() + 600 }],
+  ])('is rejected %s (ported from fapi-ciba ensure-request-object-*)', async (_, claims) => {
+    const { status, body } = await ask(claims);
+    expect({ status, error: body.error }).toEqual({ status: 400, error: 'invalid_request' });
   });
 });

@@ -7,6 +7,7 @@ import { tlsCertificate } from '../../authentication/client-certificate.js';
 import type { Settings } from '../../config/settings.js';
 import { importStrongJwk, isStrongPublicKey } from '../../crypto/public-keys.js';
 import { authRequestOfKoa } from '../provider/provider-request.js';
+import { isFapiClient } from './client-metadata.js';
 
 /**
  * Ignores weak keys, because oidc-provider has no hook for the keys that it reads from a client's `jwks_uri`. The shared
@@ -48,16 +49,25 @@ export const clientAuthentication: Configuration = {
   },
 };
 
-/** Signed authorization requests (RFC 9101). Parameters outside of the request object are ignored. */
+/**
+ * Signed authorization requests (RFC 9101). Parameters outside of the request object are ignored. FAPI 2.0 Message Signing
+ * (section 5.3.1) requires `nbf`, and CIBA Core 1.0 (section 7.1.1) also `iat` and `jti`.
+ */
 export const requestObjects: NonNullable<Configuration['features']>['requestObjects'] = {
   enabled: true,
-  assertJwtClaimsAndHeader(_ctx, { aud, exp, nbf, iat }) {
+  assertJwtClaimsAndHeader({ oidc }, { aud, exp, nbf, iat, jti }, _header, client) {
     const invalid = (reason: string) => new errors.InvalidRequestObject(reason);
+    const isCiba = oidc.route === 'backchannel_authentication';
+    if (aud === undefined) throw invalid('the request object has no audience (aud)');
+    if (typeof exp !== 'number') throw invalid('the request object has no expiry (exp)');
+    if ((isCiba || isFapiClient(client)) && typeof nbf !== 'number')
+      throw invalid('the request object has no start (nbf)');
+    if (isCiba && typeof iat !== 'number') throw invalid('the request object has no time of issue (iat)');
+    if (isCiba && (typeof jti !== 'string' || !jti)) throw invalid('the request object has no id (jti)');
     const start = [nbf, iat].find((time) => typeof time === 'number') ?? Date.now() / 1000;
-    if (aud === undefined) throw invalid('the request object has no audience');
-    if (typeof exp !== 'number') throw invalid('the request object has no expiry');
+    // It has not expired, so it did not start more than an hour ago either.
     if (exp - start > MAX_REQUEST_OBJECT_SECONDS)
-      throw invalid('the request object is valid for more than an hour');
+      throw invalid('the request object is valid for more than an hour (exp)');
   },
 };
 

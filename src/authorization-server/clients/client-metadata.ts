@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { errors, type ClientMetadata, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import {
+  errors,
+  type Client,
+  type ClientMetadata,
+  type Configuration,
+  type KoaContextWithOIDC,
+} from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 import { importStrongJwk } from '../../crypto/public-keys.js';
 import type { ReplayStore } from '../../crypto/replay-store.service.js';
@@ -77,8 +83,17 @@ function assertStrictSettings(metadata: ClientMetadata): void {
 /** Applies the FAPI 2.0 Security Profile to the clients that are registered for it. */
 export const fapi: NonNullable<Configuration['features']>['fapi'] = {
   enabled: true,
-  profile: (_ctx, client) => (client['security_profile'] === 'fapi-2.0' ? '2.0' : undefined),
+  profile: (_ctx, client) => (isFapiClient(client) ? '2.0' : undefined),
 };
+
+export const isFapiClient = (client: Client): boolean => client['security_profile'] === 'fapi-2.0';
+
+/**
+ * FAPI 2.0 forbids rotation (section 5.3.2.1): its refresh tokens are useless without the client's credential. All others
+ * are rotated, so that a copied token is detected (RFC 9700 section 4.14.2).
+ */
+export const rotateRefreshToken: Configuration['rotateRefreshToken'] = ({ oidc: { client } }) =>
+  client?.clientAuthMethod === 'none' || !isFapiClient(client!);
 
 /** The name of the policy that oidc-provider applies to self-registered clients, on registration and on every update. */
 export const REGISTRATION_POLICY = 'registered';
