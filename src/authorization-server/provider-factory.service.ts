@@ -44,8 +44,16 @@ import {
   TokenExchangeGrant,
 } from './grants/token-exchange.service.js';
 import { deviceFlowPages } from './pages/device-pages.js';
-import { formPostPage, logoutPages, renderError } from './pages/provider-pages.js';
-import { cookies, dpop, outboundRequests } from './provider/http-security.js';
+import { formPostPage, logoutPages, pageOfRejection, renderError } from './pages/provider-pages.js';
+import {
+  INTERACTION_LIFETIME_SECONDS,
+  cookies,
+  dpop,
+  outboundRequests,
+  rejectDuplicateCookies,
+  setBrowserCookie,
+} from './provider/http-security.js';
+import { authRequestOfKoa } from './provider/provider-request.js';
 import { ProviderFactory } from './provider/oidc-provider.service.js';
 import { ProviderEvents } from './provider/provider-events.service.js';
 import { AdapterFactory } from './storage/adapter-factory.service.js';
@@ -92,6 +100,8 @@ export class OidcProviderFactory extends ProviderFactory {
     provider.proxy = true;
     provider.use(formPostPage as never);
     addOpenidScopes(provider, this.settings);
+    provider.use(pageOfRejection((ctx) => rejectDuplicateCookies(authRequestOfKoa(ctx), this.settings)));
+    provider.on('interaction.started', (ctx) => setBrowserCookie(ctx, this.settings));
     this.events.listen(provider);
     provider.use(this.postedRequests.middleware as never);
     return provider;
@@ -142,7 +152,7 @@ export class OidcProviderFactory extends ProviderFactory {
         DeviceCode: 10 * MINUTE_SECONDS,
         Grant: 14 * DAY_SECONDS,
         IdToken: 5 * MINUTE_SECONDS,
-        Interaction: 10 * MINUTE_SECONDS,
+        Interaction: INTERACTION_LIFETIME_SECONDS,
         RefreshToken: 14 * DAY_SECONDS,
         Session: DAY_SECONDS,
       },

@@ -1,14 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { boot, freePort, type Booted } from '../support/app.js';
-
-const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
-const installed = existsSync(executablePath);
+import { describeInBrowser, executablePath } from '../support/chromium.js';
 
 const VIEWS = [
   ['a phone', { width: 390, height: 844 }],
@@ -16,7 +13,7 @@ const VIEWS = [
   ['a desktop', { width: 1280, height: 800 }],
 ] as const;
 
-const browserTests = () => {
+describeInBrowser('the pages in a browser', () => {
   let booted: Booted;
   let application: Server;
   let browser: Browser;
@@ -233,14 +230,4 @@ const browserTests = () => {
     await page.waitForURL(`${home}/callback?code=**`);
     await context.close();
   });
-};
-
-const missingBrowser = () =>
-  it('is skipped: set CHROMIUM to the path of a browser', () => expect(installed).toBe(false));
-
-describe(
-  installed
-    ? 'the pages in a browser'
-    : `the pages in a browser: skipped, ${executablePath} is not installed`,
-  installed ? browserTests : missingBrowser,
-);
+});

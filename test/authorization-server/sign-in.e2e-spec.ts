@@ -148,7 +148,7 @@ describe('the sign-in at the authorization server', () => {
       const sessions = booted.app.get(AdapterFactory, { strict: false }).create('Session');
       const epoch = { accountId: 'bob', uid: randomUUID() };
       await sessions.upsert('before', { ...epoch, kind: 'Session' }, 60);
-      await withRequestState(async () => {
+      await withRequestState(undefined, async () => {
         expect(await sessions.find('before')).toBeDefined();
         await everywhere();
         await sessions.upsert('after', { ...epoch, uid: randomUUID(), kind: 'Session' }, 60);
@@ -193,6 +193,7 @@ describe('the sign-in at the authorization server', () => {
         'oauth-interaction-dev.sig',
         'oauth-resume-dev',
         'oauth-resume-dev.sig',
+        'oauth-browser-dev',
       ]);
       for (const line of set) expect(line).toMatch(/; samesite=lax; httponly$/i);
     });
@@ -203,9 +204,11 @@ describe('the sign-in at the authorization server', () => {
       try {
         const response = await fetch(`${secure.origin}/oidc/auth${request().search}`, { redirect: 'manual' });
         const set = response.headers.getSetCookie();
-        expect(set).toHaveLength(4);
+        expect(set).toHaveLength(5);
         for (const line of set)
-          expect(line).toMatch(/^__Secure-oauth-(interaction|resume).*; secure; httponly$/i);
+          expect(line).toMatch(
+            /^(__Secure-oauth-(interaction|resume)|__Host-oauth-browser=).*; secure; httponly$/i,
+          );
         const device = await fetch(`${secure.origin}/oidc/device`);
         for (const line of device.headers.getSetCookie())
           expect(line).toMatch(

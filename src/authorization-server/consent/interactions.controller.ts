@@ -15,6 +15,7 @@ import { ApiExcludeController } from '@nestjs/swagger';
 import { z } from 'zod';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
+import { Settings } from '../../config/settings.js';
 import { signInPage } from '../pages/interaction-pages.js';
 import {
   STYLESHEET,
@@ -25,6 +26,7 @@ import {
   renderPage,
   type Page,
 } from '../pages/layout.js';
+import { readBrowserSecret, rejectDuplicateCookies } from '../provider/http-security.js';
 import { withRequestState } from '../provider/provider-request.js';
 import { ConsentPrompt } from './consent-prompt.service.js';
 import { CsrfToken } from './csrf-token.service.js';
@@ -51,6 +53,7 @@ export class InteractionsController {
     private readonly signIns: SignInService,
     private readonly consent: ConsentPrompt,
     private readonly host: HttpAdapterHost,
+    private readonly settings: Settings,
   ) {}
 
   @Get('style.css')
@@ -125,7 +128,8 @@ export class InteractionsController {
     handle: () => Promise<string>,
   ): Promise<string> {
     try {
-      return await withRequestState(handle);
+      rejectDuplicateCookies(authRequest, this.settings);
+      return await withRequestState(readBrowserSecret(authRequest, this.settings), handle);
     } catch (error) {
       const acceptsHtml = authRequest.lines('Accept').some((accepted) => accepted.includes('text/html'));
       if (!acceptsHtml || !(error instanceof HttpException)) throw error;

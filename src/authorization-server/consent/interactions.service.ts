@@ -9,6 +9,7 @@ import {
   type AuthRequest,
 } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
+import { INTERACTION_ENDED } from '../pages/layout.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { providerRequest } from '../provider/provider-request.js';
 
@@ -65,5 +66,5 @@ export class InteractionsService {
 const notFound = () =>
   new NotFoundException({
     code: 'interaction_not_found',
-    detail: 'This sign-in has ended, or it was started in another browser.',
+    detail: INTERACTION_ENDED,
   });

@@ -52,7 +52,7 @@ export class BackchannelAuthentication {
     // The first of two concurrent decisions counts.
     if (!request || !(await this.replays.use('oauth backchannel decision', id, request.expiresAt)))
       throw new NotFoundException({ code: 'not_found', detail: 'You have no such request.' });
-    await withRequestState(() =>
+    await withRequestState(undefined, () =>
       signIn
         ? this.approve(request, signIn)
         : this.saveResult(request, new errors.AccessDenied('the person denied the request')),

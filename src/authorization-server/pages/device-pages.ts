@@ -1,6 +1,6 @@
-import type { Client, KoaContextWithOIDC } from 'oidc-provider';
+import { errors, type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import { html, type HtmlContent } from './html.js';
-import { clientNameOf, sendPage } from './layout.js';
+import { INTERACTION_ENDED, clientNameOf, errorPage, sendPage } from './layout.js';
 
 /** An error of oidc-provider about a user code. */
 type UserCodeError = Error & { readonly userCode?: string };
@@ -30,6 +30,12 @@ export const deviceFlowPages = {
         title: 'Your device is not connected',
         body: html`<p role="status">Access was denied. You can close this page.</p>`,
       });
+      return;
+    }
+    if (failure instanceof errors.SessionNotFound) {
+      // oidc-provider would store the session for a form, but has sent no cookie for it, and fails if the session is new.
+      Object.assign(ctx.oidc.session!, { touched: false });
+      sendPage(ctx, errorPage(INTERACTION_ENDED, 'interaction_not_found'));
       return;
     }
     const error =

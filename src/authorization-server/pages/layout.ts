@@ -53,6 +53,9 @@ export function sendPage(ctx: Pick<KoaContextWithOIDC, 'set' | 'body'>, page: Pa
   ctx.body = renderPage(page);
 }
 
+/** The same for an interaction that is finished, unknown, of another browser, or without a binding to one. */
+export const INTERACTION_ENDED = 'This sign-in has ended, or it was started in another browser.';
+
 /** @param code a stable error code, for the support of the application */
 export const errorPage = (detail: string, code: string): Page => ({
   title: 'Something went wrong',

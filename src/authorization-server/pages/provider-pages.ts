@@ -1,14 +1,41 @@
-import type { ErrorOut, KoaContextWithOIDC } from 'oidc-provider';
+import { HttpException } from '@nestjs/common';
+import { errors, type ErrorOut, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
 import { Html, html } from './html.js';
-import { clientNameOf, errorPage, formActionSources, sendPage } from './layout.js';
+import { INTERACTION_ENDED, clientNameOf, errorPage, formActionSources, sendPage } from './layout.js';
 
 /** Shows an error that oidc-provider must not or cannot redirect to the client (RFC 6749 section 4.1.2.1). */
-export async function renderError(ctx: KoaContextWithOIDC, { error, error_description }: ErrorOut) {
+export async function renderError(
+  ctx: KoaContextWithOIDC,
+  { error, error_description }: ErrorOut,
+  cause?: Error,
+) {
+  if (cause instanceof errors.SessionNotFound)
+    return sendPage(ctx, errorPage(INTERACTION_ENDED, 'interaction_not_found'));
   sendPage(
     ctx,
     errorPage(`The request of the application was rejected: ${error_description ?? error}.`, error),
   );
 }
+
+type Middleware = Parameters<Provider['use']>[0];
+
+/**
+ * Koa middleware that shows a rejected request as a page.
+ * @param check throws an HttpException with `code` and `detail` to reject a request
+ */
+export const pageOfRejection =
+  (check: (ctx: Parameters<Middleware>[0]) => void): Middleware =>
+  async (ctx, next) => {
+    try {
+      check(ctx);
+    } catch (error) {
+      if (!(error instanceof HttpException)) throw error;
+      const { code, detail } = error.getResponse() as { code: string; detail: string };
+      ctx.status = error.getStatus();
+      return sendPage(ctx, errorPage(detail, code));
+    }
+    await next();
+  };
 
 /** The pages of RP-initiated logout: options of oidc-provider's `features.rpInitiatedLogout`. */
 export const logoutPages = {

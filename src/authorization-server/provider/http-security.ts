@@ -1,28 +1,81 @@
+import { BadRequestException } from '@nestjs/common';
+import { createHash, randomBytes } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose';
-import { errors, type Configuration } from 'oidc-provider';
+import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import type { AuthRequest } from '../../authentication/request.js';
 import type { Settings } from '../../config/settings.js';
 import { DerivedKeys } from '../../crypto/derived-keys.js';
 import { importStrongJwk } from '../../crypto/public-keys.js';
+import { browserSecretOfRequest } from './provider-request.js';
+
+export const INTERACTION_LIFETIME_SECONDS = 10 * 60;
 
 /**
- * The cookies, all signed. Over HTTPS, prefixes keep a sibling domain and plain HTTP from overwriting them (RFC 6265bis section
- * 4.1.3). Cookies of an interaction have a path of their own, which `__Host-` does not allow.
+ * Over HTTPS, prefixes keep a sibling host and plain HTTP from overwriting cookies (RFC 6265bis section 4.1.3). A sibling host
+ * can still set `__Secure-` cookies. Those of an interaction have a path of their own, which `__Host-` does not allow, so
+ * the secret in `browser` binds interactions to the browser that started them.
  */
+function cookieNames({ publicUrl }: Settings) {
+  const https = publicUrl.startsWith('https:');
+  const cookieName = (prefix: string, name: string) => (https ? `${prefix}${name}` : `${name}-dev`);
+  return {
+    session: cookieName('__Host-', 'oauth-session'),
+    browser: cookieName('__Host-', 'oauth-browser'),
+    interaction: cookieName('__Secure-', 'oauth-interaction'),
+    resume: cookieName('__Secure-', 'oauth-resume'),
+  };
+}
+
+/** The cookies of oidc-provider, all signed. */
 export function cookies(settings: Settings): Configuration['cookies'] {
   const https = settings.publicUrl.startsWith('https:');
-  const cookieName = (prefix: string, name: string) => (https ? `${prefix}${name}` : `${name}-dev`);
+  const { session, interaction, resume } = cookieNames(settings);
   const attributes = { signed: true, httpOnly: true, sameSite: 'lax', secure: https } as const;
   return {
-    names: {
-      session: cookieName('__Host-', 'oauth-session'),
-      interaction: cookieName('__Secure-', 'oauth-interaction'),
-      resume: cookieName('__Secure-', 'oauth-resume'),
-    },
+    names: { session, interaction, resume },
     // The first key signs. Signatures of the previous APP_SECRET stay valid.
     keys: new DerivedKeys(settings, 'oauth cookies').all.map((key) => key.export().toString('base64url')),
     long: attributes,
     short: attributes,
   };
+}
+
+/** @returns the values of a cookie, whose name is compared exactly: browsers apply the rules of `__Host-` to no other spelling */
+const valuesOf = (request: AuthRequest, name: string): string[] =>
+  (request.header('Cookie') ?? '')
+    .split(';')
+    .map((pair) => pair.replace(/^[ \t]+/, ''))
+    .flatMap((pair) => (pair.startsWith(`${name}=`) ? [pair.slice(name.length + 1)] : []));
+
+/** @throws BadRequestException `duplicate_cookie` for several sessions or secrets: an attacker may have planted one of them */
+export function rejectDuplicateCookies(request: AuthRequest, settings: Settings): void {
+  const { session, browser } = cookieNames(settings);
+  const name = [session, browser].find((each) => valuesOf(request, each).length > 1);
+  const detail = `The cookie ${name} came twice.`;
+  if (name) throw new BadRequestException({ code: 'duplicate_cookie', detail });
+}
+
+const BROWSER_SECRET = /^[\w-]{43}$/;
+
+/** The secret of a browser from its cookie. A new one, which matches no stored interaction, if it is absent or malformed. */
+export function readBrowserSecret(request: AuthRequest, settings: Settings): string {
+  const [secret = ''] = valuesOf(request, cookieNames(settings).browser);
+  return BROWSER_SECRET.test(secret) ? secret : randomBytes(32).toString('base64url');
+}
+
+/** The digest of the secret, which is stored with an interaction. */
+export const browserBinding = (): string =>
+  createHash('sha256').update(browserSecretOfRequest()).digest('base64url');
+
+/** Sends the secret of the browser, or renews its expiry, so that it lives as long as the newest interaction. */
+export function setBrowserCookie(ctx: KoaContextWithOIDC, settings: Settings): void {
+  ctx.cookies.set(cookieNames(settings).browser, browserSecretOfRequest(), {
+    signed: false,
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: settings.publicUrl.startsWith('https:'),
+    maxAge: INTERACTION_LIFETIME_SECONDS * 1000,
+  });
 }
 
 /**

@@ -7,6 +7,7 @@ import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import type { SigningAlgorithm } from '../../crypto/signing-key.entity.js';
 import { SigningKeys } from '../../crypto/signing-keys.service.js';
+import { readBrowserSecret } from './http-security.js';
 import { POSTED_PATHS, presentedJwt, providerRequest, withRequestState } from './provider-request.js';
 
 const KEY_CHECK_INTERVAL_MS = 1_000;
@@ -83,10 +84,11 @@ export class OidcProviderService {
     path: string,
   ): Promise<(raw: IncomingMessage, response: ServerResponse) => Promise<void>> {
     const { callback } = await this.current();
+    const secret = readBrowserSecret(authRequest, this.settings);
     const jwt = await presentedJwt(path, authRequest, this.keys, this.issuer);
     return (raw, response) => {
       const request = providerRequest(raw, authRequest, this.settings, path, jwt);
-      return withRequestState(() => callback(request, response));
+      return withRequestState(secret, () => callback(request, response));
     };
   }
 

@@ -143,22 +143,40 @@ export function setTokenExchange(ctx: KoaContextWithOIDC, tokenExchange: TokenEx
   Object.assign(ctx.state, { tokenExchange });
 }
 
-/**
- * Epochs by account id, of one request. An AsyncLocalStorage, because oidc-provider calls its adapters without the request,
- * also from outside its own request handler, where `Provider.ctx` is undefined: the interaction pages.
- */
-const epochs = new AsyncLocalStorage<Map<string, number>>();
+interface RequestState {
+  /** Epochs by account id. */
+  readonly epochs: Map<string, number>;
+  readonly browserSecret: string | undefined;
+}
 
-/** Handles one request. Everything that it stores for an account has the same epoch, see {@link epochInRequest}. */
-export const withRequestState = <Result>(handle: () => Promise<Result>): Promise<Result> =>
-  epochs.run(new Map(), handle);
+/**
+ * An AsyncLocalStorage, because oidc-provider calls its adapters without the request, also from outside its own request
+ * handler, where `Provider.ctx` is undefined: the interaction pages.
+ */
+const requestState = new AsyncLocalStorage<RequestState>();
+
+/**
+ * Handles one request. Everything that it stores for an account has the same epoch, see {@link epochInRequest}.
+ * @param browserSecret binds interactions to one browser; undefined for a request that uses none
+ */
+export const withRequestState = <Result>(
+  browserSecret: string | undefined,
+  handle: () => Promise<Result>,
+): Promise<Result> => requestState.run({ epochs: new Map(), browserSecret }, handle);
+
+/** @throws Error in a request without interactions */
+export function browserSecretOfRequest(): string {
+  const { browserSecret } = requestState.getStore() ?? {};
+  if (browserSecret === undefined) throw new Error('This request has no secret of a browser.');
+  return browserSecret;
+}
 
 /**
  * The epoch for everything that the current request stores for an account: the first that it read. If "log out everywhere"
  * happens during the request, the stored records are invalid from the start.
  */
 export function epochInRequest(accountId: string, epoch: number): number {
-  const known = epochs.getStore();
+  const known = requestState.getStore()?.epochs;
   const first = known?.get(accountId) ?? epoch;
   known?.set(accountId, first);
   return first;

@@ -10,8 +10,10 @@ import {
 import { DataSource, MoreThan } from 'typeorm';
 import { AccessToken, accessTokenId } from '../../access-tokens/access-token.entity.js';
 import { Settings } from '../../config/settings.js';
+import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import type { SecretBox } from '../../crypto/secret-box.js';
+import { browserBinding } from '../provider/http-security.js';
 import { presentedJwtOf } from '../provider/provider-request.js';
 import { AccessTokenWriter } from './access-token-writer.js';
 import { recordSecretBox } from './oauth-records.service.js';
@@ -41,6 +43,7 @@ export class AdapterFactory {
       return new AccessTokenAdapter(kind, this.dataSource, this.writer, this.settings.publicUrl);
     if (POLLED_KINDS.includes(kind))
       return new PollingAdapter(kind, this.dataSource, this.box, this.attempts);
+    if (kind === 'Interaction') return new InteractionAdapter(kind, this.dataSource, this.box);
     return new RecordAdapter(kind, this.dataSource, this.box);
   }
 
@@ -56,6 +59,21 @@ export class AdapterFactory {
       { ...content, clientId, accountId, grantId },
       exp - iat,
     );
+  }
+}
+
+/**
+ * Binds each interaction to the browser that started it. Its cookies could come from another host of the site (RFC 6265bis
+ * section 8.6), so a page or a resumption finds an interaction only with the secret of that browser.
+ */
+class InteractionAdapter extends RecordAdapter {
+  override upsert(id: string, payload: AdapterPayload, expiresIn: number | undefined): Promise<void> {
+    return super.upsert(id, { ...payload, browser: browserBinding() }, expiresIn);
+  }
+
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const { browser, ...payload } = (await super.find(id)) ?? {};
+    return typeof browser === 'string' && constantTimeEqual(browser, browserBinding()) ? payload : undefined;
   }
 }
 
