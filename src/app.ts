@@ -30,8 +30,11 @@ export async function createApp(
   const app: INestApplication = await NestFactory.create(
     AppModule.forRoot(settings, methods, controllers),
     // The server runs this only after it listens, when `app` is assigned.
-    adapterFor(settings, log, (error) =>
-      app.get(RejectedRequests).notify(requestContext.getStore()?.details().ip ?? '', error),
+    adapterFor(
+      settings,
+      log,
+      (error) => app.get(RejectedRequests).notify(requestContext.getStore()?.details().ip ?? '', error),
+      (path) => app.get(AllowedMethodsService).forPreflight(path),
     ),
     // The request listener reads bodies (http/request-body.ts).
     { abortOnError: false, bodyParser: false, logger: new NestLogger(log) },

@@ -43,10 +43,14 @@ export class HomeController {
   /** Describes the application: HTML for a browser, JSON otherwise. */
   @Get()
   @Public()
-  home(@CurrentRequest() { headers }: AuthRequest, @Res({ passthrough: true }) response: unknown) {
+  home(@CurrentRequest() request: AuthRequest, @Res({ passthrough: true }) response: unknown) {
     const setHeader = (name: string, value: string) => this.host.httpAdapter.setHeader(response, name, value);
-    setHeader('Vary', 'Accept');
-    if (new Negotiator({ headers }).mediaType(['application/json', 'text/html']) !== 'text/html') return HOME;
+    request.setHeader('Vary', 'Accept');
+    if (
+      new Negotiator({ headers: request.headers }).mediaType(['application/json', 'text/html']) !==
+      'text/html'
+    )
+      return HOME;
     setHeader('Content-Type', 'text/html; charset=utf-8');
     setHeader(
       'Content-Security-Policy',

@@ -6,6 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { METHODS, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
+import { CrossOriginSharing } from './cross-origin.js';
 import { parseParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
 import { readServerConfig } from './server.config.js';
@@ -16,15 +17,18 @@ type ServerFactory = (handler: RequestListener) => HttpServer;
 /**
  * The Nest adapter selected by `HTTP_ADAPTER`. Both run on {@link HttpServer}, so that both parse requests in the same way.
  * @param onRejected is called for requests rejected before routing, in the context of the request
+ * @param methodsOf see {@link CrossOriginSharing}
  */
 export function adapterFor(
   settings: Settings,
   log: Logger,
   onRejected: (error: unknown) => void,
+  methodsOf: (path: string) => readonly string[] | undefined,
 ): AbstractHttpAdapter {
   const config = readServerConfig(settings);
+  const crossOrigin = new CrossOriginSharing(config.corsOrigins, methodsOf);
   const createServer: ServerFactory = (handler) =>
-    new HttpServer(handler, log, config, (address) => settings.trusts(address), onRejected);
+    new HttpServer(handler, log, config, crossOrigin, (address) => settings.trusts(address), onRejected);
   return settings.httpAdapter === 'express' ? expressAdapter(createServer) : fastifyAdapter(createServer);
 }
 

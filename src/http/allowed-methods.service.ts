@@ -28,33 +28,39 @@ export class AllowedMethodsService {
 
   /** @returns the methods of a known path; none for an unknown one */
   of(path: string): string[] {
-    this.routes ??= this.collect();
-    const methods = this.routes.filter((route) => route.path.test(path)).map(({ method }) => method);
+    const methods = this.routesOf(path).filter((method) => method !== ANY_METHOD);
     // Both adapters serve HEAD wherever they serve GET.
     return [...new Set(methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])))].sort();
   }
 
+  /** @returns undefined if a route for all methods serves the path, OPTIONS included */
+  forPreflight(path: string): string[] | undefined {
+    return this.routesOf(path).includes(ANY_METHOD) ? undefined : this.of(path);
+  }
+
+  private routesOf(path: string): string[] {
+    this.routes ??= this.collect();
+    return this.routes.filter((route) => route.path.test(path)).map(({ method }) => method);
+  }
+
   private collect(): Route[] {
     const scanner = new MetadataScanner();
-    return this.discovery
-      .getControllers()
-      .flatMap(({ metatype }) => {
-        const { prototype } = metatype as Type<Record<string, () => unknown>>;
-        const prefixes = pathsOf(metatype as object);
-        return scanner
-          .getAllMethodNames(prototype)
-          .map((name) => prototype[name]!)
-          .filter((handler) => Reflect.hasMetadata(METHOD_METADATA, handler))
-          .flatMap((handler) =>
-            prefixes.flatMap((prefix) =>
-              pathsOf(handler).map((path) => ({
-                path: patternOf(`${prefix}/${path}`),
-                method: RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod],
-              })),
-            ),
-          );
-      })
-      .filter(({ method }) => method !== ANY_METHOD);
+    return this.discovery.getControllers().flatMap(({ metatype }) => {
+      const { prototype } = metatype as Type<Record<string, () => unknown>>;
+      const prefixes = pathsOf(metatype as object);
+      return scanner
+        .getAllMethodNames(prototype)
+        .map((name) => prototype[name]!)
+        .filter((handler) => Reflect.hasMetadata(METHOD_METADATA, handler))
+        .flatMap((handler) =>
+          prefixes.flatMap((prefix) =>
+            pathsOf(handler).map((path) => ({
+              path: patternOf(`${prefix}/${path}`),
+              method: RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod],
+            })),
+          ),
+        );
+    });
   }
 }
 

@@ -8,6 +8,7 @@ import {
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { CrossOriginSharing } from './cross-origin.js';
 import type { Client } from './forwarded.js';
 import { hasTooManyParameters, tooManyParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
@@ -27,6 +28,7 @@ import { SECURITY_HEADERS } from './security-headers.js';
  */
 export function requestListener(
   handler: RequestListener,
+  crossOrigin: CrossOriginSharing,
   log: Logger,
   isClosing: () => boolean,
   onRejected: (error: unknown) => void,
@@ -44,6 +46,7 @@ export function requestListener(
     if (!client.isForwarded) dropForwardedCertificate(request);
     if (isHealthCheckWithoutHost(request)) addHost(request);
 
+    const isPreflight = crossOrigin.share(request, response);
     const handle = () => requestContext.run(context, () => handler(request, response));
     const reject = (error: unknown) => {
       requestContext.run(context, () => onRejected(error));
@@ -55,6 +58,7 @@ export function requestListener(
       response.shouldKeepAlive = false;
       return reject(error);
     }
+    if (isPreflight) return void response.writeHead(204).end();
     if (!hasBody(request)) return handle();
     readBody(request)
       .then((body) => {

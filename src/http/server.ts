@@ -6,6 +6,7 @@ import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { Connections } from './connections.js';
 import { HttpResponse } from './response.js';
+import type { CrossOriginSharing } from './cross-origin.js';
 import { clientOf } from './forwarded.js';
 import { MAX_HEADER_LINES, requestListener } from './request-listener.js';
 import { SECURITY_HEADERS } from './security-headers.js';
@@ -39,6 +40,7 @@ export class HttpServer extends Server {
     handler: RequestListener,
     private readonly log: Logger,
     config: ServerConfig,
+    crossOrigin: CrossOriginSharing,
     isTrustedProxy: (address: string) => boolean,
     private readonly onRejected: (error: unknown) => void,
   ) {
@@ -58,7 +60,7 @@ export class HttpServer extends Server {
     // Node drops the lines after this number silently. One more than allowed shows that there were too many.
     this.maxHeadersCount = MAX_HEADER_LINES + 1;
     this.openConnections = new Connections(config, isTrustedProxy, log);
-    const listener = requestListener(handler, log, () => !this.listening, onRejected);
+    const listener = requestListener(handler, crossOrigin, log, () => !this.listening, onRejected);
     const respond = (request: IncomingMessage, response: ServerResponse) => {
       const { socket } = request;
       const peer = this.openConnections.addressOf(socket) ?? '';
