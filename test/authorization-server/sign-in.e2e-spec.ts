@@ -176,7 +176,7 @@ describe('the sign-in at the authorization server', () => {
       const { page } = await signIn(booted, next.url, 'bob', { browser });
       expect(page.text).toContain('Your device is connected');
       const { status, body } = await poll();
-      expect({ status, body }).toMatchObject({ status: 200, body: { scope: 'documents:read' } });
+      expect({ status, body }).toMatchObject({ status: 200, body: { scope: 'openid documents:read' } });
       const token = (body as { access_token: string }).access_token;
       expect(await oauth.introspect(token)).toMatchObject({ active: true, sub: 'bob' });
       await everywhere();
