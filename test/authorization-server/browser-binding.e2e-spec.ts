@@ -154,7 +154,7 @@ describe('the binding of a sign-in to one browser', () => {
       expect(secretOf(attacker).value).not.toBe(value);
       expect(victim.cookies.filter(({ name }) => name === SECRET)).toHaveLength(1);
       const results: URL[] = [];
-      for (const tab of tabs.reverse()) {
+      for (const tab of tabs.toReversed()) {
         const next = await submitSignIn(victim, tab);
         results.push(
           next instanceof URL ? next : (await signIn(booted, next.url, 'bob', { browser: victim })).callback,
