@@ -18,11 +18,11 @@ import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 
 /** The files and lines that a copied method may have at most. */
 const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
-  'api-key': [25, 2_250],
-  basic: [37, 2_650],
-  hmac: [35, 3_000],
-  jwt: [41, 3_400],
-  session: [32, 2_700],
+  'api-key': [26, 2_370],
+  basic: [38, 2_740],
+  hmac: [36, 3_070],
+  jwt: [42, 3_490],
+  session: [33, 2_820],
 };
 
 /** The methods to lift together: a ceremony needs an issuer. */

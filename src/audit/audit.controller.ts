@@ -8,6 +8,7 @@ import { PAGE_PARAMETERS, readCursor, writeCursor } from '../authorization/sql/c
 import type { AppAbility } from '../authorization/app-ability.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
+import { Describe, Tag } from '../authentication/describe.js';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import { AUDIT_EVENTS } from '../authentication/ports.js';
@@ -20,8 +21,28 @@ const ListQuery = z.strictObject({
   userId: z.string().min(1).max(36).optional(),
 });
 
+const AuditEventView = z
+  .object({
+    seq: z.int(),
+    at: z.date(),
+    event: z.enum(AUDIT_EVENTS),
+    userId: z.string().nullable(),
+    tenantId: z.string().nullable(),
+    method: z.string().nullable(),
+    credentialId: z.string().nullable(),
+    ip: z.string().nullable(),
+    requestId: z.string().nullable(),
+    target: z.string().nullable(),
+    details: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'AuditEvent' });
+const AuditEventPage = z
+  .object({ items: z.array(AuditEventView), nextCursor: z.string().nullable() })
+  .meta({ id: 'AuditEventPage' });
+
 /** The events of the caller's tenant, newest first. Events without a tenant are in the database only. */
 @Controller('audit')
+@Tag('Audit log', 'The events of the tenant, for administrators and auditors.')
 export class AuditController {
   private readonly cursorKey: KeyObject;
 
@@ -35,8 +56,9 @@ export class AuditController {
 
   /** Reading the log is an event as well. */
   @Get('events')
+  @Describe('List audit events', { response: AuditEventPage })
   @Can('read', AuditEvent)
-  async list(
+  async listAuditEvents(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Query({ schema: ListQuery }) { limit, cursor, ...filters }: z.output<typeof ListQuery>,
@@ -60,7 +82,7 @@ export class AuditController {
       details: { ...(rows.length && filters), events: rows.length },
     });
     return {
-      items: rows.map(({ hash: _hash, keyId: _keyId, ...event }) => event),
+      items: rows.map((row) => AuditEventView.parse(row)),
       nextCursor: last ? writeCursor(this.cursorKey, { value: last.seq, id: last.seq }, context) : null,
     };
   }

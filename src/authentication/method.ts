@@ -1,6 +1,8 @@
 import type { Type } from '@nestjs/common';
 import type { DocumentBuilder } from '@nestjs/swagger';
+import type { z } from 'zod';
 import type { Challenge } from './challenge.js';
+import type { ErrorCode } from './describe.js';
 import type { MethodName, Principal, Proof } from './principal.js';
 import type { AuthRequest } from './request.js';
 
@@ -12,10 +14,18 @@ export interface AuthMethod {
   readonly strategy?: Type<AuthStrategy>;
   /** Issues the credential for the requests after a ceremony. */
   readonly issuer?: Type<Issuer>;
+  /** The schema of the issuer's response, for the OpenAPI document. */
+  readonly issued?: z.ZodType;
   readonly entities?: readonly Type[];
   readonly migrations?: readonly Type[];
   /** The security scheme of the OpenAPI document. */
   readonly openapi?: Parameters<DocumentBuilder['addSecurity']>[1];
+  /** The errors of an invalid credential, for the OpenAPI document. */
+  readonly errors?: readonly ErrorCode[];
+  /** Request headers besides the credential's: of routes that name the method, and of every write if it is `ambient`. */
+  readonly requestHeaders?: Readonly<Record<string, string>>;
+  /** Response headers that the method sets. */
+  readonly responseHeaders?: readonly string[];
   /** The arguments of curl that authenticate with the demo's credential, for the table printed at start. */
   readonly curl?: string;
 }

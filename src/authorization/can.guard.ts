@@ -2,12 +2,14 @@ import {
   ForbiddenException,
   Injectable,
   SetMetadata,
+  applyDecorators,
   createParamDecorator,
   type CanActivate,
   type ExecutionContext,
   type Type,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
+import { RouteErrors } from '../authentication/describe.js';
 import { callerOf } from '../authentication/request.js';
 import { AUTHENTICATE, PUBLIC, SELF_SERVICE } from '../authentication/plan.js';
 import { AbilityFactory } from './ability.factory.js';
@@ -26,7 +28,10 @@ interface Permission {
  * the handler checks the row with `assertCan` or `accessibleBy`.
  */
 export const Can = (action: Action, subject: Type<object>) =>
-  SetMetadata(CAN, { action, subject } satisfies Permission);
+  applyDecorators(
+    SetMetadata(CAN, { action, subject } satisfies Permission),
+    RouteErrors('401 insufficient_user_authentication', '403 forbidden', '403 insufficient_scope'),
+  );
 
 /** The adapter's request. The guard stores the ability in it, as Passport stores `request.user`. */
 interface AuthorizedRequest {

@@ -16,6 +16,10 @@ import { DataSource, IsNull, LessThan, LessThanOrEqual, MoreThan, type EntityMan
 import { Settings } from '../config/settings.js';
 import { SecretBox } from './secret-box.js';
 import { SIGNING_ALGORITHMS, SigningKey, type SigningAlgorithm } from './signing-key.entity.js';
+import { z } from 'zod';
+
+/** RFC 7517 section 5. */
+export const JwkSet = z.object({ keys: z.array(z.record(z.string(), z.string())) }).meta({ id: 'JwkSet' });
 
 const MINUTE_MS = 60_000;
 const CHECK_INTERVAL_MS = 60 * MINUTE_MS;

@@ -2,14 +2,21 @@ import { Controller, Get, Res } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
 import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { Describe, Tag } from '../authentication/describe.js';
 import { CurrentRequest, Public } from '../authentication/plan.js';
 import type { AuthRequest } from '../authentication/request.js';
+import { DEMO_TAG } from './combined.controller.js';
 
 const HOME = {
   name: 'Auth Atlas',
   description: 'Every way to authenticate an HTTP API, in one NestJS application.',
   links: { api: '/openapi', openapi: '/openapi.json', methods: '/methods', docs: 'docs/index.md' },
 };
+
+const Home = z
+  .object({ name: z.string(), description: z.string(), links: z.record(z.string(), z.string()) })
+  .meta({ id: 'Home' });
 
 const STYLE =
   'body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }';
@@ -37,13 +44,15 @@ const PAGE = `<!doctype html>
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
 
 @Controller()
+@Tag('Demo', DEMO_TAG)
 export class HomeController {
   constructor(private readonly host: HttpAdapterHost) {}
 
   /** Describes the application: HTML for a browser, JSON otherwise. */
   @Get()
+  @Describe('Show what this is: JSON, or HTML for a browser', { response: Home, media: ['text/html'] })
   @Public()
-  home(@CurrentRequest() request: AuthRequest, @Res({ passthrough: true }) response: unknown) {
+  showHome(@CurrentRequest() request: AuthRequest, @Res({ passthrough: true }) response: unknown) {
     const setHeader = (name: string, value: string) => this.host.httpAdapter.setHeader(response, name, value);
     request.setHeader('Vary', 'Accept');
     if (

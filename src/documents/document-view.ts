@@ -1,6 +1,35 @@
 import { permittedFieldsOf } from '@casl/ability/extra';
+import { z } from 'zod';
 import type { AppAbility } from '../authorization/app-ability.js';
-import type { Document, DocumentShare } from './document.entity.js';
+import {
+  CLASSIFICATIONS,
+  SHARE_LEVELS,
+  STATUSES,
+  type Document,
+  type DocumentShare,
+} from './document.entity.js';
+
+/** The response that shows a document. The rules hide single fields, so most may be absent. */
+export const DocumentView = z
+  .object({
+    id: z.string(),
+    tenantId: z.string(),
+    ownerId: z.string(),
+    title: z.string(),
+    body: z.string().optional(),
+    notes: z.string().optional(),
+    status: z.enum(STATUSES),
+    classification: z.enum(CLASSIFICATIONS),
+    version: z.int().min(1),
+    createdAt: z.date(),
+    updatedAt: z.date(),
+    shares: z.array(z.object({ userId: z.string(), level: z.enum(SHARE_LEVELS) })).optional(),
+  })
+  .meta({ id: 'Document' });
+
+export const DocumentPage = z
+  .object({ items: z.array(DocumentView), nextCursor: z.string().nullable() })
+  .meta({ id: 'DocumentPage' });
 
 /** The fields of a document that the caller may read. The rules are checked against this row. */
 export function documentView(document: Document, ability: AppAbility): object {

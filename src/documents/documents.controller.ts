@@ -17,12 +17,13 @@ import { z } from 'zod';
 import { PAGE_PARAMETERS } from '../authorization/sql/cursor.js';
 import { Ability, Can } from '../authorization/can.guard.js';
 import type { AppAbility } from '../authorization/app-ability.js';
+import { Describe, Tag } from '../authentication/describe.js';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import { CLASSIFICATIONS, Document, SHARE_LEVELS, STATUSES } from './document.entity.js';
 import { DocumentsService } from './documents.service.js';
 import { checkIfNoneMatch, etagOf } from '../http/preconditions.js';
-import { documentView } from './document-view.js';
+import { DocumentPage, DocumentView, documentView } from './document-view.js';
 
 const fields = {
   title: z.string().trim().min(1).max(200),
@@ -31,12 +32,19 @@ const fields = {
   status: z.enum(STATUSES),
   classification: z.enum(CLASSIFICATIONS),
 };
-const NewDocument = z.strictObject(fields).partial().required({ title: true });
+const NewDocument = z
+  .strictObject(fields)
+  .partial()
+  .required({ title: true })
+  .meta({ id: 'NewDocument', examples: [{ title: 'Minutes', body: 'We met.', classification: 'internal' }] });
 const Changes = z
   .strictObject(fields)
   .partial()
-  .refine((changes) => Object.keys(changes).length > 0, 'must change something');
-const Share = z.strictObject({ level: z.enum(SHARE_LEVELS) });
+  .refine((changes) => Object.keys(changes).length > 0, 'must change something')
+  .meta({ id: 'DocumentChanges', minProperties: 1, examples: [{ title: 'Minutes of May' }] });
+const Share = z
+  .strictObject({ level: z.enum(SHARE_LEVELS) })
+  .meta({ id: 'NewShare', examples: [{ level: 'read' }] });
 
 export const ListQuery = z.strictObject({
   ...PAGE_PARAMETERS,
@@ -46,7 +54,12 @@ export const ListQuery = z.strictObject({
   ownerId: z.string().min(1).max(36).optional(),
 });
 
+/** The errors of new values: see `assertFieldsWritable`. */
+const WRITE_ERRORS = ['422 field_not_permitted'] as const;
+const SHARE_ERRORS = ['409 too_many_shares', '422 unknown_user', '422 field_not_permitted'] as const;
+
 @Controller('documents')
+@Tag('Documents', 'The sample resource: rules, pages, shares and preconditions.')
 export class DocumentsController {
   constructor(
     private readonly documents: DocumentsService,
@@ -55,7 +68,8 @@ export class DocumentsController {
 
   @Get()
   @Can('read', Document)
-  async list(
+  @Describe('List documents', { response: DocumentPage })
+  async listDocuments(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Query({ schema: ListQuery }) query: z.output<typeof ListQuery>,
@@ -66,7 +80,12 @@ export class DocumentsController {
 
   @Post()
   @Can('create', Document)
-  async create(
+  @Describe('Create a document', {
+    response: DocumentView,
+    headers: ['ETag', 'Location'],
+    errors: WRITE_ERRORS,
+  })
+  async createDocument(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Body({ schema: NewDocument }) input: z.output<typeof NewDocument>,
@@ -79,7 +98,8 @@ export class DocumentsController {
 
   @Get(':id')
   @Can('read', Document)
-  async read(
+  @Describe('Read a document', { response: DocumentView, headers: ['ETag'] })
+  async readDocument(
     @Ability() ability: AppAbility,
     @Param('id') id: string,
     @Headers('if-none-match') ifNoneMatch: string | undefined,
@@ -93,7 +113,8 @@ export class DocumentsController {
 
   @Patch(':id')
   @Can('update', Document)
-  async update(
+  @Describe('Change a document', { response: DocumentView, headers: ['ETag'], errors: WRITE_ERRORS })
+  async updateDocument(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,
@@ -111,7 +132,8 @@ export class DocumentsController {
   @Delete(':id')
   @HttpCode(204)
   @Can('delete', Document)
-  async delete(
+  @Describe('Delete a document')
+  async deleteDocument(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,
@@ -122,7 +144,12 @@ export class DocumentsController {
 
   @Put(':id/shares/:userId')
   @Can('update', Document)
-  async share(
+  @Describe('Share a document with a user', {
+    response: DocumentView,
+    headers: ['ETag'],
+    errors: SHARE_ERRORS,
+  })
+  async shareDocument(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,
@@ -140,7 +167,12 @@ export class DocumentsController {
 
   @Delete(':id/shares/:userId')
   @Can('update', Document)
-  async unshare(
+  @Describe('End sharing a document with a user', {
+    response: DocumentView,
+    headers: ['ETag'],
+    errors: WRITE_ERRORS,
+  })
+  async unshareDocument(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,

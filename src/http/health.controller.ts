@@ -1,13 +1,18 @@
 import { Controller, Get, ServiceUnavailableException } from '@nestjs/common';
 import { setTimeout } from 'node:timers/promises';
 import { HealthCheckService, TypeOrmHealthIndicator } from '@nestjs/terminus';
+import { z } from 'zod';
 import { WriteCheck } from '../database/write-check.service.js';
+import { Describe, Tag } from '../authentication/describe.js';
 import { Public } from '../authentication/plan.js';
+
+const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' });
 
 const TIMEOUT_MS = 1_000;
 
 /** Health checks for an orchestrator. The responses never contain a reason. */
 @Controller('health')
+@Tag('Health', 'Checks for an orchestrator.')
 @Public()
 export class HealthController {
   constructor(
@@ -18,7 +23,8 @@ export class HealthController {
 
   /** Liveness: restart the process if this fails. */
   @Get('live')
-  live() {
+  @Describe('Check that the process runs', { response: Health })
+  checkLiveness() {
     return { status: 'ok' };
   }
 
@@ -27,7 +33,8 @@ export class HealthController {
    * @throws ServiceUnavailableException `service_unavailable`
    */
   @Get('ready')
-  async ready() {
+  @Describe('Check that the process can serve requests', { response: Health })
+  async checkReadiness() {
     // The exception of terminus names the failed check and the reason. The problem filter omits both.
     await this.health.check([() => this.database.pingCheck('database', { timeout: TIMEOUT_MS })]);
     await this.assertWritable();

@@ -3,6 +3,7 @@ import { DiscoveryModule } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import type { Settings } from '../config/settings.js';
 import { AllowedMethodsService } from './allowed-methods.service.js';
+import { DescribedRoutes } from './described-routes.service.js';
 import { HealthController } from './health.controller.js';
 import { MediaTypeGuard } from './media-type.guard.js';
 import { openApiController } from './openapi.controller.js';
@@ -16,7 +17,7 @@ export class HttpModule {
       module: HttpModule,
       imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false })],
       controllers: [HealthController, openApiController(settings.production)],
-      providers: [AllowedMethodsService, OpenApiService, MediaTypeGuard],
+      providers: [AllowedMethodsService, DescribedRoutes, OpenApiService, MediaTypeGuard],
       exports: [MediaTypeGuard],
     };
   }

@@ -8,9 +8,11 @@ import {
   StreamableFile,
   type Type,
 } from '@nestjs/common';
-import { ApiExcludeEndpoint, ApiTags } from '@nestjs/swagger';
+import { ApiExcludeEndpoint } from '@nestjs/swagger';
 import { createReadStream } from 'node:fs';
 import { createRequire } from 'node:module';
+import { z } from 'zod';
+import { Describe, Tag } from '../authentication/describe.js';
 import { Public, SelfService } from '../authentication/plan.js';
 import { OpenApiService } from './openapi.service.js';
 
@@ -71,8 +73,9 @@ abstract class OpenApiController {
   constructor(private readonly openapi: OpenApiService) {}
 
   @Get('openapi.json')
+  @Describe('Read this document', { response: z.looseObject({ openapi: z.string() }) })
   @Header('Content-Type', 'application/json; charset=utf-8')
-  document(): string {
+  readOpenApiDocument(): string {
     return this.openapi.json;
   }
 
@@ -108,12 +111,12 @@ abstract class OpenApiController {
 }
 
 @Controller()
-@ApiTags('OpenApi')
+@Tag('OpenAPI', 'This document.')
 @Public()
 class PublicOpenApiController extends OpenApiController {}
 
 @Controller()
-@ApiTags('OpenApi')
+@Tag('OpenAPI', 'This document.')
 @SelfService()
 class ProtectedOpenApiController extends OpenApiController {}
 

@@ -64,7 +64,7 @@ export function problemOf(error: unknown, requestId: string | undefined): Proble
   return { type: 'about:blank', title, status, code, detail, requestId, ...(errors && { errors }) };
 }
 
-const problemByStatus = (status: number) =>
+export const problemByStatus = (status: number) =>
   PROBLEM_BY_STATUS[status] ?? PROBLEM_BY_STATUS[status < 500 ? 400 : 500]!;
 
 function statusOf(error: unknown): number {

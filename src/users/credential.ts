@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
 import type { BadCredential } from '../authentication/challenge.js';
+import { MANAGE_ERRORS } from '../authentication/describe.js';
 import { ROTATION, type MethodName, type Proof } from '../authentication/principal.js';
 import { dateFromRow, nullableDateFromRow, nullableStringsFromRow } from '../database/columns.js';
 import { USERS_TABLE, USER_COLUMNS, userFromRow, type User, type UserRow } from './user.entity.js';
@@ -48,7 +49,7 @@ const LATEST_EXPIRY = new Date('9999-12-31T23:59:59.999Z');
 
 /** The fields of a request for a new credential, for `z.strictObject`. */
 export const NEW_CREDENTIAL_FIELDS = {
-  name: z.string().trim().min(1).max(100),
+  name: z.string().min(1).max(100).regex(/\S/).trim(),
   scopes: z.array(z.enum(SCOPES)).max(SCOPES.length).optional(),
   expiresAt: z.iso
     .datetime({ offset: true })
@@ -60,6 +61,21 @@ export const NEW_CREDENTIAL_FIELDS = {
   /** A machine account that the caller administers. Absent: the caller's own account. */
   accountId: z.string().max(36).optional(),
 };
+
+/** The public columns of a credential, for `z.object`. */
+export const CREDENTIAL_VIEW = {
+  id: z.string(),
+  name: z.string(),
+  scopes: z.array(z.string()).nullable(),
+  createdAt: z.date(),
+  expiresAt: z.date().nullable(),
+  lastUsedAt: z.date().nullable(),
+};
+/** Those of a credential whose secret can be rotated. */
+export const SECRET_VIEW = { ...CREDENTIAL_VIEW, previousUntil: z.date().nullable() };
+
+export const ISSUE_ERRORS = [...MANAGE_ERRORS, '409 too_many_credentials'] as const;
+export const ROTATE_ERRORS = [...MANAGE_ERRORS, '409 concurrent_rotation'] as const;
 
 /** The query of a list of credentials. */
 export const ACCOUNT_QUERY = z.strictObject({ accountId: NEW_CREDENTIAL_FIELDS.accountId });

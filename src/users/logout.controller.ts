@@ -1,6 +1,7 @@
 import { BadRequestException, Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
+import { Describe, Tag } from '../authentication/describe.js';
 import { Caller, CurrentRequest, SelfService } from '../authentication/plan.js';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
 import type { AuthRequest } from '../authentication/request.js';
@@ -12,6 +13,7 @@ const SignOut = z.strictObject({ everywhere: z.boolean().default(false) }).prefa
 
 /** Logging out is not part of a login method: there can be several of them. */
 @Controller('auth')
+@Tag('Sign-in', 'Sign-ins of all methods.')
 @SelfService()
 export class LogoutController {
   constructor(
@@ -26,8 +28,12 @@ export class LogoutController {
    * @throws ForbiddenException `limited_credential` for `everywhere`
    */
   @Post('logout')
+  @Describe('Sign out', {
+    headers: ['Set-Cookie', 'Clear-Site-Data'],
+    errors: ['400 not_signed_in', '403 limited_credential'],
+  })
   @HttpCode(204)
-  async signOut(
+  async logOut(
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
     @Body({ schema: SignOut }) { everywhere }: z.output<typeof SignOut>,

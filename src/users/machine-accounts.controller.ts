@@ -1,5 +1,6 @@
 import { Body, Controller, Get, Param, Patch, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
+import { Describe, Tag } from '../authentication/describe.js';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import type { AppAbility } from '../authorization/app-ability.js';
@@ -22,23 +23,35 @@ const NewMachineAccount = z.strictObject({
 const Changes = z.strictObject({ disabled: z.boolean() });
 const ListQuery = z.strictObject(PAGE_PARAMETERS);
 
-const view = ({ id, username, kind, tenantId, roles, disabledAt }: User) => ({
-  id,
-  username,
-  kind,
-  tenantId,
-  roles,
-  disabledAt,
-});
+const MachineAccountView = z
+  .object({
+    id: z.string(),
+    username: z.string(),
+    kind: z.literal('client'),
+    tenantId: z.string(),
+    roles: z.array(z.string()),
+    disabledAt: z.date().nullable(),
+  })
+  .meta({ id: 'MachineAccount' });
+const MachineAccountPage = z
+  .object({ items: z.array(MachineAccountView), nextCursor: z.string().nullable() })
+  .meta({ id: 'MachineAccountPage' });
+
+const view = (account: User) => MachineAccountView.parse(account);
 
 @Controller('machine-accounts')
+@Tag('Machine accounts', 'Accounts without a password, which administrators create.')
 export class MachineAccountsController {
   constructor(private readonly accounts: MachineAccountsService) {}
 
   /** Issue its credentials at the routes of a method, with its id as `accountId`. */
   @Post()
+  @Describe('Create a machine account', {
+    response: MachineAccountView,
+    errors: ['403 limited_credential', '409 username_taken'],
+  })
   @Can('create', User)
-  async create(
+  async createMachineAccount(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Body({ schema: NewMachineAccount }) account: z.output<typeof NewMachineAccount>,
@@ -47,8 +60,9 @@ export class MachineAccountsController {
   }
 
   @Get()
+  @Describe('List machine accounts', { response: MachineAccountPage, errors: ['403 limited_credential'] })
   @Can('read', User)
-  async list(
+  async listMachineAccounts(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Query({ schema: ListQuery }) query: z.output<typeof ListQuery>,
@@ -58,8 +72,12 @@ export class MachineAccountsController {
   }
 
   @Patch(':id')
+  @Describe('Disable or enable a machine account', {
+    response: MachineAccountView,
+    errors: ['403 limited_credential'],
+  })
   @Can('update', User)
-  async change(
+  async updateMachineAccount(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
     @Param('id') id: string,

@@ -3,6 +3,8 @@ import { Body, Controller, Get, Injectable, Module, Post, Query, RequestMethod }
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/internal';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { PassportStrategy } from '@nestjs/passport';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { readFileSync } from 'node:fs';
 import { Strategy } from 'passport-custom';
 import { z } from 'zod';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
@@ -144,8 +146,127 @@ describe('GET /openapi.json', () => {
     const problem = {
       content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
     };
-    expect(post.responses).toMatchObject({ 401: problem, 422: problem, default: problem });
+    expect(post.responses).toMatchObject({ 401: problem, 422: problem });
     expect(document.paths['/spec/open'].get.responses['401']).toBeUndefined();
+  });
+
+  describe('every operation', () => {
+    interface Described {
+      path: string;
+      verb: string;
+      operationId: string;
+      summary: string;
+      tags: string[];
+      security: object[];
+      parameters: { name: string; in: string; required: boolean }[];
+      requestBody?: { content: Record<string, object> };
+      // oxlint-disable-next-line typescript/no-explicit-any -- a document of any shape
+      responses: Record<string, any>;
+    }
+    const operations = () =>
+      Object.entries(document.paths as object)
+        .filter(([path]) => !path.startsWith('/spec/'))
+        .flatMap(([path, item]) =>
+          Object.entries(item as object).map(
+            ([verb, operation]) => ({ path, verb, ...operation }) as Described,
+          ),
+        );
+    // oxlint-disable typescript/no-explicit-any -- a document of any shape
+    const at = (value: any, key: string): any => value[key];
+    const resolve = (object: any) =>
+      '$ref' in object ? object.$ref.slice(2).split('/').reduce(at, document) : object;
+    // oxlint-enable typescript/no-explicit-any
+
+    it('has the name of its handler as its unique id', () => {
+      const ids = operations().map(({ operationId }) => operationId);
+      expect(ids).toEqual(expect.arrayContaining(['createDocument', 'updateDocument', 'createApiKey']));
+      for (const id of ids) expect(id).toMatch(/^[a-z][A-Za-z0-9]+$/);
+      expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
+    });
+
+    it('has a summary', () => {
+      expect(operations().filter(({ summary }) => !/^[A-Z].{6,}[^.]$/.test(summary))).toEqual([]);
+    });
+
+    it('has one tag of the ordered list, and each tag has a description', () => {
+      const tags = document.tags as { name: string; description: string }[];
+      for (const { operationId, tags: own } of operations())
+        expect([operationId, tags.filter(({ name }) => own.includes(name)).length]).toEqual([operationId, 1]);
+      expect(tags.filter(({ description }) => !description)).toEqual([]);
+    });
+
+    it('has a success with a schema, unless it has no content', () => {
+      for (const { operationId, responses } of operations()) {
+        const successes = Object.entries(responses).filter(([status]) => Number(status) < 400);
+        expect([operationId, successes.length]).not.toEqual([operationId, 0]);
+        for (const [status, { content, description }] of successes)
+          if (!['204', '303', '304'].includes(status) && description !== 'No content.')
+            expect([operationId, Object.values(content ?? {})]).toEqual([
+              operationId,
+              expect.arrayContaining([{ schema: expect.any(Object) }]),
+            ]);
+      }
+    });
+
+    it('has its errors, each with the codes of docs/reference/errors.md', () => {
+      const listed = [
+        ...readFileSync('docs/reference/errors.md', 'utf8').matchAll(/^\| `([a-z0-9_]+)` \| (\d{3}) \|/gm),
+      ].map(([, code, status]) => `${status} ${code}`);
+      // oidc-provider validates the metadata of clients and chooses the code (RFC 7591 section 3.2.2).
+      listed.push('422 invalid_client_metadata', '422 invalid_redirect_uri');
+      const validate = new Ajv2020({ strict: false, validateFormats: false }).compile(
+        document.components.schemas.Problem,
+      );
+      for (const { operationId, security, requestBody, parameters, responses } of operations()) {
+        const has = (name: string) => parameters.some((each) => each.name === name);
+        const expected = {
+          400: true,
+          401: security.length > 0,
+          422: Boolean(requestBody),
+          428: has('If-Match'),
+        };
+        for (const [status, isExpected] of Object.entries(expected))
+          if (isExpected)
+            expect([operationId, Object.keys(responses)]).toEqual([
+              operationId,
+              expect.arrayContaining([status]),
+            ]);
+        for (const [status, response] of Object.entries(responses).filter(([each]) => Number(each) >= 400)) {
+          const { schema, examples } = resolve(response).content['application/problem+json'];
+          expect(schema).toEqual({ $ref: '#/components/schemas/Problem' });
+          for (const [code, example] of Object.entries(examples as object)) {
+            expect(listed).toContain(`${status} ${code}`);
+            const { value } = resolve(example);
+            expect([value.code, validate(value), validate.errors]).toEqual([code, true, null]);
+          }
+        }
+      }
+    });
+
+    it('has the headers of its request and its responses', () => {
+      const { paths } = document;
+      const update = paths['/documents/{id}'].patch;
+      expect(update.parameters).toContainEqual(
+        expect.objectContaining({ name: 'If-Match', in: 'header', required: true }),
+      );
+      expect(paths['/documents/{id}'].get.parameters).toContainEqual(
+        expect.objectContaining({ name: 'If-None-Match', in: 'header', required: false }),
+      );
+      expect(Object.keys(update.responses[200].headers)).toEqual(
+        expect.arrayContaining(['X-Request-Id', 'ETag']),
+      );
+      expect(Object.keys(paths['/documents'].post.responses[201].headers)).toContain('Location');
+      expect(Object.keys(update.responses[401].headers)).toContain('WWW-Authenticate');
+      for (const status of [429, 503])
+        expect(Object.keys(resolve(update.responses[status]).headers)).toContain('Retry-After');
+    });
+
+    it('has the media type of its body', () => {
+      const forms = operations().filter(
+        ({ requestBody }) => requestBody?.content['application/x-www-form-urlencoded'],
+      );
+      expect(forms.map(({ operationId }) => operationId)).toEqual(['receiveLogoutToken']);
+    });
   });
 
   it('describes the fields of a problem', async () => {

@@ -693,7 +693,7 @@ describe('webhook', () => {
       const sender: Principal = { id: 'bob', kind: 'user', tenantId: 'acme', roles: [], proofs: [proof] };
       const request = { header: () => 'msg_1', rawBody: Buffer.from(BODY) } as unknown as AuthRequest;
       const receive = (source: string) =>
-        booted.app.get(WebhookController).receive(sender, request, source, EVENT);
+        booted.app.get(WebhookController).receiveWebhook(sender, request, source, EVENT);
       await expect(receive(other.id)).rejects.toThrow('Not Found');
       expect(await receive(one.id)).toMatchObject({ id: 'msg_1', duplicate: false });
       expect(await Promise.all([one, other].map(({ id }) => processed(id)))).toEqual([1, 0]);

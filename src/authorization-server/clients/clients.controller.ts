@@ -12,6 +12,7 @@ import {
 } from '@nestjs/common';
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
+import { Describe, Tag, listOf } from '../../authentication/describe.js';
 import { Caller, SelfService } from '../../authentication/plan.js';
 import { type Principal, assertMayManageCredentials } from '../../authentication/principal.js';
 import { ClientAdministration } from './client-administration.service.js';
@@ -23,15 +24,35 @@ const NewClient = z.looseObject({
   client_secret: z.never('is chosen by the server').optional(),
 });
 
+/** Client metadata (RFC 7591 section 2). */
+const ClientView = z
+  .looseObject({ client_id: z.string(), account: z.string().optional() })
+  .meta({ id: 'OauthClient' });
+const InitialAccessToken = z
+  .object({ initial_access_token: z.string(), expires_in: z.int() })
+  .meta({ id: 'InitialAccessToken' });
+const MANAGE_ERRORS = ['403 limited_credential', '403 forbidden'] as const;
+const CLIENT_ERRORS = [
+  ...MANAGE_ERRORS,
+  '422 invalid_account',
+  '422 invalid_client_metadata',
+  '422 invalid_redirect_uri',
+] as const;
+
 /** The client API for administrators. The policy has no rule for clients, so this controller checks the role. */
 @Controller('oauth')
+@Tag(
+  'Authorization server',
+  'OAuth clients, consents and back-channel requests. Its protocol endpoints are below `/oidc`.',
+)
 @SelfService()
 export class ClientsController {
   constructor(private readonly administration: ClientAdministration) {}
 
   /** Responds as RFC 7591 section 3.2.1 says. The secret is returned only here. */
   @Post('clients')
-  async create(
+  @Describe('Register an OAuth client', { response: ClientView, errors: CLIENT_ERRORS })
+  async createClient(
     @Caller() caller: Principal,
     @Body({ schema: NewClient }) { account, ...metadata }: z.output<typeof NewClient>,
   ) {
@@ -40,22 +61,28 @@ export class ClientsController {
   }
 
   @Get('clients')
-  async list(@Caller() caller: Principal) {
+  @Describe('List OAuth clients', { response: listOf(ClientView), errors: MANAGE_ERRORS })
+  async listClients(@Caller() caller: Principal) {
     assertMayManageClients(caller);
     return { items: await this.administration.list(caller) };
   }
 
   /** Removes the client with all its tokens and consents. */
   @Delete('clients/:id')
+  @Describe('Delete an OAuth client with its tokens', { errors: MANAGE_ERRORS })
   @HttpCode(204)
-  async remove(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+  async deleteClient(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
     assertMayManageClients(caller);
     if (!(await this.administration.remove(caller, id)))
       throw new NotFoundException({ code: 'not_found', detail: 'Your tenant has no such client.' });
   }
 
   @Post('initial-access-tokens')
-  async issueInitialAccessToken(@Caller() caller: Principal) {
+  @Describe('Issue a token for one dynamic registration', {
+    response: InitialAccessToken,
+    errors: MANAGE_ERRORS,
+  })
+  async createInitialAccessToken(@Caller() caller: Principal) {
     assertMayManageClients(caller);
     return this.administration.issueInitialAccessToken(caller);
   }

@@ -11,6 +11,7 @@ export const PAGE_PARAMETERS = {
     .regex(/^\d{1,3}$/)
     .transform(Number)
     .pipe(z.int().min(1).max(100))
+    .meta({ type: 'integer', minimum: 1, maximum: 100, pattern: undefined })
     .default(20),
   cursor: z.string().max(1000).optional(),
 };

@@ -1,9 +1,16 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
+import { Describe, MANAGE_ERRORS, PrincipalView, listOf } from '../../authentication/describe.js';
 import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
-import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
-import type { ApiKey } from './api-key.entity.js';
+import {
+  ACCOUNT_QUERY,
+  ISSUE_ERRORS,
+  NEW_CREDENTIAL_FIELDS,
+  ROTATE_ERRORS,
+  ROTATION_SCHEMA,
+  SECRET_VIEW,
+} from '../../users/credential.js';
 import { isAddressRange } from './api-key.js';
 import { ApiKeyService } from './api-key.service.js';
 
@@ -17,16 +24,10 @@ const NewKey = z.strictObject({
 });
 
 /** The row without its secrets. */
-const view = ({ id, name, scopes, allowedIps, createdAt, expiresAt, lastUsedAt, previousUntil }: ApiKey) => ({
-  id,
-  name,
-  scopes,
-  allowedIps,
-  createdAt,
-  expiresAt,
-  lastUsedAt,
-  previousUntil,
-});
+const ApiKeyView = z
+  .object({ ...SECRET_VIEW, allowedIps: z.array(z.string()).nullable() })
+  .meta({ id: 'ApiKey' });
+const NewApiKeyView = ApiKeyView.extend({ key: z.string() }).meta({ id: 'NewApiKey' });
 
 @Controller()
 @SelfService()
@@ -34,41 +35,46 @@ export class ApiKeyController {
   constructor(private readonly keys: ApiKeyService) {}
 
   @Get('demo/api-key')
+  @Describe('Show the caller, by api-key', { response: PrincipalView })
   @Authenticate('api-key')
-  demo(@Caller() caller: Principal): Principal {
+  showApiKeyCaller(@Caller() caller: Principal): Principal {
     return caller;
   }
 
   @Post('api-keys')
-  async issue(
+  @Describe('Create an API key', { response: NewApiKeyView, errors: ISSUE_ERRORS })
+  async createApiKey(
     @Caller() caller: Principal,
     @Body({ schema: NewKey }) { name, accountId, ...limits }: z.output<typeof NewKey>,
   ) {
     const { row, key } = await this.keys.issue(caller, name, limits, accountId);
-    return { ...view(row), key };
+    return { ...ApiKeyView.parse(row), key };
   }
 
   @Get('api-keys')
-  async list(
+  @Describe('List API keys', { response: listOf(ApiKeyView), errors: MANAGE_ERRORS })
+  async listApiKeys(
     @Caller() caller: Principal,
     @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
   ) {
-    return { items: (await this.keys.list(caller, accountId)).map(view) };
+    return { items: (await this.keys.list(caller, accountId)).map((row) => ApiKeyView.parse(row)) };
   }
 
   @Post('api-keys/:id/rotate')
-  async rotate(
+  @Describe('Rotate the secret of an API key', { response: NewApiKeyView, errors: ROTATE_ERRORS })
+  async rotateApiKey(
     @Caller() caller: Principal,
     @Param('id') id: string,
     @Body({ schema: ROTATION_SCHEMA }) { overlapSeconds }: z.output<typeof ROTATION_SCHEMA>,
   ) {
     const { row, key } = await this.keys.rotate(caller, id, overlapSeconds);
-    return { ...view(row), key };
+    return { ...ApiKeyView.parse(row), key };
   }
 
   @Delete('api-keys/:id')
+  @Describe('Revoke an API key', { errors: MANAGE_ERRORS })
   @HttpCode(204)
-  revoke(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+  revokeApiKey(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
     return this.keys.revoke(caller, id);
   }
 }

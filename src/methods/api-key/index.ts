@@ -20,4 +20,5 @@ export const openapi: AuthMethod['openapi'] = {
   name: 'X-API-Key',
   description: '`X-API-Key: <key>`, or `Authorization: ApiKey <key>`',
 };
+export const errors: AuthMethod['errors'] = ['401 invalid_api_key'];
 export const curl = `-H 'X-API-Key: ${DEMO_KEY}'`;

@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Put } from '@nestjs/common';
 import { z } from 'zod';
+import { Describe, PrincipalView } from '../../authentication/describe.js';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
@@ -12,24 +13,38 @@ const Enable = z.strictObject({ password: z.string().max(1024) });
 const toResponse = (row: DigestCredential | null) =>
   row ? { enabled: true, enabledAt: row.enabledAt } : { enabled: false };
 
+const DigestView = z.object({ enabled: z.boolean(), enabledAt: z.date().optional() }).meta({ id: 'Digest' });
+
 @Controller()
 @SelfService()
 export class DigestController {
   constructor(private readonly digest: DigestService) {}
 
   @Get('demo/digest')
+  @Describe('Show the caller, by digest', { response: PrincipalView })
   @Authenticate('digest')
-  demo(@Caller() caller: Principal): Principal {
+  showDigestCaller(@Caller() caller: Principal): Principal {
     return caller;
   }
 
   @Get('digest')
-  async show(@Caller() caller: Principal) {
+  @Describe('Show whether Digest is enabled', { response: DigestView })
+  async readDigest(@Caller() caller: Principal) {
     return toResponse(await this.digest.find(caller));
   }
 
   @Put('digest')
-  async enable(
+  @Describe('Enable Digest', {
+    response: DigestView,
+    errors: [
+      '403 incorrect_password',
+      '403 limited_credential',
+      '404 password_not_set',
+      '429 too_many_attempts',
+      '503 temporarily_unavailable',
+    ],
+  })
+  async enableDigest(
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
     @Body({ schema: Enable }) { password }: z.output<typeof Enable>,
@@ -38,8 +53,9 @@ export class DigestController {
   }
 
   @Delete('digest')
+  @Describe('Disable Digest', { errors: ['403 limited_credential'] })
   @HttpCode(204)
-  disable(@Caller() caller: Principal): Promise<void> {
+  disableDigest(@Caller() caller: Principal): Promise<void> {
     return this.digest.disable(caller);
   }
 }

@@ -15,4 +15,11 @@ export { DigestStrategy as strategy } from './digest.strategy.js';
 export const entities = [DigestCredential, DigestNonce];
 export const migrations = [Digest1700000403000];
 export const openapi: AuthMethod['openapi'] = { type: 'http', scheme: 'digest' };
+export const errors: AuthMethod['errors'] = [
+  '400 digest_uri_mismatch',
+  '401 invalid_digest',
+  '403 cross_site_request',
+  '429 too_many_attempts',
+];
+export const responseHeaders = ['Authentication-Info'];
 export const curl = `--digest -u bob:${DEMO_PASSWORD}`;

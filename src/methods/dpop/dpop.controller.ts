@@ -1,4 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
+import { Describe, PrincipalView } from '../../authentication/describe.js';
 import { Authenticate, Caller, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 
@@ -6,8 +7,9 @@ import type { Principal } from '../../authentication/principal.js';
 @SelfService()
 export class DpopController {
   @Get('demo/dpop')
+  @Describe('Show the caller, by dpop', { response: PrincipalView })
   @Authenticate('dpop')
-  demo(@Caller() caller: Principal): Principal {
+  showDpopCaller(@Caller() caller: Principal): Principal {
     return caller;
   }
 }

@@ -15,3 +15,8 @@ export const openapi: AuthMethod['openapi'] = {
   description:
     'An access token that is bound to a key (RFC 9449): `Authorization: DPoP <token>`, and a proof in the `DPoP` header',
 };
+export const errors: AuthMethod['errors'] = ['401 invalid_dpop_proof', '401 use_dpop_nonce'];
+export const requestHeaders = {
+  DPoP: 'The proof of possession, a JWT for this request (RFC 9449 section 4).',
+};
+export const responseHeaders = ['DPoP-Nonce'];

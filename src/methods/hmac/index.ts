@@ -18,3 +18,4 @@ export const openapi: AuthMethod['openapi'] = {
   scheme: 'HMAC-SHA256',
   description: 'A signature of the request with a shared key, accepted once: see docs/methods/hmac.md',
 };
+export const errors: AuthMethod['errors'] = ['401 invalid_hmac'];

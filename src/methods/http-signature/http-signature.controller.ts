@@ -1,10 +1,16 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
 import type { JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
+import { Describe, MANAGE_ERRORS, PrincipalView, listOf } from '../../authentication/describe.js';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
-import { SigningKeys } from '../../crypto/signing-keys.service.js';
-import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS } from '../../users/credential.js';
+import { JwkSet, SigningKeys } from '../../crypto/signing-keys.service.js';
+import {
+  ACCOUNT_QUERY,
+  CREDENTIAL_VIEW,
+  ISSUE_ERRORS,
+  NEW_CREDENTIAL_FIELDS,
+} from '../../users/credential.js';
 import { importPublicJwk } from './http-signature.algorithms.js';
 import type { SignatureKey } from './http-signature.entity.js';
 import { HttpSignatureService } from './http-signature.service.js';
@@ -35,17 +41,21 @@ const PublicJwk = z
 const NewKeyBody = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, jwk: PublicJwk });
 const KeyProofBody = z.strictObject({ signature: z.base64().min(1).max(700) });
 
-const keyView = (key: SignatureKey) => ({
-  id: key.id,
-  name: key.name,
-  algorithm: key.algorithm,
-  jwk: key.publicJwk,
-  scopes: key.scopes,
-  createdAt: key.createdAt,
-  provedAt: key.provedAt,
-  expiresAt: key.expiresAt,
-  lastUsedAt: key.lastUsedAt,
-});
+const SignatureKeyView = z
+  .object({
+    ...CREDENTIAL_VIEW,
+    algorithm: z.string(),
+    jwk: z.record(z.string(), z.string()),
+    provedAt: z.date().nullable(),
+  })
+  .meta({ id: 'SignatureKey' });
+const NewSignatureKeyView = SignatureKeyView.extend({ challenge: z.string(), challengeUntil: z.date() }).meta(
+  {
+    id: 'NewSignatureKey',
+  },
+);
+
+const keyView = (key: SignatureKey) => SignatureKeyView.parse({ ...key, jwk: key.publicJwk });
 
 @Controller()
 @SelfService()
@@ -53,13 +63,15 @@ export class HttpSignatureController {
   constructor(private readonly keys: HttpSignatureService) {}
 
   @Get('demo/http-signature')
+  @Describe('Show the caller, by http-signature', { response: PrincipalView })
   @Authenticate('http-signature')
-  demo(@Caller() caller: Principal): Principal {
+  showHttpSignatureCaller(@Caller() caller: Principal): Principal {
     return caller;
   }
 
   @Post('signature-keys')
-  async register(
+  @Describe('Register a public key', { response: NewSignatureKeyView, errors: ISSUE_ERRORS })
+  async createSignatureKey(
     @Caller() caller: Principal,
     @Body({ schema: NewKeyBody }) body: z.output<typeof NewKeyBody>,
   ) {
@@ -68,8 +80,12 @@ export class HttpSignatureController {
   }
 
   @Post('signature-keys/:id/proof')
+  @Describe('Prove possession of a key', {
+    response: SignatureKeyView,
+    errors: [...MANAGE_ERRORS, '403 invalid_key_proof', '409 key_proof_expired'],
+  })
   @HttpCode(200)
-  async prove(
+  async proveSignatureKey(
     @Caller() caller: Principal,
     @Param('id') id: string,
     @Body({ schema: KeyProofBody }) { signature }: z.output<typeof KeyProofBody>,
@@ -78,7 +94,8 @@ export class HttpSignatureController {
   }
 
   @Get('signature-keys')
-  async list(
+  @Describe('List public keys', { response: listOf(SignatureKeyView), errors: MANAGE_ERRORS })
+  async listSignatureKeys(
     @Caller() caller: Principal,
     @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
   ) {
@@ -86,8 +103,9 @@ export class HttpSignatureController {
   }
 
   @Delete('signature-keys/:id')
+  @Describe('Revoke a public key', { errors: MANAGE_ERRORS })
   @HttpCode(204)
-  revoke(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+  revokeSignatureKey(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
     return this.keys.revoke(caller, id);
   }
 }
@@ -99,8 +117,9 @@ export class HttpSignatureDirectoryController {
 
   /** The public keys of signed responses (JWK Set, RFC 7517 section 5). `kid` equals the `keyid` of the signature. */
   @Get('.well-known/http-message-signatures-directory')
+  @Describe('List the public keys of signed responses', { response: JwkSet })
   @Header('Cache-Control', 'public, max-age=300')
-  async directory() {
+  async listResponseSigningKeys() {
     return { keys: await this.keys.jwks() };
   }
 }

@@ -20,3 +20,10 @@ export const openapi: AuthMethod['openapi'] = {
   description:
     'HTTP Message Signatures (RFC 9421): `Signature-Input`, `Signature`, and `Content-Digest` for a body',
 };
+export const errors: AuthMethod['errors'] = ['401 invalid_http_signature'];
+export const requestHeaders = {
+  Signature: 'The signature (RFC 9421 section 4.2).',
+  'Content-Digest': 'The digest of the body (RFC 9530).',
+  'Accept-Signature': 'Requests a signed response (RFC 9421 section 5.1).',
+};
+export const responseHeaders = ['Accept-Signature', 'Signature-Input', 'Signature', 'Content-Digest'];

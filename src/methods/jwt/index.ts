@@ -13,6 +13,7 @@ export const name = 'jwt';
 export { JwtModule as module } from './jwt.module.js';
 export { JwtStrategy as strategy } from './jwt.strategy.js';
 export { JwtService as issuer } from './jwt.service.js';
+export { TokenResponse as issued } from './jwt.js';
 export const entities = [TokenFamily, RefreshToken];
 export const migrations = [Jwt1700000304000];
 export const openapi: AuthMethod['openapi'] = { type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' };

@@ -15,3 +15,4 @@ export const entities = [ClientCertificate, CertificateAuthority];
 export const migrations = [Mtls1700000405000];
 /** OpenAPI 3.1 has a type for it; Nest's own type for the document has not. */
 export const openapi = { type: 'mutualTLS' } as unknown as AuthMethod['openapi'];
+export const errors: AuthMethod['errors'] = ['401 invalid_certificate', '421 misdirected_request'];

@@ -13,11 +13,12 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
+import { Describe, Issued, listOf } from '../../authentication/describe.js';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { BackChannelLogout } from './oidc-login.backchannel-logout.service.js';
 import { isLocalPath } from './oidc-login.js';
-import { identityView } from './oidc-login.linked-identities.service.js';
+import { IdentityView, identityView } from './oidc-login.linked-identities.service.js';
 import { OidcProviders } from './oidc-login.providers.service.js';
 import { OidcLoginService } from './oidc-login.service.js';
 
@@ -28,6 +29,19 @@ const StartQuery = z.strictObject({
 
 /** Other parameters are ignored (Back-Channel Logout 1.0 section 2.5). */
 const LogoutForm = z.object({ logout_token: z.string().max(10_000) });
+
+const ProviderView = z
+  .object({ id: z.string(), name: z.string(), tenant: z.string() })
+  .meta({ id: 'Provider' });
+const PROVIDER_ERRORS = ['404 unknown_provider', '502 provider_error', '503 provider_unavailable'] as const;
+const CALLBACK_ERRORS = [
+  ...PROVIDER_ERRORS,
+  '400 invalid_state',
+  '401 invalid_identity',
+  '401 identity_not_linked',
+  '403 access_denied',
+  '409 identity_already_linked',
+] as const;
 
 /** The routes of the sign-in itself, which are open. */
 @Controller('auth')
@@ -42,14 +56,20 @@ export class OidcLoginController {
   ) {}
 
   @Get('oidc')
-  list() {
+  @Describe('List the OpenID providers', { response: listOf(ProviderView) })
+  listProviders() {
     return { items: this.providers.all.map(({ id, name, tenant }) => ({ id, name, tenant })) };
   }
 
   /** Redirects the browser to the provider. */
   @Get('oidc/:provider')
+  @Describe('Start a sign-in at an OpenID provider', {
+    headers: ['Location', 'Set-Cookie'],
+    errors: PROVIDER_ERRORS,
+  })
+  @HttpCode(HttpStatus.SEE_OTHER)
   @HttpsOnly()
-  async start(
+  async startOidcLogin(
     @Param('provider') id: string,
     @Query({ schema: StartQuery }) { as, returnTo }: z.output<typeof StartQuery>,
     @CurrentRequest() request: AuthRequest,
@@ -66,8 +86,14 @@ export class OidcLoginController {
 
   /** The redirect URI. Responds with the issued credential or the linked identity, or redirects to `returnTo`. */
   @Get('oidc/:provider/callback')
+  @Describe('Finish a sign-in at an OpenID provider', {
+    response: z.union([Issued, IdentityView]),
+    alternatives: { 303: undefined },
+    headers: ['Location', 'Set-Cookie'],
+    errors: CALLBACK_ERRORS,
+  })
   @HttpsOnly()
-  async callback(
+  async finishOidcLogin(
     @Param('provider') id: string,
     @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: unknown,
@@ -80,9 +106,12 @@ export class OidcLoginController {
 
   /** Called by the provider itself, not by a browser. */
   @Post('oidc/:provider/backchannel-logout')
+  @Describe('Receive a logout token of a provider', {
+    errors: ['400 invalid_logout_token', ...PROVIDER_ERRORS],
+  })
   @Consumes('form')
   @HttpCode(200)
-  async logOut(
+  async receiveLogoutToken(
     @Param('provider') id: string,
     @Body({ schema: LogoutForm }) { logout_token }: z.output<typeof LogoutForm>,
   ): Promise<void> {

@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
+import { Describe, Issued, listOf } from '../../authentication/describe.js';
 import { Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import {
   type MethodName,
@@ -12,7 +13,7 @@ import {
 import type { AuthRequest } from '../../authentication/request.js';
 import { User } from '../../users/user.entity.js';
 import { isLocalPath } from './oidc-login.js';
-import { LinkedIdentities, identityView } from './oidc-login.linked-identities.service.js';
+import { IdentityView, LinkedIdentities, identityView } from './oidc-login.linked-identities.service.js';
 import { OidcProviders } from './oidc-login.providers.service.js';
 import { OidcLoginService } from './oidc-login.service.js';
 
@@ -21,6 +22,8 @@ const LinkRequest = z
     returnTo: z.string().refine(isLocalPath, 'Must be a path of this origin, such as /documents.').optional(),
   })
   .prefault({});
+
+const SIGN_IN_ERRORS = ['403 limited_credential', '403 reauthentication_required'] as const;
 
 /** The caller's own linked identities. */
 @Controller()
@@ -36,8 +39,13 @@ export class LinkedIdentitiesController {
 
   /** Starts linking an identity. A page sends its browser to `url`, where the user signs in at the provider. */
   @Post('auth/oidc/:provider/link')
+  @Describe('Start linking an identity', {
+    response: z.object({ url: z.url() }),
+    headers: ['Set-Cookie'],
+    errors: [...SIGN_IN_ERRORS, '404 unknown_provider', '502 provider_error', '503 provider_unavailable'],
+  })
   @HttpCode(200)
-  async link(
+  async linkIdentity(
     @Param('provider') id: string,
     @Body({ schema: LinkRequest }) { returnTo }: z.output<typeof LinkRequest>,
     @Caller() caller: Principal,
@@ -57,14 +65,16 @@ export class LinkedIdentitiesController {
   }
 
   @Get('oidc-identities')
-  async list(@Caller() caller: Principal) {
+  @Describe('List linked identities', { response: listOf(IdentityView), errors: ['403 limited_credential'] })
+  async listIdentities(@Caller() caller: Principal) {
     assertMayManageCredentials(caller);
     return { items: (await this.identities.list(caller)).map(identityView) };
   }
 
   /** Unlinks an identity and ends all sign-ins of the account. Responds with a new credential for the caller. */
   @Delete('oidc-identities/:id')
-  async unlink(
+  @Describe('Unlink an identity', { response: Issued, errors: SIGN_IN_ERRORS })
+  async unlinkIdentity(
     @Param('id') id: string,
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,

@@ -7,6 +7,7 @@ import { endAllSignIns } from '../../users/end-sign-ins.js';
 import { Tenant, User } from '../../users/user.entity.js';
 import type { OidcProvider } from './oidc-login.config.js';
 import { OidcIdentity } from './oidc-login.entity.js';
+import { z } from 'zod';
 
 /** A user at a provider. `sub` is unique only together with `iss`. */
 export interface ProviderSubject {
@@ -123,14 +124,17 @@ export class LinkedIdentities {
 }
 
 /** The fields of an identity that its owner may see. */
-export const identityView = ({ id, provider, issuer, subject, createdAt, lastUsedAt }: OidcIdentity) => ({
-  id,
-  provider,
-  issuer,
-  subject,
-  createdAt,
-  lastUsedAt,
-});
+export const IdentityView = z
+  .object({
+    id: z.string(),
+    provider: z.string(),
+    issuer: z.string(),
+    subject: z.string(),
+    createdAt: z.date(),
+    lastUsedAt: z.date().nullable(),
+  })
+  .meta({ id: 'Identity' });
+export const identityView = (identity: OidcIdentity) => IdentityView.parse(identity);
 
 async function insertIdentity(
   manager: EntityManager,

@@ -9,6 +9,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
+import { Describe, Issued, IssuerName } from '../../authentication/describe.js';
 import { Caller, CurrentRequest, Public, HttpsOnly, SelfService } from '../../authentication/plan.js';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthRequest } from '../../authentication/request.js';
@@ -26,7 +27,7 @@ const LoginBody = z.strictObject({
   // An invalid username is handled as an unknown one, so that the responses do not differ.
   username: z.string().max(256),
   password: PasswordInput,
-  as: z.string().max(40),
+  as: IssuerName,
   scope: z
     .string()
     .max(256)
@@ -36,6 +37,8 @@ const LoginBody = z.strictObject({
 });
 
 const ChangeBody = z.strictObject({ current_password: PasswordInput, new_password: PasswordInput });
+
+const LOGIN_ERRORS = ['429 too_many_attempts', '503 temporarily_unavailable'] as const;
 
 @Controller('auth')
 export class PasswordController {
@@ -48,10 +51,15 @@ export class PasswordController {
 
   /** Signs in, and returns the response of the issuer that `as` names. */
   @Post('login')
+  @Describe('Sign in with a password', {
+    response: Issued,
+    headers: ['Set-Cookie'],
+    errors: [...LOGIN_ERRORS, '400 duplicate_cookie', '401 invalid_credentials', '403 invalid_csrf_token'],
+  })
   @Public()
   @HttpsOnly()
   @HttpCode(200)
-  signIn(
+  logIn(
     @Body({ schema: LoginBody }) { as, scope, ...login }: z.output<typeof LoginBody>,
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
@@ -71,6 +79,18 @@ export class PasswordController {
    * response contains a new one.
    */
   @Post('password')
+  @Describe('Change the password', {
+    response: Issued,
+    alternatives: { 204: undefined },
+    headers: ['Set-Cookie'],
+    errors: [
+      ...LOGIN_ERRORS,
+      '403 incorrect_password',
+      '403 limited_credential',
+      '404 password_not_set',
+      '409 concurrent_password_change',
+    ],
+  })
   @SelfService()
   @HttpsOnly()
   @HttpCode(200)

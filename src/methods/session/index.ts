@@ -1,4 +1,5 @@
 import type { AuthMethod } from '../../authentication/method.js';
+import { z } from 'zod';
 import { DEMO_PASSWORD } from '../../users/users.demo.js';
 import { Session } from './session.entity.js';
 import { Sessions1700000305000 } from './session.migration.js';
@@ -23,6 +24,18 @@ export const openapi: AuthMethod['openapi'] = {
     'The cookie of a sign-in at `POST /auth/login`; over plain HTTP its name is `session-dev`. Writes also need the ' +
     '`csrf_token` of the sign-in in `X-CSRF-Token`, and the `Origin` of this server.',
 };
+export const errors: AuthMethod['errors'] = [
+  '400 duplicate_cookie',
+  '401 invalid_session',
+  '403 invalid_csrf_token',
+];
+export const requestHeaders = {
+  'X-CSRF-Token': 'The `csrf_token` of the sign-in, if the session authenticates the request.',
+};
+export const responseHeaders = ['Set-Cookie', 'Clear-Site-Data'];
+export const issued = z
+  .object({ csrf_token: z.string(), expires_in: z.int() })
+  .meta({ id: 'SessionResponse' });
 /** Signs in by the method `password` and takes the cookie from curl's cookie jar. */
 export const curl =
   `-b "$(curl -s -o /dev/null -c - -H 'Content-Type: application/json' ` +

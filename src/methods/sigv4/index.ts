@@ -20,4 +20,5 @@ export const openapi: AuthMethod['openapi'] = {
   scheme: 'AWS4-HMAC-SHA256',
   description: `AWS Signature Version 4, for the region \`${REGION}\` and the service \`${SERVICE}\``,
 };
+export const errors: AuthMethod['errors'] = ['400 duplicate_parameter', '401 invalid_sigv4'];
 export const curl = `--aws-sigv4 aws:amz:${REGION}:${SERVICE} --user ${DEMO_KEY.id}:${DEMO_KEY.secret}`;

@@ -20,3 +20,9 @@ export const openapi: AuthMethod['openapi'] = {
   description:
     'Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature`; `Webhook-Source` names the signer',
 };
+export const errors: AuthMethod['errors'] = ['401 invalid_webhook', '403 forbidden'];
+export const requestHeaders = {
+  'webhook-id': 'The id of the message, the same in each attempt to send it.',
+  'webhook-timestamp': 'The time of the attempt, in seconds since 1970.',
+  'Webhook-Source': 'The id of the source that signed.',
+};

@@ -10,12 +10,20 @@ import {
   Query,
 } from '@nestjs/common';
 import { z } from 'zod';
+import { Describe, MANAGE_ERRORS, PrincipalView, listOf } from '../../authentication/describe.js';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { GUESSABLE, isGuessable } from '../../config/secret-strength.js';
 import { Settings } from '../../config/settings.js';
-import { ACCOUNT_QUERY, NEW_CREDENTIAL_FIELDS, ROTATION_SCHEMA } from '../../users/credential.js';
+import {
+  ACCOUNT_QUERY,
+  ISSUE_ERRORS,
+  NEW_CREDENTIAL_FIELDS,
+  ROTATE_ERRORS,
+  ROTATION_SCHEMA,
+  SECRET_VIEW,
+} from '../../users/credential.js';
 import type { WebhookSource } from './webhook.entity.js';
 import { WebhookInbox } from './webhook.inbox.service.js';
 import { parseSecret } from './webhook.js';
@@ -40,6 +48,14 @@ const Event = z.looseObject({
   data: z.looseObject({}),
 });
 
+const Receipt = z
+  .object({ id: z.string(), type: z.string(), duplicate: z.boolean() })
+  .meta({ id: 'Receipt' });
+const WebhookSourceView = z.object({ ...SECRET_VIEW, url: z.url() }).meta({ id: 'WebhookSource' });
+const NewWebhookSourceView = WebhookSourceView.extend({ secret: z.string() }).meta({
+  id: 'NewWebhookSource',
+});
+
 @Controller()
 @SelfService()
 export class WebhookController {
@@ -50,16 +66,18 @@ export class WebhookController {
   ) {}
 
   @Get('demo/webhook')
+  @Describe('Show the caller, by webhook', { response: PrincipalView })
   @Authenticate('webhook')
-  demo(@Caller() caller: Principal): Principal {
+  showWebhookCaller(@Caller() caller: Principal): Principal {
     return caller;
   }
 
   /** Receives the messages of one sender. The last path segment is the id of the source. */
   @Post('webhooks/:source')
+  @Describe('Receive a message', { response: Receipt })
   @HttpCode(200)
   @Authenticate('webhook')
-  async receive(
+  async receiveWebhook(
     @Caller() sender: Principal,
     @CurrentRequest() request: AuthRequest,
     @Param('source') source: string,
@@ -73,13 +91,18 @@ export class WebhookController {
   }
 
   @Post('webhook-sources')
-  async issue(@Caller() caller: Principal, @Body({ schema: NewSource }) source: z.output<typeof NewSource>) {
+  @Describe('Create a webhook source', { response: NewWebhookSourceView, errors: ISSUE_ERRORS })
+  async createWebhookSource(
+    @Caller() caller: Principal,
+    @Body({ schema: NewSource }) source: z.output<typeof NewSource>,
+  ) {
     const { row, secret } = await this.sources.issue(caller, source);
     return { ...this.toResponse(row), secret };
   }
 
   @Get('webhook-sources')
-  async list(
+  @Describe('List webhook sources', { response: listOf(WebhookSourceView), errors: MANAGE_ERRORS })
+  async listWebhookSources(
     @Caller() caller: Principal,
     @Query({ schema: ACCOUNT_QUERY }) { accountId }: z.output<typeof ACCOUNT_QUERY>,
   ) {
@@ -87,7 +110,11 @@ export class WebhookController {
   }
 
   @Post('webhook-sources/:id/rotate')
-  async rotate(
+  @Describe('Rotate the secret of a webhook source', {
+    response: NewWebhookSourceView,
+    errors: ROTATE_ERRORS,
+  })
+  async rotateWebhookSource(
     @Caller() caller: Principal,
     @Param('id') id: string,
     @Body({ schema: Rotation }) rotation: z.output<typeof Rotation>,
@@ -97,14 +124,14 @@ export class WebhookController {
   }
 
   @Delete('webhook-sources/:id')
+  @Describe('Revoke a webhook source', { errors: MANAGE_ERRORS })
   @HttpCode(204)
-  revoke(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
+  revokeWebhookSource(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {
     return this.sources.revoke(caller, id);
   }
 
   /** All of a source except its secrets. */
-  private toResponse({ id, name, scopes, createdAt, expiresAt, lastUsedAt, previousUntil }: WebhookSource) {
-    const url = `${this.settings.publicUrl}/webhooks/${id}`;
-    return { id, name, url, scopes, createdAt, expiresAt, lastUsedAt, previousUntil };
+  private toResponse(row: WebhookSource) {
+    return WebhookSourceView.parse({ ...row, url: `${this.settings.publicUrl}/webhooks/${row.id}` });
   }
 }
