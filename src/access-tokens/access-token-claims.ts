@@ -18,7 +18,7 @@ const actor = (nested: number): z.ZodType<Actor> =>
   z.object({ sub: text, act: nested ? actor(nested - 1).optional() : z.undefined().optional() });
 
 const schema = z.object({
-  sub: text,
+  sub: text.optional(),
   client_id: text.optional(),
   scope: z.string().max(4096).optional(),
   iat: seconds.optional(),
@@ -36,12 +36,30 @@ const schema = z.object({
   authorization_details: z.array(authorizationDetailSchema).max(50).optional(),
 });
 
+const jwtSchema = schema.required({ sub: true });
+/** `sub` is optional (RFC 7662 section 2.2): a client's own token may name the client only. */
+const introspectionSchema = schema
+  .extend({
+    token_type: z
+      .string()
+      .toLowerCase()
+      .pipe(z.enum(['bearer', 'dpop']))
+      .optional(),
+  })
+  .refine(({ sub, client_id }) => sub ?? client_id, { path: ['sub'] })
+  .refine(({ token_type, cnf }) => token_type !== 'dpop' || cnf?.jkt, { path: ['token_type'] });
+
 /** The claims of a JWT (RFC 9068) or of an introspection response (RFC 7662), with those of RFC 8693 and RFC 9396. */
 export type AccessTokenClaims = z.output<typeof schema>;
 
-/** @returns the claims, or a reason for the log if a claim is missing or malformed */
-export function parseClaims(claims: unknown): AccessTokenClaims | string {
-  const read = schema.safeParse(claims);
+/** @returns the claims of a JWT, or a reason for the log if a claim is missing or malformed */
+export const parseClaims = (claims: unknown) => parse(jwtSchema, claims);
+
+/** @returns the claims of an introspection response, or a reason for the log if a claim is missing or malformed */
+export const parseIntrospection = (response: unknown) => parse(introspectionSchema, response);
+
+function parse<Claims>(claimsSchema: z.ZodType<Claims>, claims: unknown): Claims | string {
+  const read = claimsSchema.safeParse(claims);
   if (read.success) return read.data;
   return `invalid claim: ${read.error.issues[0]?.path.join('.') || 'not an object'}`;
 }

@@ -9,7 +9,12 @@ import { Settings } from '../config/settings.js';
 import { readJws } from '../crypto/jws.js';
 import { User } from '../users/user.entity.js';
 import { normalizeUsername } from '../users/username.js';
-import { parseClaims, validityFault, type AccessTokenClaims } from './access-token-claims.js';
+import {
+  parseClaims,
+  parseIntrospection,
+  validityFault,
+  type AccessTokenClaims,
+} from './access-token-claims.js';
 import { RemoteError } from './fetch-json.js';
 import { RemoteJwks, discoverJwksUri, type JwsAlgorithm } from './remote-jwks.js';
 import { IntrospectionClient } from './token-introspection.js';
@@ -91,11 +96,11 @@ export class TrustedIssuerTokens {
       .introspectionClient!.introspect(token)
       .catch((error: unknown) => this.unavailable(error));
     if (!raw) return undefined;
-    const claims = parseClaims(raw);
+    const claims = parseIntrospection(raw);
     if (typeof claims === 'string') throw invalidToken(claims);
     if (raw['iss'] !== undefined && raw['iss'] !== issuer.issuer) throw invalidToken('wrong issuer');
     assertAudience(raw, issuer);
-    return this.resolve(issuer, raw, claims);
+    return this.resolve(issuer, raw, { ...claims, scope: claims.scope ?? '' });
   }
 
   private async verifyJwt(issuer: IssuerClient, token: string): Promise<VerifiedJwt> {
@@ -118,7 +123,11 @@ export class TrustedIssuerTokens {
     assertAudience(raw, issuer);
     const claims = parseClaims(raw);
     if (typeof claims === 'string') throw invalidToken(claims);
-    return { algorithm, kid, key, raw, claims };
+    // An `at+jwt` names its scopes (RFC 9068 section 2.2.3). Tokens of other types may have no such claim.
+    const hasScopes =
+      claims.scope !== undefined || claims.authorization_details || normalizedTyp(typ) === 'at+jwt';
+    const scope = hasScopes ? (claims.scope ?? '') : issuer.scopes.join(' ');
+    return { algorithm, kid, key, raw, claims: { ...claims, scope } };
   }
 
   private findKey({ jwks }: IssuerClient, { kid, algorithm }: Pick<VerifiedJwt, 'kid' | 'algorithm'>) {
@@ -133,18 +142,17 @@ export class TrustedIssuerTokens {
   ): Promise<ResolvedToken> {
     const fault = validityFault(claims, Date.now());
     if (fault) throw invalidToken(fault);
-    const account = await this.findAccount(issuer, raw[issuer.accounts.claim]);
+    const { sub, client_id } = claims;
+    const account =
+      sub === undefined
+        ? await this.findClientAccount(issuer, client_id)
+        : await this.findAccount(issuer, raw[issuer.accounts.claim]);
     if (!account) throw invalidToken(`no account for a token of ${issuer.issuer}`);
-    const credentialId = createHash('sha256').update(`${issuer.issuer} ${claims.sub}`).digest('base64url');
-    const isUnrestricted = claims.scope === undefined && !claims.authorization_details;
-    return {
-      account,
-      issuer: issuer.issuer,
-      credentialId,
-      allowedScopes: issuer.scopes,
-      // A token without scopes gets all scopes that the configuration allows its issuer.
-      claims: isUnrestricted ? { ...claims, scope: issuer.scopes.join(' ') } : claims,
-    };
+    // An issuer is a URL, so the two forms differ.
+    const subject =
+      sub === undefined ? JSON.stringify([issuer.issuer, client_id]) : `${issuer.issuer} ${sub}`;
+    const credentialId = createHash('sha256').update(subject).digest('base64url');
+    return { account, issuer: issuer.issuer, credentialId, allowedScopes: issuer.scopes, claims };
   }
 
   private async findAccount({ accounts, tenant }: IssuerClient, value: unknown): Promise<User | null> {
@@ -154,9 +162,14 @@ export class TrustedIssuerTokens {
       const username = normalizeUsername(value);
       return username === undefined ? null : manager.findOneBy(User, { tenantId: tenant, username });
     }
-    // Only own properties: `constructor` must not match.
-    const id = Object.entries(accounts.ids).find(([claim]) => claim === value)?.[1];
+    const id = mappedId(accounts.ids, value);
     return id === undefined ? null : manager.findOneBy(User, { tenantId: tenant, id });
+  }
+
+  private async findClientAccount({ accounts, tenant }: IssuerClient, clientId = ''): Promise<User | null> {
+    const id = mappedId(accounts.clients ?? {}, clientId);
+    if (id === undefined) return null;
+    return this.dataSource.manager.findOneBy(User, { tenantId: tenant, id, kind: 'client' });
   }
 
   private unavailable(error: unknown): never {
@@ -165,6 +178,10 @@ export class TrustedIssuerTokens {
     throw new ServiceUnavailableException();
   }
 }
+
+/** Only own properties: `constructor` must not match. */
+const mappedId = (ids: Readonly<Record<string, string>>, value: string): string | undefined =>
+  Object.entries(ids).find(([name]) => name === value)?.[1];
 
 /** Exactly one audience, this API: another API that also accepts the token could replay it here. */
 function assertAudience({ aud }: RawClaims, { audience }: IssuerClient): void {

@@ -25,9 +25,14 @@ const trustedIssuer = (httpsOnly: boolean) =>
     tenant: text,
     /**
      * Maps a token to an account: `claim` names the claim, `ids` maps its values to account ids.
-     * Without `ids` the value is the username.
+     * Without `ids` the value is the username. `clients` maps the `client_id` of an introspected token without `sub`,
+     * which is a client's own, to the id of a machine account.
      */
-    accounts: z.strictObject({ claim: text, ids: z.record(text, text).optional() }),
+    accounts: z.strictObject({
+      claim: text,
+      ids: z.record(text, text).optional(),
+      clients: z.record(text, text).optional(),
+    }),
     /** The scopes that its tokens may have here. */
     scopes: z.array(z.enum(SCOPES)).min(1),
     algorithms: z.array(z.enum(ALGORITHMS)).min(1),

@@ -21,7 +21,11 @@ const trusted = (issuer: string, more: object) => ({
   issuer,
   audience: AUDIENCE,
   tenant: 'acme',
-  accounts: { claim: 'sub', ids: { 'job:acme/site': 'acme-machine', elsewhere: 'globex-machine' } },
+  accounts: {
+    claim: 'sub',
+    ids: { 'job:acme/site': 'acme-machine', elsewhere: 'globex-machine' },
+    clients: { service: 'acme-machine', person: 'bob', elsewhere: 'globex-machine' },
+  },
   scopes: ['documents:read'],
   algorithms: ['ES256'],
   ...more,
@@ -80,7 +84,8 @@ const expectUnavailable = ({ status, body }: TestResponse) =>
 
 describe('a token of a trusted issuer', () => {
   it('is mapped to the configured account', async () => {
-    const { status, body } = await get(key.sign(claimsOf(OTHER, { client_id: 'theirs' })));
+    const scope = 'documents:read documents:write documents:delete';
+    const { status, body } = await get(key.sign(claimsOf(OTHER, { client_id: 'theirs', scope })));
     expect(status).toBe(200);
     expect(body).toMatchObject({
       id: 'acme-machine',
@@ -114,6 +119,9 @@ describe('a token of a trusted issuer', () => {
     const scopes = async (scope: string) => (await get(key.sign(claimsOf(OTHER, { scope })))).body.scopes;
     expect(await scopes('documents:read documents:delete openid')).toEqual(['documents:read']);
     expect(await scopes('profile')).toEqual([]);
+    expect(await scopes('')).toEqual([]);
+    const { status, body } = await get(key.sign(claimsOf(OTHER, { scope: undefined })));
+    expect([status, body.scopes]).toEqual([200, []]);
   });
 
   it('is rejected as soon as the account is disabled', async () => {
@@ -170,6 +178,23 @@ describe('introspection (RFC 7662)', () => {
     expect(server.requestCount(path)).toBe(before);
   });
 
+  it('maps a response without `sub` to the account of its client', async () => {
+    const scope = 'documents:read';
+    for (const token_type of [undefined, 'Bearer', 'bearer']) {
+      respondWith(active({ sub: undefined, client_id: 'service', scope, token_type }));
+      const { status, body } = await get(opaque());
+      expect([status, body.id, body.scopes]).toEqual([200, 'acme-machine', [scope]]);
+    }
+  });
+
+  it('grants no scopes if the response names none', async () => {
+    for (const scope of [undefined, '']) {
+      respondWith(active({ scope }));
+      const { status, body } = await get(opaque());
+      expect([status, body.scopes]).toEqual([200, []]);
+    }
+  });
+
   it('rejects a token whose introspection response is inactive or incomplete', async () => {
     const invalid = [
       { active: false },
@@ -185,7 +210,13 @@ describe('introspection (RFC 7662)', () => {
       active({ exp: now() }),
       active({ nbf: now() + 60 }),
       active({ sub: undefined }),
+      ...['', null, 1, []].map((sub) => active({ sub, client_id: 'service' })),
+      ...['person', 'elsewhere', 'unknown', 'constructor', '__proto__', ''].map((client_id) =>
+        active({ sub: undefined, client_id }),
+      ),
       active({ sub: 'elsewhere' }),
+      active({ sub: 'unknown', client_id: 'service' }),
+      ...['DPoP', 'mac', 'Refresh', '', 1, null].map((token_type) => active({ token_type })),
       active({ cnf: { jkt: createHash('sha256').update('x').digest('base64url') } }),
       active({ cnf: { jwk: {} } }),
     ];
@@ -252,8 +283,9 @@ describe('attacks', () => {
       '__proto__',
       'constructor',
       '',
+      undefined,
     ])
-      expectInvalidToken(await get(key.sign(claimsOf(OTHER, { sub }))));
+      expectInvalidToken(await get(key.sign(claimsOf(OTHER, { sub, client_id: 'service' }))));
   });
 
   it('rejects a token signed with another issuer’s key', async () => {
