@@ -12,6 +12,7 @@ import { as, boot, client, type Booted } from '../support/app.js';
 import { startProcesses, type Processes } from '../support/processes.js';
 import { race } from '../support/race.js';
 import { Browser, signIn, type Page } from './browser.js';
+import { WEB_CALLBACK, basicOf, oauthAt } from './flows.js';
 import { CIBA, DEVICE_CODE, claimsOf, poster } from './wire.js';
 
 let booted: Booted;
@@ -294,6 +295,77 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
       id: 'bob',
       scopes: ['documents:read'],
       proofs: [{ client: 'ciba', amr: ['pwd'] }],
+    });
+  });
+
+  describe('for a client that an administrator registered', () => {
+    const PASSWORD = 'correct-horse-battery-staple';
+    /** Registers a client as an administrator. @returns posts a form as this client */
+    const registered = async (administrator: string) => {
+      const { status, body } = await client(booted.origin, basicOf(administrator, PASSWORD)).post(
+        '/oauth/clients',
+        {
+          client_name: 'Help desk',
+          redirect_uris: [WEB_CALLBACK],
+          grant_types: ['authorization_code', CIBA],
+          backchannel_token_delivery_mode: 'poll',
+          resource_scopes: 'documents:read',
+        },
+      );
+      expect(status).toBe(201);
+      const { client_id, client_secret } = body as { client_id: string; client_secret: string };
+      const credentials = basicOf(client_id, client_secret);
+      const oauth = oauthAt(booted.origin);
+      return {
+        client_id,
+        start: (hint: Record<string, string>) =>
+          oauth.post(
+            '/backchannel',
+            { scope: 'openid documents:read', binding_message: 'Call 4711', ...hint },
+            credentials,
+          ),
+        poll: (auth_req_id: string) => oauth.post('/token', { grant_type: CIBA, auth_req_id }, credentials),
+        /** An ID token of a user who signs in at the client with a browser. */
+        idToken: async (username: string) => {
+          const code = await oauth.code({ client_id, scope: 'openid' }, username);
+          const { body: tokens } = await oauth.redeem(code, {}, credentials);
+          return (tokens as { id_token: string }).id_token;
+        },
+      };
+    };
+    const UNKNOWN_USER = {
+      status: 400,
+      body: expect.objectContaining({ error: 'unknown_user_id' }) as unknown,
+    };
+
+    it('issues tokens for a user of its tenant', async () => {
+      const desk = await registered('alice');
+      const { status, body } = await desk.start({ login_hint: 'bob' });
+      expect(status).toBe(200);
+      const bob = await person('bob');
+      const { items } = (await bob.get('/backchannel-requests')).body;
+      expect(items).toMatchObject([{ client: { id: desk.client_id, name: 'Help desk' } }]);
+      expect((await bob.post(`/backchannel-requests/${items[0].id}/approve`)).status).toBe(204);
+      const { access_token } = (await desk.poll(body.auth_req_id)).body as { access_token: string };
+      expect((await demo(access_token)).body).toMatchObject({ id: 'bob', scopes: ['documents:read'] });
+    });
+
+    it('finds no user of another tenant, by name or by an ID token', async () => {
+      const [ofAcme, ofGlobex] = [await registered('alice'), await registered('mallory')];
+      expect((await ofGlobex.start({ login_hint: 'mallory' })).status).toBe(200);
+      const unknown = await ofGlobex.start({ login_hint: 'nobody' });
+      expect(unknown).toMatchObject(UNKNOWN_USER);
+      const inTenant = { id_token_hint: await ofAcme.idToken('bob') };
+      expect((await ofAcme.start(inTenant)).status).toBe(200);
+      const hints: Record<string, string>[] = [
+        { login_hint: 'bob' },
+        { login_hint: 'acme-machine' },
+        { id_token_hint: await ofGlobex.idToken('bob') },
+      ];
+      for (const hint of hints) {
+        const { status, body } = await ofGlobex.start(hint);
+        expect({ status, body }).toEqual({ status: unknown.status, body: unknown.body });
+      }
     });
   });
 

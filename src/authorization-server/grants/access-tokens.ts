@@ -8,11 +8,10 @@ import { tokenExchangeOf } from '../provider/provider-request.js';
 const ACCESS_TOKEN_SECONDS = 300;
 
 /** The second resource of the demo. Its tokens are opaque, so it introspects them. */
-export const archiveUrl = ({ publicUrl }: Settings) => `${publicUrl}/archive`;
+export const archiveUrl = ({ publicUrl }: Pick<Settings, 'publicUrl'>) => `${publicUrl}/archive`;
 
 /** The resources that tokens can be issued for (RFC 8707), and the format of their tokens. */
-export function resourceIndicators(settings: Settings) {
-  const { publicUrl } = settings;
+export function resourceIndicators({ publicUrl }: Settings) {
   const includesApiScope = (scope: unknown) => typeof scope === 'string' && scope.split(' ').some(isScope);
   return {
     enabled: true,
@@ -37,7 +36,7 @@ export function resourceIndicators(settings: Settings) {
       const scope = (client['resource_scopes'] as string | undefined) ?? '';
       const common = { scope, audience: resource, accessTokenTTL: ACCESS_TOKEN_SECONDS };
       const opaque = { ...common, accessTokenFormat: 'opaque' } as const;
-      if (resource === archiveUrl(settings)) return opaque;
+      if (resource === archiveUrl({ publicUrl })) return opaque;
       if (resource !== publicUrl) throw new errors.InvalidTarget();
       if (client['access_token_format'] === 'opaque') return opaque;
       return { ...common, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } };

@@ -38,17 +38,27 @@ export class BackchannelRequests {
    * Finds the person that a client names, in the client's own tenant only, so that it cannot probe other tenants.
    * @returns the account id; undefined for any other hint
    */
-  async findAccount(clientId: string, loginHint: string): Promise<string | undefined> {
-    const { manager } = this.dataSource;
-    const client = await manager.findOne(OauthClient, {
+  async findAccount(
+    clientId: string,
+    hint: { readonly id?: string; readonly username?: string | undefined },
+  ): Promise<string | undefined> {
+    const tenantId = await this.tenantOf(clientId);
+    if (tenantId === undefined || !(hint.id ?? hint.username)) return undefined;
+    const user = await this.dataSource.manager.findOneBy(User, { ...hint, tenantId, kind: 'user' });
+    return user?.id;
+  }
+
+  /**
+   * The tenant of the administrator who registered a client. A demo client has the tenant of its machine account.
+   * @returns undefined for a client of no tenant, and for one whose machine account is disabled
+   */
+  private async tenantOf(clientId: string): Promise<string | undefined> {
+    const client = await this.dataSource.manager.findOne(OauthClient, {
       where: { id: clientId },
       relations: { account: true },
     });
-    const username = normalizeUsername(loginHint);
-    if (!client?.account || client.account.disabledAt || username === undefined) return undefined;
-    const { tenantId } = client.account;
-    const user = await manager.findOneBy(User, { username, tenantId, kind: 'user' });
-    return user?.id;
+    if (client?.account?.disabledAt) return undefined;
+    return client?.tenantId ?? client?.account?.tenantId;
   }
 
   /**
@@ -93,12 +103,15 @@ export const backchannelAuthentication = (requests: BackchannelRequests) =>
     enabled: true,
     deliveryModes: ['poll'],
     processLoginHint: (ctx: KoaContextWithOIDC, hint: string | undefined) =>
-      requests.findAccount(ctx.oidc.client!.clientId, hint ?? ''),
+      requests.findAccount(ctx.oidc.client!.clientId, { username: normalizeUsername(hint ?? '') }),
     processLoginHintToken: () => {
       throw new errors.InvalidRequest('login_hint_token is not supported');
     },
-    verifyUserCode(_ctx: KoaContextWithOIDC, _account: Account, userCode: string | undefined) {
+    // oidc-provider calls this for every kind of hint. An ID token may be of a user of another tenant.
+    async verifyUserCode({ oidc }: KoaContextWithOIDC, { accountId }: Account, userCode: string | undefined) {
       if (userCode !== undefined) throw new errors.InvalidRequest('user_code is not supported');
+      if (!(await requests.findAccount(oidc.client!.clientId, { id: accountId })))
+        throw new errors.UnknownUserId('could not identify end-user');
     },
     validateBindingMessage(_ctx: KoaContextWithOIDC, message: string | undefined) {
       if (!BINDING_MESSAGE.test(message ?? ''))
