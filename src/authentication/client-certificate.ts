@@ -35,13 +35,16 @@ export const ambiguousCertificates = () =>
   });
 
 /**
- * The URL of the listener that requests client certificates. The method that opens the listener sets it, and the
- * authorization server publishes it (`mtls_endpoint_aliases`, RFC 8705 section 5).
+ * The listener that requests client certificates, for the authorization server: it publishes the URL
+ * (`mtls_endpoint_aliases`, RFC 8705 section 5) and authenticates clients by certificates. The method that opens the
+ * listener sets both.
  */
 @Injectable()
 export class ClientCertificateEndpoint {
   /** Undefined before the listener is open, or if no installed method opens one. */
   url: string | undefined;
+  /** Whether the CA of the listener issued the certificate, and the certificate is valid now: not expired, not revoked. */
+  isValid: (certificate: X509Certificate) => Promise<boolean> = async () => false;
 }
 
 @Global()

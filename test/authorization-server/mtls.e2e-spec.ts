@@ -6,13 +6,14 @@ import { X509Certificate, createHash, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import { Agent, request, type RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { subjectMatches } from '../../src/authorization-server/clients/client-authentication.js';
 import { boot, client, type Booted } from '../support/app.js';
-import { WEB_CALLBACK, basicOf, claimsOf, formOf, oauthAt } from './flows.js';
+import { CHALLENGE, WEB_CALLBACK, basicOf, claimsOf, formOf, oauthAt } from './flows.js';
+import { CIBA, DEVICE_CODE } from './wire.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'atlas-oauth-mtls-'));
 const at = (name: string) => join(folder, name);
@@ -50,18 +51,25 @@ const fieldOf = ({ cert }: Identity) => ({
 describe('mutual TLS at the authorization server', () => {
   let booted: Booted;
   let tls: { readonly token: string; readonly ca: string };
+  let metadata: Readonly<Record<string, string>>;
+  let aliases: Readonly<Record<string, string>>;
   beforeAll(async () => {
     booted = await boot({ publicUrlIsOrigin: true });
     const { get } = client(booted.origin);
-    const { mtls_endpoint_aliases: aliases } = (await get('/oidc/.well-known/openid-configuration')).body;
-    tls = { token: aliases.token_endpoint, ca: (await get('/mtls/ca.pem')).body };
+    const { mtls_endpoint_aliases, ...rest } = (await get('/oidc/.well-known/openid-configuration')).body;
+    [metadata, aliases] = [rest, mtls_endpoint_aliases];
+    const { token_endpoint: token = '' } = aliases;
+    tls = { token, ca: (await get('/mtls/ca.pem')).body };
   });
   afterAll(async () => {
     await booted.close();
     rmSync(folder, { recursive: true });
   });
 
-  const alice = ({ origin } = booted) => client(origin, basicOf('alice', 'correct-horse-battery-staple'));
+  const signedIn = (username: string, { origin }: Booted) =>
+    client(origin, basicOf(username, 'correct-horse-battery-staple'));
+  const alice = (where = booted) => signedIn('alice', where);
+  const dave = () => signedIn('dave', booted);
   const SERVICE = {
     grant_types: ['client_credentials'],
     response_types: [],
@@ -79,18 +87,29 @@ describe('mutual TLS at the authorization server', () => {
     client_id: string,
     identity: Partial<Identity> = {},
     headers: Record<string, string> = {},
+    agent: Agent | false = false,
   ) => {
-    const sent = request(tls.token, {
-      method: 'POST',
-      ca: tls.ca,
-      ...identity,
-      agent: false,
-      headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
-    });
-    sent.end(formOf({ grant_type: 'client_credentials', ...(!headers['Authorization'] && { client_id }) }));
+    const form = { grant_type: 'client_credentials', ...(!headers['Authorization'] && { client_id }) };
+    return send(tls.token, form, { ...identity, headers, agent });
+  };
+  /** Posts a form on a TLS connection, with a client certificate if `options` holds one. */
+  const send = async (url: string, form: Record<string, string>, options: RequestOptions) => {
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded', ...options.headers };
+    const sent = request(url, { method: 'POST', ca: tls.ca, agent: false, ...options, headers });
+    sent.end(formOf(form));
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    const body = JSON.parse(await text(response)) as Record<string, string>;
+    const body = JSON.parse((await text(response)) || '{}') as Record<string, string>;
     return { status: response.statusCode, body };
+  };
+  /** A certificate of the built-in CA for dave. */
+  const issued = async (key = at('issued.key')) => {
+    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key];
+    const csr = openssl('req', '-new', ...made, '-subj', '/CN=x');
+    const { status, body } = await dave().post('/certificates', { name: 'service', csr });
+    expect(status).toBe(201);
+    const identity = { cert: body.certificate as string, key: readFileSync(key, 'utf8') };
+    const name = new X509Certificate(identity.cert).subjectAltName!.replace('URI:', '');
+    return { id: body.id as string, identity, name };
   };
   const REJECTED = { status: 401, body: expect.objectContaining({ error: 'invalid_client' }) as unknown };
 
@@ -111,6 +130,46 @@ describe('mutual TLS at the authorization server', () => {
     expect(await requestToken(client_id)).toEqual(REJECTED);
   });
 
+  it('publishes an alias of each endpoint that a client calls, and accepts certificates there', async () => {
+    const called = Object.entries(metadata).filter(([name]) => name.endsWith('_endpoint'));
+    const ofBrowsers = ['authorization_endpoint', 'end_session_endpoint'];
+    const { origin } = new URL(tls.token);
+    expect(aliases).toEqual(
+      Object.fromEntries(
+        called
+          .filter(([name]) => !ofBrowsers.includes(name))
+          .map(([name, url]) => [name, url.replace(booted.origin, origin)]),
+      ),
+    );
+    const redirect_uri = 'https://localhost:4443/callback';
+    const mine = newIdentity('/CN=client');
+    const { client_id } = await added({
+      token_endpoint_auth_method: 'self_signed_tls_client_auth',
+      jwks: { keys: [jwkOf(mine)] },
+      redirect_uris: [redirect_uri],
+      response_types: ['code'],
+      grant_types: ['authorization_code', DEVICE_CODE, CIBA],
+      backchannel_token_delivery_mode: 'poll',
+      account: undefined,
+    });
+    const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' };
+    const authorization = { scope: 'openid', response_type: 'code', redirect_uri, ...pkce };
+    const named = { scope: 'openid', login_hint: 'bob', binding_message: 'Call 4711' };
+    for (const [name, success, form] of [
+      ['introspection_endpoint', 200, { token: 'unknown' }],
+      ['revocation_endpoint', 200, { token: 'unknown' }],
+      ['pushed_authorization_request_endpoint', 201, authorization],
+      ['device_authorization_endpoint', 200, { scope: 'openid' }],
+      ['backchannel_authentication_endpoint', 200, named],
+    ] as const) {
+      const url = aliases[name]!;
+      const statusWith = async (identity: Identity) =>
+        (await send(url, { client_id, ...form }, identity)).status;
+      expect([name, await statusWith(mine)]).toEqual([name, success]);
+      expect([name, await statusWith(newIdentity('/CN=client'))]).toEqual([name, 401]);
+    }
+  });
+
   it.each([
     [
       'with the key usage of a client only',
@@ -129,22 +188,7 @@ describe('mutual TLS at the authorization server', () => {
 
   it('authenticates a client by the name in a certificate of the built-in CA', async () => {
     const key = at('alice.key');
-    const csr = openssl(
-      'req',
-      '-new',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-keyout',
-      key,
-      '-subj',
-      '/CN=x',
-    );
-    const { body } = await alice().post('/certificates', { name: 'service', csr });
-    const identity = { cert: body.certificate as string, key: readFileSync(key, 'utf8') };
-    const name = new X509Certificate(identity.cert).subjectAltName!.replace('URI:', '');
+    const { identity, name } = await issued(key);
     const auth = { token_endpoint_auth_method: 'tls_client_auth' };
     const { client_id } = await added({ ...auth, tls_client_auth_san_uri: name });
     expect(await requestToken(client_id, identity)).toMatchObject({ status: 200 });
@@ -169,6 +213,46 @@ describe('mutual TLS at the authorization server', () => {
       REJECTED,
     );
     expect(await requestToken(client_id)).toEqual(REJECTED);
+  });
+
+  it.each([
+    [
+      'after its revocation',
+      async (id: string) => {
+        const { status } = await dave().send('DELETE', `/certificates/${id}`);
+        expect(status).toBe(204);
+      },
+    ],
+    [
+      'at once after another process revoked it',
+      (id: string) => booted.db.manager.update('ClientCertificate', { id }, { revokedAt: new Date() }),
+    ],
+    [
+      'after it was replaced by another with its serial number',
+      (id: string) => booted.db.manager.update('ClientCertificate', { id }, { fingerprint: '0'.repeat(64) }),
+    ],
+    ['after its row was removed', (id: string) => booted.db.manager.delete('ClientCertificate', { id })],
+    [
+      'after its account was disabled',
+      () => booted.db.manager.update('User', { id: 'dave' }, { disabledAt: new Date() }),
+    ],
+  ])('rejects a certificate of the built-in CA on an open connection %s', async (_, revoke) => {
+    const { id, identity, name } = await issued();
+    const { client_id } = await added({
+      token_endpoint_auth_method: 'tls_client_auth',
+      tls_client_auth_san_uri: name,
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    let connections = 0;
+    agent.on(
+      'keylog',
+      (line: Buffer) => (connections += Number(line.includes('CLIENT_HANDSHAKE_TRAFFIC_SECRET'))),
+    );
+    expect(await requestToken(client_id, identity, {}, agent)).toMatchObject({ status: 200 });
+    await revoke(id);
+    expect(await requestToken(client_id, identity, {}, agent)).toEqual(REJECTED);
+    expect(connections).toBe(1);
+    agent.destroy();
   });
 
   it('requires a certificate for certificate-bound tokens, even with a client secret', async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -38,6 +38,8 @@ import { TlsConnection } from './mtls.wire.js';
 
 satisfiesTheContract(contract);
 
+/** Numbers of TLS extensions (RFC 8446 section 4.2). */
+const SIGNATURE_ALGORITHMS = 13;
 const DAY = 24 * 60 * 60_000;
 const POP = expect.objectContaining({ method: 'mtls', amr: ['pop'], bound: true }) as unknown;
 
@@ -71,6 +73,20 @@ function newCsr(kind: readonly string[] = ['ec', '-pkeyopt', 'ec_paramgen_curve:
   const key = join(folder, 'client.key');
   const args = ['req', '-new', '-newkey', ...kind, '-nodes', '-keyout', key, '-subj', '/CN=ignored'];
   return { csr: openssl(...args, ...more), key: openssl('pkey', '-in', key) };
+}
+
+/** The extensions of the TLS 1.3 CertificateRequest in the output of `openssl s_client -msg`, by type (RFC 8446 section 4.3.2). */
+function extensionsOfCertificateRequest(output: string): Map<number, Buffer> {
+  const [, dump = ''] = /CertificateRequest\n((?: {4}[\da-f ]+\n)+)/.exec(output) ?? [];
+  // The message has a header of 4 bytes, an empty context and the length of the extensions.
+  let rest = Buffer.from(dump.replace(/\s/g, ''), 'hex').subarray(4 + 1 + 2);
+  const extensions = new Map<number, Buffer>();
+  while (rest.length) {
+    const end = 4 + rest.readUInt16BE(2);
+    extensions.set(rest.readUInt16BE(0), rest.subarray(4, end));
+    rest = rest.subarray(end);
+  }
+  return extensions;
 }
 
 const portOf = async ({ origin }: Booted) =>
@@ -139,6 +155,19 @@ describe('mtls', () => {
     expect((await send(new Request(`${url}/documents`, init))).status).toBe(403);
     const { items } = (await bob().get('/certificates')).body;
     expect(items).toContainEqual(expect.objectContaining({ id: body.id, name: 'laptop' }));
+  });
+
+  it.each(['tls1_2', 'tls1_3'])('%s: requests a certificate of any CA', async (version) => {
+    const args = ['s_client', '-connect', `127.0.0.1:${port}`, `-${version}`, '-msg'];
+    const output = await new Promise<string>((resolve) => {
+      const child = execFile('openssl', args, (_, stdout) => resolve(stdout));
+      child.stdin?.end();
+    });
+    expect(output).toContain('CertificateRequest');
+    expect(output).toContain('No client certificate CA names sent');
+    // Java rejects an empty list of CAs in TLS 1.3, so the whole extension is absent.
+    if (version === 'tls1_3')
+      expect([...extensionsOfCertificateRequest(output).keys()]).toEqual([SIGNATURE_ALGORITHMS]);
   });
 
   it.each([
@@ -391,25 +420,33 @@ describe('mtls', () => {
     });
 
     it.each<[string, CertificateOverrides]>([
-      ['expired', { from: new Date(Date.now() - 2 * DAY), until: new Date(Date.now() - DAY) }],
-      ['not yet valid', { from: new Date(Date.now() + DAY) }],
+      ['that is expired', { from: new Date(Date.now() - 2 * DAY), until: new Date(Date.now() - DAY) }],
+      ['that is not yet valid', { from: new Date(Date.now() + DAY) }],
       ['for servers only', { usages: ['serverAuth'] }],
-    ])('closes the connection for a certificate that is %s', async (_, overrides) => {
+      ['without an extended key usage', { usages: [] }],
+      ['of a CA', { isCa: true }],
+    ])('closes the connection for a certificate %s', async (_, overrides) => {
       const identity = await forgeCertificate(await readCaKeyPair(booted), overrides);
       await storeCertificate(booted, identity);
       expect(await getWith(identity)).toBeUndefined();
     });
 
-    it('rejects a certificate without an extended key usage', async () => {
-      const identity = await forgeCertificate(await readCaKeyPair(booted), { usages: [] });
-      await storeCertificate(booted, identity);
-      expect(await getWith(identity)).toEqual(REJECTED);
+    it('closes the connection for a certificate while the revocation list is older than a day', async () => {
+      const [identity, revoked] = [await issue(), await issue()];
+      const server = booted.app.get(MtlsServerService);
+      await update(revoked.id, { revokedAt: new Date() });
+      await server.refresh(Date.now() - DAY);
+      expect(await getWith(identity)).toBeUndefined();
+      await server.refresh();
+      expect(await getWith(identity)).toEqual({ status: 200 });
     });
 
-    it('rejects the certificate of a CA', async () => {
-      const identity = await forgeCertificate(await readCaKeyPair(booted), { isCa: true });
-      await storeCertificate(booted, identity);
-      expect(await getWith(identity)).toEqual(REJECTED);
+    it('rejects every certificate after the CA has expired', async () => {
+      const authority = booted.app.get(CertificateAuthorityService);
+      const in11Years = new Date(Date.now() + 11 * 366 * DAY);
+      const { cert } = await forgeCertificate(await readCaKeyPair(booted), { from: in11Years });
+      const verify = () => authority.verify(new X509Certificate(cert), in11Years);
+      expect(verify).toThrow('the CA is not valid at this time');
     });
 
     it.each(['TLSv1.2', 'TLSv1.3'] as const)(
@@ -578,6 +615,8 @@ describe('mtls', () => {
         ['localhost', `LOCALHOST:${port}`],
         ['', `127.0.0.1:${port}`],
         ['', `[::1]:${port}`],
+        ['', `localhost:${port}`],
+        ['', 'LOCALHOST'],
       ] as const)
         expect([sni, host, await of(sni, host)]).toEqual([sni, host, { status: 200 }]);
       for (const [sni, host] of [
@@ -586,8 +625,11 @@ describe('mtls', () => {
         ['localhost', 'localhost.'],
         ['other.test', 'localhost'],
         ['other.test', 'other.test'],
-        ['', 'localhost'],
+        ['', 'localhost.'],
+        ['', 'container'],
+        ['', 'other.test'],
         ['', '10.0.0.1'],
+        ['other', 'localhost'],
       ] as const)
         for (const path of ['/demo/mtls', '/health/live'])
           expect([sni, host, await of(sni, host, path)]).toEqual([
@@ -597,6 +639,19 @@ describe('mtls', () => {
           ]);
       for (const host of ['localhost@other.test', 'localhost, other.test', 'localhost/other.test'])
         expect([host, await of('localhost', host)]).toEqual([host, { status: 400, code: 'invalid_host' }]);
+    });
+
+    it('requires the server name of the connection for a Host with a dot', async () => {
+      const own = await boot({ env: { PUBLIC_URL: 'https://api.example.test' } });
+      const ownPort = await portOf(own);
+      const statusFor = async (servername: string) => {
+        const wire = await TlsConnection.open(ownPort, { servername, rejectUnauthorized: false });
+        const response = await wire.get('/health/live', 'Host: api.example.test');
+        wire.close();
+        return response?.status;
+      };
+      expect([await statusFor('api.example.test'), await statusFor('')]).toEqual([200, 421]);
+      await own.close();
     });
 
     it('responds 421 to another Host on a connection that was used before', async () => {

@@ -1,12 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
-import { TLSSocket } from 'node:tls';
 import { errors, type Configuration, type JWK, type KoaContextWithOIDC } from 'oidc-provider';
 // @ts-expect-error -- it has no types
 import KeyStore from 'oidc-provider/lib/helpers/keystore.js';
 import { tlsCertificate } from '../../authentication/client-certificate.js';
 import type { Settings } from '../../config/settings.js';
 import { importStrongJwk, isStrongPublicKey } from '../../crypto/public-keys.js';
-import { authRequestOfKoa } from '../provider/provider-request.js';
+import { authRequestOfKoa, hasValidCertificate } from '../provider/provider-request.js';
 import { isFapiClient } from './client-metadata.js';
 
 /**
@@ -86,10 +85,8 @@ export function mutualTls(
     tlsClientAuth: true,
     selfSignedTlsClientAuth: true,
     getCertificate: (ctx) => certificateOf(ctx)!,
-    /** The application's TLS listener has checked its certificates. A certificate forwarded by a proxy is verified here. */
     certificateAuthorized: (ctx) => {
-      const { socket } = authRequestOfKoa(ctx);
-      if (socket instanceof TLSSocket && socket.authorized) return true;
+      if (hasValidCertificate(ctx)) return true;
       const certificate = certificateOf(ctx);
       return certificate !== undefined && isIssuedBy(clientCas, certificate, new Date());
     },
@@ -100,13 +97,16 @@ export function mutualTls(
   };
 }
 
-/** The endpoints that accept client certificates. */
+/** The endpoints that a client calls itself. Browsers call the others. */
 const MTLS_ENDPOINTS = {
   token_endpoint: '/oidc/token',
   introspection_endpoint: '/oidc/token/introspection',
   revocation_endpoint: '/oidc/token/revocation',
   pushed_authorization_request_endpoint: '/oidc/request',
+  device_authorization_endpoint: '/oidc/device/auth',
+  backchannel_authentication_endpoint: '/oidc/backchannel',
   userinfo_endpoint: '/oidc/me',
+  registration_endpoint: '/oidc/reg',
 };
 
 /**

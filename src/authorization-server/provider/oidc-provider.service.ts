@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
 import type { Client, ClientMetadata, JWK, JWKS, KoaContextWithOIDC, Provider } from 'oidc-provider';
 // @ts-expect-error -- it has no types
 import instanceOf from 'oidc-provider/lib/helpers/weak_cache.js';
+import { ClientCertificateEndpoint } from '../../authentication/client-certificate.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import type { SigningAlgorithm } from '../../crypto/signing-key.entity.js';
@@ -46,6 +48,7 @@ export class OidcProviderService {
     private readonly settings: Settings,
     private readonly keys: SigningKeys,
     private readonly factory: ProviderFactory,
+    private readonly certificates: ClientCertificateEndpoint,
   ) {}
 
   get issuer(): string {
@@ -86,10 +89,17 @@ export class OidcProviderService {
     const { callback } = await this.current();
     const secret = readBrowserSecret(authRequest, this.settings);
     const jwt = await presentedJwt(path, authRequest, this.keys, this.issuer);
+    const hasValidCertificate = await this.hasValidCertificate(authRequest);
     return (raw, response) => {
-      const request = providerRequest(raw, authRequest, this.settings, path, jwt);
+      const request = providerRequest(raw, authRequest, this.settings, path, { jwt, hasValidCertificate });
       return withRequestState(secret, () => callback(request, response));
     };
+  }
+
+  /** Checked on every request: the certificate may be revoked while its connection is open. */
+  private async hasValidCertificate({ socket }: AuthRequest): Promise<boolean> {
+    const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+    return certificate !== undefined && this.certificates.isValid(certificate);
   }
 
   /** Adds the first key of this algorithm, before a client is registered for it. */

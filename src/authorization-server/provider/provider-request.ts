@@ -15,6 +15,7 @@ import type { SigningKeys } from '../../crypto/signing-keys.service.js';
 interface ProviderRequest extends IncomingMessage {
   readonly authRequest: AuthRequest;
   readonly presentedJwt: PresentedJwt | undefined;
+  readonly hasValidCertificate: boolean;
 }
 
 /** A JWT access token in a request, after its signature was verified. */
@@ -24,6 +25,13 @@ export interface PresentedJwt {
   readonly token: string;
   /** Replaces the body of the request. */
   readonly body?: Buffer;
+}
+
+/** The results of asynchronous checks, because some hooks of oidc-provider are synchronous. */
+interface CheckedRequest {
+  /** See {@link presentedJwt}. */
+  readonly jwt: PresentedJwt | undefined;
+  readonly hasValidCertificate: boolean;
 }
 
 interface HasRequest {
@@ -37,19 +45,24 @@ export const authRequestOfKoa = ({ req }: HasRequest): AuthRequest => (req as Pr
 export const presentedJwtOf = (ctx: HasRequest | undefined): PresentedJwt | undefined =>
   (ctx?.req as ProviderRequest | undefined)?.presentedJwt;
 
+/** Whether the client of the TLS connection presented a valid certificate of the listener's own CA. */
+export const hasValidCertificate = ({ req }: HasRequest): boolean =>
+  (req as ProviderRequest).hasValidCertificate;
+
+const UNCHECKED: CheckedRequest = { jwt: undefined, hasValidCertificate: false };
+
 /**
  * Creates the request that oidc-provider handles: relative to its mount path, with an unread body. Its host is that of
  * PUBLIC_URL, not of the Host header, because oidc-provider writes absolute URLs into its responses.
  *
  * @param path below `/oidc`, with the query
- * @param jwt see {@link presentedJwt}
  */
 export function providerRequest(
   raw: IncomingMessage,
   authRequest: AuthRequest,
   { publicUrl }: Settings,
   path: string,
-  jwt?: PresentedJwt,
+  { jwt, hasValidCertificate }: CheckedRequest = UNCHECKED,
 ): IncomingMessage {
   const body = jwt?.body ?? authRequest.rawBody ?? Buffer.alloc(0);
   // Settings has checked that PUBLIC_URL is an origin.
@@ -76,6 +89,7 @@ export function providerRequest(
     iterator: { value: () => Readable.from(body.length ? [body] : []) },
     authRequest: { value: authRequest },
     presentedJwt: { value: jwt },
+    hasValidCertificate: { value: hasValidCertificate },
   }) as ProviderRequest;
 }
 

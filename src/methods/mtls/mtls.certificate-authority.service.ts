@@ -5,7 +5,13 @@ import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import type { User } from '../../users/user.entity.js';
 import { CertificateAuthority, ClientCertificate } from './mtls.entity.js';
-import { certificateFingerprint, spiffeIdOf } from './mtls.js';
+import {
+  InvalidCertificate,
+  certificateFingerprint,
+  spiffeIdOf,
+  validityPeriodFault,
+  verifyCertificate,
+} from './mtls.js';
 import {
   createCa,
   createCrl,
@@ -20,7 +26,7 @@ const CA_ROW = 'mtls';
 /** Certificates and CRLs start earlier than now, for clocks that run behind. */
 const BACKDATE_MS = 5 * 60_000;
 const CRL_RENEWAL_MS = 60 * 60_000;
-/** TLS rejects every certificate while its CRL is older than this (`nextUpdate`, RFC 5280 section 5.1.2.5). */
+/** While the CRL is older than this (`nextUpdate`, RFC 5280 section 5.1.2.5), every certificate is rejected. */
 const CRL_LIFETIME_MS = 24 * 60 * 60_000;
 
 /** The private CA. It is stored in the database, so all processes share it; its private key is encrypted there. */
@@ -28,7 +34,8 @@ const CRL_LIFETIME_MS = 24 * 60 * 60_000;
 export class CertificateAuthorityService {
   /** The current certificate revocation list, in PEM. Empty before the first {@link refreshCrl}. */
   crl = '';
-  private crlSerials = '';
+  /** The serial numbers in the CRL. */
+  private revoked: ReadonlySet<string> = new Set();
   private crlCreatedAt = 0;
   private ca!: CaKeyPair;
   private readonly box: SecretBox;
@@ -62,6 +69,22 @@ export class CertificateAuthorityService {
         { name: CA_ROW, sealed },
         { sealed: this.box.seal(privateKey, CA_ROW) },
       );
+  }
+
+  /**
+   * Verifies the certificate of a TLS handshake: its issuer, its purpose, its period of validity and the CRL.
+   * @throws InvalidCertificate
+   */
+  verify(certificate: X509Certificate, now: Date): void {
+    const { validFrom, validTo } = this.certificate;
+    const ofCa = { notBefore: new Date(validFrom), notAfter: new Date(validTo) };
+    if (validityPeriodFault(ofCa, now)) throw new InvalidCertificate('the CA is not valid at this time');
+    const identity = verifyCertificate(certificate, this.certificate);
+    const fault = validityPeriodFault(identity, now);
+    if (fault) throw new InvalidCertificate(fault);
+    if (now.getTime() >= this.crlCreatedAt + CRL_LIFETIME_MS)
+      throw new InvalidCertificate('the revocation list is too old');
+    if (this.revoked.has(identity.serial)) throw new InvalidCertificate('it was revoked');
   }
 
   /**
@@ -115,11 +138,10 @@ export class CertificateAuthorityService {
     const found = await this.dataSource.manager.find(ClientCertificate, {
       select: { id: true, revokedAt: true, expiresAt: true },
       where: { revokedAt: Not(IsNull()) },
-      order: { id: 'ASC' },
     });
     const rows = found.filter(({ expiresAt }) => expiresAt.getTime() > now);
-    const serials = rows.map(({ id }) => id).join();
-    if (serials === this.crlSerials && now - this.crlCreatedAt < CRL_RENEWAL_MS) return;
+    const isListed = rows.length === this.revoked.size && rows.every(({ id }) => this.revoked.has(id));
+    if (isListed && now - this.crlCreatedAt < CRL_RENEWAL_MS) return;
     const revoked = rows.map(({ id, revokedAt }) => ({ serial: id, revocationDate: revokedAt! }));
     this.crl = await createCrl(
       this.ca,
@@ -127,7 +149,8 @@ export class CertificateAuthorityService {
       new Date(now - BACKDATE_MS),
       new Date(now + CRL_LIFETIME_MS),
     );
-    [this.crlSerials, this.crlCreatedAt] = [serials, now];
+    this.revoked = new Set(rows.map(({ id }) => id));
+    this.crlCreatedAt = now;
   }
 
   /** Processes that start at the same time create only one CA: the row's name is unique. */

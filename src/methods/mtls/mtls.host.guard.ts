@@ -11,8 +11,9 @@ const HOST = /^(?:\[([\da-f:.]+)\]|([a-z\d.-]+))(?::\d+)?$/i;
 /**
  * On a TLS connection, `Host` must equal the server name of the handshake (SNI, RFC 6066 section 3), and the server
  * certificate must cover it. Otherwise 421 (RFC 9110 section 15.5.20): the client verified another server than the one
- * that would respond. Without SNI, `Host` must be an IP address. A trusted proxy forwards the `Host` of its own client, so
- * it is exempt.
+ * that would respond. SNI cannot hold an IP address, and Java sends none for a name without a dot, such as the name of a
+ * container. So without SNI, `Host` must be one of these, and covered too. A trusted proxy forwards the `Host` of its own
+ * client, so it is exempt.
  */
 @Injectable()
 export class MtlsHostGuard implements CanActivate {
@@ -43,7 +44,9 @@ export class MtlsHostGuard implements CanActivate {
   private isAddressedTo({ servername }: TLSSocket, authority: string): boolean {
     const [, address, name] = HOST.exec(authority) ?? [];
     const host = (address ?? name ?? '').toLowerCase();
-    const matchesSni = servername ? host === servername.toLowerCase() : isIP(host) !== 0;
+    const matchesSni = servername
+      ? host === servername.toLowerCase()
+      : isIP(host) !== 0 || !host.includes('.');
     return matchesSni && this.certificate.covers(host);
   }
 }

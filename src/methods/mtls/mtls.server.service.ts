@@ -22,7 +22,7 @@ import { ClientCertificateEndpoint } from '../../authentication/client-certifica
 import { Settings } from '../../config/settings.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { mtlsConfig } from './mtls.config.js';
-import { isStrongKey } from './mtls.js';
+import { InvalidCertificate, isStrongKey } from './mtls.js';
 import { ServerCertificateService } from './mtls.server-certificate.service.js';
 
 const REFRESH_INTERVAL_MS = 60_000;
@@ -143,12 +143,14 @@ export class MtlsServerService
   private secureContext(): SecureContextOptions {
     return {
       ...this.certificate.current,
-      ca: this.authority.certificate.toString(),
-      crl: this.authority.crl,
+      // TLS would send the names of these CAs to the client, and Java then presents no certificate of another issuer, such
+      // as a self-signed one. An empty list allows every certificate, and accept() verifies those of the private CA.
+      ca: [],
       minVersion: 'TLSv1.2',
       ciphers: CIPHERS,
       honorCipherOrder: true,
-      // Node does not check the CRL when a session is resumed, so sessions are disabled.
+      // A resumed session keeps the certificate of its first handshake. Sessions are disabled, so that each handshake
+      // proves the private key again.
       secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     };
   }
@@ -156,12 +158,12 @@ export class MtlsServerService
   /**
    * Accepts clients without a certificate: other methods can prove their requests. Accepts self-signed certificates too:
    * OAuth clients may have registered theirs (RFC 8705 section 2.2), and the mtls strategy rejects them. Closes the
-   * connection for any other invalid certificate.
+   * connection for any other certificate that is not a valid one of the private CA.
    */
   private accept(socket: TLSSocket): void {
-    const invalid = socket.authorized ? undefined : socket.getPeerX509Certificate();
-    if (invalid && !isSelfSigned(invalid)) {
-      const reason = String(socket.authorizationError);
+    const certificate = socket.getPeerX509Certificate();
+    const reason = certificate && this.faultOf(certificate);
+    if (reason) {
       this.logger.warn({ event: 'client certificate rejected', reason, ip: socket.remoteAddress });
       socket.destroy();
       return;
@@ -169,6 +171,17 @@ export class MtlsServerService
     this.connections.set(socket, {});
     socket.once('close', () => this.connections.delete(socket));
     this.http.emit('connection', socket);
+  }
+
+  /** @returns why the certificate is rejected */
+  private faultOf(certificate: X509Certificate): string | undefined {
+    try {
+      if (!isSelfSigned(certificate)) this.authority.verify(certificate, new Date());
+      return undefined;
+    } catch (error) {
+      // An exception of node:crypto means a certificate that it cannot decode.
+      return error instanceof InvalidCertificate ? error.message : `it cannot be decoded: ${String(error)}`;
+    }
   }
 
   private get http(): HttpServer {

@@ -27,8 +27,14 @@ import {
 } from '../../users/credential.js';
 import { CertificateAuthorityService } from './mtls.certificate-authority.service.js';
 import { ClientCertificate } from './mtls.entity.js';
-import { InvalidCertificate, spiffeIdOf, verifyCertificate, type CertificateIdentity } from './mtls.js';
-import { principalOf } from '../../users/user.entity.js';
+import {
+  InvalidCertificate,
+  spiffeIdOf,
+  validityPeriodFault,
+  verifyCertificate,
+  type CertificateIdentity,
+} from './mtls.js';
+import { principalOf, type User } from '../../users/user.entity.js';
 
 /** One code for every invalid certificate. The log has the reason. */
 const ERROR_CODE = 'invalid_certificate';
@@ -70,6 +76,7 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
+    endpoint.isValid = (certificate) => this.isValid(certificate);
     this.find = credentialQuery<Row>(dataSource, 'client_certificates', COLUMNS);
   }
 
@@ -89,14 +96,7 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     const verification = this.verifyRequest(request);
     if ('fault' in verification) throw invalidCredential(verification.fault);
     const { identity, at } = verification;
-    const now = new Date();
-    if (now < identity.notBefore) throw invalidCredential('it is not yet valid');
-    if (now >= identity.notAfter) throw invalidCredential('it has expired');
-    const row = await this.find(identity.serial);
-    if (!row || row.fingerprint !== identity.fingerprint) throw invalidCredential('unknown certificate');
-    const account = accountOfActive(row, invalidCredential);
-    if (identity.spiffeId !== spiffeIdOf(account))
-      throw invalidCredential(`${row.id} names another account`).ofAccount(account);
+    const { row, account } = await this.findActive(identity);
     const proof = {
       method: 'mtls',
       credentialId: row.id,
@@ -107,6 +107,33 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
     const principal = principalOf(account, proof, invalidCredential, scopesFromRow(row));
     this.lastUsed.touch(ClientCertificate, 'lastUsedAt', row.id, nullableDateFromRow(row.lastUsedAt));
     return principal;
+  }
+
+  /**
+   * Finds the row of a certificate and its account.
+   * @throws BadCredential if the certificate is unknown, revoked or outside of its period of validity
+   */
+  private async findActive(identity: CertificateIdentity): Promise<{ row: Row; account: User }> {
+    const fault = validityPeriodFault(identity, new Date());
+    if (fault) throw invalidCredential(fault);
+    const row = await this.find(identity.serial);
+    if (!row || row.fingerprint !== identity.fingerprint) throw invalidCredential('unknown certificate');
+    const account = accountOfActive(row, invalidCredential);
+    if (identity.spiffeId !== spiffeIdOf(account))
+      throw invalidCredential(`${row.id} names another account`).ofAccount(account);
+    return { row, account };
+  }
+
+  private async isValid(certificate: X509Certificate): Promise<boolean> {
+    const verification = this.verify(certificate);
+    if ('fault' in verification) return false;
+    try {
+      const { account } = await this.findActive(verification.identity);
+      return !account.disabledAt;
+    } catch (error) {
+      if (error instanceof BadCredential) return false;
+      throw error;
+    }
   }
 
   private verifyRequest(request: AuthRequest): Verification {

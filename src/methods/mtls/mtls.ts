@@ -42,6 +42,16 @@ const SINGLE_SPIFFE_ID = /^URI:(spiffe:\/\/[\w.%-]+\.auth-atlas\/(?:user|client)
 export const spiffeIdOf = (account: { tenantId: string; kind: 'user' | 'client'; id: string }) =>
   `spiffe://${encodeURIComponent(account.tenantId)}.auth-atlas/${account.kind}/${encodeURIComponent(account.id)}`;
 
+/** @returns why the certificate is not valid at this time; undefined if it is */
+export function validityPeriodFault(
+  { notBefore, notAfter }: Pick<CertificateIdentity, 'notBefore' | 'notAfter'>,
+  now: Date,
+): string | undefined {
+  if (now < notBefore) return 'it is not yet valid';
+  if (now >= notAfter) return 'it has expired';
+  return undefined;
+}
+
 /**
  * Verifies everything about a client certificate except its period of validity and its revocation.
  * @param issuer the certificate of the CA. The CA issues directly: there are no intermediate CAs
@@ -54,7 +64,7 @@ export function verifyCertificate(
   if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey))
     throw new InvalidCertificate('it was issued by another CA');
   if (certificate.ca) throw new InvalidCertificate('it is the certificate of a CA');
-  // TLS accepts a certificate without an extended key usage, so check it here.
+  // RFC 5280 accepts a certificate without an extended key usage for every purpose. The CA issues none.
   if (!certificate.keyUsage?.includes(CLIENT_AUTH))
     throw new InvalidCertificate('its extended key usage lacks clientAuth');
   if (!isStrongKey(certificate.publicKey)) throw new InvalidCertificate('its key is too weak');
