@@ -30,9 +30,13 @@ const assertionIssuer = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1),
 });
 
+const flag = z.enum(['true', 'false'], 'must be true or false').transform((text) => text === 'true');
+
 const schema = z.object({
   OAUTH_CLIENT_CA_FILE: z.string().optional(),
   OAUTH_ASSERTION_ISSUERS: jsonSetting.pipe(z.array(assertionIssuer)).default([]),
+  OAUTH_OPEN_REGISTRATION: flag.optional(),
+  OAUTH_CLIENT_ID_METADATA_DOCUMENTS: flag.optional(),
 });
 
 export type AssertionIssuer = z.output<typeof assertionIssuer>;
@@ -42,11 +46,17 @@ export interface AuthorizationServerConfig {
   readonly clientCas: readonly X509Certificate[];
   /** The trusted issuers of JWT bearer assertions (RFC 7523), by `iss`. Their keys are configured, never fetched. */
   readonly assertionIssuers: ReadonlyMap<string, AssertionIssuer>;
+  /** Whether clients may register without an initial access token. Off in production by default. */
+  readonly openRegistration: boolean;
+  /** Whether a `client_id` may be the URL of a Client ID Metadata Document. Off in production by default. */
+  readonly clientIdMetadataDocuments: boolean;
 }
 
 /** @throws InvalidSettings, or Error if the CA file cannot be read */
 export function readAuthorizationServerConfig(settings: Settings): AuthorizationServerConfig {
-  const { OAUTH_CLIENT_CA_FILE: file, OAUTH_ASSERTION_ISSUERS: configured } = settings.section(schema);
+  const section = settings.section(schema);
+  const { OAUTH_CLIENT_CA_FILE: file, OAUTH_ASSERTION_ISSUERS: configured } = section;
+  const isDevelopment = settings.environment !== 'production';
   const certificates = file ? (readFileSync(file, 'utf8').match(PEM_CERTIFICATE) ?? []) : [];
   if (file && !certificates.length) throw new Error(`OAUTH_CLIENT_CA_FILE holds no certificate: ${file}`);
   const clientCas = certificates.map((pem) => new X509Certificate(pem));
@@ -55,6 +65,8 @@ export function readAuthorizationServerConfig(settings: Settings): Authorization
   return {
     clientCas,
     assertionIssuers: new Map(configured.map((each) => [each.issuer, each])),
+    openRegistration: section.OAUTH_OPEN_REGISTRATION ?? isDevelopment,
+    clientIdMetadataDocuments: section.OAUTH_CLIENT_ID_METADATA_DOCUMENTS ?? isDevelopment,
   };
 }
 

@@ -1,4 +1,4 @@
-import { Table, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { Table, TableIndex, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../database/columns.js';
 import { USERS_TABLE } from '../users/user.entity.js';
 
@@ -50,5 +50,21 @@ export class OauthServer1700000407000 implements MigrationInterface {
   async down(runner: QueryRunner): Promise<void> {
     await runner.dropTable('oauth_records');
     await runner.dropTable('oauth_clients');
+  }
+}
+
+/** When an unused client without an initial access token is deleted. */
+export class OauthClientExpiry1700000502000 implements MigrationInterface {
+  name = 'OauthClientExpiry1700000502000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    // TypeORM's API would recreate the table on SQLite.
+    await runner.query(`ALTER TABLE oauth_clients ADD COLUMN "expiresAt" ${DATE_COLUMN}`);
+    await runner.createIndex('oauth_clients', new TableIndex({ columnNames: ['expiresAt'] }));
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropIndex('oauth_clients', new TableIndex({ columnNames: ['expiresAt'] }));
+    await runner.query('ALTER TABLE oauth_clients DROP COLUMN "expiresAt"');
   }
 }

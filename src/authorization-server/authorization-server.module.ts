@@ -7,6 +7,7 @@ import { DemoClients } from './authorization-server.demo.js';
 import { ClientAdministration } from './clients/client-administration.service.js';
 import { ClientsController } from './clients/clients.controller.js';
 import { ClientsService } from './clients/clients.service.js';
+import { SelfRegistration } from './clients/self-registration.service.js';
 import { ConsentPrompt } from './consent/consent-prompt.service.js';
 import { ConsentsController } from './consent/consents.controller.js';
 import { ConsentsService } from './consent/consents.service.js';
@@ -53,6 +54,7 @@ import { authorizationServerConfig } from './authorization-server.config.js';
     UserCodeAttempts,
     ClientAdministration,
     ClientsService,
+    SelfRegistration,
     DemoClients,
     ConsentPrompt,
     ConsentsService,

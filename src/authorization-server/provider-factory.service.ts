@@ -4,7 +4,6 @@ import { Provider, type Account, type Configuration, type JWKS } from 'oidc-prov
 import { DataSource } from 'typeorm';
 import { ClientCertificateEndpoint } from '../authentication/client-certificate.js';
 import { Settings } from '../config/settings.js';
-import { ReplayStore } from '../crypto/replay-store.service.js';
 import { User } from '../users/user.entity.js';
 import { authorizationServerConfig } from './authorization-server.config.js';
 import {
@@ -13,14 +12,9 @@ import {
   mutualTls,
   requestObjects,
 } from './clients/client-authentication.js';
-import {
-  clientRegistration,
-  extraClientMetadata,
-  fapi,
-  pkce,
-  rotateRefreshToken,
-} from './clients/client-metadata.js';
+import { extraClientMetadata, fapi, pkce, rotateRefreshToken } from './clients/client-metadata.js';
 import { ClientsService } from './clients/clients.service.js';
+import { SelfRegistration } from './clients/self-registration.service.js';
 import { PostedRequests } from './consent/posted-requests.service.js';
 import { signInPrompt } from './consent/sign-in.service.js';
 import {
@@ -69,7 +63,7 @@ export class OidcProviderFactory extends ProviderFactory {
     @Inject(authorizationServerConfig.KEY)
     private readonly config: ConfigType<typeof authorizationServerConfig>,
     private readonly dataSource: DataSource,
-    private readonly replays: ReplayStore,
+    private readonly selfRegistration: SelfRegistration,
     private readonly clientCertificateEndpoint: ClientCertificateEndpoint,
     private readonly adapters: AdapterFactory,
     private readonly clients: ClientsService,
@@ -99,6 +93,7 @@ export class OidcProviderFactory extends ProviderFactory {
     rejectUnsupportedLimits(provider);
     provider.proxy = true;
     provider.use(formPostPage as never);
+    provider.use(this.selfRegistration.middleware(provider) as never);
     addOpenidScopes(provider, this.settings);
     provider.use(pageOfRejection((ctx) => rejectDuplicateCookies(authRequestOfKoa(ctx), this.settings)));
     provider.on('interaction.started', (ctx) => setBrowserCookie(ctx, this.settings));
@@ -165,6 +160,7 @@ export class OidcProviderFactory extends ProviderFactory {
       backchannelLogout: { enabled: true },
       ciba: backchannelAuthentication(this.backchannelRequests),
       claimsParameter: { enabled: true },
+      clientIdMetadataDocument: this.selfRegistration.clientIdMetadataDocument(),
       clientCredentials: { enabled: true },
       deviceFlow: {
         enabled: true,
@@ -180,7 +176,7 @@ export class OidcProviderFactory extends ProviderFactory {
       fapi,
       introspection: { enabled: true, allowedPolicy: introspectionPolicy(this.clients) },
       mTLS: mutualTls(settings, this.config.clientCas),
-      registration: clientRegistration(this.replays, this.dataSource),
+      registration: this.selfRegistration.registration(),
       registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
       requestObjects,
       richAuthorizationRequests,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { html } from '../../src/authorization-server/pages/html.js';
+import { html } from '../../src/authorization-server/pages/layout.js';
 import { contentSecurityPolicy, formActionSources } from '../../src/authorization-server/pages/layout.js';
 
 const RUNS = { numRuns: 10_000 };

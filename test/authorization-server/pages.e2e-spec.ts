@@ -73,7 +73,7 @@ describe('the pages of the authorization server', () => {
         iss: `${booted.origin}/oidc`,
       });
       const body = await tokensOf(callback);
-      expect(body['scope']).toBe('documents:read documents:write');
+      expect(body['scope']).toBe('openid documents:read documents:write');
       expect(claimsOf(body['id_token'])).toMatchObject({ sub: 'bob', aud: 'web' });
       const [event] = await events('authn_login_success');
       expect(event).toMatchObject({ userId: 'bob', method: 'password', details: { as: 'oauth' } });
@@ -192,7 +192,7 @@ describe('the pages of the authorization server', () => {
         target: 'oauth-client:web',
         details: { allowed: [' openid', api('documents:read')], denied: [api('documents:write')] },
       });
-      expect((await tokensOf((await browser.open(request())) as URL))['scope']).toBe('documents:read');
+      expect((await tokensOf((await browser.open(request())) as URL))['scope']).toBe('openid documents:read');
 
       const again = await browser.page(request({ prompt: 'consent' }));
       expect(again.form!.fields.filter(([name]) => name === 'scope')).toEqual([
@@ -200,7 +200,7 @@ describe('the pages of the authorization server', () => {
         ['scope', api('documents:write')],
       ]);
       const turned = (await browser.submit(again, { scope: [api('documents:write')] }, 'Allow')) as URL;
-      expect((await tokensOf(turned))['scope']).toBe('documents:write');
+      expect((await tokensOf(turned))['scope']).toBe('openid documents:write');
     });
 
     it('asks only for new scopes, and lists the earlier ones', async () => {

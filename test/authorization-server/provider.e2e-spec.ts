@@ -21,7 +21,11 @@ describe('the authorization server', () => {
   beforeAll(async () => {
     for (const method of ['info', 'warn', 'error', 'log'] as const)
       jest.spyOn(console, method).mockImplementation((...words: unknown[]) => void consoleOutput.push(words));
-    booted = await boot({ publicUrlIsOrigin: true, logTo: { write: (line) => void (log += line) } });
+    booted = await boot({
+      publicUrlIsOrigin: true,
+      env: { OAUTH_OPEN_REGISTRATION: 'false' },
+      logTo: { write: (line) => void (log += line) },
+    });
     oauth = oauthAt(booted.origin);
   });
   afterAll(async () => {

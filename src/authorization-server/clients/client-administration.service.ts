@@ -7,9 +7,10 @@ import { User } from '../../users/user.entity.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
 import { recordId } from '../storage/oauth-records.service.js';
-import { REGISTRATION_POLICY, newClientId, newClientSecret } from './client-metadata.js';
+import { checkName, newClientId, newClientSecret } from './client-metadata.js';
 import { ClientsService } from './clients.service.js';
 import { OauthClient } from './oauth-client.entity.js';
+import { REGISTRATION_POLICY, joinScope } from './self-registration.service.js';
 
 const INITIAL_ACCESS_TOKEN_SECONDS = 3_600;
 
@@ -33,6 +34,7 @@ export class ClientAdministration {
     // oidc-provider accepts an algorithm only if there is a key for it.
     if (requested.id_token_signed_response_alg === 'RS256') await this.oidc.ensureSigningKey('RS256');
     const Client = await this.oidc.clientModel();
+    checkName(requested.client_name);
     const { client_secret, ...validated } = new Client({
       ...requested,
       ...(Client.needsSecret(requested) && { client_secret: newClientSecret() }),
@@ -47,7 +49,7 @@ export class ClientAdministration {
         target: `oauth-client:${row.id}`,
       });
     });
-    return { ...validated, ...(client_secret && { client_secret }) };
+    return joinScope({ ...validated, ...(client_secret && { client_secret }) });
   }
 
   async list({ tenantId }: Principal): Promise<object[]> {
@@ -55,7 +57,10 @@ export class ClientAdministration {
       where: { tenantId },
       order: { createdAt: 'DESC', id: 'ASC' },
     });
-    return rows.map(({ metadata, accountId }) => ({ ...metadata, ...(accountId && { account: accountId }) }));
+    return rows.map(({ metadata, accountId }) => ({
+      ...joinScope(metadata),
+      ...(accountId && { account: accountId }),
+    }));
   }
 
   /** @returns false if the caller's tenant has no such client */

@@ -1,20 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import {
-  errors,
-  type Client,
-  type ClientMetadata,
-  type Configuration,
-  type KoaContextWithOIDC,
-} from 'oidc-provider';
-import type { DataSource } from 'typeorm';
+import { errors, type Client, type ClientMetadata, type Configuration } from 'oidc-provider';
 import { importStrongJwk } from '../../crypto/public-keys.js';
-import type { ReplayStore } from '../../crypto/replay-store.service.js';
-import { isScope } from '../../permissions.js';
-import type { ClientModel } from '../provider/oidc-provider.service.js';
-import { OauthRecord } from '../storage/oauth-record.entity.js';
-import { recordId } from '../storage/oauth-records.service.js';
+import { SCOPES, isScope } from '../../permissions.js';
 
-type Metadata = Record<string, unknown>;
+export type Metadata = Record<string, unknown>;
 
 const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean';
 const isText = (value: unknown): value is string => typeof value === 'string';
@@ -53,17 +42,23 @@ export const pkce: Configuration['pkce'] = { required: (_ctx, client) => client[
 
 export const extraClientMetadata: Configuration['extraClientMetadata'] = {
   properties: Object.keys(EXTRA_METADATA),
-  validator(_ctx, key, value, metadata) {
-    // oidc-provider calls this for every property, present or absent.
-    if (key === 'resource_scopes') {
-      assertStrongKeys(metadata.jwks);
-      assertStrictSettings(metadata);
-    }
+  validator(_ctx, key, _value, metadata) {
+    // oidc-provider calls this for every property, present or absent, before it checks the standard ones.
+    if (key === 'resource_scopes') prepare(metadata);
+    const value = (metadata as Metadata)[key];
     const [description, isValid] = EXTRA_METADATA[key]!;
     if (value !== undefined && !isValid(value))
       throw new errors.InvalidClientMetadata(`${key} must be ${description}`);
   },
 };
+
+function prepare(metadata: Metadata): void {
+  assertStrongKeys(metadata['jwks'] as ClientMetadata['jwks']);
+  const isDocument = isDocumentUrl(metadata['client_id']);
+  if (isDocument) limitDocument(metadata);
+  splitScope(metadata, isDocument);
+  assertStrictSettings(metadata as unknown as ClientMetadata);
+}
 
 /** @throws InvalidClientMetadata for a public key with which others could sign */
 function assertStrongKeys(jwks: ClientMetadata['jwks']): void {
@@ -78,6 +73,30 @@ function assertStrictSettings(metadata: ClientMetadata): void {
     throw new errors.InvalidClientMetadata(
       `${name} must be strict for a public client and for security_profile`,
     );
+}
+
+/** Standard scopes that this server does not support. OpenID Connect Core 1.0 section 5.4 lets it ignore them. */
+export const IGNORED_SCOPES = ['email', 'address', 'phone'];
+const OPENID_SCOPES = ['openid', 'profile', 'offline_access'];
+
+/**
+ * Splits `scope` (RFC 7591 section 2): oidc-provider checks its OpenID scopes, and `resource_scopes` has those of the API.
+ * @throws InvalidClientMetadata
+ */
+function splitScope(metadata: Metadata, ignoreUnknown: boolean): void {
+  const { scope, resource_scopes } = metadata;
+  if (!isText(scope)) return;
+  const names = [...new Set(scope.split(' '))].filter((name) => name && !IGNORED_SCOPES.includes(name));
+  const unknown = names.find((name) => !isScope(name) && !OPENID_SCOPES.includes(name));
+  if (unknown !== undefined && !ignoreUnknown)
+    throw new errors.InvalidClientMetadata('scope contains an unknown scope');
+  metadata['scope'] = names.filter((name) => OPENID_SCOPES.includes(name)).join(' ') || undefined;
+  const ofApi = names.filter(isScope);
+  if (!ofApi.length) return;
+  const sorted = ofApi.toSorted().join(' ');
+  if (isText(resource_scopes) && resource_scopes.split(' ').toSorted().join(' ') !== sorted)
+    throw new errors.InvalidClientMetadata('scope and resource_scopes name different scopes of the API');
+  metadata['resource_scopes'] = ofApi.join(' ');
 }
 
 /** Applies the FAPI 2.0 Security Profile to the clients that are registered for it. */
@@ -95,47 +114,20 @@ export const isFapiClient = (client: Client): boolean => client['security_profil
 export const rotateRefreshToken: Configuration['rotateRefreshToken'] = ({ oidc: { client } }) =>
   client?.clientAuthMethod === 'none' || !isFapiClient(client!);
 
-/** The name of the policy that oidc-provider applies to self-registered clients, on registration and on every update. */
-export const REGISTRATION_POLICY = 'registered';
-
-/** Dynamic registration (RFC 7591, RFC 7592) with an initial access token, which an administrator issues for one client. */
-export const clientRegistration = (
-  replays: ReplayStore,
-  { manager }: DataSource,
-): NonNullable<Configuration['features']>['registration'] => ({
-  enabled: true,
-  initialAccessToken: true,
-  issueRegistrationAccessToken: true,
-  idFactory: newClientId,
-  secretFactory: async () => newClientSecret(),
-  policies: {
-    [REGISTRATION_POLICY]: async (ctx: KoaContextWithOIDC, metadata: Metadata) => {
-      checkMetadata(metadata);
-      if (ctx.oidc.route !== 'registration') return;
-      // Validates first, so that an invalid request does not use the token up.
-      const Client = ctx.oidc.provider.Client as unknown as ClientModel;
-      const { clientId: _valid } = new Client(metadata, ctx);
-      const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
-      const where = { id: recordId('InitialAccessToken', jti) };
-      const row = await manager.findOne(OauthRecord, { where, relations: { account: true } });
-      if (!row?.account?.roles.includes('admin'))
-        throw new errors.InvalidToken('the initial access token is not of an administrator');
-      if (!(await replays.use('oauth initial access token', jti, new Date(exp! * 1000))))
-        throw new errors.InvalidToken('the initial access token was already used');
-    },
-  },
-});
-
 export const newClientId = () => randomBytes(16).toString('base64url');
 
 /** 256 bits, because `client_secret_jwt` uses it as an HMAC key (RFC 8725 section 3.5). */
 export const newClientSecret = () => randomBytes(32).toString('base64url');
 
-const SELF_REGISTERED_GRANT_TYPES = [
-  'authorization_code',
-  'refresh_token',
-  'urn:ietf:params:oauth:grant-type:device_code',
-];
+/** The grant types of clients that nobody has vouched for. */
+const CODE_GRANT_TYPES = ['authorization_code', 'refresh_token'];
+/** The grant types of clients that an administrator has invited by an initial access token. */
+const INVITED_GRANT_TYPES = [...CODE_GRANT_TYPES, 'urn:ietf:params:oauth:grant-type:device_code'];
+/** URLs that this server fetches or posts to. */
+const FETCHED_URLS = ['jwks_uri', 'sector_identifier_uri', 'backchannel_logout_uri'];
+const MAX_METADATA_CHARACTERS = 8_192;
+const MAX_REDIRECT_URIS = 10;
+const MAX_NAME_CHARACTERS = 100;
 const URL_PROPERTIES = [
   'client_uri',
   'logo_uri',
@@ -147,24 +139,85 @@ const URL_PROPERTIES = [
   'backchannel_logout_uri',
 ];
 
-/** @throws InvalidClientMetadata for metadata that only an administrator may register */
-function checkMetadata(metadata: Metadata): void {
+/**
+ * Checks the metadata of a client that registers itself.
+ * @param invited whether it has an initial access token of an administrator
+ * @throws InvalidClientMetadata
+ */
+export function checkMetadata(metadata: Metadata, invited: boolean): void {
   const invalid = (reason: string) => new errors.InvalidClientMetadata(reason);
+  checkName(metadata['client_name']);
+  if (JSON.stringify(metadata).length > MAX_METADATA_CHARACTERS) throw invalid('the metadata is too long');
   if (metadata['software_statement'] !== undefined) throw invalid('software_statement is not supported');
-  if (!listOf(metadata['grant_types']).every((type) => SELF_REGISTERED_GRANT_TYPES.includes(type as string)))
-    throw invalid(`grant_types must be of ${SELF_REGISTERED_GRANT_TYPES.join(', ')}`);
-  const reserved = ['audiences', 'exchanges'].filter((name) => metadata[name] !== undefined);
-  for (const name of [...reserved, ...relaxedSettingsOf(metadata)])
-    throw invalid(`${name} can only be set by an administrator`);
+  const grantTypes = invited ? INVITED_GRANT_TYPES : CODE_GRANT_TYPES;
+  if (!listOf(metadata['grant_types']).every((type) => grantTypes.includes(type as string)))
+    throw invalid(`grant_types must be of ${grantTypes.join(', ')}`);
+  checkPrivileges(metadata);
   for (const name of URL_PROPERTIES)
     if (metadata[name] !== undefined && !isPublicUrl(metadata[name]))
       throw invalid(`${name} must be an https URL with a public domain name`);
+  if (!invited)
+    for (const name of FETCHED_URLS)
+      if (metadata[name] !== undefined) throw invalid(`${name} needs an initial access token`);
+  if (listOf(metadata['redirect_uris']).length > MAX_REDIRECT_URIS)
+    throw invalid(`redirect_uris may have at most ${MAX_REDIRECT_URIS} values`);
+  // Most clients with a loopback URI omit this member, whose default is `web` (RFC 8252 section 8.4).
+  if (listOf(metadata['redirect_uris']).some((uri) => !isPublicUrl(uri)))
+    metadata['application_type'] ??= 'native';
   const native = metadata['application_type'] === 'native';
   for (const name of ['redirect_uris', 'post_logout_redirect_uris'])
     if (!listOf(metadata[name]).every(native ? isNativeRedirectUri : isPublicUrl))
       throw invalid(
         `${name} must be ${native ? 'loopback URLs, private-use URIs of your own domain, or https URLs' : 'https URLs'}`,
       );
+}
+
+/** @throws InvalidClientMetadata for members that only an administrator may set */
+function checkPrivileges(metadata: Metadata): void {
+  const reserved = ['audiences', 'exchanges'].filter((name) => metadata[name] !== undefined);
+  for (const name of [...reserved, ...relaxedSettingsOf(metadata)])
+    throw new errors.InvalidClientMetadata(`${name} can only be set by an administrator`);
+}
+
+/**
+ * A name is shown on the consent page.
+ * @throws InvalidClientMetadata
+ */
+export function checkName(name: unknown): void {
+  if (name === undefined) return;
+  if (!isText(name) || !name.trim() || name.length > MAX_NAME_CHARACTERS || INVISIBLE.test(name))
+    throw new errors.InvalidClientMetadata(
+      `client_name must have at most ${MAX_NAME_CHARACTERS} characters, none of them invisible`,
+    );
+}
+
+/** Control, format and private characters: they hide or reorder text. */
+const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}]/u;
+
+/** Whether a `client_id` is the URL of a Client ID Metadata Document. The ids that this server issues have no colon. */
+export const isDocumentUrl = (id: unknown): id is string => isText(id) && id.startsWith('https://');
+
+/**
+ * Applies the limits of self-registered clients to a Client ID Metadata Document, which is written for many servers.
+ * Unsupported members are ignored.
+ */
+function limitDocument(metadata: Metadata): void {
+  checkName(metadata['client_name']);
+  checkPrivileges(metadata);
+  const { origin } = new URL(metadata['client_id'] as string);
+  const uris = listOf(metadata['redirect_uris']);
+  metadata['grant_types'] = listOf(metadata['grant_types']).filter((type) =>
+    CODE_GRANT_TYPES.includes(type as string),
+  );
+  for (const name of FETCHED_URLS)
+    if (name !== 'jwks_uri' || parseUrl(metadata[name])?.origin !== origin) delete metadata[name];
+  const isLoopback = (uri: unknown) => parseUrl(uri)?.protocol === 'http:' && isNativeRedirectUri(uri);
+  if (!uris.every((uri) => isLoopback(uri) || parseUrl(uri)?.origin === origin))
+    throw new errors.InvalidClientMetadata(
+      'redirect_uris must be on the origin of the client_id, or loopback URLs',
+    );
+  metadata['application_type'] = uris.some(isLoopback) ? 'native' : 'web';
+  if (metadata['scope'] === undefined) metadata['resource_scopes'] ??= SCOPES.join(' ');
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
@@ -176,7 +229,7 @@ function parseUrl(value: unknown): URL | undefined {
 const PUBLIC_DOMAIN = /^(?:[a-z\d-]+\.)+(?!localhost$|local$|internal$|arpa$)[a-z\d-]*[a-z][a-z\d-]*$/;
 
 /** An https URL with a domain name. Its address is checked on connection, see `outboundRequests` in http-security.ts. */
-function isPublicUrl(value: unknown): boolean {
+export function isPublicUrl(value: unknown): boolean {
   const { protocol, hostname = '', username, hash } = parseUrl(value) ?? {};
   return protocol === 'https:' && !username && !hash && PUBLIC_DOMAIN.test(hostname);
 }
@@ -184,9 +237,12 @@ function isPublicUrl(value: unknown): boolean {
 /** A private-use URI scheme, which contains a domain name (RFC 8252 section 7.1): `com.example.app:/callback`. */
 const PRIVATE_USE_SCHEME = /^[a-z][a-z\d+-]*\.[a-z\d.+-]+:$/;
 
+/** By name, too: RFC 8252 section 8.3 only recommends an address. */
+const LOOPBACK_HOSTS: readonly unknown[] = ['127.0.0.1', '[::1]', 'localhost'];
+
 /** The redirect URIs of native applications (RFC 8252 section 7). */
 function isNativeRedirectUri(value: unknown): boolean {
   const { protocol = '', hostname, hash } = parseUrl(value) ?? {};
-  if (protocol === 'http:') return !hash && (hostname === '127.0.0.1' || hostname === '[::1]');
+  if (protocol === 'http:') return !hash && LOOPBACK_HOSTS.includes(hostname);
   return (PRIVATE_USE_SCHEME.test(protocol) && !hash) || isPublicUrl(value);
 }

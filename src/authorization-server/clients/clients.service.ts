@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { Provider, type Adapter, type AdapterPayload } from 'oidc-provider';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AccessToken } from '../../access-tokens/access-token.entity.js';
 import { Settings } from '../../config/settings.js';
@@ -11,6 +11,11 @@ import { OauthClient } from './oauth-client.entity.js';
 
 /** Other processes see a changed or removed client after this time at the latest. */
 const CLIENT_CACHE_MS = 1_000;
+
+/** The name of the policy that oidc-provider applies to clients without an initial access token. */
+export const OPEN_POLICY = 'open';
+/** An open client without a consent is deleted after this time. */
+const UNUSED_CLIENT_MS = 24 * 60 * 60_000;
 
 /** The account of a token; undefined for a token of the client itself. */
 interface TokenOwner {
@@ -35,11 +40,13 @@ export class ClientsService implements Adapter {
   /** @param metadata RFC 7591 section 2, with `client_secret` if the client has one */
   async upsert(id: string, metadata: AdapterPayload): Promise<void> {
     const row = this.rowOf(id, metadata);
+    const isOpen = Provider.ctx?.oidc.entities.InitialAccessToken?.policies?.includes(OPEN_POLICY);
+    const expiresAt = isOpen ? new Date(Date.now() + UNUSED_CLIENT_MS) : null;
     await this.dataSource
       .createQueryBuilder()
       .insert()
       .into(OauthClient)
-      .values({ ...row, accountId: null, tenantId: null })
+      .values({ ...row, accountId: null, tenantId: null, expiresAt })
       .orUpdate(['metadata', 'sealedSecret'], ['id'])
       .execute();
     this.cache.delete(id);
@@ -48,7 +55,7 @@ export class ClientsService implements Adapter {
   /** The row of a client, with its secret encrypted. */
   rowOf(id: string, { client_secret, ...metadata }: AdapterPayload) {
     const sealedSecret = client_secret === undefined ? null : this.box.seal(client_secret, id);
-    return { id, metadata: metadata as object, sealedSecret, createdAt: new Date() };
+    return { id, metadata: metadata as object, sealedSecret, createdAt: new Date(), expiresAt: null };
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {
@@ -95,11 +102,8 @@ export class ClientsService implements Adapter {
   }
 
   async consume(): Promise<void> {}
-
   async findByUid(): Promise<undefined> {}
-
   async findByUserCode(): Promise<undefined> {}
-
   async revokeByGrantId(): Promise<void> {}
 
   /** @returns undefined if the secret was encrypted with an APP_SECRET that is no longer set; the client needs a new secret */

@@ -35,4 +35,9 @@ export class OauthClient {
 
   @Column({ type: DATE_COLUMN })
   createdAt!: Date;
+
+  /** When a client that was registered without an initial access token is deleted if it has no consent; null for others. */
+  @Index()
+  @Column({ type: DATE_COLUMN, nullable: true })
+  expiresAt!: Date | null;
 }

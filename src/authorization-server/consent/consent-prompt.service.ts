@@ -1,8 +1,10 @@
 import { ConflictException, Injectable } from '@nestjs/common';
+import type { Client } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { AuditPort } from '../../authentication/ports.js';
+import { isDocumentUrl } from '../clients/client-metadata.js';
 import { User } from '../../users/user.entity.js';
-import { consentPage } from '../pages/interaction-pages.js';
+import { consentPage, describeRedirect, type ConsentView } from '../pages/interaction-pages.js';
 import { clientNameOf, formActionSources, type Page } from '../pages/layout.js';
 import type { PendingInteraction } from './interactions.service.js';
 import {
@@ -36,6 +38,8 @@ export class ConsentPrompt {
     return consentPage({
       client: clientNameOf(client),
       clientUri: client.clientUri,
+      origin: originOf(client),
+      redirect: describeRedirect(interaction.params['redirect_uri']),
       username: account.username,
       csrfToken,
       required: [
@@ -86,4 +90,10 @@ export class ConsentPrompt {
   private findAccount(id = ''): Promise<User> {
     return this.dataSource.manager.findOneByOrFail(User, { id });
   }
+}
+
+/** oidc-provider sets the time of issue for self-registered clients only. */
+function originOf({ clientId, clientIdIssuedAt }: Client): ConsentView['origin'] {
+  if (isDocumentUrl(clientId)) return { publishedAt: new URL(clientId).host };
+  return clientIdIssuedAt === undefined ? undefined : 'self-registered';
 }

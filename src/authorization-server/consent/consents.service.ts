@@ -33,7 +33,7 @@ export class ConsentsService {
       const scopes = new Set(grantedScopes(grant).map(({ scope }) => scope));
       return {
         id: row.id,
-        client: { id: row.clientId, name: names.get(row.clientId!) },
+        client: { id: row.clientId, name: names.get(row.clientId!) ?? row.clientId },
         scopes: [...scopes].filter((scope) => !rejected.includes(scope)),
         ...(rar && { details: rar }),
         since: new Date(iat * 1000),

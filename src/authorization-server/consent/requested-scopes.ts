@@ -9,7 +9,6 @@ export interface ResourceScope {
   readonly resource: string;
   readonly scope: string;
 }
-
 /** The value of a scope's checkbox. */
 export const fieldOf = ({ resource, scope }: ResourceScope): string => `${resource} ${scope}`;
 

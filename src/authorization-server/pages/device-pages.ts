@@ -1,6 +1,5 @@
 import { errors, type Client, type KoaContextWithOIDC } from 'oidc-provider';
-import { html, type HtmlContent } from './html.js';
-import { INTERACTION_ENDED, clientNameOf, errorPage, sendPage } from './layout.js';
+import { INTERACTION_ENDED, clientNameOf, errorPage, html, sendPage, type HtmlContent } from './layout.js';
 
 /** An error of oidc-provider about a user code. */
 type UserCodeError = Error & { readonly userCode?: string };

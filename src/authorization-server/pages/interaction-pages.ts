@@ -1,5 +1,4 @@
-import { html, type Html } from './html.js';
-import type { Page } from './layout.js';
+import { html, type Html, type Page } from './layout.js';
 
 export interface SignInView {
   /** The client's name. */
@@ -59,6 +58,10 @@ export interface ConsentView {
   /** The client's name and its home page. */
   readonly client: string;
   readonly clientUri?: string | undefined;
+  /** Why the client's name is unverified. */
+  readonly origin?: 'self-registered' | { readonly publishedAt: string } | undefined;
+  /** Where the browser goes next, see {@link describeRedirect}; undefined in the device flow. */
+  readonly redirect?: string | undefined;
   readonly username: string;
   readonly csrfToken: string;
   /** Descriptions of permissions without a checkbox. */
@@ -77,6 +80,8 @@ export const consentPage = (view: ConsentView): Page => ({
     <p>
       <strong>${view.client}</strong> asks for access. You are signed in as <strong>${view.username}</strong>.
     </p>
+    ${unverified(view.origin)}
+    ${view.redirect && html`<p>After your decision, your browser goes to <strong>${view.redirect}</strong>.</p>`}
     ${view.clientUri && html`<p>Its home page is <a href="${view.clientUri}">${view.clientUri}</a></p>`}
     <form method="post">
       <input type="hidden" name="token" value="${view.csrfToken}" />
@@ -97,6 +102,29 @@ export const consentPage = (view: ConsentView): Page => ({
     <p><a href="?as=other">Sign in with another account</a></p>
   `,
 });
+
+function unverified(origin: ConsentView['origin']): Html | undefined {
+  if (!origin) return undefined;
+  return html`<p class="note">
+    ${
+      origin === 'self-registered'
+        ? 'This application has registered itself.'
+        : html`This application is described by <strong>${origin.publishedAt}</strong>.`
+    }
+    Nobody here has checked its name.
+  </p>`;
+}
+
+const LOOPBACK_HOST = /^(localhost|127\.0\.0\.1|\[::1\])$/;
+
+/** Describes a redirect URI. Names of other alphabets appear in their ASCII form (`xn--…`), which cannot imitate another name. */
+export function describeRedirect(uri: unknown): string | undefined {
+  if (typeof uri !== 'string' || !URL.canParse(uri)) return undefined;
+  const { protocol, hostname, port, host } = new URL(uri);
+  if (!/^https?:$/.test(protocol)) return `the application for ${protocol}// on this device`;
+  if (LOOPBACK_HOST.test(hostname)) return `a program on this computer (port ${port || '80'})`;
+  return host;
+}
 
 const list = (lines: readonly string[]): Html =>
   html`<ul>

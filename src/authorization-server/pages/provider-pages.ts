@@ -1,7 +1,14 @@
 import { HttpException } from '@nestjs/common';
 import { errors, type ErrorOut, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
-import { Html, html } from './html.js';
-import { INTERACTION_ENDED, clientNameOf, errorPage, formActionSources, sendPage } from './layout.js';
+import {
+  Html,
+  INTERACTION_ENDED,
+  clientNameOf,
+  errorPage,
+  formActionSources,
+  html,
+  sendPage,
+} from './layout.js';
 
 /** Shows an error that oidc-provider must not or cannot redirect to the client (RFC 6749 section 4.1.2.1). */
 export async function renderError(

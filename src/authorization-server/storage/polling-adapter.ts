@@ -109,10 +109,7 @@ export class UserCodeAttempts {
    * @throws TooManyUserCodes
    */
   async limit<Found>(ip: string, lookUp: () => Promise<Found | undefined>): Promise<Found | undefined> {
-    const counters = [
-      [this.perNetwork, networkOf(ip)],
-      [this.total, 'all'],
-    ] as const;
+    const counters = [[this.perNetwork, networkOf(ip)] as const, [this.total, 'all'] as const];
     const waitMs = await withCounterConnection(this.dataSource, () => consumeAll(counters));
     if (waitMs !== undefined) throw new TooManyUserCodes(Math.max(1, Math.ceil(waitMs / 1000)));
     const found = await lookUp();
