@@ -357,15 +357,20 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
       expect(unknown).toMatchObject(UNKNOWN_USER);
       const inTenant = { id_token_hint: await ofAcme.idToken('bob') };
       expect((await ofAcme.start(inTenant)).status).toBe(200);
+      const ofMallory = { id_token_hint: await ofGlobex.idToken('mallory') };
+      expect((await ofGlobex.start(ofMallory)).status).toBe(200);
+      await booted.db.manager.update(User, { id: 'mallory' }, { tenantId: 'acme' });
       const hints: Record<string, string>[] = [
         { login_hint: 'bob' },
+        { login_hint: 'mallory' },
         { login_hint: 'acme-machine' },
-        { id_token_hint: await ofGlobex.idToken('bob') },
+        ofMallory,
       ];
       for (const hint of hints) {
         const { status, body } = await ofGlobex.start(hint);
         expect({ status, body }).toEqual({ status: unknown.status, body: unknown.body });
       }
+      await booted.db.manager.update(User, { id: 'mallory' }, { tenantId: 'globex' });
     });
   });
 

@@ -42,23 +42,14 @@ export class BackchannelRequests {
     clientId: string,
     hint: { readonly id?: string; readonly username?: string | undefined },
   ): Promise<string | undefined> {
-    const tenantId = await this.tenantOf(clientId);
-    if (tenantId === undefined || !(hint.id ?? hint.username)) return undefined;
-    const user = await this.dataSource.manager.findOneBy(User, { ...hint, tenantId, kind: 'user' });
-    return user?.id;
-  }
-
-  /**
-   * The tenant of the administrator who registered a client. A demo client has the tenant of its machine account.
-   * @returns undefined for a client of no tenant, and for one whose machine account is disabled
-   */
-  private async tenantOf(clientId: string): Promise<string | undefined> {
     const client = await this.dataSource.manager.findOne(OauthClient, {
       where: { id: clientId },
       relations: { account: true },
     });
-    if (client?.account?.disabledAt) return undefined;
-    return client?.tenantId ?? client?.account?.tenantId;
+    if (!client?.tenantId || client.account?.disabledAt || !(hint.id ?? hint.username)) return undefined;
+    const { tenantId } = client;
+    const user = await this.dataSource.manager.findOneBy(User, { ...hint, tenantId, kind: 'user' });
+    return user?.id;
   }
 
   /**
