@@ -1,21 +1,51 @@
 import type { X509Certificate } from 'node:crypto';
-import { errors, type Configuration, type JWK, type KoaContextWithOIDC } from 'oidc-provider';
+import { LRUCache } from 'lru-cache';
+import { errors, type Client, type Configuration, type JWK, type KoaContextWithOIDC } from 'oidc-provider';
 // @ts-expect-error -- it has no types
 import KeyStore from 'oidc-provider/lib/helpers/keystore.js';
 import { tlsCertificate } from '../../authentication/client-certificate.js';
 import type { Settings } from '../../config/settings.js';
 import { importStrongJwk, isStrongPublicKey } from '../../crypto/public-keys.js';
+import { WRONG_AUDIENCE } from '../provider/provider-events.service.js';
 import { authRequestOfKoa, hasValidCertificate } from '../provider/provider-request.js';
 import { isFapiClient } from './client-metadata.js';
+
+/** oidc-provider's key store. That of a client has the members that the types mark as optional. */
+interface KeyStorePrototype {
+  readonly client?: Client;
+  readonly jwksUri?: string;
+  freshUntil?: number;
+  add: (this: KeyStorePrototype, jwk: JWK) => void;
+  selectForVerify: (this: KeyStorePrototype, options: object) => JWK[];
+}
+const { prototype } = KeyStore as { prototype: KeyStorePrototype };
+const { add, selectForVerify } = prototype;
 
 /**
  * Ignores weak keys, because oidc-provider has no hook for the keys that it reads from a client's `jwks_uri`. The shared
  * secrets of clients are generated here.
  */
-const { prototype } = KeyStore as { prototype: { add: (this: object, jwk: JWK) => void } };
-const { add } = prototype;
 prototype.add = function addStrong(jwk): void {
   if (jwk.kty === 'oct' || importStrongJwk(jwk)) add.call(this, jwk);
+};
+
+/** Anyone can send an unknown `kid` in the name of a client. So each process fetches a key set at most this often. */
+const MAX_FETCHES = 2;
+const FETCH_WINDOW_MS = 10_000;
+const fetches = new LRUCache<string, { count: number }>({ max: 10_000, ttl: FETCH_WINDOW_MS });
+
+/**
+ * Fetches a client's `jwks_uri` again for an unknown `kid`: the client may have rotated its keys. oidc-provider would do
+ * so only after its copy expires. It fetches a set that is not fresh.
+ */
+prototype.selectForVerify = function selectOrRefresh(options): JWK[] {
+  const keys = selectForVerify.call(this, options);
+  if (keys.length || !this.client || !this.jwksUri) return keys;
+  const { clientId } = this.client;
+  const recent = fetches.get(clientId) ?? { count: 0 };
+  if (recent.count === 0) fetches.set(clientId, recent);
+  this.freshUntil = recent.count++ < MAX_FETCHES ? 0 : Date.now() / 1000 + 1;
+  return keys;
 };
 
 /** Below the retention of oidc-provider's replay detection, which is one hour. */
@@ -42,7 +72,7 @@ export const clientAuthentication: Configuration = {
     const accepted = new Set([oidc.issuer, oidc.urlFor('token'), oidc.urlFor(oidc.route)]);
     const isRestricted = client['client_assertion_aud_restricted_to_issuer'] !== false;
     if (isRestricted ? aud !== oidc.issuer : ![aud].flat().every((each) => accepted.has(each as string)))
-      throw new errors.InvalidClientAuth('the audience of the assertion is not accepted');
+      throw new errors.InvalidClientAuth(WRONG_AUDIENCE);
     if (typeof exp !== 'number' || exp > Date.now() / 1000 + MAX_ASSERTION_SECONDS)
       throw new errors.InvalidClientAuth('the assertion is valid for too long');
   },

@@ -29,6 +29,9 @@ export const CONCURRENT_USE = 'code or token used concurrently';
 /** The `error_detail` values for a second use of a code or refresh token: one of the two clients has stolen it. */
 const REUSE_DETAILS = ['authorization code already consumed', 'refresh token already used', CONCURRENT_USE];
 
+/** The `error_detail` of a client assertion for another audience. */
+export const WRONG_AUDIENCE = 'the audience (aud) of the client assertion is not accepted';
+
 const GRANT_TYPE_NOT_ALLOWED = /^(requested grant type|urn:\S+) is not allowed for this client$/;
 
 interface ProviderError {
@@ -54,6 +57,7 @@ export class ProviderEvents {
     for (const event of ERROR_EVENTS)
       provider.on(event as 'grant.error', (ctx, error) => {
         useRfcErrorCode(ctx, error);
+        nameFailedCheck(ctx, error);
         this.rejected(ctx, error);
       });
     provider.on('backchannel.error', (_ctx, error, { clientId }) =>
@@ -132,4 +136,70 @@ function reportUnavailable(ctx: KoaContextWithOIDC): void {
 function useRfcErrorCode(ctx: KoaContextWithOIDC, { error_description }: ProviderError): void {
   if (GRANT_TYPE_NOT_ALLOWED.test(error_description ?? ''))
     ctx.body = { error: 'unauthorized_client', error_description } satisfies object;
+}
+
+/**
+ * The checks that a response may name, by oidc-provider's `error_detail`: each concerns only data of the caller, and a code
+ * or token is compared after it was found to be the caller's own. The others stay generic (`client not found`, `invalid
+ * secret provided`, `client mismatch`, `refresh token already used`), because they tell a guess from a hit.
+ */
+const CHECKS = new Map([
+  ['alg mismatch', 'the algorithm (alg) of the client assertion is not accepted'],
+  ['audience (aud) must equal the endpoint url, issuer identifier or token endpoint url', WRONG_AUDIENCE],
+  [
+    'list of audience (aud) must include the endpoint url, issuer identifier or token endpoint url',
+    WRONG_AUDIENCE,
+  ],
+  ['failed jkt verification', 'the DPoP proof has another key than the code or token'],
+  ['failed x5t#S256 verification', 'the client certificate is not that of the code or token'],
+  [
+    'no applicable key found in the JSON Web Key Set',
+    'the client has no key with the kid and alg of the JWT',
+  ],
+  ['signature verification failed', 'the signature of the JWT is invalid'],
+  ...[
+    WRONG_AUDIENCE,
+    'the assertion is valid for too long',
+    'aud (JWT audience) must be provided in the client_assertion JWT',
+    'client assertion tokens must only be used once',
+    'expiration must be specified in the client_assertion JWT',
+    'iss (JWT issuer) must be provided in the client_assertion JWT',
+    'iss (JWT issuer) must be the client_id',
+    'sub (JWT subject) must be provided in the client_assertion JWT',
+    'unique jti (JWT ID) must be provided in the client_assertion JWT',
+    'jwt expired',
+    'jwt issued in the future',
+    'jwt issuer invalid',
+    'jwt not active yet',
+    'client certificate was not provided',
+    'mutual TLS client certificate not provided',
+    'missing DPoP proof JWT',
+    'DPoP proof JWT Replay detected',
+    'DPoP proof key thumbprint does not match dpop_jkt',
+    'authorization code is expired',
+    'authorization code redirect_uri mismatch',
+    'refresh token is expired',
+    'code_verifier does not match code_challenge',
+    'code_verifier must be provided',
+  ].map((check) => [check, check] as const),
+]);
+
+/** The general descriptions, which the name of the check replaces. It is added to any other. */
+const GENERAL = ['client authentication failed', 'grant request is invalid'];
+
+/** Adds the failed check to the `error_description` of a JSON response, so that a developer can correct the request. */
+function nameFailedCheck(ctx: KoaContextWithOIDC, { error, error_detail: detail = '' }: ProviderError): void {
+  const body = ctx.body as { error_description?: string } | string | undefined;
+  if (typeof body !== 'object' || body.error_description === undefined) return;
+  // The signature of a partner's assertion (RFC 7523) is checked only if its issuer is trusted, which stays secret.
+  if (error === 'invalid_grant' && detail === 'signature verification failed') return;
+  const { error_description: general } = body;
+  // A proof is data of the caller. RFC 6749 section 5.2 allows no quotation marks.
+  const isProof = error === 'invalid_dpop_proof' && detail !== general;
+  const check = CHECKS.get(detail) ?? (isProof ? detail.replaceAll('"', "'") : '');
+  if (!check) return;
+  ctx.body = {
+    ...body,
+    error_description: GENERAL.includes(general) ? check : `${general}: ${check}`,
+  } satisfies object;
 }
