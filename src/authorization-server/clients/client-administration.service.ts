@@ -3,11 +3,12 @@ import type { ClientMetadata } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { AuditPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
+import { Settings } from '../../config/settings.js';
 import { User } from '../../users/user.entity.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
 import { recordId } from '../storage/oauth-records.service.js';
-import { checkName, newClientId, newClientSecret } from './client-metadata.js';
+import { checkName, checkUrls, newClientId, newClientSecret } from './client-metadata.js';
 import { ClientsService } from './clients.service.js';
 import { OauthClient } from './oauth-client.entity.js';
 import { REGISTRATION_POLICY, joinScope } from './self-registration.service.js';
@@ -22,6 +23,7 @@ export class ClientAdministration {
     private readonly audit: AuditPort,
     private readonly clients: ClientsService,
     private readonly oidc: OidcProviderService,
+    private readonly settings: Settings,
   ) {}
 
   /**
@@ -31,6 +33,7 @@ export class ClientAdministration {
    */
   async create(caller: Principal, metadata: object, account: string | undefined): Promise<ClientMetadata> {
     const requested: Partial<ClientMetadata> = { ...metadata, client_id: newClientId() };
+    if (this.settings.production) checkUrls(requested);
     // oidc-provider accepts an algorithm only if there is a key for it.
     if (requested.id_token_signed_response_alg === 'RS256') await this.oidc.ensureSigningKey('RS256');
     const Client = await this.oidc.clientModel();

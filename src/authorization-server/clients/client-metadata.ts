@@ -129,14 +129,12 @@ const MAX_METADATA_CHARACTERS = 8_192;
 const MAX_REDIRECT_URIS = 10;
 const MAX_NAME_CHARACTERS = 100;
 const URL_PROPERTIES = [
+  ...FETCHED_URLS,
   'client_uri',
   'logo_uri',
   'policy_uri',
   'tos_uri',
-  'jwks_uri',
   'initiate_login_uri',
-  'sector_identifier_uri',
-  'backchannel_logout_uri',
 ];
 
 /**
@@ -153,9 +151,7 @@ export function checkMetadata(metadata: Metadata, invited: boolean): void {
   if (!listOf(metadata['grant_types']).every((type) => grantTypes.includes(type as string)))
     throw invalid(`grant_types must be of ${grantTypes.join(', ')}`);
   checkPrivileges(metadata);
-  for (const name of URL_PROPERTIES)
-    if (metadata[name] !== undefined && !isPublicUrl(metadata[name]))
-      throw invalid(`${name} must be an https URL with a public domain name`);
+  checkUrls(metadata);
   if (!invited)
     for (const name of FETCHED_URLS)
       if (metadata[name] !== undefined) throw invalid(`${name} needs an initial access token`);
@@ -218,6 +214,15 @@ function limitDocument(metadata: Metadata): void {
     );
   metadata['application_type'] = uris.some(isLoopback) ? 'native' : 'web';
   if (metadata['scope'] === undefined) metadata['resource_scopes'] ??= SCOPES.join(' ');
+}
+
+/**
+ * The server sends requests to some of these URLs, so none may lead into its own network.
+ * @throws InvalidClientMetadata
+ */
+export function checkUrls(metadata: Metadata): void {
+  const name = URL_PROPERTIES.find((each) => metadata[each] !== undefined && !isPublicUrl(metadata[each]));
+  if (name) throw new errors.InvalidClientMetadata(`${name} must be an https URL with a public domain name`);
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);

@@ -1,7 +1,11 @@
 import { BadRequestException } from '@nestjs/common';
 import { createHash, randomBytes } from 'node:crypto';
+import { lookup } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { decodeProtectedHeader } from 'jose';
 import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import * as undici from 'undici';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Settings } from '../../config/settings.js';
 import { DerivedKeys } from '../../crypto/derived-keys.js';
@@ -103,17 +107,52 @@ function hasWeakKey(proof: string): boolean {
 }
 
 /**
- * Requests to the URLs of clients (`jwks_uri`, `backchannel_logout_uri`), without redirects. In production, the
- * dispatcher of oidc-provider blocks loopback and private addresses (OWASP SSRF Prevention Cheat Sheet). Clients in
- * development need these.
+ * Requests to the URLs of clients (`jwks_uri`, `backchannel_logout_uri`), without redirects. In production, only to public
+ * addresses (OWASP SSRF Prevention Cheat Sheet). Clients in development need others.
  */
-export const outboundRequests = ({ environment }: Settings): Configuration => ({
-  fetch: async (url, options) => {
-    const { dispatcher, ...init } = options as RequestInit & { dispatcher?: unknown };
-    const isProtected = environment === 'production';
-    // oidc-provider continues without a dispatcher if it cannot create one.
-    if (isProtected && !dispatcher) throw new Error('No protection against server-side request forgery.');
-    return fetch(url, { ...init, ...(isProtected && { dispatcher }), redirect: 'error' });
-  },
-  fetchResponseBodyLimits: { jwks_uri: 64 * 1024, sector_identifier_uri: 64 * 1024 },
-});
+export function outboundRequests({ production }: Pick<Settings, 'production'>): Configuration {
+  const agent = new undici.Agent({ connect: { lookup: lookupPublicAddress } });
+  return {
+    fetch: async (url, options) => {
+      // The dispatcher of oidc-provider checks the address after it has connected, and some addresses not at all.
+      const { dispatcher: _ignored, ...init } = options as RequestInit & { dispatcher?: unknown };
+      if (!production) return fetch(url, { ...init, redirect: 'error' });
+      const target = new URL(url as string);
+      const literal = target.hostname.replace(/^\[|\]$/g, '');
+      if (isIP(literal)) assertPublicAddress(literal);
+      // The agent of another version of undici than the one in Node works with the fetch of its own version only.
+      const response = await undici.fetch(target, {
+        ...(init as object),
+        dispatcher: agent,
+        redirect: 'error',
+      });
+      return response as unknown as Response;
+    },
+    fetchResponseBodyLimits: { jwks_uri: 64 * 1024, sector_identifier_uri: 64 * 1024 },
+  };
+}
+
+/** Resolves a host name to addresses that are all public. The connection uses them, so they cannot change after the check. */
+const lookupPublicAddress: LookupFunction = (hostname, options, callback) => {
+  lookup(hostname, { ...options, all: true }, (error, addresses) => {
+    if (error) return callback(error, '', 0);
+    try {
+      for (const { address } of addresses) assertPublicAddress(address);
+    } catch (rejection) {
+      return callback(rejection as Error, '', 0);
+    }
+    const [first] = addresses;
+    if (options.all) callback(null, addresses);
+    else callback(null, first!.address, first!.family);
+  });
+};
+
+/** Ranges that the library counts as unicast: site-local (RFC 3879), and IPv4-compatible (RFC 4291 section 2.5.5.1). */
+const OBSOLETE_RANGES = ['fec0::/10', '::/96'].map((range) => ipaddr.IPv6.parseCIDR(range));
+
+/** @throws Error for an address that is not public: loopback, private, link-local, multicast, reserved, a transition mechanism */
+export function assertPublicAddress(text: string): void {
+  const address = ipaddr.process(text);
+  const isObsolete = address instanceof ipaddr.IPv6 && OBSOLETE_RANGES.some((range) => address.match(range));
+  if (address.range() !== 'unicast' || isObsolete) throw new Error(`${text} is not a public address`);
+}
