@@ -128,14 +128,7 @@ const FETCHED_URLS = ['jwks_uri', 'sector_identifier_uri', 'backchannel_logout_u
 const MAX_METADATA_CHARACTERS = 8_192;
 const MAX_REDIRECT_URIS = 10;
 const MAX_NAME_CHARACTERS = 100;
-const URL_PROPERTIES = [
-  ...FETCHED_URLS,
-  'client_uri',
-  'logo_uri',
-  'policy_uri',
-  'tos_uri',
-  'initiate_login_uri',
-];
+const SHOWN_URLS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri', 'initiate_login_uri'];
 
 /**
  * Checks the metadata of a client that registers itself.
@@ -221,7 +214,8 @@ function limitDocument(metadata: Metadata): void {
  * @throws InvalidClientMetadata
  */
 export function checkUrls(metadata: Metadata): void {
-  const name = URL_PROPERTIES.find((each) => metadata[each] !== undefined && !isPublicUrl(metadata[each]));
+  const urls = [...FETCHED_URLS, ...SHOWN_URLS];
+  const name = urls.find((each) => metadata[each] !== undefined && !isPublicUrl(metadata[each]));
   if (name) throw new errors.InvalidClientMetadata(`${name} must be an https URL with a public domain name`);
 }
 
