@@ -77,7 +77,7 @@ function assertStrictSettings(metadata: ClientMetadata): void {
 
 /** Standard scopes that this server does not support. OpenID Connect Core 1.0 section 5.4 lets it ignore them. */
 export const IGNORED_SCOPES = ['email', 'address', 'phone'];
-const OPENID_SCOPES = ['openid', 'profile', 'offline_access'];
+export const SUPPORTED_OPENID_SCOPES = ['openid', 'profile', 'offline_access'];
 
 /**
  * Splits `scope` (RFC 7591 section 2): oidc-provider checks its OpenID scopes, and `resource_scopes` has those of the API.
@@ -87,10 +87,10 @@ function splitScope(metadata: Metadata, ignoreUnknown: boolean): void {
   const { scope, resource_scopes } = metadata;
   if (!isText(scope)) return;
   const names = [...new Set(scope.split(' '))].filter((name) => name && !IGNORED_SCOPES.includes(name));
-  const unknown = names.find((name) => !isScope(name) && !OPENID_SCOPES.includes(name));
+  const unknown = names.find((name) => !isScope(name) && !SUPPORTED_OPENID_SCOPES.includes(name));
   if (unknown !== undefined && !ignoreUnknown)
     throw new errors.InvalidClientMetadata('scope contains an unknown scope');
-  metadata['scope'] = names.filter((name) => OPENID_SCOPES.includes(name)).join(' ') || undefined;
+  metadata['scope'] = names.filter((name) => SUPPORTED_OPENID_SCOPES.includes(name)).join(' ') || undefined;
   const ofApi = names.filter(isScope);
   if (!ofApi.length) return;
   const sorted = ofApi.toSorted().join(' ');

@@ -1,7 +1,10 @@
 import { HttpException, Injectable } from '@nestjs/common';
+import { decodeJwt } from 'jose';
 import {
   errors,
   interactionPolicy,
+  type ClaimsParameter,
+  type Client,
   type Configuration,
   type InteractionResults,
   type KoaContextWithOIDC,
@@ -9,9 +12,11 @@ import {
 import { BadCredential } from '../../authentication/challenge.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { SECOND_FACTOR } from '../../authentication/factors.js';
+import { isScope } from '../../permissions.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import type { User } from '../../users/user.entity.js';
 import type { ClientsService } from '../clients/clients.service.js';
+import { IGNORED_SCOPES, SUPPORTED_OPENID_SCOPES } from '../clients/client-metadata.js';
 
 /** The `acr` of a sign-in by password. */
 export const PASSWORD_ACR = 'pwd';
@@ -92,18 +97,60 @@ const KNOWN_ACRS: readonly unknown[] = [PASSWORD_ACR, SECOND_FACTOR];
  * the password prompt without end. `acr_values` is a preference (OpenID Connect Core 1.0 section 3.1.2.1), so unknown
  * values are ignored.
  *
- * @returns false: no prompt is needed
  * @throws UnmetAuthenticationRequirements
  */
-function checkRequestedAcr({ oidc }: KoaContextWithOIDC): false {
-  const { acr_values } = oidc.params ?? {};
-  const preferred =
-    typeof acr_values === 'string' ? acr_values.split(' ').filter((acr) => KNOWN_ACRS.includes(acr)) : [];
-  const { essential, value, values } = oidc.claims.id_token?.acr ?? {};
+function checkRequestedAcr({ oidc }: KoaContextWithOIDC, acrValues: string | undefined): void {
+  const preferred = acrValues?.split(' ').filter((acr) => KNOWN_ACRS.includes(acr)) ?? [];
+  const { essential, value, values } = requestedClaims(oidc).id_token?.acr ?? {};
   const required: unknown[] = essential ? [value ?? values ?? []].flat() : [];
   for (const requested of [preferred, required])
     if (requested.length && !requested.some((acr) => SUPPORTED_ACRS.includes(acr)))
       throw new errors.UnmetAuthenticationRequirements('the requested acr is not supported');
+}
+
+/**
+ * Rejects a request before the person sees a page, at every endpoint that starts one. Standard scopes of OpenID Connect
+ * that this server does not support are ignored, as OpenID Connect Core 1.0 section 3.1.2.1 recommends.
+ *
+ * @throws InvalidScope for an unknown scope, one that the client may not request, or a request without a supported scope
+ */
+function checkRequestedScope({ oidc }: KoaContextWithOIDC, scope = '', client?: Client): void {
+  const names = scope.split(' ').filter((name) => name && !IGNORED_SCOPES.includes(name));
+  const resource_scopes = client?.['resource_scopes'];
+  const allowed = typeof resource_scopes === 'string' ? resource_scopes.split(' ') : [];
+  for (const name of names.filter((each) => !SUPPORTED_OPENID_SCOPES.includes(each))) {
+    if (!isScope(name)) throw new errors.InvalidScope('the scope is unknown', name);
+    if (!allowed.includes(name)) throw new errors.InvalidScope('this client may not request the scope', name);
+  }
+  if (!names.length && oidc.params?.['authorization_details'] === undefined)
+    throw new errors.InvalidScope('the request has no scope that this server supports', scope);
+}
+
+/** The `claims` parameter, whose syntax oidc-provider has checked. */
+const requestedClaims = ({ params }: KoaContextWithOIDC['oidc']): ClaimsParameter =>
+  typeof params?.['claims'] === 'string' ? (JSON.parse(params['claims']) as ClaimsParameter) : {};
+
+/** Whether the request names another subject than this account, in its `id_token_hint` or `claims`. */
+export function namesAnotherSubject({ oidc }: KoaContextWithOIDC, accountId: string): boolean {
+  const { id_token, userinfo } = requestedClaims(oidc);
+  // oidc-provider has verified the hint, but forgets it when the person returns from the pages.
+  const idToken = oidc.params?.['id_token_hint'];
+  const hint = typeof idToken === 'string' ? decodeJwt(idToken).sub : undefined;
+  const named = [id_token?.sub, userinfo?.sub].map((sub) => sub?.value ?? sub?.values);
+  return [hint, ...named].some((sub) => sub !== undefined && ![sub].flat().includes(accountId));
+}
+
+/**
+ * OpenID Connect Core 1.0 sections 3.1.2.1 and 5.5.1 forbid a response for another subject. Another sign-in would only
+ * repeat the password prompt, so the client receives an error, unless it requests one by `prompt=login`.
+ *
+ * @returns false: no prompt is needed
+ * @throws LoginRequired
+ */
+function checkRequestedSubject(ctx: KoaContextWithOIDC): false {
+  const { session } = ctx.oidc;
+  if (session?.accountId && !ctx.oidc.promptPending('login') && namesAnotherSubject(ctx, session.accountId))
+    throw new errors.LoginRequired('another person is signed in than the request names');
   return false;
 }
 
@@ -127,7 +174,9 @@ function promptPolicy(clients: ClientsService) {
   const { Check, base } = interactionPolicy;
   const prompts = base();
   const { checks } = prompts.get('login')!;
-  checks.add(new Check('acr', 'an acr was requested', checkRequestedAcr), 0);
+  checks.remove('id_token_hint');
+  checks.remove('claims_id_token_sub_value');
+  checks.add(new Check('subject', 'a subject was requested', checkRequestedSubject), 0);
   const otherTenant = 'the account belongs to another tenant than the client';
   checks.add(new Check('tenant', otherTenant, 'login_required', isOfOtherTenant(clients)));
   return prompts;
@@ -137,4 +186,6 @@ export const signInPrompt = (clients: ClientsService) =>
   ({
     acrValues: [PASSWORD_ACR],
     interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy: promptPolicy(clients) },
+    /** Checks at every endpoint that starts a request, before a person sees a page. Absent parameters are checked, too. */
+    extraParams: { acr_values: checkRequestedAcr, scope: checkRequestedScope },
   }) satisfies Configuration;

@@ -1,11 +1,14 @@
 import { Provider, errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
 import type { Settings } from '../../config/settings.js';
 import { isScope } from '../../permissions.js';
+import { IGNORED_SCOPES, SUPPORTED_OPENID_SCOPES } from '../clients/client-metadata.js';
 import type { ClientsService } from '../clients/clients.service.js';
 import { tokenExchangeOf } from '../provider/provider-request.js';
 
 /** Short, because other resource servers cannot see that a JWT was revoked. */
 const ACCESS_TOKEN_SECONDS = 300;
+
+const OPENID_SCOPES = [...SUPPORTED_OPENID_SCOPES, ...IGNORED_SCOPES];
 
 /** The second resource of the demo. Its tokens are opaque, so it introspects them. */
 export const archiveUrl = ({ publicUrl }: Pick<Settings, 'publicUrl'>) => `${publicUrl}/archive`;
@@ -13,14 +16,18 @@ export const archiveUrl = ({ publicUrl }: Pick<Settings, 'publicUrl'>) => `${pub
 /** The resources that tokens can be issued for (RFC 8707), and the format of their tokens. */
 export function resourceIndicators({ publicUrl }: Settings) {
   const includesApiScope = (scope: unknown) => typeof scope === 'string' && scope.split(' ').some(isScope);
+  const includesOtherScope = (scope: unknown) =>
+    typeof scope === 'string' && !scope.split(' ').every((name) => OPENID_SCOPES.includes(name));
   return {
     enabled: true,
-    /** Without `resource`, a request with scopes of the API is for the API. */
+    /** Without `resource`, a request is for the API if it has other scopes than those of OpenID Connect. */
     defaultResource: async (ctx: KoaContextWithOIDC, _client: Client, oneOf?: readonly string[]) => {
       if (oneOf) return [...oneOf];
       const { grant_type, scope, authorization_details } = ctx.oidc.params ?? {};
       const isForApi =
-        grant_type === 'client_credentials' || includesApiScope(scope) || authorization_details !== undefined;
+        grant_type === 'client_credentials' ||
+        includesOtherScope(scope) ||
+        authorization_details !== undefined;
       return isForApi ? publicUrl : (undefined as never);
     },
     /** Whether the token is for the API. With `openid` alone, it is for the userinfo endpoint only. */

@@ -10,6 +10,7 @@ import {
 import { DataSource } from 'typeorm';
 import { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
+import { namesAnotherSubject } from '../consent/sign-in.service.js';
 import { OauthClient } from '../clients/oauth-client.entity.js';
 import { OauthRecords } from '../storage/oauth-records.service.js';
 
@@ -99,9 +100,11 @@ export const backchannelAuthentication = (requests: BackchannelRequests) =>
       throw new errors.InvalidRequest('login_hint_token is not supported');
     },
     // oidc-provider calls this for every kind of hint. An ID token may be of a user of another tenant.
-    async verifyUserCode({ oidc }: KoaContextWithOIDC, { accountId }: Account, userCode: string | undefined) {
+    async verifyUserCode(ctx: KoaContextWithOIDC, { accountId }: Account, userCode: string | undefined) {
+      if (namesAnotherSubject(ctx, accountId))
+        throw new errors.UnknownUserId('the request names another subject');
       if (userCode !== undefined) throw new errors.InvalidRequest('user_code is not supported');
-      if (!(await requests.findAccount(oidc.client!.clientId, { id: accountId })))
+      if (!(await requests.findAccount(ctx.oidc.client!.clientId, { id: accountId })))
         throw new errors.UnknownUserId('could not identify end-user');
     },
     validateBindingMessage(_ctx: KoaContextWithOIDC, message: string | undefined) {
