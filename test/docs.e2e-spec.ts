@@ -5,6 +5,10 @@ import { join } from 'node:path';
 import { INSTALLED_METHODS } from '../src/app.module.js';
 import { boot, freePort, type Booted } from './support/app.js';
 
+/** The kinds of code blocks. Listings in other languages are examples that the tests do not run. */
+const KINDS = ['sh', 'console', 'json', 'text', 'http', 'ts', 'mermaid'];
+const OTHER_LANGUAGES = ['go', 'java', 'python', 'yaml'];
+
 /** The addresses in the documentation. The tests replace them by those of the server under test. */
 const DOCUMENTED = 'http://localhost:3000';
 const DOCUMENTED_TLS = 'https://localhost:3443';
@@ -139,8 +143,7 @@ describe('the documentation', () => {
         const kinds = [...readFileSync(page, 'utf8').matchAll(/^```([^\n]*)\n[\s\S]*?^```/gm)].map(
           ([, kind]) => kind,
         );
-        for (const kind of kinds)
-          expect(['sh', 'console', 'json', 'text', 'http', 'ts', 'mermaid']).toContain(kind);
+        for (const kind of kinds) expect([...KINDS, ...OTHER_LANGUAGES]).toContain(kind);
       });
     });
 
