@@ -398,8 +398,7 @@ describe('a signed backchannel authentication request', () => {
       jwks: { keys: [publicJwk] },
       resource_scopes: 'documents:read',
     });
-    const account = { accountId: 'acme-machine' };
-    await booted.db.manager.update(OauthClient, { id: CIBA_CLIENT }, account);
+    await booted.db.manager.update(OauthClient, { id: CIBA_CLIENT }, { tenantId: 'acme' });
   });
   afterAll(() => booted.close());
 
