@@ -5,6 +5,9 @@ export const ROLES = ['admin', 'editor', 'viewer', 'auditor'] as const;
 
 export const SCOPES = ['documents:read', 'documents:write', 'documents:delete', 'audit:read'] as const;
 
+/** A pattern for scopes separated by spaces. */
+export const SCOPE_LIST = `^(?:${SCOPES.join('|')})(?: (?:${SCOPES.join('|')}))*$`;
+
 export const isScope = (text: string): boolean => (SCOPES as readonly string[]).includes(text);
 
 /** The types of authorization details (RFC 9396 section 2) that this API accepts. */

@@ -8,7 +8,7 @@ import { PAGE_PARAMETERS, readCursor, writeCursor } from '../authorization/sql/c
 import type { AppAbility } from '../authorization/app-ability.js';
 import { AuditEvent } from './audit-event.entity.js';
 import { AuditLog } from './audit-log.service.js';
-import { Describe, Tag } from '../authentication/describe.js';
+import { Describe, Tag, text } from '../authentication/describe.js';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import { AUDIT_EVENTS } from '../authentication/ports.js';
@@ -18,7 +18,7 @@ import { deriveKey } from '../crypto/derived-keys.js';
 const ListQuery = z.strictObject({
   ...PAGE_PARAMETERS,
   event: z.enum(AUDIT_EVENTS).optional(),
-  userId: z.string().min(1).max(36).optional(),
+  userId: text(36, 1).optional(),
 });
 
 const AuditEventView = z

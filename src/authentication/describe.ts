@@ -40,6 +40,17 @@ export const Tag = (name: string, description: string) => SetMetadata(TAG, { nam
 /** A list without pages. */
 export const listOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item) });
 
+/** Text of `min` to `max` characters: code points, as JSON Schema and PostgreSQL count. `z.string().max()` counts UTF-16 units. */
+export const text = (max: number, min = 0) =>
+  z
+    .string()
+    .refine((value) => {
+      if (value.length > 2 * max) return false;
+      const { length } = [...value];
+      return length >= min && length <= max;
+    }, `must have ${min} to ${max} characters`)
+    .meta({ ...(min && { minLength: min }), maxLength: max });
+
 /** The response of an issuer; the document lists those of the installed methods. */
 export const Issued = z.looseObject({}).meta({ id: 'Issued' });
 /** The name of an issuer; the document lists the installed ones. */

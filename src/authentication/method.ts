@@ -24,7 +24,7 @@ export interface AuthMethod {
   readonly errors?: readonly ErrorCode[];
   /** Request headers besides the credential's: of routes that name the method, and of every write if it is `ambient`. */
   readonly requestHeaders?: Readonly<Record<string, string>>;
-  /** Response headers that the method sets. */
+  /** Headers that the method adds to responses of any route. */
   readonly responseHeaders?: readonly string[];
   /** The arguments of curl that authenticate with the demo's credential, for the table printed at start. */
   readonly curl?: string;

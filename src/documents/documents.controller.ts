@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { PAGE_PARAMETERS } from '../authorization/sql/cursor.js';
 import { Ability, Can } from '../authorization/can.guard.js';
 import type { AppAbility } from '../authorization/app-ability.js';
-import { Describe, Tag } from '../authentication/describe.js';
+import { Describe, Tag, text } from '../authentication/describe.js';
 import { Caller } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import { CLASSIFICATIONS, Document, SHARE_LEVELS, STATUSES } from './document.entity.js';
@@ -25,10 +25,11 @@ import { DocumentsService } from './documents.service.js';
 import { checkIfNoneMatch, etagOf } from '../http/preconditions.js';
 import { DocumentPage, DocumentView, documentView } from './document-view.js';
 
+/** All together fit into a body of 256 KiB, also if JSON escapes each character in 12 bytes. */
 const fields = {
-  title: z.string().trim().min(1).max(200),
-  body: z.string().max(100_000),
-  notes: z.string().max(10_000),
+  title: text(200, 1).regex(/\S/).trim(),
+  body: text(16_000),
+  notes: text(4_000),
   status: z.enum(STATUSES),
   classification: z.enum(CLASSIFICATIONS),
 };
@@ -36,22 +37,22 @@ const NewDocument = z
   .strictObject(fields)
   .partial()
   .required({ title: true })
-  .meta({ id: 'NewDocument', examples: [{ title: 'Minutes', body: 'We met.', classification: 'internal' }] });
+  .meta({ id: 'NewDocument', example: { title: 'Minutes', body: 'We met.', classification: 'internal' } });
 const Changes = z
   .strictObject(fields)
   .partial()
   .refine((changes) => Object.keys(changes).length > 0, 'must change something')
-  .meta({ id: 'DocumentChanges', minProperties: 1, examples: [{ title: 'Minutes of May' }] });
+  .meta({ id: 'DocumentChanges', minProperties: 1, example: { title: 'Minutes of May' } });
 const Share = z
   .strictObject({ level: z.enum(SHARE_LEVELS) })
-  .meta({ id: 'NewShare', examples: [{ level: 'read' }] });
+  .meta({ id: 'NewShare', example: { level: 'read' } });
 
 export const ListQuery = z.strictObject({
   ...PAGE_PARAMETERS,
   sort: z.enum(['createdAt', '-createdAt', 'title', '-title']).default('-createdAt'),
   status: z.enum(STATUSES).optional(),
   classification: z.enum(CLASSIFICATIONS).optional(),
-  ownerId: z.string().min(1).max(36).optional(),
+  ownerId: text(36, 1).optional(),
 });
 
 /** The errors of new values: see `assertFieldsWritable`. */

@@ -123,7 +123,7 @@ export class OpenApiService implements OnApplicationBootstrap {
     operation.security = methods.map((names) => Object.fromEntries(names.map(({ name }) => [name, []])));
     operation.parameters = [...(operation.parameters ?? []), ...this.headerParameters(route, method)];
     this.describeBody(operation, route);
-    const headers = methods.flat().flatMap(({ responseHeaders = [] }) => responseHeaders);
+    const headers = this.methods.flatMap(({ responseHeaders = [] }) => responseHeaders);
     this.describeSuccess(operation, route, headers);
     for (const [status, codes] of codesByStatus(this.errorsOf(operation, route))) {
       for (const code of codes)
@@ -214,6 +214,8 @@ export class OpenApiService implements OnApplicationBootstrap {
       ...SERVER_ERRORS,
       ...(methods.length ? AUTHENTICATION_ERRORS : []),
       ...methods.flat().flatMap((method) => method.errors ?? []),
+      // About the connection, so of every route.
+      ...this.methods.flatMap((method) => method.errors ?? []).filter((error) => error.startsWith('421')),
       ...(methods.some(({ length }) => length > 1) ? (['401 different_accounts'] as const) : []),
       ...(isHttpsOnly || strategies.some(({ sendsSecret }) => sendsSecret)
         ? (['403 https_required'] as const)

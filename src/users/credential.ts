@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { z } from 'zod';
 import type { BadCredential } from '../authentication/challenge.js';
-import { MANAGE_ERRORS } from '../authentication/describe.js';
+import { MANAGE_ERRORS, text } from '../authentication/describe.js';
 import { ROTATION, type MethodName, type Proof } from '../authentication/principal.js';
 import { dateFromRow, nullableDateFromRow, nullableStringsFromRow } from '../database/columns.js';
 import { USERS_TABLE, USER_COLUMNS, userFromRow, type User, type UserRow } from './user.entity.js';
@@ -49,18 +49,22 @@ const LATEST_EXPIRY = new Date('9999-12-31T23:59:59.999Z');
 
 /** The fields of a request for a new credential, for `z.strictObject`. */
 export const NEW_CREDENTIAL_FIELDS = {
-  name: z.string().min(1).max(100).regex(/\S/).trim(),
+  name: text(100, 1).regex(/\S/).trim(),
   scopes: z.array(z.enum(SCOPES)).max(SCOPES.length).optional(),
   expiresAt: z.iso
     .datetime({ offset: true })
+    .meta({ description: 'In the future. The server checks more.' })
     .transform((text) => new Date(text))
     .refine((date) => date > new Date(), 'must lie in the future')
     // The offset may move it into the year 10000, which SQLite and its text comparison cannot store.
     .refine((date) => date <= LATEST_EXPIRY, 'must lie before the year 10000 in UTC')
     .optional(),
   /** A machine account that the caller administers. Absent: the caller's own account. */
-  accountId: z.string().max(36).optional(),
+  accountId: text(36).optional(),
 };
+
+/** A request for a new credential. */
+export const CREDENTIAL_EXAMPLE = { name: 'importer', scopes: [SCOPES[0]] };
 
 /** The public columns of a credential, for `z.object`. */
 export const CREDENTIAL_VIEW = {
@@ -89,6 +93,7 @@ export const ROTATION_SCHEMA = z
       .max(7 * 86_400)
       .default(86_400),
   })
+  .meta({ id: 'Rotation', example: { overlapSeconds: 3_600 } })
   .prefault({});
 
 /** The stored secrets of a credential, as plain SQL reads them. */

@@ -9,7 +9,10 @@ import { type Principal, assertMayManageCredentials } from '../authentication/pr
 import { AuditPort } from '../authentication/ports.js';
 import { endAllSignIns } from './end-sign-ins.js';
 
-const SignOut = z.strictObject({ everywhere: z.boolean().default(false) }).prefault({});
+const SignOut = z
+  .strictObject({ everywhere: z.boolean().default(false) })
+  .meta({ id: 'SignOut', example: { everywhere: true } })
+  .prefault({});
 
 /** Logging out is not part of a login method: there can be several of them. */
 @Controller('auth')

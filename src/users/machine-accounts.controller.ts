@@ -9,18 +9,23 @@ import { PAGE_PARAMETERS } from '../authorization/sql/cursor.js';
 import { ROLES } from '../permissions.js';
 import { MachineAccountsService } from './machine-accounts.service.js';
 import { User } from './user.entity.js';
-import { normalizeUsername } from './username.js';
+import { USERNAME, normalizeUsername } from './username.js';
 
-const NewMachineAccount = z.strictObject({
-  username: z
-    .string()
-    .refine(
-      (text) => normalizeUsername(text) !== undefined,
-      'must have 1 to 64 ASCII letters, digits and ._@-, and end in a letter or digit',
-    ),
-  roles: z.array(z.enum(ROLES)).min(1).max(ROLES.length),
-});
-const Changes = z.strictObject({ disabled: z.boolean() });
+const NewMachineAccount = z
+  .strictObject({
+    username: z
+      .string()
+      .refine(
+        (text) => normalizeUsername(text) !== undefined,
+        'must have 1 to 64 ASCII letters, digits and ._@-, and end in a letter or digit',
+      )
+      .meta({ pattern: USERNAME.source }),
+    roles: z.array(z.enum(ROLES)).min(1).max(ROLES.length),
+  })
+  .meta({ id: 'MachineAccountRequest', example: { username: 'nightly-export', roles: ['editor'] } });
+const Changes = z
+  .strictObject({ disabled: z.boolean() })
+  .meta({ id: 'MachineAccountChanges', example: { disabled: true } });
 const ListQuery = z.strictObject(PAGE_PARAMETERS);
 
 const MachineAccountView = z

@@ -1,6 +1,7 @@
 import { Injectable, Module } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { BadCredential, Challenge } from '../../src/authentication/challenge.js';
@@ -78,6 +79,9 @@ export const testIssuer: AuthMethod = {
   module: TestIssuerModule,
   strategy: TestIssuerStrategy,
   issuer: TestIssuer,
+  issued: z.looseObject({}),
+  errors: ['401 invalid_test_token'],
+  responseHeaders: ['X-Test-Token'],
 };
 
 /** The header that sends a token of {@link TestIssuer}. */

@@ -12,17 +12,22 @@ import {
 } from '@nestjs/common';
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
-import { Describe, Tag, listOf } from '../../authentication/describe.js';
+import { Describe, Tag, listOf, text } from '../../authentication/describe.js';
 import { Caller, SelfService } from '../../authentication/plan.js';
 import { type Principal, assertMayManageCredentials } from '../../authentication/principal.js';
 import { ClientAdministration } from './client-administration.service.js';
 
 /** Client metadata (RFC 7591 section 2), which oidc-provider validates, and the client's machine account. */
-const NewClient = z.looseObject({
-  account: z.string().max(36).optional(),
-  client_id: z.never('is chosen by the server').optional(),
-  client_secret: z.never('is chosen by the server').optional(),
-});
+const NewClient = z
+  .looseObject({
+    account: text(36).optional(),
+    client_id: z.never('is chosen by the server').optional(),
+    client_secret: z.never('is chosen by the server').optional(),
+  })
+  .meta({
+    id: 'OauthClientRequest',
+    example: { client_name: 'App', redirect_uris: ['https://app.example/callback'] },
+  });
 
 /** Client metadata (RFC 7591 section 2). */
 const ClientView = z

@@ -1,6 +1,7 @@
 import { BadRequestException } from '@nestjs/common';
 import { createHmac, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import { text } from '../../authentication/describe.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import type { KeysetPosition } from './keyset-pages.js';
 
@@ -11,9 +12,9 @@ export const PAGE_PARAMETERS = {
     .regex(/^\d{1,3}$/)
     .transform(Number)
     .pipe(z.int().min(1).max(100))
-    .meta({ type: 'integer', minimum: 1, maximum: 100, pattern: undefined })
+    .meta({ type: 'integer', minimum: 1, maximum: 100, pattern: undefined, default: 20 })
     .default(20),
-  cursor: z.string().max(1000).optional(),
+  cursor: text(1000).optional(),
 };
 
 /**

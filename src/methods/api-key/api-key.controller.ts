@@ -5,6 +5,7 @@ import { Authenticate, Caller, SelfService } from '../../authentication/plan.js'
 import type { Principal } from '../../authentication/principal.js';
 import {
   ACCOUNT_QUERY,
+  CREDENTIAL_EXAMPLE,
   ISSUE_ERRORS,
   NEW_CREDENTIAL_FIELDS,
   ROTATE_ERRORS,
@@ -14,14 +15,21 @@ import {
 import { isAddressRange } from './api-key.js';
 import { ApiKeyService } from './api-key.service.js';
 
-const NewKey = z.strictObject({
-  ...NEW_CREDENTIAL_FIELDS,
-  allowedIps: z
-    .array(z.string().refine(isAddressRange, 'must be an address or a range, as 10.0.0.0/8'))
-    .min(1)
-    .max(50)
-    .optional(),
-});
+const NewKey = z
+  .strictObject({
+    ...NEW_CREDENTIAL_FIELDS,
+    allowedIps: z
+      .array(
+        z.string().refine(isAddressRange, 'must be an address or a range, as 10.0.0.0/8').meta({
+          pattern: '^[0-9A-Fa-f.:]+(?:/\\d{1,3})?$',
+          description: 'An IP address or range. The server checks more.',
+        }),
+      )
+      .min(1)
+      .max(50)
+      .optional(),
+  })
+  .meta({ id: 'ApiKeyRequest', example: { ...CREDENTIAL_EXAMPLE, allowedIps: ['10.0.0.0/8'] } });
 
 /** The row without its secrets. */
 const ApiKeyView = z

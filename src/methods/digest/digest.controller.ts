@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Put } from '@nestjs/common';
 import { z } from 'zod';
-import { Describe, PrincipalView } from '../../authentication/describe.js';
+import { Describe, PrincipalView, text } from '../../authentication/describe.js';
 import { Authenticate, Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
@@ -8,7 +8,9 @@ import { DigestService } from './digest.service.js';
 import type { DigestCredential } from './digest.entity.js';
 
 /** The limit is far above the longest allowed password. */
-const Enable = z.strictObject({ password: z.string().max(1024) });
+const Enable = z
+  .strictObject({ password: text(1024) })
+  .meta({ id: 'EnableDigest', example: { password: 'correct-horse-battery-staple' } });
 
 const toResponse = (row: DigestCredential | null) =>
   row ? { enabled: true, enabledAt: row.enabledAt } : { enabled: false };

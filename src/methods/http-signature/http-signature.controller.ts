@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
 import type { JsonWebKey } from 'node:crypto';
 import { z } from 'zod';
-import { Describe, MANAGE_ERRORS, PrincipalView, listOf } from '../../authentication/describe.js';
+import { Describe, MANAGE_ERRORS, PrincipalView, listOf, text } from '../../authentication/describe.js';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import { JwkSet, SigningKeys } from '../../crypto/signing-keys.service.js';
@@ -27,8 +27,8 @@ const PublicJwk = z
     y: number.optional(),
     n: number.optional(),
     e: number.optional(),
-    kid: z.string().max(255).optional(),
-    alg: z.string().max(32).optional(),
+    kid: text(255).optional(),
+    alg: text(32).optional(),
     use: z.literal('sig').optional(),
     key_ops: z.array(z.literal('verify')).max(1).optional(),
     ext: z.boolean().optional(),
@@ -36,10 +36,19 @@ const PublicJwk = z
   .refine(
     (jwk) => importPublicJwk(jwk as JsonWebKey) !== undefined,
     'must be a public key: Ed25519, P-256, P-384, or RSA of 2048 to 4096 bits',
-  );
+  )
+  .meta({ description: 'Ed25519, P-256, P-384, or RSA of 2048 to 4096 bits. The server checks more.' });
 
-const NewKeyBody = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, jwk: PublicJwk });
-const KeyProofBody = z.strictObject({ signature: z.base64().min(1).max(700) });
+const NewKeyBody = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, jwk: PublicJwk }).meta({
+  id: 'SignatureKeyRequest',
+  example: {
+    name: 'laptop',
+    jwk: { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
+  },
+});
+const KeyProofBody = z
+  .strictObject({ signature: z.base64().min(1).max(700) })
+  .meta({ id: 'KeyProof', example: { signature: 'c2lnbmF0dXJl' } });
 
 const SignatureKeyView = z
   .object({

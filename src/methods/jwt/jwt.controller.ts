@@ -10,7 +10,7 @@ import {
   Post,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Describe, MANAGE_ERRORS, PrincipalView, listOf } from '../../authentication/describe.js';
+import { Describe, MANAGE_ERRORS, PrincipalView, listOf, text } from '../../authentication/describe.js';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import { Authenticator } from '../../authentication/authenticator.js';
 import { BadCredential } from '../../authentication/challenge.js';
@@ -20,10 +20,12 @@ import { TokenResponse } from './jwt.js';
 import { JwtService, isCurrentFamily } from './jwt.service.js';
 import { SCOPES, isScope } from '../../permissions.js';
 
-const RefreshBody = z.strictObject({
-  refresh_token: z.string().max(4096),
-  scope: z.string().max(200).optional(),
-});
+const RefreshBody = z
+  .strictObject({
+    refresh_token: text(4096),
+    scope: text(200).optional(),
+  })
+  .meta({ id: 'Refresh', example: { refresh_token: 'a refresh token' } });
 
 const TokenFamilyView = z
   .object({

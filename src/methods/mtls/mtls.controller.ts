@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, Header, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
-import { Describe, MANAGE_ERRORS, PrincipalView, listOf } from '../../authentication/describe.js';
+import { Describe, MANAGE_ERRORS, PrincipalView, listOf, text } from '../../authentication/describe.js';
 import { Authenticate, Caller, Public, SelfService } from '../../authentication/plan.js';
 import type { Principal } from '../../authentication/principal.js';
 import {
@@ -15,14 +15,19 @@ import { CERTIFICATE_LIFETIME_MS, MtlsService } from './mtls.service.js';
 
 const PEM = 'application/x-pem-file; charset=utf-8';
 
-const NewCertificate = z.strictObject({
-  ...NEW_CREDENTIAL_FIELDS,
-  expiresAt: NEW_CREDENTIAL_FIELDS.expiresAt.refine(
-    (date) => !date || date.getTime() <= Date.now() + CERTIFICATE_LIFETIME_MS,
-    'must lie within 90 days',
-  ),
-  csr: z.string().max(8_192),
-});
+const NewCertificate = z
+  .strictObject({
+    ...NEW_CREDENTIAL_FIELDS,
+    expiresAt: NEW_CREDENTIAL_FIELDS.expiresAt.refine(
+      (date) => !date || date.getTime() <= Date.now() + CERTIFICATE_LIFETIME_MS,
+      'must lie within 90 days',
+    ),
+    csr: text(8_192).meta({ description: 'A PKCS #10 request in PEM. The server checks more.' }),
+  })
+  .meta({
+    id: 'CertificateRequest',
+    example: { name: 'laptop', csr: '-----BEGIN CERTIFICATE REQUEST-----…' },
+  });
 
 const CertificateView = z.object(CREDENTIAL_VIEW).meta({ id: 'Certificate' });
 const NewCertificateView = CertificateView.extend({ certificate: z.string() }).meta({ id: 'NewCertificate' });

@@ -13,22 +13,22 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
-import { Describe, Issued, listOf } from '../../authentication/describe.js';
+import { Describe, Issued, IssuerName, listOf, text } from '../../authentication/describe.js';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { BackChannelLogout } from './oidc-login.backchannel-logout.service.js';
-import { isLocalPath } from './oidc-login.js';
+import { LocalPath } from './oidc-login.js';
 import { IdentityView, identityView } from './oidc-login.linked-identities.service.js';
 import { OidcProviders } from './oidc-login.providers.service.js';
 import { OidcLoginService } from './oidc-login.service.js';
 
 const StartQuery = z.strictObject({
-  as: z.string().max(40),
-  returnTo: z.string().refine(isLocalPath, 'Must be a path of this origin, such as /documents.').optional(),
+  as: IssuerName,
+  returnTo: LocalPath.optional(),
 });
 
 /** Other parameters are ignored (Back-Channel Logout 1.0 section 2.5). */
-const LogoutForm = z.object({ logout_token: z.string().max(10_000) });
+const LogoutForm = z.object({ logout_token: text(10_000) });
 
 const ProviderView = z
   .object({ id: z.string(), name: z.string(), tenant: z.string() })

@@ -12,15 +12,16 @@ import {
 } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { User } from '../../users/user.entity.js';
-import { isLocalPath } from './oidc-login.js';
+import { LocalPath } from './oidc-login.js';
 import { IdentityView, LinkedIdentities, identityView } from './oidc-login.linked-identities.service.js';
 import { OidcProviders } from './oidc-login.providers.service.js';
 import { OidcLoginService } from './oidc-login.service.js';
 
 const LinkRequest = z
   .strictObject({
-    returnTo: z.string().refine(isLocalPath, 'Must be a path of this origin, such as /documents.').optional(),
+    returnTo: LocalPath.optional(),
   })
+  .meta({ id: 'IdentityLink', example: { returnTo: '/documents' } })
   .prefault({});
 
 const SIGN_IN_ERRORS = ['403 limited_credential', '403 reauthentication_required'] as const;

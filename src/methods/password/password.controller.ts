@@ -9,7 +9,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
-import { Describe, Issued, IssuerName } from '../../authentication/describe.js';
+import { Describe, Issued, IssuerName, text } from '../../authentication/describe.js';
 import { Caller, CurrentRequest, Public, HttpsOnly, SelfService } from '../../authentication/plan.js';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthRequest } from '../../authentication/request.js';
@@ -17,26 +17,35 @@ import type { Principal } from '../../authentication/principal.js';
 import { PasswordChangeService } from './password-change.service.js';
 import { PasswordLoginService } from './password.service.js';
 import { parseScope } from './password.js';
-import { SCOPES } from '../../permissions.js';
+import { SCOPES, SCOPE_LIST } from '../../permissions.js';
 
 /** Characters. Above the limit of the policy, so the response reveals nothing about an account. */
 const MAX_PASSWORD_INPUT_LENGTH = 1024;
-const PasswordInput = z.string().max(MAX_PASSWORD_INPUT_LENGTH);
+const PasswordInput = text(MAX_PASSWORD_INPUT_LENGTH);
 
-const LoginBody = z.strictObject({
-  // An invalid username is handled as an unknown one, so that the responses do not differ.
-  username: z.string().max(256),
-  password: PasswordInput,
-  as: IssuerName,
-  scope: z
-    .string()
-    .max(256)
-    .transform(parseScope)
-    .pipe(z.array(z.enum(SCOPES)))
-    .optional(),
+const LoginBody = z
+  .strictObject({
+    // An invalid username is handled as an unknown one, so that the responses do not differ.
+    username: text(256),
+    password: PasswordInput,
+    as: IssuerName,
+    scope: z
+      .string()
+      .max(256)
+      .meta({ pattern: SCOPE_LIST, example: 'documents:read' })
+      .transform(parseScope)
+      .pipe(z.array(z.enum(SCOPES)))
+      .optional(),
+  })
+  .meta({
+    id: 'Login',
+    example: { username: 'bob', password: 'correct-horse-battery-staple', as: 'jwt' },
+  });
+
+const ChangeBody = z.strictObject({ current_password: PasswordInput, new_password: PasswordInput }).meta({
+  id: 'PasswordChange',
+  example: { current_password: 'correct-horse-battery-staple', new_password: 'a-new-long-passphrase' },
 });
-
-const ChangeBody = z.strictObject({ current_password: PasswordInput, new_password: PasswordInput });
 
 const LOGIN_ERRORS = ['429 too_many_attempts', '503 temporarily_unavailable'] as const;
 

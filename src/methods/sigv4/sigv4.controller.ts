@@ -5,6 +5,7 @@ import { Authenticate, Caller, SelfService } from '../../authentication/plan.js'
 import type { Principal } from '../../authentication/principal.js';
 import {
   ACCOUNT_QUERY,
+  CREDENTIAL_EXAMPLE,
   ISSUE_ERRORS,
   NEW_CREDENTIAL_FIELDS,
   ROTATE_ERRORS,
@@ -13,7 +14,9 @@ import {
 } from '../../users/credential.js';
 import { SigV4Service } from './sigv4.service.js';
 
-const NewKey = z.strictObject(NEW_CREDENTIAL_FIELDS);
+const NewKey = z
+  .strictObject(NEW_CREDENTIAL_FIELDS)
+  .meta({ id: 'AccessKeyRequest', example: CREDENTIAL_EXAMPLE });
 
 /** All of a key except its secret. */
 const AccessKeyView = z.object(SECRET_VIEW).meta({ id: 'AccessKey' });

@@ -34,19 +34,33 @@ const secret = z
   .max(100)
   .refine((text) => parseSecret(text) !== undefined, 'must be whsec_ and the base64 of 24 to 64 bytes')
   .refine((text) => !isGuessable(text.slice('whsec_'.length)), GUESSABLE)
+  .meta({
+    pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$',
+    description: '`whsec_` and the base64 of 24 to 64 random bytes. The server checks more.',
+  })
   .optional();
-const NewSource = z.strictObject({ ...NEW_CREDENTIAL_FIELDS, secret });
-const Rotation = z.strictObject({ ...ROTATION_SCHEMA.unwrap().shape, secret }).prefault({});
+const NewSource = z
+  .strictObject({ ...NEW_CREDENTIAL_FIELDS, secret })
+  .meta({ id: 'WebhookSourceRequest', example: { name: 'payments' } });
+const Rotation = z
+  .strictObject({ ...ROTATION_SCHEMA.unwrap().shape, secret })
+  .meta({ id: 'WebhookSourceRotation', example: { overlapSeconds: 3_600 } })
+  .prefault({});
 
 /** The payload of the standard. Other members are allowed, and the form of `data` depends on `type`. */
-const Event = z.looseObject({
-  type: z
-    .string()
-    .max(128)
-    .regex(/^\w+(?:\.\w+)*$/, 'must be words separated by full stops, such as user.created'),
-  timestamp: z.iso.datetime({ offset: true }),
-  data: z.looseObject({}),
-});
+const Event = z
+  .looseObject({
+    type: z
+      .string()
+      .max(128)
+      .regex(/^\w+(?:\.\w+)*$/, 'must be words separated by full stops, such as user.created'),
+    timestamp: z.iso.datetime({ offset: true }),
+    data: z.looseObject({}),
+  })
+  .meta({
+    id: 'WebhookEvent',
+    example: { type: 'user.created', timestamp: '2026-01-31T12:00:00Z', data: { id: '1' } },
+  });
 
 const Receipt = z
   .object({ id: z.string(), type: z.string(), duplicate: z.boolean() })
