@@ -60,7 +60,7 @@ describe('the sign-in at the authorization server', () => {
       const id_token_hint = await idTokenOf(callback);
       expect(errorAt(await browser.open(request({ id_token_hint, prompt: 'none' })))).toBe(null);
       const alice = await signIn(booted, request(), 'alice');
-      expect(isSignIn(await alice.browser.open(request({ id_token_hint })))).toBe(true);
+      expect(errorAt(await alice.browser.open(request({ id_token_hint })))).toBe('login_required');
       expect(errorAt(await alice.browser.open(request({ id_token_hint, prompt: 'none' })))).toBe(
         'login_required',
       );
