@@ -37,7 +37,10 @@ const NewDocument = z
   .strictObject(fields)
   .partial()
   .required({ title: true })
-  .meta({ id: 'NewDocument', example: { title: 'Minutes', body: 'We met.', classification: 'internal' } });
+  .meta({
+    id: 'DocumentRequest',
+    example: { title: 'Minutes', body: 'We met.', classification: 'internal' },
+  });
 const Changes = z
   .strictObject(fields)
   .partial()
@@ -45,7 +48,7 @@ const Changes = z
   .meta({ id: 'DocumentChanges', minProperties: 1, example: { title: 'Minutes of May' } });
 const Share = z
   .strictObject({ level: z.enum(SHARE_LEVELS) })
-  .meta({ id: 'NewShare', example: { level: 'read' } });
+  .meta({ id: 'ShareRequest', example: { level: 'read' } });
 
 export const ListQuery = z.strictObject({
   ...PAGE_PARAMETERS,

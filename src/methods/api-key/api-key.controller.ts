@@ -35,7 +35,7 @@ const NewKey = z
 const ApiKeyView = z
   .object({ ...SECRET_VIEW, allowedIps: z.array(z.string()).nullable() })
   .meta({ id: 'ApiKey' });
-const NewApiKeyView = ApiKeyView.extend({ key: z.string() }).meta({ id: 'NewApiKey' });
+const NewApiKeyView = ApiKeyView.extend({ key: z.string() }).meta({ id: 'CreatedApiKey' });
 
 @Controller()
 @SelfService()

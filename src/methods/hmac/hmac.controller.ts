@@ -20,7 +20,7 @@ const NewKey = z
 
 /** All of a key except its secret. */
 const HmacKeyView = z.object(SECRET_VIEW).meta({ id: 'HmacKey' });
-const NewHmacKeyView = HmacKeyView.extend({ secret: z.string() }).meta({ id: 'NewHmacKey' });
+const NewHmacKeyView = HmacKeyView.extend({ secret: z.string() }).meta({ id: 'CreatedHmacKey' });
 
 @Controller()
 @SelfService()

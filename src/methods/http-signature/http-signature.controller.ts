@@ -60,7 +60,7 @@ const SignatureKeyView = z
   .meta({ id: 'SignatureKey' });
 const NewSignatureKeyView = SignatureKeyView.extend({ challenge: z.string(), challengeUntil: z.date() }).meta(
   {
-    id: 'NewSignatureKey',
+    id: 'CreatedSignatureKey',
   },
 );
 

@@ -30,7 +30,9 @@ const NewCertificate = z
   });
 
 const CertificateView = z.object(CREDENTIAL_VIEW).meta({ id: 'Certificate' });
-const NewCertificateView = CertificateView.extend({ certificate: z.string() }).meta({ id: 'NewCertificate' });
+const NewCertificateView = CertificateView.extend({ certificate: z.string() }).meta({
+  id: 'CreatedCertificate',
+});
 /** The URL is empty before the listener has started. */
 const MtlsEndpoints = z
   .object({ url: z.string(), ca: z.string(), crl: z.string() })

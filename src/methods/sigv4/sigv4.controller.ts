@@ -20,7 +20,7 @@ const NewKey = z
 
 /** All of a key except its secret. */
 const AccessKeyView = z.object(SECRET_VIEW).meta({ id: 'AccessKey' });
-const NewAccessKeyView = AccessKeyView.extend({ secret: z.string() }).meta({ id: 'NewAccessKey' });
+const NewAccessKeyView = AccessKeyView.extend({ secret: z.string() }).meta({ id: 'CreatedAccessKey' });
 
 @Controller()
 @SelfService()

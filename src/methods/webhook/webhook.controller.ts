@@ -67,7 +67,7 @@ const Receipt = z
   .meta({ id: 'Receipt' });
 const WebhookSourceView = z.object({ ...SECRET_VIEW, url: z.url() }).meta({ id: 'WebhookSource' });
 const NewWebhookSourceView = WebhookSourceView.extend({ secret: z.string() }).meta({
-  id: 'NewWebhookSource',
+  id: 'CreatedWebhookSource',
 });
 
 @Controller()
