@@ -1,6 +1,7 @@
 import { Table, TableIndex, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { DATE_COLUMN, foreignKey } from '../database/columns.js';
 import { USERS_TABLE } from '../users/user.entity.js';
+import { pageOriginsOf } from './clients/oauth-client.entity.js';
 
 const account = foreignKey('accountId', USERS_TABLE);
 
@@ -66,5 +67,42 @@ export class OauthClientExpiry1700000502000 implements MigrationInterface {
   async down(runner: QueryRunner): Promise<void> {
     await runner.dropIndex('oauth_clients', new TableIndex({ columnNames: ['expiresAt'] }));
     await runner.query('ALTER TABLE oauth_clients DROP COLUMN "expiresAt"');
+  }
+}
+
+/** The origins of the pages of public clients, also of those that are registered already. */
+export class OauthClientOrigins1700000607000 implements MigrationInterface {
+  name = 'OauthClientOrigins1700000607000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'oauth_client_origins',
+        columns: [
+          { name: 'clientId', type: 'varchar', length: '255', isPrimary: true },
+          { name: 'origin', type: 'text', isPrimary: true },
+        ],
+        indices: [{ columnNames: ['origin'] }],
+        foreignKeys: [foreignKey('clientId', 'oauth_clients')],
+      }),
+    );
+    const { manager } = runner;
+    const clients = await manager
+      .createQueryBuilder()
+      .select(['id', 'metadata'])
+      .from('oauth_clients', 'oauth_clients')
+      .getRawMany<{ id: string; metadata: string }>();
+    for (const { id, metadata } of clients)
+      for (const origin of pageOriginsOf(JSON.parse(metadata) as object))
+        await manager
+          .createQueryBuilder()
+          .insert()
+          .into('oauth_client_origins', ['clientId', 'origin'])
+          .values({ clientId: id, origin })
+          .execute();
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('oauth_client_origins');
   }
 }

@@ -2,15 +2,16 @@ import type { Schema } from '../database/columns.js';
 import { demoSecret } from './authorization-server.demo.js';
 import {
   OauthClientExpiry1700000502000,
+  OauthClientOrigins1700000607000,
   OauthServer1700000407000,
 } from './authorization-server.migration.js';
-import { OauthClient } from './clients/oauth-client.entity.js';
+import { OauthClient, OauthClientOrigin } from './clients/oauth-client.entity.js';
 import { OauthRecord } from './storage/oauth-record.entity.js';
 
 export { AuthorizationServerModule } from './authorization-server.module.js';
 export const authorizationServerSchema: Schema = {
-  entities: [OauthClient, OauthRecord],
-  migrations: [OauthServer1700000407000, OauthClientExpiry1700000502000],
+  entities: [OauthClient, OauthClientOrigin, OauthRecord],
+  migrations: [OauthServer1700000407000, OauthClientExpiry1700000502000, OauthClientOrigins1700000607000],
 };
 /** By method, curl arguments that authenticate with the demo data: here a token by client credentials. */
 export const demoCurl: Readonly<Record<string, string>> = {

@@ -14,6 +14,7 @@ import {
 } from './clients/client-authentication.js';
 import { extraClientMetadata, fapi, pkce, rotateRefreshToken } from './clients/client-metadata.js';
 import { ClientsService } from './clients/clients.service.js';
+import { pageOriginsOf } from './clients/oauth-client.entity.js';
 import { SelfRegistration } from './clients/self-registration.service.js';
 import { PostedRequests } from './consent/posted-requests.service.js';
 import { signInPrompt } from './consent/sign-in.service.js';
@@ -46,6 +47,7 @@ import {
   outboundRequests,
   rejectDuplicateCookies,
   setBrowserCookie,
+  shareWithPagesOf,
 } from './provider/http-security.js';
 import { authRequestOfKoa } from './provider/provider-request.js';
 import { ProviderFactory } from './provider/oidc-provider.service.js';
@@ -98,6 +100,7 @@ export class OidcProviderFactory extends ProviderFactory {
     provider.use(pageOfRejection((ctx) => rejectDuplicateCookies(authRequestOfKoa(ctx), this.settings)));
     provider.on('interaction.started', (ctx) => setBrowserCookie(ctx, this.settings));
     this.events.listen(provider);
+    provider.use(shareWithPagesOf((origin) => this.clients.hasPageAt(origin)));
     provider.use(this.postedRequests.middleware as never);
     return provider;
   }
@@ -131,8 +134,7 @@ export class OidcProviderFactory extends ProviderFactory {
       discovery: mtlsEndpointAliases(this.clientCertificateEndpoint.url),
       allowOmittingSingleRegisteredRedirectUri: false,
       /** Scripts of a web page may request tokens only for a public client whose redirect URI is on the page's origin. */
-      clientBasedCORS: (_ctx, origin, client) =>
-        client.clientAuthMethod === 'none' && (client.redirectUris ?? []).some((uri) => isAt(origin, uri)),
+      clientBasedCORS: (_ctx, origin, client) => pageOriginsOf(client.metadata()).includes(origin),
       features: this.features(),
       formats: { customizers: { jwt: (_ctx, token, parts) => this.adapters.saveJwt(token, parts) } },
       pkce,
@@ -202,5 +204,3 @@ export class OidcProviderFactory extends ProviderFactory {
     };
   }
 }
-
-const isAt = (origin: string, uri: string) => /^https?:/.test(origin) && new URL(uri).origin === origin;

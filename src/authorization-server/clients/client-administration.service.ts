@@ -46,6 +46,7 @@ export class ClientAdministration {
     const row = this.clients.rowOf(validated.client_id, { ...validated, client_secret });
     await this.dataSource.transaction(async (manager) => {
       await manager.insert(OauthClient, { ...row, accountId, tenantId: caller.tenantId });
+      await this.clients.saveOrigins(manager, row);
       await this.audit.append(manager, {
         event: 'authn_token_created',
         actor: caller,

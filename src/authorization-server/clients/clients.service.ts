@@ -7,7 +7,7 @@ import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { User } from '../../users/user.entity.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
-import { OauthClient } from './oauth-client.entity.js';
+import { OauthClient, OauthClientOrigin, pageOriginsOf } from './oauth-client.entity.js';
 
 /** Other processes see a changed or removed client after this time at the latest. */
 const CLIENT_CACHE_MS = 1_000;
@@ -42,14 +42,35 @@ export class ClientsService implements Adapter {
     const row = this.rowOf(id, metadata);
     const isOpen = Provider.ctx?.oidc.entities.InitialAccessToken?.policies?.includes(OPEN_POLICY);
     const expiresAt = isOpen ? new Date(Date.now() + UNUSED_CLIENT_MS) : null;
-    await this.dataSource
-      .createQueryBuilder()
-      .insert()
-      .into(OauthClient)
-      .values({ ...row, accountId: null, tenantId: null, expiresAt })
-      .orUpdate(['metadata', 'sealedSecret'], ['id'])
-      .execute();
+    await this.dataSource.transaction(async (manager) => {
+      await manager
+        .createQueryBuilder()
+        .insert()
+        .into(OauthClient)
+        .values({ ...row, accountId: null, tenantId: null, expiresAt })
+        .orUpdate(['metadata', 'sealedSecret'], ['id'])
+        .execute();
+      await this.saveOrigins(manager, row);
+    });
     this.cache.delete(id);
+  }
+
+  /**
+   * Stores the origins of a client's pages, which is stored already.
+   * @param manager of a transaction
+   */
+  async saveOrigins(
+    manager: EntityManager,
+    { id: clientId, metadata }: { readonly id: string; readonly metadata: object },
+  ): Promise<void> {
+    await manager.delete(OauthClientOrigin, { clientId });
+    const rows = pageOriginsOf(metadata).map((origin) => ({ clientId, origin }));
+    await manager.insert(OauthClientOrigin, rows);
+  }
+
+  /** Whether scripts of an origin may call the server for one client at least. */
+  hasPageAt(origin: string): Promise<boolean> {
+    return this.dataSource.manager.existsBy(OauthClientOrigin, { origin });
   }
 
   /** The row of a client, with its secret encrypted. */

@@ -1,6 +1,23 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import type { ClientMetadata } from 'oidc-provider';
 import { DATE_COLUMN } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
+
+/**
+ * The origins of the pages of a public web client: those of its redirect URIs. Scripts of these pages may call the server.
+ * @param metadata in the names of RFC 7591
+ */
+export function pageOriginsOf({
+  token_endpoint_auth_method,
+  application_type = 'web',
+  redirect_uris = [],
+}: Partial<ClientMetadata>): string[] {
+  if (token_endpoint_auth_method !== 'none' || application_type !== 'web') return [];
+  const origins = redirect_uris
+    .filter((uri) => /^https?:/.test(uri) && URL.canParse(uri))
+    .map((uri) => new URL(uri).origin);
+  return [...new Set(origins)];
+}
 
 /** A registered OAuth client (RFC 7591 section 2). */
 @Entity('oauth_clients')
@@ -40,4 +57,19 @@ export class OauthClient {
   @Index()
   @Column({ type: DATE_COLUMN, nullable: true })
   expiresAt!: Date | null;
+}
+
+/** An origin from {@link pageOriginsOf}. A preflight names no client, so it is looked up here. */
+@Entity('oauth_client_origins')
+export class OauthClientOrigin {
+  @PrimaryColumn({ type: 'varchar', length: 255 })
+  clientId!: string;
+
+  @ManyToOne(() => OauthClient, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'clientId' })
+  client?: OauthClient;
+
+  @Index()
+  @PrimaryColumn({ type: 'text' })
+  origin!: string;
 }

@@ -4,7 +4,7 @@ import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { decodeProtectedHeader } from 'jose';
-import { errors, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { errors, type Configuration, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
 import * as undici from 'undici';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Settings } from '../../config/settings.js';
@@ -58,6 +58,24 @@ export function rejectDuplicateCookies(request: AuthRequest, settings: Settings)
   const detail = `The cookie ${name} came twice.`;
   if (name) throw new BadRequestException({ code: 'duplicate_cookie', detail });
 }
+
+/**
+ * Koa middleware that removes the headers of cross-origin resource sharing for all origins but those of clients' pages.
+ * oidc-provider reflects every origin in a preflight, in a response before it knows the client, and with public metadata.
+ */
+export const shareWithPagesOf =
+  (isKnown: (origin: string) => Promise<boolean>): Parameters<Provider['use']>[0] =>
+  async (ctx, next) => {
+    const origin = ctx.get('Origin');
+    const isAllowed = origin !== '' && (await isKnown(origin));
+    try {
+      await next();
+    } finally {
+      const { 'access-control-allow-origin': allowed } = ctx.response.headers;
+      const names = Object.keys(ctx.response.headers).filter((name) => name.startsWith('access-control-'));
+      if (!isAllowed || allowed !== origin) for (const name of names) ctx.remove(name);
+    }
+  };
 
 const BROWSER_SECRET = /^[\w-]{43}$/;
 

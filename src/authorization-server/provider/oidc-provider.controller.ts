@@ -1,4 +1,4 @@
-import { All, Controller, Get, MethodNotAllowedException, NotFoundException, Req, Res } from '@nestjs/common';
+import { All, Controller, MethodNotAllowedException, NotFoundException, Req, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { Consumes, CurrentRequest, Public } from '../../authentication/plan.js';
 import { rawExchange } from '../../authentication/on-send.js';
@@ -23,7 +23,7 @@ export class OidcProviderController {
   }
 
   /** RFC 8414 section 3.1 puts the well-known part before the issuer's path. */
-  @Get('.well-known/oauth-authorization-server/oidc')
+  @All('.well-known/oauth-authorization-server/oidc')
   metadata(
     @Req() request: AdapterRequest,
     @Res() response: AdapterResponse,
