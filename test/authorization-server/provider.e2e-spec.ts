@@ -90,7 +90,7 @@ describe('the authorization server', () => {
     ['DELETE', '/oidc/auth', 405, 'GET, HEAD, POST'],
     ['POST', '/oidc/jwks', 405, 'GET, HEAD, OPTIONS'],
     ['PATCH', '/oidc/reg/any', 405, 'DELETE, GET, HEAD, PUT'],
-    ['POST', '/.well-known/oauth-authorization-server/oidc', 405, 'GET, HEAD'],
+    ['POST', '/.well-known/oauth-authorization-server/oidc', 405, 'GET, HEAD, OPTIONS'],
     ['GET', '/oidc/unknown', 404, null],
     ['POST', '/oidc/TOKEN', 404, null],
     ['POST', '/oidc/token/', 404, null],

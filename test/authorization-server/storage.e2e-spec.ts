@@ -99,7 +99,7 @@ describe('the storage of the authorization server', () => {
 
   it('deletes expired records', async () => {
     const { manager } = booted.db;
-    await records('Interaction').upsert('old', { jti: 'old' }, -1);
+    await records('AuthorizationCode').upsert('old', { jti: 'old' }, -1);
     await records('RegistrationAccessToken').upsert('over', { jti: 'over' }, undefined);
     await records('RegistrationAccessToken').destroy('over');
     await records('RegistrationAccessToken').upsert('kept', { jti: 'kept' }, undefined);
