@@ -4,7 +4,6 @@ import type { ClientMetadata } from 'oidc-provider';
 import type { AssertionIssuer } from './authorization-server.config.js';
 import { Settings } from '../config/settings.js';
 import { DemoPort } from '../authentication/ports.js';
-import { DEMO_SPA_ORIGIN } from '../http/server.config.js';
 import { SCOPES } from '../permissions.js';
 import { ClientsService } from './clients/clients.service.js';
 import { OauthClient } from './clients/oauth-client.entity.js';
@@ -54,7 +53,7 @@ export const DEMO_CLIENTS: readonly ({
     client_id: 'spa',
     client_name: 'Demo single-page application',
     token_endpoint_auth_method: 'none',
-    redirect_uris: [`${DEMO_SPA_ORIGIN}/callback`],
+    redirect_uris: ['http://localhost:5173/callback'],
     grant_types: [...CODE_FLOW_GRANT_TYPES],
     resource_scopes: ALL_SCOPES,
   },
