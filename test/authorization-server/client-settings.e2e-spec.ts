@@ -188,8 +188,8 @@ describe('settings of single clients', () => {
       ['client_assertion_aud_restricted_to_issuer', { client_assertion_aud_restricted_to_issuer: false }],
       ['id_token_signed_response_alg', { id_token_signed_response_alg: 'RS256' }],
     ];
-    const register = async (metadata: object) => {
-      const { body } = await alice.post('/oauth/initial-access-tokens');
+    const register = async (metadata: object, token?: object) => {
+      const { body } = await alice.post('/oauth/initial-access-tokens', token);
       const headers = { Authorization: `Bearer ${body.initial_access_token}` };
       return client(booted.origin).post('/oidc/reg', { ...REDIRECT, ...metadata }, headers);
     };
@@ -213,6 +213,23 @@ describe('settings of single clients', () => {
         expect(body.detail).toContain(name);
       }
     });
+
+    it.each(RELAXED)(
+      'lets an invited client relax %s only if its token allows it',
+      async (name, metadata) => {
+        const allowed = { allow_relaxed_settings: true };
+        const { status, body } = await register(metadata, allowed);
+        expect([status, body]).toEqual([201, expect.objectContaining(metadata)]);
+        const isPublic = { token_endpoint_auth_method: 'none' };
+        const refused = await register({ ...metadata, ...isPublic }, allowed);
+        expect([refused.status, refused.body.error]).toEqual([400, 'invalid_client_metadata']);
+        expect((await register(metadata, { allow_relaxed_settings: false })).status).toBe(400);
+        const unreadable = await alice.post('/oauth/initial-access-tokens', {
+          allow_relaxed_settings: 'yes',
+        });
+        expect([name, unreadable.status]).toEqual([name, 422]);
+      },
+    );
 
     it.each(RELAXED)('does not let a client relax %s itself', async (name, metadata) => {
       for (const more of [{}, { token_endpoint_auth_method: 'none' }]) {

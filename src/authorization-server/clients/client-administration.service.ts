@@ -11,7 +11,7 @@ import { recordId } from '../storage/oauth-records.service.js';
 import { checkName, checkUrls, newClientId, newClientSecret } from './client-metadata.js';
 import { ClientsService } from './clients.service.js';
 import { OauthClient } from './oauth-client.entity.js';
-import { REGISTRATION_POLICY, joinScope } from './self-registration.service.js';
+import { REGISTRATION_POLICY, RELAXED_REGISTRATION_POLICY, joinScope } from './self-registration.service.js';
 
 const INITIAL_ACCESS_TOKEN_SECONDS = 3_600;
 
@@ -84,13 +84,16 @@ export class ClientAdministration {
   /**
    * Issues an initial access token (RFC 7591 section 3), valid for one registration. It ends with the sign-ins of the
    * administrator, and with that role.
+   * @param allowRelaxed whether the client may choose settings that are weaker than the default
    */
   async issueInitialAccessToken(
     caller: Principal,
+    allowRelaxed: boolean,
   ): Promise<{ initial_access_token: string; expires_in: number }> {
+    if (allowRelaxed) await this.oidc.ensureSigningKey('RS256');
     const { InitialAccessToken } = await this.oidc.provider();
     const token = new InitialAccessToken({
-      policies: [REGISTRATION_POLICY],
+      policies: [allowRelaxed ? RELAXED_REGISTRATION_POLICY : REGISTRATION_POLICY],
       expiresIn: INITIAL_ACCESS_TOKEN_SECONDS,
     });
     const initial_access_token = await token.save();
@@ -102,6 +105,7 @@ export class ClientAdministration {
         event: 'authn_token_created',
         actor: caller,
         target: 'oauth-initial-access-token',
+        ...(allowRelaxed && { details: { relaxed: true } }),
       });
     });
     return { initial_access_token, expires_in: INITIAL_ACCESS_TOKEN_SECONDS };

@@ -132,20 +132,20 @@ const SHOWN_URLS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri', 'initiate
 
 /**
  * Checks the metadata of a client that registers itself.
- * @param invited whether it has an initial access token of an administrator
+ * @param admission `invited` by an initial access token of an administrator, which may also allow `relaxed` settings
  * @throws InvalidClientMetadata
  */
-export function checkMetadata(metadata: Metadata, invited: boolean): void {
+export function checkMetadata(metadata: Metadata, admission: 'open' | 'invited' | 'relaxed'): void {
   const invalid = (reason: string) => new errors.InvalidClientMetadata(reason);
   checkName(metadata['client_name']);
   if (JSON.stringify(metadata).length > MAX_METADATA_CHARACTERS) throw invalid('the metadata is too long');
   if (metadata['software_statement'] !== undefined) throw invalid('software_statement is not supported');
-  const grantTypes = invited ? INVITED_GRANT_TYPES : CODE_GRANT_TYPES;
+  const grantTypes = admission === 'open' ? CODE_GRANT_TYPES : INVITED_GRANT_TYPES;
   if (!listOf(metadata['grant_types']).every((type) => grantTypes.includes(type as string)))
     throw invalid(`grant_types must be of ${grantTypes.join(', ')}`);
-  checkPrivileges(metadata);
+  checkPrivileges(metadata, admission === 'relaxed');
   checkUrls(metadata);
-  if (!invited)
+  if (admission === 'open')
     for (const name of FETCHED_URLS)
       if (metadata[name] !== undefined) throw invalid(`${name} needs an initial access token`);
   if (listOf(metadata['redirect_uris']).length > MAX_REDIRECT_URIS)
@@ -162,9 +162,9 @@ export function checkMetadata(metadata: Metadata, invited: boolean): void {
 }
 
 /** @throws InvalidClientMetadata for members that only an administrator may set */
-function checkPrivileges(metadata: Metadata): void {
+function checkPrivileges(metadata: Metadata, mayRelax = false): void {
   const reserved = ['audiences', 'exchanges'].filter((name) => metadata[name] !== undefined);
-  for (const name of [...reserved, ...relaxedSettingsOf(metadata)])
+  for (const name of [...reserved, ...(mayRelax ? [] : relaxedSettingsOf(metadata))])
     throw new errors.InvalidClientMetadata(`${name} can only be set by an administrator`);
 }
 

@@ -33,6 +33,10 @@ const NewClient = z
 const ClientView = z
   .looseObject({ client_id: z.string(), account: z.string().optional() })
   .meta({ id: 'OauthClient' });
+const NewInitialAccessToken = z
+  .strictObject({ allow_relaxed_settings: z.boolean().default(false) })
+  .prefault({})
+  .meta({ id: 'InitialAccessTokenRequest' });
 const InitialAccessToken = z
   .object({ initial_access_token: z.string(), expires_in: z.int() })
   .meta({ id: 'InitialAccessToken' });
@@ -87,9 +91,12 @@ export class ClientsController {
     response: InitialAccessToken,
     errors: MANAGE_ERRORS,
   })
-  async createInitialAccessToken(@Caller() caller: Principal) {
+  async createInitialAccessToken(
+    @Caller() caller: Principal,
+    @Body({ schema: NewInitialAccessToken }) request: z.output<typeof NewInitialAccessToken>,
+  ) {
     assertMayManageClients(caller);
-    return this.administration.issueInitialAccessToken(caller);
+    return this.administration.issueInitialAccessToken(caller, request.allow_relaxed_settings);
   }
 }
 

@@ -22,8 +22,9 @@ import {
 import { ClientsService, OPEN_POLICY } from './clients.service.js';
 import { OauthClient } from './oauth-client.entity.js';
 
-/** The name of the policy that oidc-provider applies to invited clients, on registration and on every update. */
+/** The names of the policies that oidc-provider applies to invited clients, on registration and on every update. */
 export const REGISTRATION_POLICY = 'registered';
+export const RELAXED_REGISTRATION_POLICY = 'registered-relaxed';
 
 const MAX_NEW_CLIENTS_PER_NETWORK = 20;
 const MAX_NEW_CLIENTS = 500;
@@ -69,7 +70,8 @@ export class SelfRegistration extends HourlyCleanup {
       idFactory: newClientId,
       secretFactory: async () => newClientSecret(),
       policies: {
-        [REGISTRATION_POLICY]: (ctx, metadata) => this.admitInvited(ctx, metadata),
+        [REGISTRATION_POLICY]: (ctx, metadata) => this.admitInvited(ctx, metadata, 'invited'),
+        [RELAXED_REGISTRATION_POLICY]: (ctx, metadata) => this.admitInvited(ctx, metadata, 'relaxed'),
         [OPEN_POLICY]: (ctx, metadata) => this.admitOpen(ctx, metadata),
       },
     };
@@ -125,8 +127,12 @@ export class SelfRegistration extends HourlyCleanup {
     for (const { id } of expired) await this.clients.destroy(id);
   }
 
-  private async admitInvited(ctx: KoaContextWithOIDC, metadata: Metadata): Promise<void> {
-    checkMetadata(metadata, true);
+  private async admitInvited(
+    ctx: KoaContextWithOIDC,
+    metadata: Metadata,
+    admission: 'invited' | 'relaxed',
+  ): Promise<void> {
+    checkMetadata(metadata, admission);
     if (ctx.oidc.route !== 'registration') return;
     validate(ctx, metadata);
     const { jti, exp } = ctx.oidc.entities.InitialAccessToken!;
@@ -140,7 +146,7 @@ export class SelfRegistration extends HourlyCleanup {
 
   private async admitOpen(ctx: KoaContextWithOIDC, metadata: Metadata): Promise<void> {
     if (!this.config.openRegistration) throw new errors.AccessDenied('open registration is off');
-    checkMetadata(metadata, false);
+    checkMetadata(metadata, 'open');
     // The default of RFC 7591 section 2. A person consents to each scope.
     if (metadata['scope'] === undefined) metadata['resource_scopes'] ??= SCOPES.join(' ');
     if (ctx.oidc.route !== 'registration') return;
