@@ -9,12 +9,12 @@ const sources = (readdirSync('src', { recursive: true }) as string[])
 
 /** A code in the source: the value of `code`, a constant, or the argument of a function that throws. */
 const CODE_PATTERNS = [
-  /\bcode(?::| =) '([a-z_]+)'/gi,
-  /^(?:export )?const (?:INVALID_\w+|ERROR_CODE) = '([a-z_]+)';/gm,
-  /(?:BadCredential|Unauthenticated|ambiguous|bad|badRequest)\(\s*'([a-z_]+)'/g,
+  /\bcode(?::| =) '([a-z\d_]+)'/gi,
+  /^(?:export )?const (?:INVALID_\w+|ERROR_CODE) = '([a-z\d_]+)';/gm,
+  /(?:BadCredential|Unauthenticated|ambiguous|bad|badRequest)\(\s*'([a-z\d_]+)'/g,
 ];
 /** A code as an argument on its own line. The authorization server has lists of OAuth parameters that look the same. */
-const CODE_ON_OWN_LINE = /^\s*'([a-z]+(?:_[a-z]+)+)',$/gm;
+const CODE_ON_OWN_LINE = /^\s*'([a-z]+(?:_[a-z\d]+)+)',$/gm;
 
 describe('docs/reference/errors.md', () => {
   const sections = readFileSync('docs/reference/errors.md', 'utf8').split(/^## /m).slice(1);
@@ -25,7 +25,7 @@ describe('docs/reference/errors.md', () => {
     return !method || existsSync(join('src/methods', method));
   });
   const listed = installed.flatMap((section) =>
-    [...section.matchAll(/^\| `([a-z_]+)` \| (\d{3}) \| \S/gm)].map(([, code = '', status]) => ({
+    [...section.matchAll(/^\| `([a-z\d_]+)` \| (\d{3}) \| \S/gm)].map(([, code = '', status]) => ({
       code,
       status,
     })),
