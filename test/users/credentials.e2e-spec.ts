@@ -318,10 +318,18 @@ describe('the expiry of a new credential', () => {
   /** The routes whose body has an expiry, from the OpenAPI document. */
   const routes = async () => {
     const { body } = await client(booted.origin).get('/openapi.json');
-    return Object.entries(body.paths as Record<string, Record<string, object>>).flatMap(
+    const schemas = body.components.schemas as Record<string, object>;
+    const hasExpiry = (requestBody: object = {}) => {
+      const text = JSON.stringify(requestBody);
+      const names = [...text.matchAll(/#\/components\/schemas\/([\w-]+)/g)].map(([, name]) => name!);
+      return [text, ...names.map((name) => JSON.stringify(schemas[name]))].some((each) =>
+        each.includes('"expiresAt"'),
+      );
+    };
+    return Object.entries(body.paths as Record<string, Record<string, { requestBody?: object }>>).flatMap(
       ([path, operations]) =>
         Object.entries(operations)
-          .filter(([, operation]) => JSON.stringify(operation).includes('"expiresAt"'))
+          .filter(([, { requestBody }]) => hasExpiry(requestBody))
           .map(([method]) => ({ path, method: method.toUpperCase() })),
     );
   };
