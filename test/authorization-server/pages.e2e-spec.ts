@@ -143,6 +143,12 @@ describe('the pages of the authorization server', () => {
       expect(claimsOf((await tokensOf(callback))['id_token'])['sub']).toBe('alice');
     });
 
+    it('lets another user sign in although the first one gave a consent', async () => {
+      const { browser } = await signIn(booted, request(), 'bob');
+      const { callback } = await signIn(booted, request({ prompt: 'login' }), 'alice', { browser });
+      expect(claimsOf((await tokensOf(callback))['id_token'])['sub']).toBe('alice');
+    });
+
     it('serves a cacheable stylesheet', async () => {
       const response = await fetch(`${booted.origin}/interaction/style.css`);
       expect(response.status).toBe(200);

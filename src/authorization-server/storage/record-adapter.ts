@@ -19,7 +19,7 @@ export class RecordAdapter implements Adapter {
   async upsert(id: string, payload: AdapterPayload, expiresIn: number | undefined): Promise<void> {
     const { manager } = this.dataSource;
     const rowId = recordId(this.kind, id);
-    const { clientId = null, grantId = null, result, lastSubmission } = payload;
+    const { clientId = null, result, lastSubmission } = payload;
     // An interaction with a sign-in belongs to that account, as of the epoch that was read with its password.
     const { login } = (result ?? lastSubmission ?? {}) as { login?: { accountId: string; epoch: number } };
     const accountId = payload.accountId ?? login?.accountId ?? null;
@@ -28,7 +28,7 @@ export class RecordAdapter implements Adapter {
       accountId: account?.id ?? null,
       epoch: account && epochInRequest(account.id, login?.epoch ?? account.epoch),
       clientId,
-      grantId: this.kind === 'Grant' ? id : grantId,
+      grantId: this.grantOf(id, payload),
       alias: aliasOf(payload),
       sealed: this.box.seal(JSON.stringify(payload), rowId),
       expiresAt: expiresIn === undefined ? null : new Date(Date.now() + expiresIn * 1000),
@@ -39,6 +39,12 @@ export class RecordAdapter implements Adapter {
     if (affected) return;
     const row = { ...state, id: rowId, kind: this.kind, consumedAt: null };
     await this.dataSource.createQueryBuilder().insert().into(OauthRecord).values(row).orIgnore().execute();
+  }
+
+  /** The grant whose end also ends the record. A sign-in with another account ends the grant, but not its interaction. */
+  private grantOf(id: string, { grantId = null }: { grantId?: string | null }): string | null {
+    if (this.kind === 'Grant') return id;
+    return this.kind === 'Interaction' ? null : grantId;
   }
 
   find(id: string): Promise<AdapterPayload | undefined> {
