@@ -36,7 +36,7 @@ const ClientView = z
 const NewInitialAccessToken = z
   .strictObject({ allow_relaxed_settings: z.boolean().default(false) })
   .prefault({})
-  .meta({ id: 'InitialAccessTokenRequest' });
+  .meta({ id: 'InitialAccessTokenRequest', example: { allow_relaxed_settings: true } });
 const InitialAccessToken = z
   .object({ initial_access_token: z.string(), expires_in: z.int() })
   .meta({ id: 'InitialAccessToken' });
