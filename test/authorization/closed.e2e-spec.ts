@@ -60,7 +60,7 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
   oauth: [
     'ALL /oidc/:a,oidc/:a/:b,oidc/:a/:b/:c',
-    'GET /.well-known/oauth-authorization-server/oidc',
+    'ALL /.well-known/oauth-authorization-server/oidc',
     'GET /.well-known/oauth-protected-resource',
     'GET /interaction/:uid',
     'GET /interaction/style.css',
