@@ -61,7 +61,8 @@ export class ClientAdministration {
       where: { tenantId },
       order: { createdAt: 'DESC', id: 'ASC' },
     });
-    return rows.map(({ metadata, accountId }) => ({
+    return rows.map(({ id, metadata, accountId }) => ({
+      client_id: id,
       ...joinScope(metadata),
       ...(accountId && { account: accountId }),
     }));
