@@ -30,7 +30,7 @@ export class DigestController {
   }
 
   @Get('digest')
-  @Describe('Show whether Digest is enabled', { response: DigestView })
+  @Describe('Show whether Digest is enabled', { response: DigestView, errors: ['403 limited_credential'] })
   async readDigest(@Caller() caller: Principal) {
     return toResponse(await this.digest.find(caller));
   }
