@@ -12,6 +12,7 @@ import {
 } from '../authentication/describe.js';
 import type { AuthMethod } from '../authentication/method.js';
 import { CONSUMES, HTTPS_ONLY_ROUTE, PUBLIC, type MediaType } from '../authentication/plan.js';
+import { SECURITY_SCHEMES, type SecuritySchemes } from '../authentication/security-schemes.js';
 
 /** A handler of a controller, with all that its decorators say. */
 export interface DescribedRoute {
@@ -53,6 +54,21 @@ export class DescribedRoutes {
           ]);
       }),
     );
+  }
+
+  /** The security schemes of the methods and of controllers, by name. */
+  securitySchemes(publicUrl: string): Map<string, NonNullable<AuthMethod['openapi']>> {
+    const ofControllers = this.controllers.getControllers().flatMap(({ metatype }) => {
+      const schemesAt = this.reflector.get<Parameters<typeof SecuritySchemes>[0] | undefined>(
+        SECURITY_SCHEMES,
+        metatype as Type,
+      );
+      return Object.entries(schemesAt?.(publicUrl) ?? {});
+    });
+    return new Map([
+      ...this.methods.flatMap(({ name, openapi }) => (openapi ? [[name, openapi] as const] : [])),
+      ...ofControllers,
+    ]);
   }
 
   private routeOf(

@@ -84,7 +84,7 @@ export class OpenApiService implements OnApplicationBootstrap {
       .setDescription('Every way to authenticate an HTTP API, in one application.')
       .setVersion('1')
       .addServer(this.settings.publicUrl);
-    for (const { name, openapi } of this.methods) if (openapi) builder.addSecurity(name, openapi);
+    for (const each of this.routes.securitySchemes(this.settings.publicUrl)) builder.addSecurity(...each);
     const document = SwaggerModule.createDocument(app, builder.build(), {
       operationIdFactory: (controller, handler) => `${controller}_${handler}`,
       standardSchemaConverter: (schema, { schemaType }) => jsonSchemaOf(schema as z.ZodType, schemaType),

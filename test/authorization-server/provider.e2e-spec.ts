@@ -78,6 +78,25 @@ describe('the authorization server', () => {
       for (const off of ['implicit', 'password']) expect(grants).not.toContain(off);
     });
 
+    it('have the same absolute URLs as the security schemes of the OpenAPI document', async () => {
+      const { body: metadata } = await get('/oidc/.well-known/openid-configuration');
+      const { oauth, openIdConnect } = (await get('/openapi.json')).body.components.securitySchemes;
+      expect(openIdConnect).toEqual({
+        type: 'openIdConnect',
+        openIdConnectUrl: `${booted.origin}/oidc/.well-known/openid-configuration`,
+      });
+      expect(oauth.type).toBe('oauth2');
+      expect(oauth.flows).toMatchObject({
+        authorizationCode: {
+          authorizationUrl: metadata.authorization_endpoint,
+          tokenUrl: metadata.token_endpoint,
+          refreshUrl: metadata.token_endpoint,
+          scopes: { 'documents:read': expect.any(String) },
+        },
+        clientCredentials: { tokenUrl: metadata.token_endpoint },
+      });
+    });
+
     it('link to a key set without private parts', async () => {
       const { keys } = (await get('/oidc/jwks')).body as { keys: Record<string, unknown>[] };
       for (const key of keys)

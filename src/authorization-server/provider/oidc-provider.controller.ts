@@ -3,12 +3,36 @@ import { ApiExcludeController } from '@nestjs/swagger';
 import { Consumes, CurrentRequest, Public } from '../../authentication/plan.js';
 import { rawExchange } from '../../authentication/on-send.js';
 import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
+import { SecuritySchemes, type SecuritySchemeMap } from '../../authentication/security-schemes.js';
+import { SCOPES } from '../../permissions.js';
 import { OidcProviderService } from './oidc-provider.service.js';
+
+/** Clients resolve no relative URLs in a security scheme. OpenAPI requires a description of each scope. */
+function securitySchemesAt(publicUrl: string): SecuritySchemeMap {
+  const [authorizationUrl, tokenUrl] = [`${publicUrl}/oidc/auth`, `${publicUrl}/oidc/token`];
+  const scopes = Object.fromEntries(
+    SCOPES.map((scope) => [scope, `Limits the account's permissions to ${scope}.`]),
+  );
+  return {
+    oauth: {
+      type: 'oauth2',
+      flows: {
+        authorizationCode: { authorizationUrl, tokenUrl, refreshUrl: tokenUrl, scopes },
+        clientCredentials: { tokenUrl, scopes },
+      },
+    },
+    openIdConnect: {
+      type: 'openIdConnect',
+      openIdConnectUrl: `${publicUrl}/oidc/.well-known/openid-configuration`,
+    },
+  };
+}
 
 /** Mounts oidc-provider at `/oidc`, and its metadata at the path of RFC 8414. */
 @Controller()
 @Public()
 @ApiExcludeController()
+@SecuritySchemes(securitySchemesAt)
 export class OidcProviderController {
   constructor(private readonly oidc: OidcProviderService) {}
 

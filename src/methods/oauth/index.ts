@@ -1,5 +1,4 @@
 import type { AuthMethod } from '../../authentication/method.js';
-import { SCOPES } from '../../permissions.js';
 
 declare module '../../authentication/principal.js' {
   interface AuthMethods {
@@ -10,18 +9,9 @@ declare module '../../authentication/principal.js' {
 export const name = 'oauth';
 export { OauthModule as module } from './oauth.module.js';
 export { OauthStrategy as strategy } from './oauth.strategy.js';
-/** OpenAPI requires a description of each scope. */
-const scopes = Object.fromEntries(
-  SCOPES.map((scope) => [scope, `Limits the account's permissions to ${scope}.`]),
-);
+/** The authorization server, if it is installed, replaces this with its endpoints. */
 export const openapi: AuthMethod['openapi'] = {
-  type: 'oauth2',
-  flows: {
-    authorizationCode: {
-      authorizationUrl: '/oidc/auth',
-      tokenUrl: '/oidc/token',
-      scopes,
-    },
-    clientCredentials: { tokenUrl: '/oidc/token', scopes },
-  },
+  type: 'http',
+  scheme: 'bearer',
+  description: 'An access token of OAuth 2.0 (RFC 6750)',
 };
