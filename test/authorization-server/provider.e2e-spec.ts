@@ -399,8 +399,11 @@ describe('the authorization server', () => {
 
       it('denies registration routes to other roles and limited credentials', async () => {
         for (const username of ['bob', 'carol', 'dave'])
-          for (const path of ['/oauth/clients', '/oauth/initial-access-tokens'])
-            expect((await as(username).post(path, REDIRECT)).status).toBe(403);
+          for (const [path, body] of [
+            ['/oauth/clients', REDIRECT] as const,
+            ['/oauth/initial-access-tokens', {}] as const,
+          ])
+            expect((await as(username).post(path, body)).status).toBe(403);
         const key = await as('alice').post('/api-keys', { name: 'limited', scopes: ['documents:read'] });
         const limited = client(booted.origin, { 'X-API-Key': key.body.key });
         expect((await limited.post('/oauth/clients', REDIRECT)).status).toBe(403);
