@@ -185,6 +185,10 @@ describe('open registration', () => {
       ['plain HTTP', { redirect_uris: ['http://client.example/cb'] }],
       ['a name with bidirectional characters', { client_name: 'Bank\u202egnp' }],
       ['a name with control characters', { client_name: 'Bank\u0007' }],
+      ['a name with an unassigned character', { client_name: 'Bank\u0378' }],
+      ['a name of invisible letters', { client_name: '\u3164' }],
+      ['a blank name', { client_name: '  ' }],
+      ['a name that is a number', { client_name: 1 }],
       ['a long name', { client_name: 'x'.repeat(101) }],
       ['an unknown scope', { scope: 'root' }],
       ['different scopes', { scope: 'documents:read', resource_scopes: 'audit:read' }],
@@ -197,6 +201,11 @@ describe('open registration', () => {
       const { status, body } = await register(metadata);
       expect(status).toBe(400);
       expect(body.error).toMatch(/^invalid_(client_metadata|redirect_uri)$/);
+    });
+
+    it('stores the canonical form of a name', async () => {
+      const { body } = await register({ client_name: ' Cafe\u0301 ' });
+      expect(body.client_name).toBe('Caf\u00e9');
     });
 
     it('rejects an update beyond the limits', async () => {

@@ -8,7 +8,7 @@ import { User } from '../../users/user.entity.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
 import { recordId } from '../storage/oauth-records.service.js';
-import { checkName, checkUrls, newClientId, newClientSecret } from './client-metadata.js';
+import { checkUrls, newClientId, newClientSecret, normalizeName } from './client-metadata.js';
 import { ClientsService } from './clients.service.js';
 import { OauthClient } from './oauth-client.entity.js';
 import { REGISTRATION_POLICY, RELAXED_REGISTRATION_POLICY, joinScope } from './self-registration.service.js';
@@ -37,7 +37,7 @@ export class ClientAdministration {
     // oidc-provider accepts an algorithm only if there is a key for it.
     if (requested.id_token_signed_response_alg === 'RS256') await this.oidc.ensureSigningKey('RS256');
     const Client = await this.oidc.clientModel();
-    checkName(requested.client_name);
+    normalizeName(requested);
     const { client_secret, ...validated } = new Client({
       ...requested,
       ...(Client.needsSecret(requested) && { client_secret: newClientSecret() }),

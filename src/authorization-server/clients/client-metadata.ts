@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { errors, type Client, type ClientMetadata, type Configuration } from 'oidc-provider';
 import { importStrongJwk } from '../../crypto/public-keys.js';
 import { SCOPES, isScope } from '../../permissions.js';
+import { DISPLAY_NAME_RULE, normalizeDisplayName } from '../../users/display-name.js';
 
 export type Metadata = Record<string, unknown>;
 
@@ -127,7 +128,6 @@ const INVITED_GRANT_TYPES = [...CODE_GRANT_TYPES, 'urn:ietf:params:oauth:grant-t
 const FETCHED_URLS = ['jwks_uri', 'sector_identifier_uri', 'backchannel_logout_uri'];
 const MAX_METADATA_CHARACTERS = 8_192;
 const MAX_REDIRECT_URIS = 10;
-const MAX_NAME_CHARACTERS = 100;
 const SHOWN_URLS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri', 'initiate_login_uri'];
 
 /**
@@ -137,7 +137,7 @@ const SHOWN_URLS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri', 'initiate
  */
 export function checkMetadata(metadata: Metadata, admission: 'open' | 'invited' | 'relaxed'): void {
   const invalid = (reason: string) => new errors.InvalidClientMetadata(reason);
-  checkName(metadata['client_name']);
+  normalizeName(metadata);
   if (JSON.stringify(metadata).length > MAX_METADATA_CHARACTERS) throw invalid('the metadata is too long');
   if (metadata['software_statement'] !== undefined) throw invalid('software_statement is not supported');
   const grantTypes = admission === 'open' ? CODE_GRANT_TYPES : INVITED_GRANT_TYPES;
@@ -169,19 +169,17 @@ function checkPrivileges(metadata: Metadata, mayRelax = false): void {
 }
 
 /**
- * A name is shown on the consent page.
+ * Replaces the name, which the consent page shows, with its canonical form.
  * @throws InvalidClientMetadata
  */
-export function checkName(name: unknown): void {
-  if (name === undefined) return;
-  if (!isText(name) || !name.trim() || name.length > MAX_NAME_CHARACTERS || INVISIBLE.test(name))
-    throw new errors.InvalidClientMetadata(
-      `client_name must have at most ${MAX_NAME_CHARACTERS} characters, none of them invisible`,
-    );
+export function normalizeName(metadata: Metadata): void {
+  const { client_name } = metadata;
+  if (client_name === undefined) return;
+  const name = isText(client_name) ? normalizeDisplayName(client_name) : undefined;
+  if (name === undefined)
+    throw new errors.InvalidClientMetadata(`client_name must have ${DISPLAY_NAME_RULE}`);
+  metadata['client_name'] = name;
 }
-
-/** Control, format and private characters: they hide or reorder text. */
-const INVISIBLE = /[\p{C}\p{Zl}\p{Zp}]/u;
 
 /** Whether a `client_id` is the URL of a Client ID Metadata Document. The ids that this server issues have no colon. */
 export const isDocumentUrl = (id: unknown): id is string => isText(id) && id.startsWith('https://');
@@ -191,7 +189,7 @@ export const isDocumentUrl = (id: unknown): id is string => isText(id) && id.sta
  * Unsupported members are ignored.
  */
 function limitDocument(metadata: Metadata): void {
-  checkName(metadata['client_name']);
+  normalizeName(metadata);
   checkPrivileges(metadata);
   const { origin } = new URL(metadata['client_id'] as string);
   const uris = listOf(metadata['redirect_uris']);
