@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import type { DataSource } from 'typeorm';
 import { AuditLog } from '../audit/audit-log.service.js';
 import type { Role } from '../authentication/principal.js';
@@ -6,14 +7,15 @@ import { readPassword } from './read-password.js';
 import { addAccount } from '../passwords/add-account.js';
 import { setPassword } from '../passwords/set-password.js';
 import { addMachineAccount } from '../users/new-account.js';
-import { changeRoles, disableAccount } from '../users/change-account.js';
+import { changeName, changeRoles, disableAccount } from '../users/change-account.js';
 import { ROLES } from '../permissions.js';
 
-const USAGE = `npm run users -- add <tenant> <username> <role>…          creates an account; reads the password from standard input
-npm run users -- add-machine <tenant> <username> <role>…  creates a machine account, which has no password
-npm run users -- password <username>                      sets a password from standard input; ends all sign-ins
-npm run users -- roles <username> <role>…                 replaces the account's roles
-npm run users -- disable <username>, enable <username>    ends all sign-ins and rejects the account's credentials
+const USAGE = `npm run users -- add <tenant> <username> <role>… [--name <name>]  creates an account; reads the password from standard input
+npm run users -- add-machine <tenant> <username> <role>…          creates a machine account, which has no password
+npm run users -- name <username> <name>                           replaces the account's display name; an empty one removes it
+npm run users -- password <username>                              sets a password from standard input; ends all sign-ins
+npm run users -- roles <username> <role>…                         replaces the account's roles
+npm run users -- disable <username>, enable <username>            ends all sign-ins and rejects the account's credentials
 roles: ${ROLES.join(', ')}`;
 
 const isRole = (word: string): word is Role => (ROLES as readonly string[]).includes(word);
@@ -24,12 +26,15 @@ const withAuditLog =
   async (dataSource, settings) => [await work(dataSource, new AuditLog(dataSource, settings))];
 
 const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefined>> = {
-  add: (tenant, username, ...roles) => {
+  add: (...words) => {
+    const { name, positionals } = withName(words);
+    const [tenant, username, ...roles] = positionals;
     if (!tenant || !username || !roles.length || !roles.every(isRole)) return undefined;
     return withAuditLog(async (dataSource, log) => {
       const id = await addAccount(dataSource, log, {
         tenant,
         username,
+        name,
         roles,
         password: await readPassword(process.stdin),
       });
@@ -42,6 +47,13 @@ const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefin
       const account = await addMachineAccount(dataSource, log, { tenant, username, roles });
       if (!account) throw new Error('An account with this username exists.');
       return `Machine account ${account.id} created. An administrator of the tenant issues its credentials.`;
+    });
+  },
+  name: (username, name, ...more) => {
+    if (!username || name === undefined || more.length) return undefined;
+    return withAuditLog(async (dataSource, log) => {
+      await changeName(dataSource, log, username, name);
+      return name ? 'Name changed.' : 'Name removed.';
     });
   },
   password: (username, ...more) => {
@@ -61,6 +73,20 @@ const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefin
   disable: (...args) => setDisabled(args, true),
   enable: (...args) => setDisabled(args, false),
 };
+
+/** Finds the option `--name`. @returns no words if the options are invalid */
+function withName(args: string[]): { name?: string | undefined; positionals: string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { name: { type: 'string' } },
+    });
+    return { name: values.name, positionals };
+  } catch {
+    return { positionals: [] };
+  }
+}
 
 function setDisabled([username, ...more]: string[], disabled: boolean): Command | undefined {
   if (!username || more.length) return undefined;

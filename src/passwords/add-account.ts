@@ -9,6 +9,8 @@ import { Password } from './password.entity.js';
 export interface NewAccount {
   readonly tenant: string;
   readonly username: string;
+  /** The display name. */
+  readonly name?: string | undefined;
   readonly roles: readonly Role[];
   readonly password: string;
 }

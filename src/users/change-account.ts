@@ -1,6 +1,7 @@
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Principal, Role } from '../authentication/principal.js';
 import type { AuditPort } from '../authentication/ports.js';
+import { checkedDisplayName } from './display-name.js';
 import { endAllSignIns } from './end-sign-ins.js';
 import { User } from './user.entity.js';
 import { normalizeUsername } from './username.js';
@@ -48,6 +49,29 @@ export async function setDisabled(
     details: { disabled },
   });
   return { ...user, disabledAt };
+}
+
+/**
+ * Replaces the account's display name.
+ * @param name empty: the account has none afterwards
+ * @throws Error with a sentence for the operator
+ */
+export async function changeName(
+  dataSource: DataSource,
+  log: AuditPort,
+  username: string,
+  name: string,
+): Promise<void> {
+  const checked = name ? checkedDisplayName(name) : null;
+  await dataSource.transaction(async (manager) => {
+    const { id } = await accountOf(manager, username);
+    await manager.update(User, { id }, { name: checked });
+    await log.append(manager, {
+      event: 'sensitive_update',
+      target: `user:${id}`,
+      details: { field: 'name' },
+    });
+  });
 }
 
 /**

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource, EntityManager, QueryDeepPartialEntity } from 'typeorm';
 import type { AuditPort } from '../authentication/ports.js';
 import type { Principal, Role } from '../authentication/principal.js';
+import { checkedDisplayName } from './display-name.js';
 import { Tenant, User } from './user.entity.js';
 import { normalizeUsername } from './username.js';
 
 export interface NewAccount {
   readonly tenant: string;
   readonly username: string;
+  readonly name?: string | undefined;
   readonly kind: User['kind'];
   readonly roles: readonly Role[];
 }
@@ -22,7 +24,8 @@ export function checkedAccount(account: NewAccount): NewAccount {
     throw new Error('A username has 1 to 64 ASCII letters, digits and ._@-, and ends in a letter or digit.');
   if (!/^[a-z0-9][a-z0-9-]{0,35}$/.test(account.tenant))
     throw new Error('A tenant has 1 to 36 lower-case letters, digits and hyphens.');
-  return { ...account, username, roles: [...new Set(account.roles)] };
+  const name = account.name === undefined ? undefined : checkedDisplayName(account.name);
+  return { ...account, username, name, roles: [...new Set(account.roles)] };
 }
 
 /**
@@ -32,14 +35,15 @@ export function checkedAccount(account: NewAccount): NewAccount {
  */
 export async function insertAccount(
   manager: EntityManager,
-  { tenant, username, kind, roles }: NewAccount,
+  { tenant, username, name, kind, roles }: NewAccount,
 ): Promise<User | undefined> {
-  const insert = (entity: typeof Tenant | typeof User, row: Tenant | User) =>
+  const insert = <T extends Tenant | User>(entity: new () => T, row: QueryDeepPartialEntity<T>) =>
     manager.createQueryBuilder().insert().into(entity).values(row).orIgnore().execute();
   const user: User = {
     id: randomUUID(),
     tenantId: tenant,
     username,
+    name: name ?? null,
     kind,
     roles: [...roles],
     disabledAt: null,

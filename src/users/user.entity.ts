@@ -46,6 +46,10 @@ export class User {
   @Column({ type: 'varchar', length: 64 })
   username!: string;
 
+  /** The display name, in the form of {@link normalizeDisplayName}; null if the account has none. */
+  @Column({ type: 'varchar', length: 100, nullable: true })
+  name!: string | null;
+
   @Column({ type: 'varchar', length: 10 })
   kind!: Principal['kind'];
 
@@ -69,6 +73,7 @@ export interface UserRow {
   readonly user_id: string;
   readonly user_tenantId: string;
   readonly user_username: string;
+  readonly user_name: string | null;
   readonly user_kind: User['kind'];
   readonly user_roles: string;
   readonly user_disabledAt: Date | string | null;
@@ -76,7 +81,7 @@ export interface UserRow {
 }
 
 /** The columns of `account` in a query that reads a credential and its account together. */
-export const USER_COLUMNS = ['id', 'tenantId', 'username', 'kind', 'roles', 'disabledAt', 'epoch']
+export const USER_COLUMNS = ['id', 'tenantId', 'username', 'name', 'kind', 'roles', 'disabledAt', 'epoch']
   .map((name) => `account."${name}" AS "user_${name}"`)
   .join(', ');
 
@@ -85,6 +90,7 @@ export const userFromRow = (row: UserRow): User => ({
   id: row.user_id,
   tenantId: row.user_tenantId,
   username: row.user_username,
+  name: row.user_name,
   kind: row.user_kind,
   roles: stringsFromRow(row.user_roles) as Role[],
   disabledAt: nullableDateFromRow(row.user_disabledAt),

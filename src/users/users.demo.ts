@@ -6,22 +6,26 @@ import { Tenant, User } from './user.entity.js';
 /** The password of the demo's users. It is published. */
 export const DEMO_PASSWORD = 'correct-horse-battery-staple';
 
-const account = (
-  id: string,
-  tenantId: string,
-  roles: User['roles'],
-  kind: User['kind'] = 'user',
-): Partial<User> => ({ id, username: id, tenantId, roles, kind, disabledAt: null, epoch: 0 });
+const account = (id: string, tenantId: string, roles: User['roles'], name: string | null): Partial<User> => ({
+  id,
+  username: id,
+  name,
+  tenantId,
+  roles,
+  kind: name === null ? 'client' : 'user',
+  disabledAt: null,
+  epoch: 0,
+});
 
-/** The demo's accounts. The id of each is its username. */
+/** The demo's accounts. The id of each is its username. Machine accounts have no display name. */
 export const DEMO_USERS = [
-  account('alice', 'acme', ['admin']),
-  account('bob', 'acme', ['editor']),
-  account('carol', 'acme', ['viewer']),
-  account('dave', 'acme', ['auditor']),
-  account('acme-machine', 'acme', ['editor'], 'client'),
-  account('mallory', 'globex', ['admin']),
-  account('globex-machine', 'globex', ['editor'], 'client'),
+  account('alice', 'acme', ['admin'], 'Alice Example'),
+  account('bob', 'acme', ['editor'], 'Bob Example'),
+  account('carol', 'acme', ['viewer'], 'Carol Example'),
+  account('dave', 'acme', ['auditor'], 'Dave Example'),
+  account('acme-machine', 'acme', ['editor'], null),
+  account('mallory', 'globex', ['admin'], 'Mallory Example'),
+  account('globex-machine', 'globex', ['editor'], null),
 ];
 
 @Injectable()

@@ -67,7 +67,26 @@ export class UsersEpochDefault1700000500000 implements MigrationInterface {
   }
 }
 
+/** Adds the display name, which existing accounts do not have. */
+export class UsersName1700000700000 implements MigrationInterface {
+  name = 'UsersName1700000700000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    // TypeORM's API would recreate the table on SQLite.
+    await runner.query(`ALTER TABLE ${USERS_TABLE} ADD COLUMN name varchar(100)`);
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query(`ALTER TABLE ${USERS_TABLE} DROP COLUMN name`);
+  }
+}
+
 export const usersSchema = {
   entities: [Tenant, User],
-  migrations: [Users1700000001000, UsersEpoch1700000300000, UsersEpochDefault1700000500000],
+  migrations: [
+    Users1700000001000,
+    UsersEpoch1700000300000,
+    UsersEpochDefault1700000500000,
+    UsersName1700000700000,
+  ],
 };

@@ -55,11 +55,22 @@ describe('the command line', () => {
   it.each([
     ['audit', [[], ['verify', '12'], ['purge', '2026-02-31'], ['purge', '2026-01-31T00:00:00Z']]],
     ['keys', [['toString'], ['rotate', 'now']]],
-    ['users', [['disable'], ['enable', 'bob', 'alice'], ['roles', 'bob', 'root']]],
+    [
+      'users',
+      [
+        ['disable'],
+        ['enable', 'bob', 'alice'],
+        ['roles', 'bob', 'root'],
+        ['add', 'acme', 'bob', 'editor', '--name'],
+        ['add', 'acme', 'bob', 'editor', '--nick', 'Bob'],
+        ['name', 'bob'],
+        ['name', 'bob', 'Bob', 'Example'],
+      ],
+    ],
   ])('%s prints its usage and exits with 2 on invalid arguments', async (program, all) => {
     for (const { code, out, errors } of await Promise.all(all.map((words) => run(program, words)))) {
       expect([code, out]).toEqual([2, '']);
-      expect(errors).toMatch(new RegExp(`^(npm run ${program} -- .*\\n){2,5}(roles: .*\\n)?$`));
+      expect(errors).toMatch(new RegExp(`^(npm run ${program} -- .*\\n){2,6}(roles: .*\\n)?$`));
     }
   });
 
@@ -160,6 +171,47 @@ describe('the command line', () => {
     expect(await db.manager.existsBy(User, { username: 'grace' })).toBe(false);
     expect(await run('users', words, {}, `${password}\r\n`)).toMatchObject({ code: 0, errors: '' });
     expect(await db.manager.existsBy(User, { username: 'grace' })).toBe(true);
+  });
+
+  it('users add stores a display name, and users name changes or removes it', async () => {
+    const password = 'a long enough pass phrase';
+    const named = () => db.manager.findOneByOrFail(User, { username: 'heidi' });
+    const words = ['add', 'acme', 'heidi', 'viewer', '--name', 'Heidi Example'];
+    expect(await run('users', words, {}, password)).toMatchObject({ code: 0, errors: '' });
+    const { id, name } = await named();
+    expect(name).toBe('Heidi Example');
+    expect(await users('name', 'Heidi', ' Heidi Sample')).toEqual({
+      code: 0,
+      out: 'Name changed.\n',
+      errors: '',
+    });
+    expect((await named()).name).toBe('Heidi Sample');
+    const event = await lastEvent();
+    expect(event).toMatchObject({
+      event: 'sensitive_update',
+      target: `user:${id}`,
+      details: { field: 'name' },
+    });
+    expect((await users('name', 'heidi', '')).out).toBe('Name removed.\n');
+    expect((await named()).name).toBeNull();
+    expect(await users('name', 'nobody', 'Nobody')).toMatchObject({ code: 1, out: '' });
+  });
+
+  it('users rejects a name with invisible characters, and stores nothing', async () => {
+    const password = 'a long enough pass phrase';
+    const before = await lastEvent();
+    const name = 'Bob\u202egnp';
+    const rejected = {
+      code: 1,
+      out: '',
+      errors: 'A name has 1 to 100 characters, none of them invisible.\n',
+    };
+    const words = ['add', 'acme', 'ivan', 'viewer', '--name', name];
+    expect(await run('users', words, {}, password)).toEqual(rejected);
+    expect(await users('name', 'grace', name)).toEqual(rejected);
+    expect(await users('name', 'grace', ' ')).toEqual(rejected);
+    expect(await db.manager.existsBy(User, { username: 'ivan' })).toBe(false);
+    expect(await lastEvent()).toEqual(before);
   });
 
   it('users add-machine creates a machine account, and the event', async () => {

@@ -40,6 +40,7 @@ it('the migration that changes the table of accounts keeps every row, and every 
     roles: ['editor' as const],
     tenantId: 'acme',
     username: 'bob',
+    name: 'Bob Example',
     disabledAt: null,
     epoch: 7,
   };

@@ -124,12 +124,17 @@ describe('oidc-login', () => {
 
   it('creates an account at the first sign-in if configured, and finds it at the next', async () => {
     op.overrides.sub = randomUUID();
-    op.overrides.claims = { preferred_username: 'alice', email: 'alice@acme.test', email_verified: true };
+    op.overrides.claims = {
+      preferred_username: 'alice',
+      name: 'Alice Example',
+      email: 'alice@acme.test',
+      email_verified: true,
+    };
     const first = issuedPrincipal(await signIn('open'));
     expect(first).toMatchObject({ kind: 'user', tenantId: 'acme', roles: ['viewer'] });
     expect(issuedPrincipal(await signIn('open')).id).toBe(first.id);
-    const { username } = await booted.db.manager.findOneByOrFail(User, { id: first.id });
-    expect(username).toBe(`open.${first.id}`);
+    const { username, name } = await booted.db.manager.findOneByOrFail(User, { id: first.id });
+    expect({ username, name }).toEqual({ username: `open.${first.id}`, name: null });
     expect(await events({ event: 'sensitive_create', target: `user:${first.id}` })).toMatchObject([
       { userId: first.id, tenantId: 'acme', method: 'oidc-login', details: { provider: 'open' } },
     ]);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
@@ -41,6 +42,48 @@ describe('an account created on the command line', () => {
   it('joins an existing tenant', async () => {
     await add({ username: 'samir', roles: ['viewer'] });
     expect(await counts()).toEqual([1, 2]);
+  });
+
+  it.each([
+    ['spaces around it', '  Zo\u00eb Example ', 'Zo\u00eb Example'],
+    ['a decomposed letter', 'Zoe\u0308 Example', 'Zo\u00eb Example'],
+    ['an emoji with a variation selector', 'Zo\u00eb \u2764\ufe0f', 'Zo\u00eb \u2764\ufe0f'],
+    ['the greatest length', '\u{1f600}'.repeat(100), '\u{1f600}'.repeat(100)],
+  ])('has its display name in the canonical form: %s', async (_, name, stored) => {
+    const id = await add({ username: `named-${randomUUID()}`, name });
+    expect((await booted.db.manager.findOneByOrFail(User, { id })).name).toBe(stored);
+  });
+
+  it('has no display name if none is given', async () => {
+    const id = await add({ username: 'nameless' });
+    expect((await booted.db.manager.findOneByOrFail(User, { id })).name).toBeNull();
+  });
+
+  it.each([
+    ['an empty', ''],
+    ['a blank', ' \u00a0 '],
+    ['a long', 'x'.repeat(101)],
+    ['an invisible', '\u3164'],
+    ...Object.entries({
+      'a control character': '\u0007',
+      'a line break': '\n',
+      'a line separator': '\u2028',
+      'a paragraph separator': '\u2029',
+      'a bidirectional override': '\u202e',
+      'a bidirectional isolate': '\u2066',
+      'a zero-width space': '\u200b',
+      'a byte order mark': '\ufeff',
+      'a private character': '\ue000',
+      'an unassigned character': '\u0378',
+      'an unpaired surrogate': '\ud800',
+    }).flatMap(([what, character]) => [
+      [`${what} in its`, `Peter${character}Example`],
+      [`${what} after its`, `Peter${character}`],
+    ]),
+  ])('is not created with %s display name', async (_, name) => {
+    const before = await counts();
+    await expect(add({ username: 'milton', name })).rejects.toThrow(/^A name has 1 to 100 characters/);
+    expect(await counts()).toEqual(before);
   });
 
   it.each<[string, Partial<NewAccount>, RegExp]>([
