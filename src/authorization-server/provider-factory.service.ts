@@ -116,7 +116,7 @@ export class OidcProviderFactory extends ProviderFactory {
       findAccount: (ctx, id, token) => this.findAccount(id, token && ctx.oidc.client?.clientId),
       claims: {
         openid: ['sub'],
-        profile: ['preferred_username', 'tenant'],
+        profile: ['name', 'preferred_username', 'tenant'],
         acr: null,
         auth_time: null,
         iss: null,
@@ -197,10 +197,15 @@ export class OidcProviderFactory extends ProviderFactory {
     const user = await this.dataSource.manager.findOneBy(User, { id });
     if (!user || user.disabledAt || user.kind !== 'user') return undefined;
     if (clientId !== undefined && !(await this.clients.accepts(clientId, user.tenantId))) return undefined;
-    const { username, tenantId } = user;
+    const { name, username, tenantId } = user;
     return {
       accountId: id,
-      claims: async () => ({ sub: id, preferred_username: username, tenant: tenantId }),
+      claims: async () => ({
+        sub: id,
+        ...(name !== null && { name }),
+        preferred_username: username,
+        tenant: tenantId,
+      }),
     };
   }
 }

@@ -278,7 +278,9 @@ describe('OpenID Connect conformance', () => {
         code_challenge_methods_supported: ['S256'],
       });
       expect(metadata['scopes_supported']).toContain('openid');
-      expect(metadata['claims_supported']).toEqual(expect.arrayContaining(['sub', 'iss', 'auth_time']));
+      expect(metadata['claims_supported']).toEqual(
+        expect.arrayContaining(['sub', 'iss', 'auth_time', 'name']),
+      );
       expect(metadata['id_token_signing_alg_values_supported']).toEqual(
         expect.arrayContaining(['ES256', 'RS256']),
       );

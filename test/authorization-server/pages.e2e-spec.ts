@@ -159,10 +159,12 @@ describe('the pages of the authorization server', () => {
 
   describe('the consent page', () => {
     it('lists the requested scopes in plain words', async () => {
-      const { page } = await atConsent({ scope: 'openid offline_access documents:read', prompt: 'consent' });
+      const scope = 'openid profile offline_access documents:read';
+      const { page } = await atConsent({ scope, prompt: 'consent' });
       for (const words of [
         'Allow Demo web application?',
         'recognize you when you sign in',
+        'see your name, your username and your organization',
         'keep its access when you are away, until you revoke it',
         'read the documents that you can read',
       ])
@@ -171,9 +173,10 @@ describe('the pages of the authorization server', () => {
     });
 
     it('lists requested claims', async () => {
-      const claims = JSON.stringify({ id_token: { preferred_username: null } });
+      const claims = JSON.stringify({ id_token: { preferred_username: null, name: null } });
       const { browser, page } = await atConsent({ claims });
       expect(page.text).toContain('see your username');
+      expect(page.text).toContain('see your name');
       const body = await tokensOf((await browser.submit(page, {}, 'Allow')) as URL);
       expect(claimsOf(body['id_token'])['preferred_username']).toBe('bob');
     });

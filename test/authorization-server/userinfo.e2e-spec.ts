@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import * as openid from 'openid-client';
 import { demoSecret } from '../../src/authorization-server/authorization-server.demo.js';
+import { User } from '../../src/users/user.entity.js';
 import { boot, client, type Booted } from '../support/app.js';
 import { signIn } from './browser.js';
 import { WEB_CALLBACK, basicOf, claimsOf, dpopKey, oauthAt } from './flows.js';
@@ -43,8 +44,11 @@ describe('the userinfo endpoint and the API', () => {
     const again = await openid.refreshTokenGrant(config, first.refresh_token!);
     for (const { access_token } of [first, again]) {
       expect(claimsOf(access_token)).toMatchObject({ aud: booted.origin, scope: first.scope });
-      expect(await openid.fetchUserInfo(config, access_token, first.claims()!.sub)).toMatchObject({
+      expect(await openid.fetchUserInfo(config, access_token, first.claims()!.sub)).toEqual({
+        sub: 'bob',
+        name: 'Bob Example',
         preferred_username: 'bob',
+        tenant: 'acme',
       });
       const api = new URL(`${booted.origin}/documents`);
       const response = await openid.fetchProtectedResource(config, access_token, api, 'GET');
@@ -82,6 +86,29 @@ describe('the userinfo endpoint and the API', () => {
       preferred_username: 'bob',
     });
     expect(await documents(access_token)).toBe(200);
+  });
+
+  it('return only the display name if only this claim is requested', async () => {
+    const only = { name: { essential: true } };
+    const claims = JSON.stringify({ userinfo: only, id_token: only });
+    const { access_token, id_token } = await granted({ scope: 'openid', claims });
+    expect((await get('/oidc/me', bearer(access_token))).body).toEqual({ sub: 'bob', name: 'Bob Example' });
+    expect(claimsOf(id_token)).toMatchObject({ sub: 'bob', name: 'Bob Example' });
+    expect(claimsOf(id_token)).not.toHaveProperty('preferred_username');
+  });
+
+  it('return no name for an account without one', async () => {
+    await booted.db.manager.update(User, { id: 'dave' }, { name: null });
+    const claims = JSON.stringify({ id_token: { name: { essential: true } } });
+    const code = await oauth.code({ scope: 'openid profile', claims }, 'dave');
+    const { access_token, id_token } = (await oauth.redeem(code)).body;
+    expect(claimsOf(id_token)).toMatchObject({ sub: 'dave' });
+    expect(claimsOf(id_token)).not.toHaveProperty('name');
+    expect((await get('/oidc/me', bearer(access_token))).body).toEqual({
+      sub: 'dave',
+      preferred_username: 'dave',
+      tenant: 'acme',
+    });
   });
 
   it('accept a refreshed token only where its narrowed scope allows', async () => {

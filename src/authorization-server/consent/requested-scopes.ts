@@ -87,7 +87,7 @@ const SCOPE_DESCRIPTIONS: Readonly<
   Record<(typeof SCOPES)[number] | 'openid' | 'profile' | 'offline_access', string>
 > = {
   openid: 'recognize you when you sign in',
-  profile: 'see your username and your organization',
+  profile: 'see your name, your username and your organization',
   offline_access: 'keep its access when you are away, until you revoke it',
   'documents:read': 'read the documents that you can read',
   'documents:write': 'create documents, and change the documents that you can change',
