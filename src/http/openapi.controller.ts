@@ -39,7 +39,7 @@ const STYLE = `body { margin: 0; overflow: hidden auto; overflow-wrap: anywhere;
 .swagger-ui .wrapper { box-sizing: border-box; padding: 0 12px; }
 .swagger-ui table, .swagger-ui pre { display: block; max-width: 100%; overflow-x: auto; }
 @media (max-width: 640px) {
-  .swagger-ui .opblock .opblock-summary { flex-wrap: wrap; }
+  .swagger-ui .opblock .opblock-summary, .swagger-ui .opblock-tag { flex-wrap: wrap; }
   .swagger-ui .opblock .opblock-summary-path { max-width: 100%; }
   .swagger-ui .scheme-container .schemes { flex-direction: column; }
 }
