@@ -27,6 +27,9 @@ export const DocumentView = z
   })
   .meta({ id: 'Document' });
 
+/** The response to a write. A caller who may write but not read sees none of the fields. */
+export const WrittenDocumentView = DocumentView.partial().meta({ id: 'WrittenDocument' });
+
 export const DocumentPage = z
   .object({ items: z.array(DocumentView), nextCursor: z.string().nullable() })
   .meta({ id: 'DocumentPage' });

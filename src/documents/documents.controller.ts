@@ -23,7 +23,7 @@ import type { Principal } from '../authentication/principal.js';
 import { CLASSIFICATIONS, Document, SHARE_LEVELS, STATUSES } from './document.entity.js';
 import { DocumentsService } from './documents.service.js';
 import { checkIfNoneMatch, etagOf } from '../http/preconditions.js';
-import { DocumentPage, DocumentView, documentView } from './document-view.js';
+import { DocumentPage, DocumentView, WrittenDocumentView, documentView } from './document-view.js';
 
 /** All together fit into a body of 256 KiB, also if JSON escapes each character in 12 bytes. */
 const fields = {
@@ -85,7 +85,7 @@ export class DocumentsController {
   @Post()
   @Can('create', Document)
   @Describe('Create a document', {
-    response: DocumentView,
+    response: WrittenDocumentView,
     headers: ['ETag', 'Location'],
     errors: WRITE_ERRORS,
   })
@@ -117,7 +117,7 @@ export class DocumentsController {
 
   @Patch(':id')
   @Can('update', Document)
-  @Describe('Change a document', { response: DocumentView, headers: ['ETag'], errors: WRITE_ERRORS })
+  @Describe('Change a document', { response: WrittenDocumentView, headers: ['ETag'], errors: WRITE_ERRORS })
   async updateDocument(
     @Caller() caller: Principal,
     @Ability() ability: AppAbility,
@@ -149,7 +149,7 @@ export class DocumentsController {
   @Put(':id/shares/:userId')
   @Can('update', Document)
   @Describe('Share a document with a user', {
-    response: DocumentView,
+    response: WrittenDocumentView,
     headers: ['ETag'],
     errors: SHARE_ERRORS,
   })
@@ -172,7 +172,7 @@ export class DocumentsController {
   @Delete(':id/shares/:userId')
   @Can('update', Document)
   @Describe('End sharing a document with a user', {
-    response: DocumentView,
+    response: WrittenDocumentView,
     headers: ['ETag'],
     errors: WRITE_ERRORS,
   })

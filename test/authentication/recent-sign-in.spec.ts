@@ -7,7 +7,7 @@ import {
 } from '../../src/authentication/principal.js';
 
 const ago = (seconds: number): Proof => ({
-  method: 'session',
+  method: 'test',
   at: new Date(Date.now() - seconds * 1000),
   amr: ['pwd'],
   bound: false,
@@ -31,7 +31,7 @@ describe('a sign-in is recent', () => {
 
   it('only if a single proof is both recent and a sign-in', () => {
     const caller = { proofs: [ago(-60), NEVER, { ...ago(0), method: 'api-key' }] } as unknown as Principal;
-    expect(() => assertRecentSignIn(caller, ({ method }) => method === 'session')).toThrow(
+    expect(() => assertRecentSignIn(caller, ({ method }) => method === 'test')).toThrow(
       expect.objectContaining({ status: 403 }),
     );
   });

@@ -6,8 +6,8 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
-import { forgeCertificate } from '../methods/mtls.forge.js';
 import { boot, freePort, type Booted } from '../support/app.js';
+import { serverIdentity } from '../support/certificate.js';
 import { describeInBrowser, executablePath } from '../support/chromium.js';
 import { CHALLENGE } from './flows.js';
 
@@ -25,7 +25,7 @@ describeInBrowser('two hosts of one site in a browser', () => {
     const port = await freePort();
     auth = `https://auth.example.test:${port}`;
     booted = await boot({ env: { PUBLIC_URL: auth, TLS_PORT: String(port) } });
-    const certificate = await forgeCertificate(undefined);
+    const certificate = await serverIdentity();
     application = createServer(certificate, (_request, response) => response.end('The application.'));
     await once(application.listen(0, '127.0.0.1'), 'listening');
     callback = `https://localhost:${(application.address() as AddressInfo).port}/callback`;

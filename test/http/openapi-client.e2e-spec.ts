@@ -15,10 +15,10 @@ type Client = ReturnType<typeof createClient<paths>>;
 
 export async function program(api: Client): Promise<(number | string | undefined)[]> {
   const created = await api.POST('/documents', { body: { title: 'Minutes', classification: 'internal' } });
-  const document: components['schemas']['Document'] = created.data!;
+  const document: components['schemas']['WrittenDocument'] = created.data!;
   const first = await api.GET('/documents', { params: { query: { limit: 1 } } });
   const second = await api.GET('/documents', { params: { query: { limit: 1, cursor: first.data!.nextCursor! } } });
-  const path = { id: document.id };
+  const path = { id: document.id! };
   const header = { 'If-Match': created.response.headers.get('ETag')! };
   const updated = await api.PATCH('/documents/{id}', { params: { path, header }, body: { title: 'Minutes of May' } });
   const stale = await api.PATCH('/documents/{id}', { params: { path, header }, body: { title: 'Lost' } });

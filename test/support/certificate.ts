@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
-import { createHash, webcrypto } from 'node:crypto';
+import { KeyObject, createHash, webcrypto } from 'node:crypto';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
@@ -36,3 +36,17 @@ export async function selfSigned(): Promise<{
 
 /** The header by which a proxy forwards a certificate (RFC 9440). */
 export const clientCert = ({ der }: SelfSigned) => ({ 'Client-Cert': `:${der.toString('base64')}:` });
+
+/** The certificate and key of a TLS server, in PEM. */
+export async function serverIdentity(): Promise<{ cert: string; key: string }> {
+  const keys = (await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])) as CryptoKeyPair;
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    { name: 'CN=a server', keys, signingAlgorithm: ALGORITHM },
+    webcrypto as Crypto,
+  );
+  const key = KeyObject.from(keys.privateKey as webcrypto.CryptoKey);
+  return {
+    cert: certificate.toString('pem'),
+    key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  };
+}
