@@ -38,7 +38,12 @@ class BadgeStrategy extends PassportStrategy(Strategy, 'badge') implements AuthS
 @Module({ providers: [BadgeStrategy] })
 class BadgeModule {}
 
-const badges: AuthMethod = { name: 'test', module: BadgeModule, strategy: BadgeStrategy };
+const badges: AuthMethod = {
+  name: 'test',
+  module: BadgeModule,
+  strategy: BadgeStrategy,
+  errors: ['401 invalid_credentials'],
+};
 
 @Controller('limited')
 @Public()

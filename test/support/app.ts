@@ -3,6 +3,7 @@ import { Injectable, Module } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
 import { Client } from 'pg';
@@ -13,7 +14,9 @@ import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { Challenge } from '../../src/authentication/challenge.js';
 import type { AuthMethod, AuthStrategy } from '../../src/authentication/method.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
+import { OpenApiService } from '../../src/http/openapi.service.js';
 import type { Principal } from '../../src/authentication/principal.js';
+import { DocumentedResponses } from './documented-responses.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
@@ -88,7 +91,7 @@ export interface BootOptions {
 
 /**
  * Starts the whole application on a free port and an empty database with the demo data: SQLite in memory, or a new schema in the
- * PostgreSQL of `DATABASE_URL`.
+ * PostgreSQL of `DATABASE_URL`. `close` fails if a response differs from the OpenAPI document.
  */
 export async function boot(options: BootOptions = {}): Promise<Booted> {
   const database = await freshDatabase();
@@ -119,13 +122,18 @@ export async function boot(options: BootOptions = {}): Promise<Booted> {
     await close();
     throw error;
   }
+  const responses = new DocumentedResponses(app.get(OpenApiService).json);
+  responses.watch(app.getHttpServer() as Server);
   const address = app.getHttpServer().address() as AddressInfo;
   return {
     app,
     origin: port ? `http://localhost:${port}` : `http://127.0.0.1:${address.port}`,
     db: app.get(DataSource),
     env,
-    close,
+    close: async () => {
+      await close();
+      responses.assertComplete();
+    },
   };
 }
 
