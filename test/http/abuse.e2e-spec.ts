@@ -15,7 +15,8 @@ import {
 
 describe('requests that exhaust resources or probe for information', () => {
   let booted: Booted;
-  beforeAll(async () => (booted = await boot({ controllers: [HttpRoutes] })));
+  const env = { KEEP_ALIVE_SECONDS: undefined };
+  beforeAll(async () => (booted = await boot({ controllers: [HttpRoutes], env })));
   afterAll(() => booted.close());
 
   it('rejects a body that is too large, endless, compressed or shorter than its Content-Length', async () => {

@@ -76,7 +76,7 @@ export interface Booted {
 }
 
 export interface BootOptions {
-  readonly env?: Record<string, string>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** The installed methods; by default all, and the method of {@link as}. */
   readonly methods?: readonly AuthMethod[];
   /** Controllers in addition to the application's own. */
@@ -105,6 +105,8 @@ export async function boot(options: BootOptions = {}): Promise<Booted> {
     ...(options.env?.['DEMO'] === 'false' && { APP_SECRET: RANDOM_SECRET }),
     HTTP_ADAPTER: process.env['HTTP_ADAPTER'],
     ...UNLIMITED,
+    // A test that is busy for five seconds would otherwise use a connection that the server has just closed.
+    KEEP_ALIVE_SECONDS: '60',
     ...(port && { PUBLIC_URL: `http://localhost:${port}` }),
     ...database.env,
     ...options.env,
