@@ -39,12 +39,12 @@ export const clientCert = ({ der }: SelfSigned) => ({ 'Client-Cert': `:${der.toS
 
 /** The certificate and key of a TLS server, in PEM. */
 export async function serverIdentity(): Promise<{ cert: string; key: string }> {
-  const keys = (await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])) as CryptoKeyPair;
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     { name: 'CN=a server', keys, signingAlgorithm: ALGORITHM },
     webcrypto as Crypto,
   );
-  const key = KeyObject.from(keys.privateKey as webcrypto.CryptoKey);
+  const key = KeyObject.from(keys.privateKey);
   return {
     cert: certificate.toString('pem'),
     key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
