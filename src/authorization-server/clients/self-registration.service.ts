@@ -2,12 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
 import { errors, type Configuration, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
 import { DataSource, IsNull, LessThan, Not } from 'typeorm';
-import { networkOf } from '../../config/network.js';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { SCOPES } from '../../permissions.js';
-import { consumeAll, createCounter, withCounterConnection, type Counter } from '../../rate-limits/counter.js';
+import { NetworkLimit } from '../../rate-limits/network-limit.js';
 import { authorizationServerConfig } from '../authorization-server.config.js';
 import type { ClientModel } from '../provider/oidc-provider.service.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
@@ -45,8 +44,7 @@ type Features = NonNullable<Configuration['features']>;
  */
 @Injectable()
 export class SelfRegistration extends HourlyCleanup {
-  private readonly perNetwork: Counter;
-  private readonly total: Counter;
+  private readonly newClients: NetworkLimit;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -57,9 +55,8 @@ export class SelfRegistration extends HourlyCleanup {
     private readonly config: ConfigType<typeof authorizationServerConfig>,
   ) {
     super();
-    const counter = (name: string, points: number) => createCounter(dataSource, name, points, WINDOW_SECONDS);
-    this.perNetwork = counter('new client', MAX_NEW_CLIENTS_PER_NETWORK);
-    this.total = counter('new clients', MAX_NEW_CLIENTS);
+    const points = { perNetwork: MAX_NEW_CLIENTS_PER_NETWORK, total: MAX_NEW_CLIENTS };
+    this.newClients = new NetworkLimit(dataSource, 'new client', points, WINDOW_SECONDS);
   }
 
   registration(): Features['registration'] {
@@ -84,7 +81,7 @@ export class SelfRegistration extends HourlyCleanup {
       allowFetch: async (ctx, id) => {
         if (id.length > MAX_CLIENT_ID_CHARACTERS) return false;
         if (this.settings.environment === 'production' && !isPublicUrl(id)) return false;
-        return (await this.count(ctx.ip)) === undefined;
+        return (await this.newClients.consume(ctx.ip)) === undefined;
       },
       cacheDuration: { min: 60, max: WINDOW_SECONDS },
     };
@@ -98,8 +95,8 @@ export class SelfRegistration extends HourlyCleanup {
     return async (ctx: KoaContextWithOIDC, next: () => Promise<void>): Promise<void> => {
       const isOpen = ctx.method === 'POST' && ctx.path === REGISTRATION_PATH && !ctx.get('Authorization');
       if (isOpen && this.config.openRegistration) {
-        const waitMs = await this.count(ctx.ip);
-        if (waitMs !== undefined) return tooManyClients(ctx, waitMs);
+        const retryAfter = await this.newClients.consume(ctx.ip);
+        if (retryAfter !== undefined) return tooManyClients(ctx, retryAfter);
         const token = new InitialAccessToken({ policies: [OPEN_POLICY], expiresIn: TOKEN_SECONDS });
         ctx.req.headers.authorization = `Bearer ${await token.save()}`;
       }
@@ -154,22 +151,10 @@ export class SelfRegistration extends HourlyCleanup {
     const open = await this.dataSource.manager.countBy(OauthClient, { expiresAt: Not(IsNull()) });
     if (open >= MAX_OPEN_CLIENTS) throw new errors.TemporarilyUnavailable('too many clients are registered');
   }
-
-  /**
-   * Counts a new client, or a request for a document.
-   * @returns how many milliseconds to wait if there were too many
-   */
-  private count(ip: string): Promise<number | undefined> {
-    const counters = [
-      [this.perNetwork, networkOf(ip)],
-      [this.total, 'all'],
-    ] as const;
-    return withCounterConnection(this.dataSource, () => consumeAll(counters));
-  }
 }
 
-function tooManyClients(ctx: KoaContextWithOIDC, waitMs: number): void {
-  ctx.set('Retry-After', String(Math.max(1, Math.ceil(waitMs / 1000))));
+function tooManyClients(ctx: KoaContextWithOIDC, retryAfter: number): void {
+  ctx.set('Retry-After', String(retryAfter));
   ctx.status = 429;
   ctx.body = { error: 'too_many_attempts', error_description: 'there were too many new clients' };
 }

@@ -2,14 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { errors, type Adapter, type KoaContextWithOIDC } from 'oidc-provider';
 import { DataSource } from 'typeorm';
-import { networkOf } from '../../config/network.js';
-import {
-  consumeAll,
-  createCounter,
-  rewardAll,
-  withCounterConnection,
-  type Counter,
-} from '../../rate-limits/counter.js';
+import { NetworkLimit } from '../../rate-limits/network-limit.js';
 import { errorPage, sendPage } from '../pages/layout.js';
 import { POSTED_PATHS, authRequestOfKoa } from '../provider/provider-request.js';
 import { AdapterFactory } from '../storage/adapter-factory.service.js';
@@ -35,18 +28,12 @@ const ABANDONED_WINDOW_SECONDS = 15 * 60;
 @Injectable()
 export class PostedRequests {
   private readonly adapter: Adapter;
-  private readonly perNetwork: Counter;
-  private readonly total: Counter;
+  private readonly abandoned: NetworkLimit;
 
-  constructor(
-    private readonly dataSource: DataSource,
-    adapters: AdapterFactory,
-  ) {
+  constructor(dataSource: DataSource, adapters: AdapterFactory) {
     this.adapter = adapters.create('PostedRequest');
-    const counter = (name: string, points: number) =>
-      createCounter(dataSource, name, points, ABANDONED_WINDOW_SECONDS);
-    this.perNetwork = counter('posted request', MAX_ABANDONED_PER_NETWORK);
-    this.total = counter('posted requests', MAX_ABANDONED);
+    const points = { perNetwork: MAX_ABANDONED_PER_NETWORK, total: MAX_ABANDONED };
+    this.abandoned = new NetworkLimit(dataSource, 'posted request', points, ABANDONED_WINDOW_SECONDS);
   }
 
   /** Koa middleware before oidc-provider's routes. */
@@ -71,9 +58,9 @@ export class PostedRequests {
       return reject(ctx, 400, 'invalid_request', 'The parameters must be in the body, not in the URL.');
     if (rawBody.length > MAX_FORM_BYTES)
       return reject(ctx, 413, 'invalid_request', 'The request is longer than 16 KiB.');
-    const waitMs = await withCounterConnection(this.dataSource, () => consumeAll(this.counters(ip)));
-    if (waitMs !== undefined) {
-      ctx.set('Retry-After', String(Math.max(1, Math.ceil(waitMs / 1000))));
+    const retryAfter = await this.abandoned.consume(ip);
+    if (retryAfter !== undefined) {
+      ctx.set('Retry-After', String(retryAfter));
       return reject(ctx, 429, 'temporarily_unavailable', 'There are too many unfinished requests.');
     }
     const reference = randomBytes(32).toString('base64url');
@@ -97,16 +84,9 @@ export class PostedRequests {
       throw error;
     }
     await this.adapter.destroy(reference);
-    const { ip } = authRequestOfKoa(ctx);
-    await withCounterConnection(this.dataSource, () => rewardAll(this.counters(ip)));
+    await this.abandoned.refund(authRequestOfKoa(ctx).ip);
     return stored.form;
   }
-
-  private counters = (ip: string) =>
-    [
-      [this.perNetwork, networkOf(ip)],
-      [this.total, 'all'],
-    ] as const;
 }
 
 function reject(ctx: KoaContextWithOIDC, status: number, code: string, detail: string): void {

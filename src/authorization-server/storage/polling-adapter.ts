@@ -2,14 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Provider, errors, type AdapterPayload } from 'oidc-provider';
 import { DataSource, IsNull, LessThanOrEqual } from 'typeorm';
 import type { SecretBox } from '../../crypto/secret-box.js';
-import {
-  consumeAll,
-  createCounter,
-  rewardAll,
-  withCounterConnection,
-  type Counter,
-} from '../../rate-limits/counter.js';
-import { networkOf } from '../../config/network.js';
+import { NetworkLimit } from '../../rate-limits/network-limit.js';
 import { OauthRecord } from './oauth-record.entity.js';
 import { recordId } from './oauth-records.service.js';
 import { RecordAdapter } from './record-adapter.js';
@@ -91,17 +84,11 @@ export class TooManyUserCodes extends errors.CustomOIDCProviderError {
  */
 @Injectable()
 export class UserCodeAttempts {
-  private readonly perNetwork: Counter;
-  private readonly total: Counter;
+  private readonly wrongCodes: NetworkLimit;
 
-  constructor(private readonly dataSource: DataSource) {
-    this.perNetwork = createCounter(
-      dataSource,
-      'device code',
-      MAX_WRONG_CODES_PER_NETWORK,
-      WRONG_CODES_WINDOW_SECONDS,
-    );
-    this.total = createCounter(dataSource, 'device codes', MAX_WRONG_CODES, WRONG_CODES_WINDOW_SECONDS);
+  constructor(dataSource: DataSource) {
+    const points = { perNetwork: MAX_WRONG_CODES_PER_NETWORK, total: MAX_WRONG_CODES };
+    this.wrongCodes = new NetworkLimit(dataSource, 'device code', points, WRONG_CODES_WINDOW_SECONDS);
   }
 
   /**
@@ -109,11 +96,10 @@ export class UserCodeAttempts {
    * @throws TooManyUserCodes
    */
   async limit<Found>(ip: string, lookUp: () => Promise<Found | undefined>): Promise<Found | undefined> {
-    const counters = [[this.perNetwork, networkOf(ip)] as const, [this.total, 'all'] as const];
-    const waitMs = await withCounterConnection(this.dataSource, () => consumeAll(counters));
-    if (waitMs !== undefined) throw new TooManyUserCodes(Math.max(1, Math.ceil(waitMs / 1000)));
+    const retryAfter = await this.wrongCodes.consume(ip);
+    if (retryAfter !== undefined) throw new TooManyUserCodes(retryAfter);
     const found = await lookUp();
-    if (found) await withCounterConnection(this.dataSource, () => rewardAll(counters));
+    if (found) await this.wrongCodes.refund(ip);
     return found;
   }
 }
