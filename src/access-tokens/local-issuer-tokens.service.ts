@@ -31,7 +31,7 @@ interface TokenRow extends UserRow {
 
 /**
  * The tokens of this server's authorization server. A JWT's signature is verified once and then cached. Its row,
- * account and signing key can change, so every request reads them in one SQL query (docs/explanation/performance.md).
+ * account and signing key can change, so every request reads them in one SQL query (docs/performance.md).
  */
 @Injectable()
 export class LocalIssuerTokens extends HourlyCleanup {

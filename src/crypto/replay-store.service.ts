@@ -34,7 +34,7 @@ const MAX_ROWS_PER_STATEMENT = 1_000;
  * Accepts each value once, across all processes. The primary key decides, so there is no gap between check and write.
  *
  * All uses of one event loop iteration are written by one INSERT, because a commit costs more than a row. Each use is
- * resolved after its commit. docs/explanation/performance.md shows the figures, and so the reason for SQL text here.
+ * resolved after its commit. docs/performance.md shows the figures, and so the reason for SQL text here.
  */
 @Injectable()
 export class ReplayStore extends HourlyCleanup {

@@ -1,58 +1,127 @@
-import autocannon from 'autocannon';
+import { Connection, type TlsOptions } from './connection.js';
 
-/** A load on one route for some seconds. */
+/** Requests to one route. */
 export interface Load {
   readonly url: string;
-  readonly seconds: number;
   /** Sets of headers, used one after the other. */
   readonly headers: readonly Readonly<Record<string, string>>[];
   /** The body of a POST; without it the requests are GETs. */
   readonly body?: string;
-  /** The certificates of TLS connections. */
-  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: TlsOptions;
+  /** Whether each set of headers works once. The load ends with the last of them. */
+  readonly once?: boolean;
 }
 
 /** Requests per second, and latencies in milliseconds. */
-export interface Measurement {
+export interface Throughput {
+  readonly requests: number;
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
 }
 
-/** The index of the next set of headers, by URL: each round continues where the last one ended. */
-const nextIndexes = new Map<string, number>();
+/** Messages in this order: `prepare` once or before each run, then `connect` and `run`. The answer to `run` is a {@link Throughput}. */
+export type LoadMessage =
+  | { readonly prepare: Load; readonly name: string }
+  | { readonly connect: string }
+  | { readonly run: string; readonly seconds: number };
 
-/** Runs in its own process, on another core than the server. */
-process.on('message', ({ url, seconds, headers, body, tls }: Load) => {
-  let index = nextIndexes.get(url) ?? 0;
-  const latencies: number[] = [];
-  const run = autocannon(
-    {
-      url,
-      duration: seconds,
-      connections: 10,
-      ...(body !== undefined && { method: 'POST', body }),
-      ...(tls && { tlsOptions: tls }),
-      requests: [
-        {
-          setupRequest: (request) => ({ ...request, headers: headers[index++ % headers.length]! }),
-        },
-      ],
-    },
-    (error, result) => {
-      nextIndexes.set(url, index);
-      if (error || result.non2xx || result.errors)
-        process.send!({ failed: `${url}: ${String(error ?? `${result.non2xx} rejected`)}` });
-      else process.send!(measurementOf(latencies, result.duration));
-    },
-  );
-  run.on('response', (_client, _status, _bytes, milliseconds) => latencies.push(milliseconds));
-});
+const CONNECTIONS = 10;
 
-function measurementOf(latencies: number[], seconds: number): Measurement {
-  latencies.sort((a, b) => a - b);
-  const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? 0;
-  return { perSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) };
+class PreparedLoad {
+  private readonly url: URL;
+  private readonly requests: readonly Buffer[];
+  private next = 0;
+  private connections: Connection[] = [];
+
+  constructor(private readonly load: Load) {
+    this.url = new URL(load.url);
+    this.requests = load.headers.map((headers) => bytesOf(this.url, headers, load.body));
+  }
+
+  async connect(): Promise<void> {
+    const open = () => Connection.open(this.url, this.load.tls);
+    this.connections = await Promise.all(Array.from({ length: CONNECTIONS }, open));
+  }
+
+  async run(seconds: number): Promise<Throughput> {
+    const latencies: number[] = [];
+    const start = performance.now();
+    const end = start + seconds * 1000;
+    const stopSpinning = keepAwake();
+    await Promise.all(this.connections.map((connection) => this.sendUntil(end, connection, latencies)));
+    stopSpinning();
+    const duration = (performance.now() - start) / 1000;
+    for (const connection of this.connections) connection.close();
+    latencies.sort((a, b) => a - b);
+    const at = (share: number) => latencies[Math.floor(latencies.length * share)]!;
+    return {
+      requests: latencies.length,
+      perSecond: latencies.length / duration,
+      p50: at(0.5),
+      p99: at(0.99),
+    };
+  }
+
+  /** Sends one request after the other. Callbacks, not promises: the generator must be faster than the fastest server. */
+  private sendUntil(end: number, connection: Connection, latencies: number[]): Promise<void> {
+    return new Promise((resolve) => {
+      const sendNext = () => {
+        const sent = performance.now();
+        const request = sent < end ? this.nextRequest() : undefined;
+        if (!request) return resolve();
+        connection.send(request, () => {
+          latencies.push(performance.now() - sent);
+          sendNext();
+        });
+      };
+      sendNext();
+    });
+  }
+
+  private nextRequest(): Buffer | undefined {
+    if (this.next === this.requests.length && !this.load.once) this.next = 0;
+    return this.requests[this.next++];
+  }
 }
 
+function bytesOf(url: URL, headers: Load['headers'][number], body?: string): Buffer {
+  const fields = {
+    host: url.host,
+    ...headers,
+    ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
+  };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  const method = body === undefined ? 'GET' : 'POST';
+  return Buffer.from(
+    `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n${body ?? ''}`,
+    'latin1',
+  );
+}
+
+/** Keeps the event loop turning. A generator that sleeps adds the cost of waking it to the server. @returns a function that stops it */
+function keepAwake(): () => void {
+  let isRunning = true;
+  const turn = () => void (isRunning && setImmediate(turn));
+  turn();
+  return () => (isRunning = false);
+}
+
+const prepared = new Map<string, PreparedLoad>();
+
+async function answer(message: LoadMessage): Promise<object> {
+  if ('prepare' in message) {
+    prepared.set(message.name, new PreparedLoad(message.prepare));
+    return {};
+  }
+  if ('run' in message) return prepared.get(message.run)!.run(message.seconds);
+  await prepared.get(message.connect)!.connect();
+  return {};
+}
+
+const fail = (error: Error) => process.send!({ failed: error.message });
+process.on('message', (message: LoadMessage) => {
+  answer(message).then((result) => process.send!(result), fail);
+});
+process.on('uncaughtException', fail);
 process.once('disconnect', () => process.exit(0));

@@ -1,27 +1,17 @@
-import type { ChildProcess } from 'node:child_process';
-import type { CpuTimeRequest, Ready } from './server.js';
+import type { Cost } from './cost-meter.js';
+import { markdownTable } from './report.js';
+import { startApplication } from './servers.js';
 
 const REQUESTS = 300;
 
-export interface Rejection {
-  readonly name: string;
-  /** CPU time of the server's process for one request, in milliseconds. */
-  readonly milliseconds: number;
-}
-
 /**
  * Measures the most expensive request of each method that is rejected before a key is known.
- * @param nextMessage of the server
+ * @returns the CPU time of one request in milliseconds, as a Markdown table
  */
-export async function measureRejections(
-  { origin, costly }: Ready,
-  server: ChildProcess,
-  nextMessage: <T extends object>(child: ChildProcess) => Promise<T>,
-): Promise<Rejection[]> {
-  const cpuTime = async () => {
-    server.send({ cpuTime: true } satisfies CpuTimeRequest);
-    return (await nextMessage<{ milliseconds: number }>(server)).milliseconds;
-  };
+export async function measureRejections(): Promise<string> {
+  // mtls reads its header only from a trusted proxy.
+  const settings = { TRUST_PROXY: '127.0.0.1' };
+  const { origin, costly, server } = await startApplication({ documents: 0, many: {} }, settings);
   const send = async (target: string, headers: Record<string, string>) => {
     for (let i = 0; i < REQUESTS; i++) {
       const response = await fetch(origin + target, { headers });
@@ -29,27 +19,17 @@ export async function measureRejections(
       if (response.status !== 401) throw new Error(`${target}: ${response.status}`);
     }
   };
-  const rejections: Rejection[] = [];
+  const lines: string[][] = [];
   for (const [name, { target = `/demo/${name}`, headers }] of [
     ['no credential', { target: '/me', headers: {} }] as const,
     ...Object.entries(costly),
   ]) {
     // The first round warms up.
     await send(target, headers);
-    const before = await cpuTime();
+    const before = await server.ask<Cost>({ cost: true });
     await send(target, headers);
-    rejections.push({ name, milliseconds: ((await cpuTime()) - before) / REQUESTS });
+    const after = await server.ask<Cost>({ cost: true });
+    lines.push([name, ((after.cpu - before.cpu) / 1000 / REQUESTS).toFixed(2)]);
   }
-  return rejections;
+  return `${markdownTable(['method', 'CPU ms'], lines).join('\n')}\n`;
 }
-
-/** The figures as a Markdown table. */
-export const reportRejections = (rejections: readonly Rejection[], machine: string, date: Date): string =>
-  [
-    `Measured ${date.toISOString().slice(0, 10)} on ${machine}.`,
-    '',
-    '| method | CPU ms |',
-    '| --- | ---: |',
-    ...rejections.map(({ name, milliseconds }) => `| ${name} | ${milliseconds.toFixed(2)} |`),
-    '',
-  ].join('\n');

@@ -1,34 +1,37 @@
-import type { Measurement } from './load.js';
+import { figureOf, ratioOf, type Sample, type Table } from './measure.js';
 
-export interface Result extends Measurement {
-  readonly name: string;
-  /** Requests per second, relative to the first result of the table. */
-  readonly ratio: number;
-}
-
-export interface Table {
-  readonly title: string;
-  readonly results: readonly Result[];
-}
-
-/** The figures as Markdown tables. */
-export function report(tables: readonly Table[], machine: string, date: Date): string {
-  const parts = tables.map(({ title, results }) => [
-    `### ${title}`,
+/** The figures of a table as Markdown. Ratios compare with the first route. */
+export function report({ title, rows }: Table): string {
+  const [base] = rows.values();
+  const lines = [...rows].map(([name, samples]) => [name, ...figures(samples, base!)]);
+  return [
+    `### ${title}\n`,
+    ...markdownTable(['route', 'CPU µs', '÷ node:http', 'requests/s', 'GC share'], lines),
     '',
-    '| route | requests/s | ratio | p50 ms | p99 ms |',
-    '| --- | ---: | ---: | ---: | ---: |',
-    ...results.map(lineOf),
-    '',
-  ]);
-  return [`Measured ${date.toISOString().slice(0, 10)} on ${machine}.`, '', ...parts.flat()].join('\n');
+  ].join('\n');
 }
 
-function lineOf({ name, perSecond, ratio, p50, p99 }: Result): string {
-  const cells = [
+const figures = (samples: readonly Sample[], base: readonly Sample[]): string[] => [
+  figureOf(samples, 'cpu').toFixed(1),
+  ratioOf(samples, base).toFixed(2),
+  Math.round(figureOf(samples, 'perSecond')).toLocaleString('en'),
+  percent(figureOf(samples, 'gcShare')),
+];
+
+/** The latencies of a table as Markdown. */
+export function reportLatencies({ rows }: Table): string {
+  const lines = [...rows].map(([name, samples]) => [
     name,
-    Math.round(perSecond).toLocaleString('en'),
-    ...[ratio, p50, p99].map((figure) => figure.toFixed(2)),
-  ];
-  return `| ${cells.join(' | ')} |`;
+    figureOf(samples, 'p50').toFixed(2),
+    figureOf(samples, 'p99').toFixed(2),
+  ]);
+  return ['### Latency\n', ...markdownTable(['route', 'p50 ms', 'p99 ms'], lines), ''].join('\n');
 }
+
+export const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+
+/** The first column is text, the others are figures. */
+export const markdownTable = (columns: readonly string[], lines: readonly (readonly string[])[]): string[] =>
+  [columns, ['---', ...columns.slice(1).map(() => '---:')], ...lines].map(
+    (line) => `| ${line.join(' | ')} |`,
+  );

@@ -114,7 +114,7 @@ async function findOwner(
   return account && { accountId: account.id, epoch: account.epoch };
 }
 
-/** SQL, like the INSERT below, because services request tokens all day: docs/explanation/performance.md has the figures. */
+/** SQL, like the INSERT below, because services request tokens all day: docs/performance.md has the figures. */
 async function clientAccount(
   manager: EntityManager,
   clientId: string,

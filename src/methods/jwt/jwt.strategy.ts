@@ -42,7 +42,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
   /** By the SHA-256 of the token: the cache must not contain credentials. */
   private readonly verified = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
   private readonly expected: { readonly iss: string; readonly aud: string };
-  /** SQL text, because this query runs on every request: see docs/explanation/performance.md. */
+  /** SQL text, because this query runs on every request: see docs/performance.md. */
   private readonly familyById: string;
 
   constructor(

@@ -48,7 +48,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   readonly ambient = true;
   readonly sendsSecret = true;
   private readonly cookie: SessionCookie;
-  /** SQL text, because this query runs on every request: see docs/explanation/performance.md. */
+  /** SQL text, because this query runs on every request: see docs/performance.md. */
   private readonly byHash: string;
   private readonly byPreviousHash: string;
 

@@ -2,13 +2,13 @@ import { Controller, Get, Injectable, Module, Request, UseGuards } from '@nestjs
 import { JwtModule, JwtService } from '@nestjs/jwt';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { Public } from '../../src/authentication/plan.js';
+import { startNest } from './contestant.js';
 
+/** The JWT route of Nest's documentation (Recipes, Passport): a string as the secret, and no look-up. */
 const secret = 'a secret of the length that the documentation recommends, and more';
 
-/** The baseline: a JWT route as in Nest's documentation (Recipes, Passport), with a string as the secret and no look-up. */
 @Injectable()
-class PassportJwtStrategy extends PassportStrategy(Strategy, 'nest-docs') {
+class JwtStrategy extends PassportStrategy(Strategy) {
   constructor() {
     super({
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
@@ -22,11 +22,10 @@ class PassportJwtStrategy extends PassportStrategy(Strategy, 'nest-docs') {
   }
 }
 
-@Controller('passport-jwt')
-@Public()
-class PassportJwtController {
+@Controller()
+class ProfileController {
+  @UseGuards(AuthGuard('jwt'))
   @Get()
-  @UseGuards(AuthGuard('nest-docs'))
   show(@Request() request: { user: object }) {
     return request.user;
   }
@@ -34,13 +33,13 @@ class PassportJwtController {
 
 @Module({
   imports: [PassportModule, JwtModule.register({ secret, signOptions: { expiresIn: '1h' } })],
-  controllers: [PassportJwtController],
-  providers: [PassportJwtStrategy],
+  controllers: [ProfileController],
+  providers: [JwtStrategy],
 })
-export class PassportJwtModule {
-  constructor(private readonly jwt: JwtService) {}
+class RecipeModule {}
 
-  token(): string {
-    return this.jwt.sign({ sub: 'bob', username: 'bob' });
-  }
-}
+const token = new JwtService({ secret, signOptions: { expiresIn: '1h' } }).sign({
+  sub: 'bob',
+  username: 'bob',
+});
+await startNest(RecipeModule, { Authorization: `Bearer ${token}` });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Provider } from 'oidc-provider';
+import { announce } from './contestant.js';
 
 /** The baseline of the authorization server: oidc-provider alone, with its in-memory adapter, on Node's HTTP server. */
 const server = createServer().listen(0, '127.0.0.1');
@@ -41,5 +42,4 @@ const provider = new Provider(origin, {
 });
 const handle = provider.callback();
 server.on('request', (request, response) => void handle(request, response));
-process.send!({ origin });
-process.once('disconnect', () => process.exit(0));
+announce(server);
