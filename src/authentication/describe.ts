@@ -1,4 +1,4 @@
-import { SetMetadata } from '@nestjs/common';
+import { SetMetadata, applyDecorators } from '@nestjs/common';
 import { z } from 'zod';
 
 /** A status and the `code` of its problem, such as `409 too_many_credentials`. */
@@ -36,6 +36,16 @@ export const RouteErrors = (...errors: readonly ErrorCode[]) => SetMetadata(ROUT
 
 /** The group of a controller's routes. The routes of a method are in the group with its name. */
 export const Tag = (name: string, description: string) => SetMetadata(TAG, { name, description });
+
+/**
+ * Leaves routes out of the OpenAPI document. Sets the metadata of `ApiExcludeController` and `ApiExcludeEndpoint` of
+ * `@nestjs/swagger`, which is too large to load at start.
+ */
+export const ExcludeFromOpenApi = () =>
+  applyDecorators(
+    SetMetadata('swagger/apiExcludeController', [true]),
+    SetMetadata('swagger/apiExcludeEndpoint', { disable: true }),
+  );
 
 /** A list without pages. */
 export const listOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item) });

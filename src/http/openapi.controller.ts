@@ -8,11 +8,10 @@ import {
   StreamableFile,
   type Type,
 } from '@nestjs/common';
-import { ApiExcludeEndpoint } from '@nestjs/swagger';
 import { createReadStream } from 'node:fs';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
-import { Describe, Tag } from '../authentication/describe.js';
+import { Describe, ExcludeFromOpenApi, Tag } from '../authentication/describe.js';
 import { Public, SelfService } from '../authentication/plan.js';
 import { OpenApiService } from './openapi.service.js';
 
@@ -75,12 +74,12 @@ abstract class OpenApiController {
   @Get('openapi.json')
   @Describe('Read this document', { response: z.looseObject({ openapi: z.string() }) })
   @Header('Content-Type', 'application/json; charset=utf-8')
-  readOpenApiDocument(): string {
-    return this.openapi.json;
+  readOpenApiDocument(): Promise<string> {
+    return this.openapi.json();
   }
 
   @Get('openapi')
-  @ApiExcludeEndpoint()
+  @ExcludeFromOpenApi()
   @Header('Content-Type', 'text/html; charset=utf-8')
   @Header('Content-Security-Policy', PAGE_POLICY)
   page(): string {
@@ -88,21 +87,21 @@ abstract class OpenApiController {
   }
 
   @Get('openapi/page.css')
-  @ApiExcludeEndpoint()
+  @ExcludeFromOpenApi()
   @Header('Content-Type', 'text/css; charset=utf-8')
   style(): string {
     return STYLE;
   }
 
   @Get('openapi/page.js')
-  @ApiExcludeEndpoint()
+  @ExcludeFromOpenApi()
   @Header('Content-Type', 'text/javascript; charset=utf-8')
   start(): string {
     return START;
   }
 
   @Get('openapi/:file')
-  @ApiExcludeEndpoint()
+  @ExcludeFromOpenApi()
   file(@Param('file') file: string): StreamableFile {
     const type = Object.hasOwn(FILES, file) ? FILES[file] : undefined;
     if (!type) throw new NotFoundException();

@@ -124,7 +124,7 @@ export async function boot(options: BootOptions = {}): Promise<Booted> {
     await close();
     throw error;
   }
-  const responses = new DocumentedResponses(app.get(OpenApiService).json);
+  const responses = new DocumentedResponses(await app.get(OpenApiService).json());
   responses.watch(app.getHttpServer() as Server);
   const address = app.getHttpServer().address() as AddressInfo;
   return {

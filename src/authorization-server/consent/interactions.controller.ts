@@ -11,8 +11,8 @@ import {
   Res,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { ApiExcludeController } from '@nestjs/swagger';
 import { z } from 'zod';
+import { ExcludeFromOpenApi } from '../../authentication/describe.js';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
@@ -45,7 +45,7 @@ const Form = z.object({
 /** The pages of oidc-provider's interactions: sign-in and consent. */
 @Controller('interaction')
 @Public()
-@ApiExcludeController()
+@ExcludeFromOpenApi()
 export class InteractionsController {
   constructor(
     private readonly interactions: InteractionsService,

@@ -1,5 +1,5 @@
 import { All, Controller, MethodNotAllowedException, NotFoundException, Req, Res } from '@nestjs/common';
-import { ApiExcludeController } from '@nestjs/swagger';
+import { ExcludeFromOpenApi } from '../../authentication/describe.js';
 import { Consumes, CurrentRequest, Public } from '../../authentication/plan.js';
 import { rawExchange } from '../../authentication/on-send.js';
 import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
@@ -31,7 +31,7 @@ function securitySchemesAt(publicUrl: string): SecuritySchemeMap {
 /** Mounts oidc-provider at `/oidc`, and its metadata at the path of RFC 8414. */
 @Controller()
 @Public()
-@ApiExcludeController()
+@ExcludeFromOpenApi()
 @SecuritySchemes(securitySchemesAt)
 export class OidcProviderController {
   constructor(private readonly oidc: OidcProviderService) {}
