@@ -12,7 +12,7 @@ const COMMITTED_RATIOS: Readonly<Record<string, number>> = { open: 8.2, 'api-key
 /** The ratio may grow by this factor. On a busy machine it varies by a tenth. */
 const TOLERANCE = 1.25;
 
-const DURATION = { rounds: 15, secondsPerLoad: 0.3 };
+const DURATION = { warmUp: 3_000, rounds: 20, load: 0.2 };
 
 /** Compares the cost of a request with the committed one, and prints it. @returns whether every route is within the tolerance */
 export async function check(loader: Process<LoadMessage>, tables: Tables): Promise<boolean> {

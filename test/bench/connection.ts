@@ -19,7 +19,9 @@ export class Connection {
   private constructor(private readonly socket: Socket) {
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.read(chunk));
-    socket.on('end', () => socket.destroy(new Error('The server closed a connection.')));
+    socket.on('close', () => {
+      if (this.onResponse) throw new Error('The server closed a connection that awaits a response.');
+    });
   }
 
   static async open({ hostname, port, protocol }: URL, tls: TlsOptions | undefined): Promise<Connection> {
@@ -36,6 +38,7 @@ export class Connection {
   }
 
   close(): void {
+    this.onResponse = undefined;
     this.socket.destroy();
   }
 
@@ -43,9 +46,11 @@ export class Connection {
     this.received = this.received.length ? Buffer.concat([this.received, chunk]) : chunk;
     const length = lengthOfResponse(this.received);
     if (length === undefined || this.received.length < length) return;
-    if (this.received.length > length || !this.onResponse) throw new Error('A response is too long.');
+    const { onResponse } = this;
+    if (this.received.length > length || !onResponse) throw new Error('A response is too long.');
     this.received = NOTHING;
-    this.onResponse();
+    this.onResponse = undefined;
+    onResponse();
   }
 }
 

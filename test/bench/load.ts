@@ -24,58 +24,60 @@ export interface Throughput {
 export type LoadMessage =
   | { readonly prepare: Load; readonly name: string }
   | { readonly connect: string }
-  | { readonly run: string; readonly seconds: number };
+  | { readonly run: string; readonly requests: number };
 
 const CONNECTIONS = 10;
+let connections: Connection[] = [];
 
 class PreparedLoad {
   private readonly url: URL;
   private readonly requests: readonly Buffer[];
   private next = 0;
-  private connections: Connection[] = [];
 
   constructor(private readonly load: Load) {
     this.url = new URL(load.url);
     this.requests = load.headers.map((headers) => bytesOf(this.url, headers, load.body));
   }
 
+  /** Replaces the connections by new ones, and sends a request on each: the cost of a connection is not part of the load. */
   async connect(): Promise<void> {
+    for (const connection of connections) connection.close();
     const open = () => Connection.open(this.url, this.load.tls);
-    this.connections = await Promise.all(Array.from({ length: CONNECTIONS }, open));
+    connections = await Promise.all(Array.from({ length: CONNECTIONS }, open));
+    await this.run(CONNECTIONS);
   }
 
-  async run(seconds: number): Promise<Throughput> {
+  async run(requests: number): Promise<Throughput> {
     const latencies: number[] = [];
     const start = performance.now();
-    const end = start + seconds * 1000;
     const stopSpinning = keepAwake();
-    await Promise.all(this.connections.map((connection) => this.sendUntil(end, connection, latencies)));
+    await this.sendAll(requests, latencies);
     stopSpinning();
-    const duration = (performance.now() - start) / 1000;
-    for (const connection of this.connections) connection.close();
+    const seconds = (performance.now() - start) / 1000;
     latencies.sort((a, b) => a - b);
     const at = (share: number) => latencies[Math.floor(latencies.length * share)]!;
-    return {
-      requests: latencies.length,
-      perSecond: latencies.length / duration,
-      p50: at(0.5),
-      p99: at(0.99),
-    };
+    return { requests: latencies.length, perSecond: latencies.length / seconds, p50: at(0.5), p99: at(0.99) };
   }
 
-  /** Sends one request after the other. Callbacks, not promises: the generator must be faster than the fastest server. */
-  private sendUntil(end: number, connection: Connection, latencies: number[]): Promise<void> {
+  /** Sends on each connection one request after the other. Callbacks, not promises: the fastest server must not wait. */
+  private sendAll(requests: number, latencies: number[]): Promise<void> {
     return new Promise((resolve) => {
-      const sendNext = () => {
+      let remaining = requests;
+      let open = connections.length;
+      const sendNext = (connection: Connection) => {
+        const request = remaining > 0 ? this.nextRequest() : undefined;
+        if (!request) {
+          if (--open === 0) resolve();
+          return;
+        }
+        remaining--;
         const sent = performance.now();
-        const request = sent < end ? this.nextRequest() : undefined;
-        if (!request) return resolve();
         connection.send(request, () => {
           latencies.push(performance.now() - sent);
-          sendNext();
+          sendNext(connection);
         });
       };
-      sendNext();
+      for (const connection of connections) sendNext(connection);
     });
   }
 
@@ -114,7 +116,7 @@ async function answer(message: LoadMessage): Promise<object> {
     prepared.set(message.name, new PreparedLoad(message.prepare));
     return {};
   }
-  if ('run' in message) return prepared.get(message.run)!.run(message.seconds);
+  if ('run' in message) return prepared.get(message.run)!.run(message.requests);
   await prepared.get(message.connect)!.connect();
   return {};
 }

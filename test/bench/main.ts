@@ -12,8 +12,8 @@ import { Tables, TITLES, type TableName } from './tables.js';
 import { reportTargets } from './targets.js';
 
 const PAGE = 'docs/performance.md';
-const FULL: Duration = { rounds: 18, secondsPerLoad: 0.5 };
-const QUICK: Duration = { rounds: 8, secondsPerLoad: 0.4 };
+const FULL: Duration = { warmUp: 10_000, rounds: 30, load: 0.3 };
+const QUICK: Duration = { warmUp: 3_000, rounds: 14, load: 0.2 };
 
 const { values: options } = parseArgs({
   options: {

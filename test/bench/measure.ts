@@ -15,8 +15,8 @@ export interface Route {
 export interface Sample extends Throughput {
   /** CPU time of the server per request, in microseconds. */
   readonly cpu: number;
-  /** Garbage collection as a share of the CPU time. */
-  readonly gcShare: number;
+  /** Garbage collection per request, in microseconds. */
+  readonly garbageCollection: number;
 }
 
 export interface Table {
@@ -26,48 +26,51 @@ export interface Table {
 }
 
 export interface Duration {
+  /** The requests to each route that do not count, while V8 compiles its code. */
+  readonly warmUp: number;
   readonly rounds: number;
-  readonly secondsPerLoad: number;
+  /** The CPU time of each load in seconds: short, so that the loads of a round meet the same conditions. */
+  readonly load: number;
 }
 
-/**
- * Loads the routes one after the other, in several rounds, so that other work of the machine affects all of them. Round -1 warms up.
- */
+/** Loads the routes one after the other, in several rounds, so that other work of the machine affects all of them. */
 export async function measure(
   loader: Process<LoadMessage>,
   title: string,
   routes: readonly Route[],
-  { rounds, secondsPerLoad }: Duration,
+  { warmUp, rounds, load: seconds }: Duration,
 ): Promise<Table> {
   const rows = new Map<string, Sample[]>(routes.map(({ name }) => [name, []]));
-  for (const { name, load } of routes) await loader.ask({ prepare: load, name });
-  for (let round = -1; round < rounds; round++)
-    for (const route of routes) {
-      const sample = await sampleOf(loader, route, secondsPerLoad);
-      if (round >= 0) rows.get(route.name)!.push(sample);
-    }
+  const requests = new Map<string, number>();
+  for (const route of routes) {
+    await loader.ask({ prepare: route.load, name: route.name });
+    const { cpu } = await sampleOf(loader, route, warmUp);
+    requests.set(route.name, Math.ceil((seconds * 1e6) / cpu));
+  }
+  for (let round = 0; round < rounds; round++)
+    for (const route of routes)
+      rows.get(route.name)!.push(await sampleOf(loader, route, requests.get(route.name)!));
   return { title, rows };
 }
 
 async function sampleOf(
   loader: Process<LoadMessage>,
   { name, server, load, sign }: Route,
-  seconds: number,
+  requests: number,
 ): Promise<Sample> {
   if (sign) await loader.ask({ prepare: { ...load, headers: await sign(), once: true }, name });
   await loader.ask({ connect: name });
   const before = await server.ask<Cost>({ cost: true });
-  const throughput = await loader.ask<Throughput>({ run: name, seconds });
+  const throughput = await loader.ask<Throughput>({ run: name, requests });
   const after = await server.ask<Cost>({ cost: true });
-  const cpu = after.cpu - before.cpu;
   return {
     ...throughput,
-    cpu: cpu / throughput.requests,
-    gcShare: (after.garbageCollection - before.garbageCollection) / cpu,
+    cpu: (after.cpu - before.cpu) / throughput.requests,
+    garbageCollection: (after.garbageCollection - before.garbageCollection) / throughput.requests,
   };
 }
 
-export const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)[all.length >> 1]!;
+const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)[all.length >> 1]!;
 
 /** The median of a figure of one route. */
 export const figureOf = (samples: readonly Sample[], figure: keyof Sample): number =>
@@ -79,3 +82,10 @@ export const ratioOf = (
   base: readonly Sample[],
   figure: keyof Sample = 'cpu',
 ): number => median(samples.map((sample, round) => sample[figure] / base[round]![figure]));
+
+/** Garbage collection as a share of the CPU time, in all rounds together: a full collection is rare. */
+export function gcShareOf(samples: readonly Sample[]): number {
+  const sum = (figure: 'cpu' | 'garbageCollection') =>
+    samples.reduce((total, each) => total + each[figure], 0);
+  return sum('garbageCollection') / sum('cpu');
+}

@@ -1,4 +1,4 @@
-import { figureOf, ratioOf, type Sample, type Table } from './measure.js';
+import { figureOf, gcShareOf, ratioOf, type Sample, type Table } from './measure.js';
 
 /** The figures of a table as Markdown. Ratios compare with the first route. */
 export function report({ title, rows }: Table): string {
@@ -15,7 +15,7 @@ const figures = (samples: readonly Sample[], base: readonly Sample[]): string[] 
   figureOf(samples, 'cpu').toFixed(1),
   ratioOf(samples, base).toFixed(2),
   Math.round(figureOf(samples, 'perSecond')).toLocaleString('en'),
-  percent(figureOf(samples, 'gcShare')),
+  `${(gcShareOf(samples) * 100).toFixed(1)} %`,
 ];
 
 /** The latencies of a table as Markdown. */
@@ -27,8 +27,6 @@ export function reportLatencies({ rows }: Table): string {
   ]);
   return ['### Latency\n', ...markdownTable(['route', 'p50 ms', 'p99 ms'], lines), ''].join('\n');
 }
-
-export const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
 /** The first column is text, the others are figures. */
 export const markdownTable = (columns: readonly string[], lines: readonly (readonly string[])[]): string[] =>

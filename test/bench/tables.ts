@@ -15,7 +15,7 @@ import {
 const REUSABLE = ['session', 'jwt', 'basic'];
 const SIGNING = ['digest', 'dpop', 'hmac', 'http-signature', 'sigv4', 'webhook'];
 /** The number of requests signed for one load. A load ends when they are used up. */
-const SIGNED_PER_LOAD = 3_000;
+const SIGNED_PER_LOAD = 2_000;
 const MANY_ROWS = 1_000_000;
 
 const application = (size: Size) => lazily(() => startApplication(size));

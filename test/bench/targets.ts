@@ -1,4 +1,4 @@
-import { figureOf, ratioOf, type Sample } from './measure.js';
+import { gcShareOf, ratioOf, type Sample } from './measure.js';
 import { markdownTable } from './report.js';
 import type { TableName } from './tables.js';
 
@@ -60,7 +60,7 @@ const TARGETS: readonly Target[] = [
     table: 'routes',
     limits: [0.06, 0.06],
     is: 'at most',
-    measure: (samples) => figureOf(samples('open'), 'gcShare'),
+    measure: (samples) => gcShareOf(samples('open')),
   },
   {
     name: 'rate: POST /oidc/token ÷ oidc-provider alone',
