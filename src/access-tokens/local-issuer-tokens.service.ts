@@ -7,6 +7,7 @@ import { readAccessToken } from '../crypto/jws.js';
 import { RETIRED_KEY_GRACE_MS, SigningKeys } from '../crypto/signing-keys.service.js';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { dateFromRow, nullableDateFromRow, parsedJson } from '../database/columns.js';
+import { rowFinder, type RowFinder } from '../database/row-finder.js';
 import { SCOPES } from '../permissions.js';
 import { type User, USER_COLUMNS, userFromRow, type UserRow } from '../users/user.entity.js';
 import { parseClaims, validityFault, type AccessTokenClaims } from './access-token-claims.js';
@@ -38,8 +39,8 @@ export class LocalIssuerTokens extends HourlyCleanup {
   readonly issuer: string;
   private readonly audience: string;
   private readonly verifiedJwts = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
-  private readonly jwtSql: string;
-  private readonly opaqueSql: string;
+  private readonly findJwt: RowFinder<TokenRow & { retiredAt: Date | string | null }>;
+  private readonly findOpaque: RowFinder<TokenRow & { content: string }>;
 
   constructor(
     private readonly dataSource: DataSource,
@@ -51,18 +52,17 @@ export class LocalIssuerTokens extends HourlyCleanup {
     this.audience = publicUrl;
     const columns = `${USER_COLUMNS}, token."clientId" AS "clientId", token.epoch AS "tokenEpoch",
       token."expiresAt" AS "expiresAt"`;
-    const { driver } = dataSource;
-    [this.jwtSql] = driver.escapeQueryWithParameters(
+    this.findJwt = rowFinder(
+      dataSource,
       `SELECT ${columns}, "key"."retiredAt" AS "retiredAt" FROM access_tokens token
        JOIN users account ON account.id = token."accountId"
-       JOIN signing_keys "key" ON "key".kid = :kid
-       WHERE token.id = :id`,
-      { kid: '', id: '' },
+       JOIN signing_keys "key" ON "key".kid = ?
+       WHERE token.id = ?`,
     );
-    [this.opaqueSql] = driver.escapeQueryWithParameters(
+    this.findOpaque = rowFinder(
+      dataSource,
       `SELECT ${columns}, token.content AS content FROM access_tokens token
-       JOIN users account ON account.id = token."accountId" WHERE token.id = :id`,
-      { id: '' },
+       JOIN users account ON account.id = token."accountId" WHERE token.id = ?`,
     );
   }
 
@@ -75,10 +75,7 @@ export class LocalIssuerTokens extends HourlyCleanup {
     const now = Date.now();
     const fault = validityFault(claims, now);
     if (fault) throw invalidToken(fault);
-    const [row] = await this.dataSource.query<(TokenRow & { retiredAt: Date | string | null })[]>(
-      this.jwtSql,
-      [kid, id],
-    );
+    const row = await this.findJwt(kid, id);
     if (!row) throw invalidToken('the token was revoked, or its key was deleted');
     const account = accountFromRow(row, now);
     const retiredAt = nullableDateFromRow(row.retiredAt);
@@ -95,7 +92,7 @@ export class LocalIssuerTokens extends HourlyCleanup {
    */
   async opaque(token: string): Promise<ResolvedToken | undefined> {
     const id = accessTokenId('opaque', token);
-    const [row] = await this.dataSource.query<(TokenRow & { content: string })[]>(this.opaqueSql, [id]);
+    const row = await this.findOpaque(id);
     if (!row) return undefined;
     const account = accountFromRow(row, Date.now());
     const content = parsedJson(row.content) as AccessTokenContent;

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { BetterSqlite3Driver } from 'typeorm/driver/better-sqlite3/BetterSqlite3Driver.js';
 import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
+import type { SqliteDriver } from './row-finder.js';
 
 /** A request waits this long for a write lock that another process holds, and then fails: 503. */
 const WRITE_LOCK_WAIT_MS = 5_000;
@@ -16,8 +17,10 @@ const POLL_INTERVAL_MS = 5;
  */
 export function serializeTransactions(dataSource: DataSource): void {
   const driver = dataSource.driver as BetterSqlite3Driver;
-  const shared = { connection: new Lock(), polling: new Lock(), statements: new Map<string, unknown>() };
-  driver.createQueryRunner = () => new SerializedQueryRunner(driver, shared);
+  const connection = new SharedConnection();
+  driver.createQueryRunner = () => new SerializedQueryRunner(driver, connection);
+  const betweenTransactions: SqliteDriver['betweenTransactions'] = (query) => connection.run(query);
+  Object.assign(driver, { betweenTransactions });
 }
 
 /**
@@ -31,13 +34,6 @@ export function waitWithoutBlocking({ driver }: DataSource): void {
 
 const isLocked = (error: unknown): boolean =>
   String((error as { code?: unknown } | undefined)?.code).startsWith('SQLITE_BUSY');
-
-interface SharedState {
-  readonly connection: Lock;
-  /** Only one query at a time polls for a lock of another process. */
-  readonly polling: Lock;
-  readonly statements: Map<string, unknown>;
-}
 
 class Lock {
   private taken = false;
@@ -57,15 +53,66 @@ class Lock {
   }
 }
 
+/** TypeORM's one connection, which all requests share. */
+class SharedConnection {
+  /** Prepared statements belong to the connection, so all its runners share them. */
+  readonly statements = new Map<string, unknown>();
+  private readonly lock = new Lock();
+  /** Only one query at a time polls for a lock of another process. */
+  private readonly polling = new Lock();
+
+  /** @param begins whether the query begins a transaction: the connection stays locked if it succeeds */
+  run<T>(query: () => T | Promise<T>, begins = false): Promise<T> {
+    return this.retryWhileLocked(async () => {
+      const waiting = this.lock.acquire();
+      if (waiting) await waiting;
+      let keepsLock = false;
+      try {
+        const result = await query();
+        keepsLock = begins;
+        return result;
+      } finally {
+        if (!keepsLock) this.unlock();
+      }
+    });
+  }
+
+  unlock(): void {
+    this.lock.release();
+  }
+
+  /** Other queries run while this one waits: a write lock does not block readers. */
+  private async retryWhileLocked<T>(run: () => Promise<T>): Promise<T> {
+    const deadline = performance.now() + WRITE_LOCK_WAIT_MS;
+    try {
+      return await run();
+    } catch (error) {
+      if (!isLocked(error)) throw error;
+    }
+    await this.polling.acquire();
+    try {
+      for (;;) {
+        try {
+          return await run();
+        } catch (error) {
+          if (!isLocked(error) || performance.now() >= deadline) throw error;
+        }
+        await setTimeout(POLL_INTERVAL_MS);
+      }
+    } finally {
+      this.polling.release();
+    }
+  }
+}
+
 class SerializedQueryRunner extends BetterSqlite3QueryRunner {
   private hasLock = false;
 
   constructor(
     driver: BetterSqlite3Driver,
-    private readonly shared: SharedState,
+    private readonly shared: SharedConnection,
   ) {
     super(driver);
-    // Prepared statements belong to the connection, so all its runners share them.
     Object.assign(this, { stmtCache: shared.statements });
   }
 
@@ -87,46 +134,15 @@ class SerializedQueryRunner extends BetterSqlite3QueryRunner {
 
   override async query(...[sql, ...rest]: Parameters<BetterSqlite3QueryRunner['query']>) {
     if (this.hasLock) return super.query(sql, ...rest);
-    const begins = sql === 'BEGIN TRANSACTION';
-    return this.retryWhileLocked(async () => {
-      const waiting = this.shared.connection.acquire();
-      if (waiting) await waiting;
-      try {
-        // A transaction that reads first and then writes would fail if another process wrote in between.
-        const result: unknown = await super.query(begins ? 'BEGIN IMMEDIATE' : sql, ...rest);
-        this.hasLock = begins;
-        return result;
-      } finally {
-        if (!this.hasLock) this.shared.connection.release();
-      }
-    });
-  }
-
-  /** Other queries run while this one waits: a write lock does not block readers. */
-  private async retryWhileLocked(run: () => Promise<unknown>): Promise<unknown> {
-    const deadline = performance.now() + WRITE_LOCK_WAIT_MS;
-    try {
-      return await run();
-    } catch (error) {
-      if (!isLocked(error)) throw error;
-    }
-    await this.shared.polling.acquire();
-    try {
-      for (;;) {
-        try {
-          return await run();
-        } catch (error) {
-          if (!isLocked(error) || performance.now() >= deadline) throw error;
-        }
-        await setTimeout(POLL_INTERVAL_MS);
-      }
-    } finally {
-      this.shared.polling.release();
-    }
+    if (sql !== 'BEGIN TRANSACTION') return this.shared.run(() => super.query(sql, ...rest));
+    // A transaction that reads first and then writes would fail if another process wrote in between.
+    const result: unknown = await this.shared.run(() => super.query('BEGIN IMMEDIATE', ...rest), true);
+    this.hasLock = true;
+    return result;
   }
 
   private finish(): void {
-    if (this.hasLock) this.shared.connection.release();
+    if (this.hasLock) this.shared.unlock();
     this.hasLock = false;
   }
 }

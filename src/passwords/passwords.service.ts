@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import pLimit from 'p-limit';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../authentication/challenge.js';
+import { rowFinder, type RowFinder } from '../database/row-finder.js';
 import { normalizeUsername } from '../users/username.js';
 import { type User, USER_COLUMNS, userFromRow, type UserRow } from '../users/user.entity.js';
 import { LoginAttempts } from './login-attempts.service.js';
@@ -24,17 +25,19 @@ export interface PasswordAccount {
 export class PasswordsService {
   private readonly verified = new VerifiedPasswords();
   private readonly queue = pLimit(MAX_CONCURRENT_HASHES);
-  private readonly byUsername: string;
+  private readonly findByUsername: RowFinder<UserRow & { hash: string }>;
 
   constructor(
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     private readonly hashing: PasswordHashing,
     private readonly attempts: LoginAttempts,
   ) {
-    this.byUsername =
+    this.findByUsername = rowFinder(
+      dataSource,
       `SELECT password.hash AS hash, ${USER_COLUMNS} FROM users account ` +
-      `JOIN passwords password ON password."userId" = account.id ` +
-      `WHERE account.username = ${dataSource.driver.createParameter('username', 0)}`;
+        `JOIN passwords password ON password."userId" = account.id ` +
+        'WHERE account.username = ?',
+    );
   }
 
   /**
@@ -80,7 +83,7 @@ export class PasswordsService {
   }
 
   private async find(username: string): Promise<PasswordAccount | undefined> {
-    const [row] = await this.dataSource.query<(UserRow & { hash: string })[]>(this.byUsername, [username]);
+    const row = await this.findByUsername(username);
     return row && { hash: row.hash, user: userFromRow(row) };
   }
 

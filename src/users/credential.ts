@@ -4,6 +4,7 @@ import type { BadCredential } from '../authentication/challenge.js';
 import { MANAGE_ERRORS, text } from '../authentication/describe.js';
 import { ROTATION, type MethodName, type Proof } from '../authentication/principal.js';
 import { dateFromRow, nullableDateFromRow, nullableStringsFromRow } from '../database/columns.js';
+import { rowFinder, type RowFinder } from '../database/row-finder.js';
 import { USERS_TABLE, USER_COLUMNS, userFromRow, type User, type UserRow } from './user.entity.js';
 import { SCOPES } from '../permissions.js';
 
@@ -134,20 +135,20 @@ export interface CredentialRow extends UserRow {
 const COLUMNS = ['id', 'scopes', 'expiresAt', 'lastUsedAt', 'revokedAt'];
 
 /**
- * A query for a credential and its account; its text is built once.
+ * Finds a credential and its account by the credential's id.
  * @param columns the method's own columns
  */
-export function credentialQuery<Row extends CredentialRow>(
+export function credentialFinder<Row extends CredentialRow>(
   dataSource: DataSource,
   table: string,
   columns: readonly (string & keyof Row)[],
-): (id: string) => Promise<Row | undefined> {
+): RowFinder<Row> {
   const names = [...COLUMNS, ...columns].map((column) => `credential."${column}"`);
   const sql =
     `SELECT ${names.join(', ')}, ${USER_COLUMNS} FROM ${table} credential ` +
     `JOIN ${USERS_TABLE} account ON account.id = credential."userId" ` +
-    `WHERE credential.id = ${dataSource.driver.createParameter('id', 0)}`;
-  return async (id) => (await dataSource.query<Row[]>(sql, [id]))[0];
+    'WHERE credential.id = ?';
+  return rowFinder(dataSource, sql);
 }
 
 /**

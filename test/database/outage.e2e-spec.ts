@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { Client } from 'pg';
-import { DataSource, QueryFailedError, type EntityManager, type QueryRunner } from 'typeorm';
-import { PostgresQueryRunner } from 'typeorm/driver/postgres/PostgresQueryRunner.js';
+import { DataSource, type EntityManager } from 'typeorm';
+import type { BetterSqlite3Driver } from 'typeorm/driver/better-sqlite3/BetterSqlite3Driver.js';
 import { Public } from '../../src/authentication/plan.js';
 import { isDatabaseUnavailable } from '../../src/database/database-errors.js';
 import { WriteCheckRow } from '../../src/database/write-check.service.js';
@@ -111,22 +111,32 @@ describe('a database outage', () => {
   );
 
   describe('while no query succeeds', () => {
-    const runner = () =>
-      Object.getPrototypeOf(Object.getPrototypeOf(booted.db.createQueryRunner())) as QueryRunner;
-    /** Makes every query fail as the driver reports it. */
+    /** Makes the driver fail every query. */
     const failing = async (work: () => Promise<void>) => {
-      const prototype = postgres ? PostgresQueryRunner.prototype : runner();
-      const query = jest.spyOn(prototype, 'query').mockImplementation((sql) => {
-        const error = errorOf(
-          postgres ? ['57P03', 'the database system is starting up'] : ['SQLITE_IOERR', 'disk I/O error'],
-        );
-        return Promise.reject(new QueryFailedError(sql, [], error));
-      });
+      const spies = postgres ? [failingClient()] : failingStatements();
       try {
         await work();
       } finally {
-        query.mockRestore();
+        for (const spy of spies) spy.mockRestore();
       }
+    };
+    const failingClient = () =>
+      jest.spyOn(Client.prototype, 'query').mockImplementation((...[, , callback]: unknown[]) => {
+        const error = errorOf(['57P03', 'the database system is starting up']);
+        if (typeof callback === 'function') return void setImmediate(() => void callback(error));
+        return Promise.reject(error);
+      });
+    const failingStatements = () => {
+      const { databaseConnection } = booted.db.driver as BetterSqlite3Driver;
+      const statement = Object.getPrototypeOf(databaseConnection.prepare('SELECT 1')) as Record<
+        'all' | 'get' | 'run',
+        () => unknown
+      >;
+      return (['all', 'get', 'run'] as const).map((method) =>
+        jest.spyOn(statement, method).mockImplementation(() => {
+          throw errorOf(['SQLITE_IOERR', 'disk I/O error']);
+        }),
+      );
     };
 
     it.each(contracts)(

@@ -467,7 +467,7 @@ describe('api-key', () => {
     });
 
     it('rejects a mistyped key without a query for it', async () => {
-      const query = jest.spyOn(booted.db, 'query');
+      const query = jest.spyOn(booted.db.logger, 'logQuery');
       // The audit log and the last use of other requests are written in the background.
       const lookups = () => query.mock.calls.filter(([sql]) => /FROM api_keys/.test(sql)).length;
       const { secret, id } = parseKey(DEMO_KEY)!;

@@ -11,7 +11,7 @@ import { DATE_COLUMN } from '../../src/database/columns.js';
 import { CredentialsService } from '../../src/users/credentials.service.js';
 import {
   accountOfActive,
-  credentialQuery,
+  credentialFinder,
   matchSecret,
   type Credential,
 } from '../../src/users/credential.js';
@@ -290,7 +290,7 @@ describe('the stored credentials of an account', () => {
   });
 
   it('are found with their account in one query, and rejected once revoked or expired', async () => {
-    const find = credentialQuery(booted.db, 'badges', []);
+    const find = credentialFinder(booted.db, 'badges', []);
     const rejected = (reason: string) =>
       Object.assign(new Error(reason), { ofAccount: () => new Error(reason) });
     const found = async (more: Partial<Badge>) => {

@@ -9,9 +9,10 @@ import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { nullableDateFromRow, nullableStringsFromRow } from '../../database/columns.js';
+import type { RowFinder } from '../../database/row-finder.js';
 import {
   accountOfActive,
-  credentialQuery,
+  credentialFinder,
   matchSecret,
   scopesFromRow,
   type CredentialRow,
@@ -38,14 +39,14 @@ interface Row extends CredentialRow {
 export class ApiKeyStrategy extends PassportStrategy(Strategy, 'api-key') implements AuthStrategy {
   readonly challenge = new Challenge('ApiKey', { realm: 'auth-atlas' });
 
-  private readonly find: (id: string) => Promise<Row | undefined>;
+  private readonly find: RowFinder<Row>;
 
   constructor(
     dataSource: DataSource,
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialQuery<Row>(dataSource, 'api_keys', COLUMNS);
+    this.find = credentialFinder<Row>(dataSource, 'api_keys', COLUMNS);
   }
 
   claims(request: AuthRequest): boolean {

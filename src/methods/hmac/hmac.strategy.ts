@@ -12,9 +12,10 @@ import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { nullableDateFromRow } from '../../database/columns.js';
+import type { RowFinder } from '../../database/row-finder.js';
 import {
   accountOfActive,
-  credentialQuery,
+  credentialFinder,
   matchSecret,
   scopesFromRow,
   type CredentialRow,
@@ -46,7 +47,7 @@ interface Row extends CredentialRow {
 export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements AuthStrategy {
   readonly challenge: Challenge;
 
-  private readonly find: (id: string) => Promise<Row | undefined>;
+  private readonly find: RowFinder<Row>;
   /** Verified in place of an unknown key, so that both take the same time. */
   private readonly dummyKey: Pick<Row, 'id' | (typeof COLUMNS)[number]>;
 
@@ -59,7 +60,7 @@ export class HmacStrategy extends PassportStrategy(Strategy, 'hmac') implements 
   ) {
     super();
     this.challenge = new Challenge('HMAC-SHA256', { realm: 'auth-atlas', audience: settings.publicUrl });
-    this.find = credentialQuery<Row>(dataSource, 'hmac_keys', COLUMNS);
+    this.find = credentialFinder<Row>(dataSource, 'hmac_keys', COLUMNS);
     const sealed = box.seal(newSecret(), 'dummy');
     this.dummyKey = { id: 'dummy', sealed, previousSealed: null, previousUntil: null };
   }

@@ -12,9 +12,10 @@ import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { nullableDateFromRow, parsedJson } from '../../database/columns.js';
+import type { RowFinder } from '../../database/row-finder.js';
 import {
   accountOfActive,
-  credentialQuery,
+  credentialFinder,
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
@@ -67,7 +68,7 @@ export class HttpSignatureStrategy
   implements AuthStrategy
 {
   readonly challenge = signatureChallenge([...REQUIRED_COMPONENTS, BODY_COMPONENT]);
-  private readonly find: (id: string) => Promise<Row | undefined>;
+  private readonly find: RowFinder<Row>;
   /** By id: the key of an id never changes. Revocation and expiry are in the row, which every request reads. */
   private readonly keys = new LRUCache<string, KeyObject>({ max: MAX_CACHED_KEYS });
   /** Verifies signatures with an unknown keyid, so that their response takes as long as any other. */
@@ -80,7 +81,7 @@ export class HttpSignatureStrategy
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialQuery<Row>(dataSource, 'signature_keys', COLUMNS);
+    this.find = credentialFinder<Row>(dataSource, 'signature_keys', COLUMNS);
   }
 
   /** True for any signature, unless all of them carry the tag of another application, such as a proxy's. */

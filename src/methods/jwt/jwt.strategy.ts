@@ -13,6 +13,7 @@ import { Settings } from '../../config/settings.js';
 import { readAccessToken } from '../../crypto/jws.js';
 import { RETIRED_KEY_GRACE_MS } from '../../crypto/signing-keys.service.js';
 import { dateFromRow, nullableDateFromRow } from '../../database/columns.js';
+import { rowFinder, type RowFinder } from '../../database/row-finder.js';
 import { JwtKeys } from './jwt.keys.js';
 import { accessClaimsFault, type AccessClaims } from './jwt.js';
 import { principalOf, USER_COLUMNS, userFromRow, type UserRow } from '../../users/user.entity.js';
@@ -42,12 +43,11 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
   /** By the SHA-256 of the token: the cache must not contain credentials. */
   private readonly verified = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
   private readonly expected: { readonly iss: string; readonly aud: string };
-  /** SQL text, because this query runs on every request: see docs/performance.md. */
-  private readonly familyById: string;
+  private readonly findFamily: RowFinder<Row>;
 
   constructor(
     private readonly keys: JwtKeys,
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     { publicUrl }: Settings,
   ) {
     super({
@@ -59,14 +59,14 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
       passReqToCallback: true,
     } as never);
     this.expected = { iss: publicUrl, aud: publicUrl };
-    [this.familyById] = dataSource.driver.escapeQueryWithParameters(
+    this.findFamily = rowFinder(
+      dataSource,
       `SELECT ${USER_COLUMNS}, family.epoch AS "familyEpoch", family."revokedAt" AS "revokedAt",
          family."expiresAt" AS "expiresAt", "key"."retiredAt" AS "keyRetiredAt"
        FROM token_families family
        JOIN users account ON account.id = family."userId"
-       ${keys.algorithm === 'ES256' ? 'JOIN' : 'LEFT JOIN'} signing_keys "key" ON "key".kid = :kid
-       WHERE family.id = :sid`,
-      { kid: '', sid: '' },
+       ${keys.algorithm === 'ES256' ? 'JOIN' : 'LEFT JOIN'} signing_keys "key" ON "key".kid = ?
+       WHERE family.id = ?`,
     );
   }
 
@@ -114,7 +114,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements Au
     const fault = accessClaimsFault({ ...claims }, this.expected, Math.floor(now / 1000));
     if (fault) throw invalidToken(fault);
 
-    const [row] = await this.dataSource.query<Row[]>(this.familyById, [kid, claims.sid]);
+    const row = await this.findFamily(kid, claims.sid);
     if (!row) throw invalidToken('unknown family or signing key');
     const account = userFromRow(row);
     const invalid = (reason: string) =>

@@ -19,9 +19,10 @@ import type { Principal } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import { nullableDateFromRow } from '../../database/columns.js';
+import type { RowFinder } from '../../database/row-finder.js';
 import {
   accountOfActive,
-  credentialQuery,
+  credentialFinder,
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
@@ -66,7 +67,7 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
    */
   private readonly bySocket = new WeakMap<Socket, Verification | 'no certificate'>();
   private readonly byHeader = new LRUCache<string, CertificateIdentity>({ max: MAX_CACHED_HEADERS });
-  private readonly find: (id: string) => Promise<Row | undefined>;
+  private readonly find: RowFinder<Row>;
 
   constructor(
     dataSource: DataSource,
@@ -77,7 +78,7 @@ export class MtlsStrategy extends PassportStrategy(Strategy, 'mtls') implements 
   ) {
     super();
     endpoint.isValid = (certificate) => this.isValid(certificate);
-    this.find = credentialQuery<Row>(dataSource, 'client_certificates', COLUMNS);
+    this.find = credentialFinder<Row>(dataSource, 'client_certificates', COLUMNS);
   }
 
   claims(request: AuthRequest): boolean {

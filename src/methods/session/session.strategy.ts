@@ -15,6 +15,7 @@ import {
   nullableStringsFromRow,
   stringsFromRow,
 } from '../../database/columns.js';
+import { rowFinder, type RowFinder } from '../../database/row-finder.js';
 import { SessionCookie } from './session.cookie.js';
 import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
@@ -48,12 +49,11 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   readonly ambient = true;
   readonly sendsSecret = true;
   private readonly cookie: SessionCookie;
-  /** SQL text, because this query runs on every request: see docs/performance.md. */
-  private readonly byHash: string;
-  private readonly byPreviousHash: string;
+  private readonly findByHash: RowFinder<Row>;
+  private readonly findByPreviousHash: RowFinder<Row>;
 
   constructor(
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     private readonly sessions: SessionService,
     private readonly csrf: SessionCsrf,
     private readonly lastUsed: LastUsedPort,
@@ -66,11 +66,14 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
       'cookie-name': this.cookie.name,
       'form-action': '/auth/login',
     });
-    const select = (column: string) =>
-      `SELECT ${COLUMNS.join(', ')}, ${USER_COLUMNS} FROM sessions session JOIN users account ` +
-      `ON account.id = session."userId" WHERE session."${column}" = ${dataSource.driver.createParameter('hash', 0)}`;
-    this.byHash = select('idHash');
-    this.byPreviousHash = select('previousHash');
+    const finderBy = (column: string) =>
+      rowFinder<Row>(
+        dataSource,
+        `SELECT ${COLUMNS.join(', ')}, ${USER_COLUMNS} FROM sessions session JOIN users account ` +
+          `ON account.id = session."userId" WHERE session."${column}" = ?`,
+      );
+    this.findByHash = finderBy('idHash');
+    this.findByPreviousHash = finderBy('previousHash');
   }
 
   claims(request: AuthRequest): boolean {
@@ -81,7 +84,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     const value = this.cookie.readOne(request) ?? '';
     if (!isSessionValue(value)) throw invalidSession('malformed cookie');
     const hash = hashSessionValue(value);
-    const [current] = await this.dataSource.query<Row[]>(this.byHash, [hash]);
+    const current = await this.findByHash(hash);
     const row = current ?? (await this.findRenewed(hash));
     if (!row) throw invalidSession('unknown session');
 
@@ -106,7 +109,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
 
   /** Finds a session by its previous cookie: a page sends several requests at once, and the first may renew the cookie. */
   private async findRenewed(hash: string): Promise<Row | undefined> {
-    const [row] = await this.dataSource.query<Row[]>(this.byPreviousHash, [hash]);
+    const row = await this.findByPreviousHash(hash);
     const until = row && nullableDateFromRow(row.previousUntil);
     return until && until.getTime() > Date.now() ? row : undefined;
   }

@@ -12,9 +12,10 @@ import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { nullableDateFromRow } from '../../database/columns.js';
+import type { RowFinder } from '../../database/row-finder.js';
 import {
   accountOfActive,
-  credentialQuery,
+  credentialFinder,
   matchSecret,
   scopesFromRow,
   type CredentialRow,
@@ -67,7 +68,7 @@ interface ParsedRequest {
 export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implements AuthStrategy {
   readonly challenge = new Challenge(ALGORITHM, { realm: 'auth-atlas', region: REGION, service: SERVICE });
 
-  private readonly find: (id: string) => Promise<Row | undefined>;
+  private readonly find: RowFinder<Row>;
   /** Verified in place of an unknown key, so that both take the same time. */
   private readonly dummyKey: Pick<Row, 'id' | (typeof COLUMNS)[number]>;
 
@@ -79,7 +80,7 @@ export class SigV4Strategy extends PassportStrategy(Strategy, 'sigv4') implement
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialQuery<Row>(dataSource, 'access_keys', COLUMNS);
+    this.find = credentialFinder<Row>(dataSource, 'access_keys', COLUMNS);
     const sealed = box.seal(newSecret(), 'dummy');
     this.dummyKey = { id: 'dummy', sealed, previousSealed: null, previousUntil: null };
   }

@@ -10,10 +10,11 @@ import type { AuthRequest } from '../../authentication/request.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { nullableDateFromRow } from '../../database/columns.js';
+import type { RowFinder } from '../../database/row-finder.js';
 import {
   acceptedSecrets,
   accountOfActive,
-  credentialQuery,
+  credentialFinder,
   scopesFromRow,
   type CredentialRow,
 } from '../../users/credential.js';
@@ -49,7 +50,7 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
   /** The standard defines no authentication scheme. This name is specific to this project. */
   readonly challenge = new Challenge('Webhook', { realm: 'auth-atlas' });
 
-  private readonly find: (id: string) => Promise<Row | undefined>;
+  private readonly find: RowFinder<Row>;
   /** Verified in place of an unknown source, so that both take the same time. */
   private readonly dummySource: Pick<Row, 'id' | (typeof COLUMNS)[number]>;
 
@@ -60,7 +61,7 @@ export class WebhookStrategy extends PassportStrategy(Strategy, 'webhook') imple
     private readonly lastUsed: LastUsedPort,
   ) {
     super();
-    this.find = credentialQuery<Row>(dataSource, 'webhook_sources', COLUMNS);
+    this.find = credentialFinder<Row>(dataSource, 'webhook_sources', COLUMNS);
     const secret = box.seal(newSecret(), 'dummy');
     this.dummySource = { id: 'dummy', secret, previousSecret: null, previousUntil: null };
   }

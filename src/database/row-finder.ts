@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import { isPostgres } from './columns.js';
+
+/** Finds the first row of a query. Takes one value for each parameter. */
+export type RowFinder<Row> = (...values: string[]) => Promise<Row | undefined>;
+
+/**
+ * A query that every request runs, such as that for its credential: a prepared statement on TypeORM's connection, outside of
+ * any transaction. TypeORM's own `query` costs more: see docs/performance.md.
+ * @param sql with `?` for each parameter
+ */
+export function rowFinder<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
+  return isPostgres(dataSource) ? onPostgres(dataSource, sql) : onSqlite(dataSource, sql);
+}
+
+/** The parts of TypeORM's drivers that a finder uses. */
+export interface SqliteDriver {
+  readonly databaseConnection: { prepare(sql: string): Statement };
+  /** Runs a query while no transaction is open: see `serializeTransactions`. */
+  betweenTransactions?<T>(query: () => T): Promise<T>;
+}
+interface Statement {
+  get(...values: string[]): unknown;
+}
+interface PostgresDriver {
+  /** The pool. */
+  readonly master?: {
+    query(statement: { name: string; text: string; values: string[] }): Promise<{ rows: unknown[] }>;
+  };
+}
+
+function onSqlite<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
+  const driver = dataSource.driver as unknown as SqliteDriver;
+  let statement: Statement | undefined;
+  const find = (values: string[]) => {
+    dataSource.logger.logQuery(sql, values);
+    // At first use, because the migrations may run later than the constructors.
+    statement ??= driver.databaseConnection.prepare(sql);
+    return statement.get(...values) as Row | undefined;
+  };
+  return async (...values) => {
+    if (!driver.betweenTransactions) return find(values);
+    return driver.betweenTransactions(() => find(values));
+  };
+}
+
+function onPostgres<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
+  let parameters = 0;
+  const text = sql.replaceAll('?', () => `$${++parameters}`);
+  // PostgreSQL limits names to 63 bytes.
+  const name = createHash('sha256').update(text).digest('base64url');
+  const driver = dataSource.driver as unknown as PostgresDriver;
+  return async (...values) => {
+    dataSource.logger.logQuery(text, values);
+    if (!driver.master) throw new Error('Driver not Connected');
+    const { rows } = await driver.master.query({ name, text, values });
+    return rows[0] as Row | undefined;
+  };
+}
