@@ -26,26 +26,24 @@ export async function createApp(
   logTo?: DestinationStream,
 ): Promise<INestApplication> {
   const settings = applicationConfig();
-  const log = createLogger(settings, logTo);
+  const { log, requestLog } = createLogger(settings, logTo);
   const app: INestApplication = await NestFactory.create(
     AppModule.forRoot(settings, methods, controllers),
-    // The server runs this only after it listens, when `app` is assigned.
+    // The server runs these only after it listens, when both providers are assigned.
     adapterFor(
       settings,
       log,
-      (error) => app.get(RejectedRequests).notify(requestContext.getStore()?.details().ip ?? '', error),
-      (path) => app.get(AllowedMethodsService).forPreflight(path),
+      requestLog,
+      (error) => rejectedRequests.notify(requestContext.getStore()?.client.ip ?? '', error),
+      () => allowedMethods,
     ),
     // The request listener reads bodies (http/request-body.ts).
     { abortOnError: false, bodyParser: false, logger: new NestLogger(log) },
   );
+  const rejectedRequests = app.get(RejectedRequests);
+  const allowedMethods = app.get(AllowedMethodsService);
   app.useGlobalFilters(
-    new ProblemFilter(
-      app.get(HttpAdapterHost),
-      app.get(Authenticator),
-      app.get(RejectedRequests),
-      app.get(AllowedMethodsService),
-    ),
+    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), rejectedRequests, allowedMethods),
   );
   app.useGlobalPipes(new InputPipe());
   app.get(OpenApiService).setApplication(app);

@@ -109,7 +109,7 @@ export class AuditLog implements AuditPort, OnModuleInit, OnApplicationShutdown 
 export function pendingEvent({ event, actor, method, target, details = {} }: AuditEntry): PendingEvent {
   const context = requestContext.getStore();
   const proof = actor?.proofs?.[0];
-  const ip = context?.details().ip ?? '';
+  const ip = context?.client.ip ?? '';
   return {
     at: new Date(),
     event,

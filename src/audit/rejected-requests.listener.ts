@@ -31,7 +31,7 @@ export class RejectedRequestsListener implements RejectionListener {
     const event = error instanceof HttpException ? EVENT_BY_STATUS[error.getStatus()] : undefined;
     if (!event || this.log.isRecorded(error as HttpException)) return;
     const credential = error instanceof Unauthenticated ? error.rejectedCredential : undefined;
-    const { route } = requestContext.getStore()?.details() ?? {};
+    const route = requestContext.getStore()?.route;
     const { code } = problemOf(error, undefined);
     this.log.recordRejectionInBackground({
       event,

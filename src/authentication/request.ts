@@ -58,6 +58,17 @@ export const rawRequest = (request: AdapterRequest): IncomingMessage =>
 export const rawResponse = (response: AdapterResponse): ServerResponse =>
   'raw' in response ? response.raw : response;
 
+/** The values of all lines of a header, in order; empty if it is absent. Node's `headersDistinct` would copy all headers. */
+export function headerLines({ headers, rawHeaders }: IncomingMessage, name: string): readonly string[] {
+  const key = name.toLowerCase();
+  if (headers[key] === undefined) return [];
+  const lines: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (rawHeaders[i]!.length === key.length && rawHeaders[i]!.toLowerCase() === key)
+      lines.push(rawHeaders[i + 1]!);
+  return lines;
+}
+
 export const authRequestOf = (context: ArgumentsHost): AuthRequest =>
   authRequest(context.switchToHttp().getRequest(), context.switchToHttp().getResponse());
 
@@ -82,42 +93,66 @@ export function callerOf(context: ArgumentsHost): Principal {
  *   Host, or a target that is not a path (RFC 9112 sections 3.2 and 3.2.1)
  */
 export function authRequest(request: AdapterRequest, response: AdapterResponse): AuthRequest {
-  return (request.authRequest ??= build(request, rawRequest(request), rawResponse(response)));
+  return (request.authRequest ??= new HttpAuthRequest(request, rawRequest(request), rawResponse(response)));
 }
 
-function build(request: AdapterRequest, raw: IncomingMessage, response: ServerResponse): AuthRequest {
-  const { ip, protocol, body, rawBody } = request;
-  const header = (name: string): string | undefined => {
-    const values = raw.headersDistinct[name.toLowerCase()];
-    if (values && values.length > 1) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
-    return values?.[0];
-  };
-  header('Authorization');
-  header('Cookie');
-  const authority = header('Host');
-  if (!authority) throw ambiguous('host_required', 'The Host header is missing.');
-  const target = raw.url ?? '';
-  if (!target.startsWith('/')) throw ambiguous('invalid_target', 'The request target must be a path.');
-  return {
-    method: raw.method ?? 'GET',
-    target,
-    authority,
-    headers: raw.headers,
-    header,
-    lines: (name) => raw.headersDistinct[name.toLowerCase()] ?? [],
-    get rawBody() {
-      const hasBody =
-        raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length']) > 0;
-      if (hasBody && !rawBody && body !== undefined && body !== null)
-        throw new Error('A method needs the raw body. Create the application with `rawBody: true`.');
-      return rawBody;
-    },
-    ip,
-    socket: raw.socket,
-    secure: protocol === 'https',
-    response,
-    setHeader: (name, value) => void response.appendHeader(name, value),
-  };
+class HttpAuthRequest implements AuthRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+
+  constructor(
+    private readonly request: AdapterRequest,
+    private readonly raw: IncomingMessage,
+    readonly response: ServerResponse,
+  ) {
+    this.method = raw.method ?? 'GET';
+    this.target = raw.url ?? '';
+    this.header('Authorization');
+    this.header('Cookie');
+    this.authority = this.header('Host') ?? '';
+    if (!this.authority) throw ambiguous('host_required', 'The Host header is missing.');
+    if (!this.target.startsWith('/')) throw ambiguous('invalid_target', 'The request target must be a path.');
+  }
+
+  get headers(): IncomingHttpHeaders {
+    return this.raw.headers;
+  }
+
+  get ip(): string {
+    return this.request.ip;
+  }
+
+  get socket(): Socket {
+    return this.raw.socket;
+  }
+
+  get secure(): boolean {
+    return this.request.protocol === 'https';
+  }
+
+  get rawBody(): Buffer | undefined {
+    const { body, rawBody } = this.request;
+    const { 'transfer-encoding': coding, 'content-length': length } = this.headers;
+    const hasBody = coding !== undefined || Number(length) > 0;
+    if (hasBody && !rawBody && body !== undefined && body !== null)
+      throw new Error('A method needs the raw body. Create the application with `rawBody: true`.');
+    return rawBody;
+  }
+
+  header(name: string): string | undefined {
+    const [value, another] = this.lines(name);
+    if (another !== undefined) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
+    return value;
+  }
+
+  lines(name: string): readonly string[] {
+    return headerLines(this.raw, name);
+  }
+
+  setHeader(name: string, value: string): void {
+    this.response.appendHeader(name, value);
+  }
 }
 
 /**

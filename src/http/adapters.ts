@@ -6,7 +6,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { METHODS, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Logger } from 'pino';
 import type { Settings } from '../config/settings.js';
+import type { AllowedMethodsService } from './allowed-methods.service.js';
 import { CrossOriginSharing } from './cross-origin.js';
+import type { RequestLog } from './logger.js';
 import { parseParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
 import { readServerConfig } from './server.config.js';
@@ -17,18 +19,26 @@ type ServerFactory = (handler: RequestListener) => HttpServer;
 /**
  * The Nest adapter selected by `HTTP_ADAPTER`. Both run on {@link HttpServer}, so that both parse requests in the same way.
  * @param onRejected is called for requests rejected before routing, in the context of the request
- * @param methodsOf see {@link CrossOriginSharing}
  */
 export function adapterFor(
   settings: Settings,
   log: Logger,
+  requestLog: RequestLog,
   onRejected: (error: unknown) => void,
-  methodsOf: (path: string) => readonly string[] | undefined,
+  allowedMethods: () => AllowedMethodsService,
 ): AbstractHttpAdapter {
   const config = readServerConfig(settings);
-  const crossOrigin = new CrossOriginSharing(config.corsOrigins, methodsOf);
+  const crossOrigin = new CrossOriginSharing(config.corsOrigins, allowedMethods);
   const createServer: ServerFactory = (handler) =>
-    new HttpServer(handler, log, config, crossOrigin, (address) => settings.trusts(address), onRejected);
+    new HttpServer(
+      handler,
+      log,
+      requestLog,
+      config,
+      crossOrigin,
+      (address) => settings.trusts(address),
+      onRejected,
+    );
   return settings.httpAdapter === 'express' ? expressAdapter(createServer) : fastifyAdapter(createServer);
 }
 
@@ -110,12 +120,11 @@ class ExpressOnHttpServer extends ExpressAdapter {
 function complete(request: object, raw: IncomingMessage, route: () => string | undefined): void {
   const { requestBody: body, requestContext: context } = raw;
   if (!context) return;
-  const { client } = context;
-  context.details = () => ({ route: route(), ip: client.ip });
+  context.findRoute = route;
   Object.assign(request, { body: body?.value, rawBody: body?.raw });
   // Getters of the prototypes read the connection's address and protocol.
   Object.defineProperties(request, {
-    ip: { value: client.ip },
-    protocol: { value: client.secure ? 'https' : 'http' },
+    ip: { value: context.client.ip },
+    protocol: { value: context.client.secure ? 'https' : 'http' },
   });
 }

@@ -1,4 +1,11 @@
-import { HttpException, HttpStatus, Injectable, RequestMethod, type Type } from '@nestjs/common';
+import {
+  HttpException,
+  HttpStatus,
+  Injectable,
+  RequestMethod,
+  type OnModuleInit,
+  type Type,
+} from '@nestjs/common';
 import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 
@@ -21,26 +28,29 @@ const ANY_METHOD = RequestMethod[RequestMethod.ALL];
 
 /** The methods of each path. Both adapters respond 404 to any other method, so the problem filter looks them up here. */
 @Injectable()
-export class AllowedMethodsService {
-  private routes: readonly Route[] | undefined;
+export class AllowedMethodsService implements OnModuleInit {
+  private routes: readonly Route[] = [];
+  private routesOfAnyMethod: readonly Route[] = [];
 
   constructor(private readonly discovery: DiscoveryService) {}
 
+  onModuleInit(): void {
+    this.routes = this.collect();
+    this.routesOfAnyMethod = this.routes.filter(({ method }) => method === ANY_METHOD);
+  }
+
   /** @returns the methods of a known path; none for an unknown one */
   of(path: string): string[] {
-    const methods = this.routesOf(path).filter((method) => method !== ANY_METHOD);
+    const methods = this.routes
+      .filter((route) => route.method !== ANY_METHOD && route.path.test(path))
+      .map(({ method }) => method);
     // Both adapters serve HEAD wherever they serve GET.
     return [...new Set(methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])))].sort();
   }
 
-  /** @returns undefined if a route for all methods serves the path, OPTIONS included */
-  forPreflight(path: string): string[] | undefined {
-    return this.routesOf(path).includes(ANY_METHOD) ? undefined : this.of(path);
-  }
-
-  private routesOf(path: string): string[] {
-    this.routes ??= this.collect();
-    return this.routes.filter((route) => route.path.test(path)).map(({ method }) => method);
+  /** Whether a route for all methods serves the path, OPTIONS included. */
+  answersPreflights(path: string): boolean {
+    return this.routesOfAnyMethod.some((route) => route.path.test(path));
   }
 
   private collect(): Route[] {

@@ -1,7 +1,8 @@
-import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { canonicalAddress, networkOf } from '../config/network.js';
+import { clientOf, type Client } from './forwarded.js';
+import type { HttpResponse } from './response.js';
 import type { ServerConfig } from './server.config.js';
 
 interface Connection {
@@ -11,12 +12,24 @@ interface Connection {
   readonly address: string;
   /** Counts the connections of an address. Undefined for a trusted proxy, whose address stands for many clients. */
   readonly network: string | undefined;
-  /** The response in progress, then those that wait for it, with the function that starts each. */
-  readonly responses: Map<ServerResponse, () => void>;
-  newestResponse?: ServerResponse;
-  /** Closes the connection at the end of its current phase. */
-  deadline?: NodeJS.Timeout;
+  /** The response in progress, then those that wait for it. */
+  readonly responses: HttpResponse[];
+  /** Whether a response without keep-alive was sent: the connection closes after it (RFC 9112 section 9.6). */
+  isClosing: boolean;
+  /** When the current phase ends, in the milliseconds of `performance.now()`. */
+  deadline: number;
 }
+
+/** The longest duration of each phase of a connection, in milliseconds. */
+interface Timeouts {
+  readonly handshakeTimeout: number;
+  /** Until the next request has arrived. */
+  readonly idleTimeout: number;
+  readonly responseTimeout: number;
+}
+
+/** One timer for all connections: a timer for each would be replaced twice per request. */
+const DEADLINE_CHECK_INTERVAL_MS = 250;
 
 const LOG_INTERVAL_MS = 10_000;
 /** More requests than any client sends before it reads a response. */
@@ -34,15 +47,21 @@ export class Connections {
   /** In the order of their opening. */
   private readonly all = new Set<Connection>();
   private readonly handshakes = new Map<string, Connection>();
+  private readonly deadlineChecks = setInterval(() => this.checkDeadlines(), DEADLINE_CHECK_INTERVAL_MS);
   private excess = 0;
   private lastLogged = -Infinity;
   private isDraining = false;
 
+  /** @param start is called with a response once the previous one of its connection has been sent */
   constructor(
     private readonly config: ServerConfig,
     private readonly isTrustedProxy: (address: string) => boolean,
     private readonly log: Logger,
-  ) {}
+    private readonly timeouts: Timeouts,
+    private readonly start: (response: HttpResponse, client: Client) => void,
+  ) {
+    this.deadlineChecks.unref();
+  }
 
   /** Registers a connection whose first phase ends after `timeoutMs`. Destroys its socket if there are too many. */
   open(socket: Socket, timeoutMs: number): void {
@@ -55,17 +74,17 @@ export class Connections {
       socket.destroy();
       return;
     }
-    const connection: Connection = { socket, address, network, responses: new Map() };
+    const deadline = performance.now() + timeoutMs;
+    const connection: Connection = { socket, address, network, responses: [], isClosing: false, deadline };
     this.all.add(connection);
     this.bySocket.set(socket, connection);
     if (network !== undefined) this.ofNetwork(network).add(connection);
     socket.once('close', () => this.remove(connection));
-    this.setDeadline(connection, timeoutMs);
   }
 
   /** Registers a connection whose first phase is a TLS handshake. */
-  openHandshake(socket: Socket, timeoutMs: number): void {
-    this.open(socket, timeoutMs);
+  openHandshake(socket: Socket): void {
+    this.open(socket, this.timeouts.handshakeTimeout);
     const connection = this.bySocket.get(socket);
     if (!connection) return;
     const endpoints = endpointsOf(socket);
@@ -74,7 +93,7 @@ export class Connections {
   }
 
   /** Ends the handshake of the connection below this TLS socket, which the server has not seen before. */
-  finishHandshake(tlsSocket: Socket, timeoutMs: number): void {
+  finishHandshake(tlsSocket: Socket): void {
     // Node does not say which socket a TLS socket runs over, so compare their endpoints.
     const endpoints = endpointsOf(tlsSocket);
     const connection = this.handshakes.get(endpoints);
@@ -82,7 +101,7 @@ export class Connections {
     this.handshakes.delete(endpoints);
     this.bySocket.set(tlsSocket, connection);
     tlsSocket.once('close', () => this.bySocket.delete(tlsSocket));
-    this.setDeadline(connection, timeoutMs);
+    connection.deadline = performance.now() + this.timeouts.idleTimeout;
   }
 
   /** @returns the peer's address when the connection was opened */
@@ -90,53 +109,63 @@ export class Connections {
     return this.bySocket.get(socket)?.address;
   }
 
-  responsesOf(socket: Socket): readonly ServerResponse[] {
-    return [...(this.bySocket.get(socket)?.responses.keys() ?? [])];
+  responsesOf(socket: Socket): readonly HttpResponse[] {
+    return [...(this.bySocket.get(socket)?.responses ?? [])];
   }
 
   /**
    * Registers a response, and starts it after the previous one of its connection has been sent. Node would start all
-   * requests of a packet at once. It ends after `timeoutMs`, or that long after the previous one.
-   * @param idleMs the time until the next request
+   * requests of a packet at once. Its time begins when it starts.
    */
-  track(
-    socket: Socket,
-    response: ServerResponse,
-    timeoutMs: number,
-    idleMs: number,
-    start: () => void,
-  ): void {
-    const connection = this.bySocket.get(socket);
-    // The connection closes after a response without keep-alive (RFC 9112 section 9.6).
-    if (!connection || connection.newestResponse?.shouldKeepAlive === false) return;
+  track(response: HttpResponse): void {
+    const connection = this.bySocket.get(response.req.socket);
+    if (!connection) return;
     const { responses } = connection;
-    if (responses.size >= MAX_PIPELINED_REQUESTS) return this.close(connection);
-    connection.newestResponse = response;
-    responses.set(response, start);
-    response.once('close', () => {
-      responses.delete(response);
-      this.setDeadline(connection, responses.size ? timeoutMs : idleMs);
-      if (this.isDraining && !responses.size) socket.destroySoon();
-      const [next] = responses.values();
-      if (socket.writable) next?.();
-    });
-    if (responses.size > 1) return;
-    this.setDeadline(connection, timeoutMs);
-    start();
+    if (connection.isClosing || responses.at(-1)?.shouldKeepAlive === false) return;
+    if (responses.length >= MAX_PIPELINED_REQUESTS) return this.close(connection);
+    responses.push(response);
+    // V8 keeps the state of `once` until the next full garbage collection, and the request with it.
+    response.on('close', () => this.finish(connection, response));
+    if (responses.length === 1) this.startNext(connection);
+  }
+
+  private startNext(connection: Connection): void {
+    const [response] = connection.responses;
+    const { idleTimeout, responseTimeout } = this.timeouts;
+    connection.deadline = performance.now() + (response ? responseTimeout : idleTimeout);
+    if (!response) return;
+    this.start(
+      response,
+      clientOf(response.req, connection.address, connection.network === undefined, this.isTrustedProxy),
+    );
+  }
+
+  private finish(connection: Connection, response: HttpResponse): void {
+    const { socket, responses } = connection;
+    responses.splice(responses.indexOf(response), 1);
+    connection.isClosing ||= !response.shouldKeepAlive;
+    if (this.isDraining && !responses.length) socket.destroySoon();
+    if (socket.writable) this.startNext(connection);
   }
 
   /** Closes every connection as soon as it has no response in progress. The last response announces it. */
   drain(): void {
     this.isDraining = true;
     for (const connection of this.all) {
-      const { responses, newestResponse } = connection;
-      if (!responses.size) this.close(connection);
-      else if (newestResponse && !newestResponse.headersSent) newestResponse.shouldKeepAlive = false;
+      const newest = connection.responses.at(-1);
+      if (!newest) this.close(connection);
+      else if (!newest.headersSent) newest.shouldKeepAlive = false;
     }
   }
 
   closeAll(): void {
+    clearInterval(this.deadlineChecks);
     for (const connection of this.all) this.close(connection);
+  }
+
+  private checkDeadlines(): void {
+    const now = performance.now();
+    for (const connection of this.all) if (connection.deadline <= now) this.close(connection);
   }
 
   /** @returns false if there are too many connections, and the server works for every one of them */
@@ -166,7 +195,6 @@ export class Connections {
 
   private remove(connection: Connection): void {
     const { socket, network } = connection;
-    clearTimeout(connection.deadline);
     this.all.delete(connection);
     this.bySocket.delete(socket);
     if (network === undefined) return;
@@ -181,12 +209,6 @@ export class Connections {
     return connections;
   }
 
-  private setDeadline(connection: Connection, timeoutMs: number): void {
-    clearTimeout(connection.deadline);
-    if (!this.all.has(connection)) return;
-    connection.deadline = setTimeout(() => this.close(connection), timeoutMs).unref();
-  }
-
   private logExcess(address: string): void {
     this.excess++;
     if (performance.now() - this.lastLogged < LOG_INTERVAL_MS) return;
@@ -198,7 +220,7 @@ export class Connections {
 
 /** Whether the client is to act next: finish a handshake, send the rest of a request, or read a response. */
 function isWaiting({ responses }: Connection): boolean {
-  const [current] = responses.keys();
+  const [current] = responses;
   return !current?.req.complete || current.writableEnded;
 }
 

@@ -1,4 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { headerLines } from '../authentication/request.js';
+import type { AllowedMethodsService } from './allowed-methods.service.js';
+import type { HttpResponse } from './response.js';
 
 /** The request headers of this API that a page must not send without a preflight. `X-CSRF-Token` belongs to the session. */
 const ALLOWED_HEADERS = [
@@ -42,29 +45,28 @@ const PREFLIGHT_MAX_AGE_SECONDS = 600;
  * before routing. Tests: test/http/cross-origin.e2e-spec.ts.
  */
 export class CrossOriginSharing {
-  /** @param methodsOf the methods of a path; undefined if its route answers preflights itself */
   constructor(
     private readonly origins: ReadonlySet<string>,
-    private readonly methodsOf: (path: string) => readonly string[] | undefined,
+    private readonly allowedMethods: () => AllowedMethodsService,
   ) {}
 
   /**
    * Adds the headers to a response.
    * @returns true for a preflight, whose response is complete with them
    */
-  share(request: IncomingMessage, response: ServerResponse): boolean {
+  share(request: IncomingMessage, response: HttpResponse): boolean {
     if (!this.origins.size) return false;
-    const methods = this.methodsOf((request.url ?? '').split('?', 1)[0]!);
-    if (!methods) return false;
-    response.appendHeader('Vary', 'Origin');
-    const [origin = '', ...others] = request.headersDistinct['origin'] ?? [];
+    const [path = ''] = (request.url ?? '').split('?', 1);
+    if (this.allowedMethods().answersPreflights(path)) return false;
+    response.variesByOrigin = true;
+    const [origin = '', ...others] = headerLines(request, 'origin');
     if (others.length || !this.origins.has(origin)) return false;
     delete request.headers.cookie;
-    delete request.headersDistinct['cookie'];
     response.setHeader('Access-Control-Allow-Origin', origin);
     response.setHeader('Access-Control-Expose-Headers', EXPOSED_HEADERS);
     if (request.method !== 'OPTIONS' || !request.headers['access-control-request-method']) return false;
     response.removeHeader('Access-Control-Expose-Headers');
+    const methods = this.allowedMethods().of(path);
     if (methods.length) response.setHeader('Access-Control-Allow-Methods', methods.join(', '));
     response.setHeader('Access-Control-Allow-Headers', ALLOWED_HEADERS);
     response.setHeader('Access-Control-Max-Age', PREFLIGHT_MAX_AGE_SECONDS);

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
+import { headerLines } from '../authentication/request.js';
 import { canonicalAddress } from '../config/network.js';
 
 /** The client that sent a request, as the connection or its trusted proxies say. */
@@ -29,19 +30,20 @@ const MAX_HOPS = 32;
  * Written here because Fastify and Express read lists, ports and protocols differently (test/http/forwarded.e2e-spec.ts).
  *
  * @param peer the address of the connection
+ * @param isForwarded whether the connection is that of a trusted proxy
  * @param trusts whether the address is a trusted proxy
  */
 export function clientOf(
-  { socket, headersDistinct }: IncomingMessage,
+  request: IncomingMessage,
   peer: string,
+  isForwarded: boolean,
   trusts: (address: string) => boolean,
 ): Client {
   let ip = peer;
-  let secure = socket instanceof TLSSocket;
-  const isForwarded = trusts(peer);
-  const hops = isForwarded ? hopsOf(headersDistinct) : [];
+  let secure = request.socket instanceof TLSSocket;
+  if (!isForwarded) return { ip, secure, isForwarded };
   let count = 0;
-  for (const { address, protocol } of hops) {
+  for (const { address, protocol } of hopsOf(request)) {
     if (protocol !== undefined) secure = protocol.toLowerCase() === 'https';
     ip = address ?? peer;
     if (address === undefined || !trusts(address)) break;
@@ -51,14 +53,14 @@ export function clientOf(
 }
 
 /** The statements of the proxies, the nearest first. */
-function hopsOf(headers: IncomingMessage['headersDistinct']): Iterable<Hop> {
-  const addresses = headers['x-forwarded-for'];
-  const protocols = headers['x-forwarded-proto'];
-  if (addresses ?? protocols) return xForwardedHops(listOf(addresses), listOf(protocols));
-  return forwardedHops(headers['forwarded']);
+function hopsOf(request: IncomingMessage): Iterable<Hop> {
+  const addresses = headerLines(request, 'x-forwarded-for');
+  const protocols = headerLines(request, 'x-forwarded-proto');
+  if (addresses.length || protocols.length) return xForwardedHops(listOf(addresses), listOf(protocols));
+  return forwardedHops(headerLines(request, 'forwarded'));
 }
 
-const listOf = (lines: readonly string[] = []) =>
+const listOf = (lines: readonly string[]) =>
   lines
     .flatMap((line) => line.split(','))
     .map((item) => item.trim())
@@ -76,7 +78,7 @@ const PAIR = /[\w!#$%&'*+.^`|~-]+=(?:"(?:[^"\\]|\\.)*"|[^\s",;]+)/;
 /** Matches from the right, so that malformed text of the client on the left cannot hide the proxy's own element. */
 const LAST_ELEMENT = new RegExp(`(?:^|,)[ \\t]*(${PAIR.source}(?:[ \\t]*;[ \\t]*${PAIR.source})*)[ \\t,]*$`);
 
-function* forwardedHops(lines: readonly string[] = []): Iterable<Hop> {
+function* forwardedHops(lines: readonly string[]): Iterable<Hop> {
   for (const line of lines.toReversed())
     for (let rest = line; /[^ \t,]/.test(rest);) {
       const element = LAST_ELEMENT.exec(rest);

@@ -1,8 +1,9 @@
 import type { LoggerService } from '@nestjs/common';
 import { pino, type DestinationStream, type Logger } from 'pino';
+import type { ServerResponse } from 'node:http';
 import type { Settings } from '../config/settings.js';
 import { LogSink } from './log-sink.js';
-import { requestId } from './request-context.js';
+import { requestId, type RequestContext } from './request-context.js';
 
 /** Nest logs its start-up under these names. Their lines are written at level debug. */
 const NEST_STARTUP_CONTEXTS = [
@@ -13,14 +14,20 @@ const NEST_STARTUP_CONTEXTS = [
   'RoutesResolver',
 ];
 
+/** Writes the line of a request whose response is over. */
+export type RequestLog = (context: RequestContext, response: ServerResponse, milliseconds: number) => void;
+
 /**
  * Logs JSON lines. Silent in tests, unless a test passes a destination, which receives every level.
  * @param destination replaces standard output
  */
-export function createLogger(settings: Settings, destination?: DestinationStream): Logger {
+export function createLogger(
+  settings: Settings,
+  destination?: DestinationStream,
+): { readonly log: Logger; readonly requestLog: RequestLog } {
   const level = settings.environment === 'test' ? 'silent' : 'info';
   const output = destination ?? (level === 'silent' ? undefined : new LogSink());
-  return pino(
+  const log = pino(
     {
       level: destination ? 'trace' : level,
       base: undefined,
@@ -31,7 +38,32 @@ export function createLogger(settings: Settings, destination?: DestinationStream
     },
     { write: (line) => output?.write(oneLine(line)) },
   );
+  return {
+    log,
+    requestLog: (...request) => output?.write(`${JSON.stringify(requestLine(...request))}\n`),
+  };
 }
+
+/**
+ * One line per request, without pino: its fields are fixed, and none of them is free text or a secret. The route is the
+ * pattern, because the path and the query may contain secrets.
+ */
+const requestLine = (
+  { requestId, route, client }: RequestContext,
+  { req, statusCode, headersSent, writableFinished }: ServerResponse,
+  milliseconds: number,
+) => ({
+  level: 'info',
+  time: new Date().toISOString(),
+  requestId,
+  method: req.method,
+  route,
+  ip: client.ip,
+  status: headersSent ? statusCode : undefined,
+  ms: Math.round(milliseconds * 10) / 10,
+  aborted: writableFinished ? undefined : true,
+  msg: 'request',
+});
 
 /** A safety net: no code logs these fields. */
 const REDACTED_FIELDS = [

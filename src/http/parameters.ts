@@ -5,7 +5,7 @@ const MAX_PARAMETERS = 1_000;
 
 /** @param text a query or a form */
 export const hasTooManyParameters = (text: string): boolean =>
-  text.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS;
+  text.length > MAX_PARAMETERS && text.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS;
 
 export const tooManyParameters = () =>
   new BadRequestException({

@@ -28,10 +28,9 @@ export class ProblemFilter implements ExceptionFilter {
     if (exception instanceof NotModified) return void http.reply(response, undefined, exception.getStatus());
     const raw = rawResponse(response);
     const request = requestContext.getStore();
-    const thrown =
-      request?.details().route === undefined ? this.withAllowedMethods(exception, raw) : exception;
+    const thrown = request?.route === undefined ? this.withAllowedMethods(exception, raw) : exception;
     const caller = findCaller(context);
-    this.rejectedRequests.notify(request?.details().ip ?? '', thrown, caller);
+    this.rejectedRequests.notify(request?.client.ip ?? '', thrown, caller);
     const error = withRequirement(this.authenticator, thrown, caller);
     const problem = problemOf(error, request?.requestId);
     if (problem.status >= 500) this.logger.error(causeOf(error));

@@ -1,6 +1,7 @@
 import { BadRequestException, PayloadTooLargeException, UnsupportedMediaTypeException } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import type { MediaType } from '../authentication/plan.js';
+import { headerLines } from '../authentication/request.js';
 import { parseJson } from './json.js';
 import { hasTooManyParameters, parseParameters, tooManyParameters } from './parameters.js';
 
@@ -69,9 +70,9 @@ const MEDIA_TYPES: Readonly<Record<MediaType, RegExp>> = {
 };
 
 /** Accepts JSON and forms in UTF-8 without a content encoding. */
-function mediaTypeOf({ headersDistinct }: IncomingMessage): MediaType {
-  const types = headersDistinct['content-type'] ?? [];
-  const encodings = headersDistinct['content-encoding'] ?? [];
+function mediaTypeOf(request: IncomingMessage): MediaType {
+  const types = headerLines(request, 'content-type');
+  const encodings = headerLines(request, 'content-encoding');
   const media = (['json', 'form'] as const).find((each) => MEDIA_TYPES[each].test(types[0] ?? ''));
   if (!media || types.length > 1 || encodings.some((encoding) => encoding.toLowerCase() !== 'identity'))
     throw new UnsupportedMediaTypeException();

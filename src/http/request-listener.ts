@@ -5,19 +5,19 @@ import {
   ServiceUnavailableException,
   UnsupportedMediaTypeException,
 } from '@nestjs/common';
-import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Logger } from 'pino';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { headerLines } from '../authentication/request.js';
 import type { CrossOriginSharing } from './cross-origin.js';
 import type { Client } from './forwarded.js';
+import type { RequestLog } from './logger.js';
 import { hasTooManyParameters, tooManyParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
 import { MAX_BODY_BYTES, costOf, hasBody, readBody } from './request-body.js';
-import { requestContext, type RequestContext } from './request-context.js';
-import { SECURITY_HEADERS } from './security-headers.js';
+import { RequestContext, requestContext } from './request-context.js';
+import type { HttpResponse } from './response.js';
 
 /**
- * Runs before either adapter: request id, log line, security headers, validation of the request target, body.
+ * Runs before either adapter: request id, log line, validation of the request target, body.
  *
  * Written here because Fastify and Express differ in all of these, and share only the code before routing. Tests on
  * both: test/http/http.e2e-spec.ts, test/http/framing.e2e-spec.ts.
@@ -29,25 +29,24 @@ import { SECURITY_HEADERS } from './security-headers.js';
 export function requestListener(
   handler: RequestListener,
   crossOrigin: CrossOriginSharing,
-  log: Logger,
+  log: RequestLog,
   isClosing: () => boolean,
   onRejected: (error: unknown) => void,
-): (request: IncomingMessage, response: ServerResponse, client: Client) => void {
+): (request: IncomingMessage, response: HttpResponse, client: Client) => void {
   return (request, response, client) => {
-    const context: RequestContext = {
-      requestId: randomUUID(),
-      client,
-      details: () => ({ route: undefined, ip: client.ip }),
-    };
+    const context = new RequestContext(client);
     request.requestContext = context;
-    response.setHeader('X-Request-Id', context.requestId);
-    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-    logWhenClosed(request, response, context, log);
-    if (!client.isForwarded) dropForwardedCertificate(request);
+    const started = performance.now();
+    response.on('close', () => log(context, response, performance.now() - started));
+    // Only a trusted proxy may forward a client certificate (RFC 9440 section 2.4).
+    if (!client.isForwarded) {
+      delete request.headers['client-cert'];
+      delete request.headers['client-cert-chain'];
+    }
     if (isHealthCheckWithoutHost(request)) addHost(request);
 
     const isPreflight = crossOrigin.share(request, response);
-    const handle = () => requestContext.run(context, () => handler(request, response));
+    const handle = () => requestContext.run(context, handler, request, response);
     const reject = (error: unknown) => {
       requestContext.run(context, () => onRejected(error));
       sendRejection(request, response, error, context);
@@ -68,15 +67,6 @@ export function requestListener(
   };
 }
 
-/** Only a trusted proxy may forward a client certificate (RFC 9440 section 2.4). */
-function dropForwardedCertificate({ headers, headersDistinct }: IncomingMessage): void {
-  for (const name of ['client-cert', 'client-cert-chain'])
-    if (headers[name] !== undefined) {
-      delete headers[name];
-      delete headersDistinct[name];
-    }
-}
-
 /** A path and query in the characters of RFC 3986. The query may contain the others that browsers send unencoded. */
 const TARGET = /^\/[\w\-.~!$&'()*+,;=:@%/]*(?:\?[\w\-.~!$&'()*+,;=:@%/?[\]{}|^`\\]*)?$/;
 /**
@@ -94,11 +84,12 @@ const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[ \t]*(?:;.*)?$/;
 function errorIn(request: IncomingMessage): HttpException | undefined {
   if (request.httpVersionMajor !== 1) return new BadRequestException();
   if (request.rawHeaders.length > 2 * MAX_HEADER_LINES) return new HttpException('Too many headers', 431);
-  const hosts = request.headersDistinct['host'] ?? [];
-  if (hosts.length > 1) return badRequest('duplicate_header', 'The Host header is repeated.');
-  if (!hosts[0]) return badRequest('host_required', 'The Host header is missing.');
-  if (!HOST.test(hosts[0])) return badRequest('invalid_host', 'The Host header must be one host.');
-  const codings = request.headersDistinct['transfer-encoding']?.join();
+  const { host } = request.headers;
+  if (headerLines(request, 'host').length > 1)
+    return badRequest('duplicate_header', 'The Host header is repeated.');
+  if (!host) return badRequest('host_required', 'The Host header is missing.');
+  if (!HOST.test(host)) return badRequest('invalid_host', 'The Host header must be one host.');
+  const codings = request.headers['transfer-encoding'];
   if (codings && request.httpVersion === '1.0') return new BadRequestException();
   // Node's parser rejects a body whose last coding is another one.
   if (codings && /,[ \t]*chunked$/i.test(codings)) return new NotImplementedException();
@@ -117,8 +108,10 @@ function errorIn(request: IncomingMessage): HttpException | undefined {
 const badRequest = (code: string, detail: string) => new BadRequestException({ code, detail });
 
 function isUnambiguousTarget(target: string): boolean {
-  const [path = ''] = target.split('?');
-  if (!TARGET.test(target) || AMBIGUOUS_ENCODING.test(path) || /%00/.test(target)) return false;
+  if (!TARGET.test(target)) return false;
+  if (!target.includes('%')) return true;
+  const [path = ''] = target.split('?', 1);
+  if (AMBIGUOUS_ENCODING.test(path) || target.includes('%00')) return false;
   try {
     decodeURIComponent(target);
     return true;
@@ -132,10 +125,10 @@ const isHealthCheckWithoutHost = ({ httpVersion, url, headers }: IncomingMessage
   httpVersion === '1.0' && /^\/health\/(?:live|ready)$/.test(url ?? '') && headers.host === undefined;
 
 /** Adds the host that the client has connected to. */
-function addHost({ headers, headersDistinct, socket }: IncomingMessage): void {
+function addHost({ headers, rawHeaders, socket }: IncomingMessage): void {
   const { localAddress = '', localPort } = socket;
   headers.host = `${localAddress.includes(':') ? `[${localAddress}]` : localAddress}:${localPort}`;
-  headersDistinct['host'] = [headers.host];
+  rawHeaders.push('Host', headers.host);
 }
 
 const DRAIN_TIMEOUT_MS = 1_000;
@@ -143,7 +136,7 @@ const DRAIN_TIMEOUT_MS = 1_000;
 /** Sends the problem. If the client is still sending a body, closes the connection after it. */
 function sendRejection(
   request: IncomingMessage,
-  response: ServerResponse,
+  response: HttpResponse,
   error: unknown,
   { requestId }: RequestContext,
 ): void {
@@ -161,27 +154,4 @@ function sendRejection(
   const deadline = setTimeout(end, DRAIN_TIMEOUT_MS).unref();
   request.on('data', (chunk: Buffer) => (dropped += costOf(chunk)) > 4 * MAX_BODY_BYTES && end());
   request.once('end', end).once('close', () => clearTimeout(deadline));
-}
-
-/** Writes one line per request, with the route's pattern: the path and the query may contain secrets. */
-function logWhenClosed(
-  request: IncomingMessage,
-  response: ServerResponse,
-  context: RequestContext,
-  log: Logger,
-): void {
-  const started = performance.now();
-  response.once('close', () => {
-    log.info(
-      {
-        requestId: context.requestId,
-        method: request.method,
-        ...context.details(),
-        status: response.headersSent ? response.statusCode : undefined,
-        ms: Math.round((performance.now() - started) * 10) / 10,
-        ...(!response.writableFinished && { aborted: true }),
-      },
-      'request',
-    );
-  });
 }

@@ -1,11 +1,11 @@
 import helmet from 'helmet';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** The headers of every response, including those to requests that Node's parser rejects. */
-export const SECURITY_HEADERS: Readonly<Record<string, string>> = collect();
+/** The headers of every response, including those to requests that Node's parser rejects: name, name in lower case, value. */
+export const SECURITY_HEADERS = collect();
 
 /** Collects helmet's headers once: they are the same for every request. */
-function collect(): Record<string, string> {
+function collect(): (readonly [name: string, lowerCaseName: string, value: string])[] {
   const headers: Record<string, string> = { 'Cache-Control': 'no-store' };
   const response = {
     setHeader: (name: string, value: string) => (headers[name] = value),
@@ -20,5 +20,5 @@ function collect(): Record<string, string> {
     referrerPolicy: { policy: 'no-referrer' },
     xFrameOptions: { action: 'deny' },
   })({} as IncomingMessage, response as unknown as ServerResponse, () => {});
-  return headers;
+  return Object.entries(headers).map(([name, value]) => [name, name.toLowerCase(), value]);
 }

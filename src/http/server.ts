@@ -1,16 +1,15 @@
 import { HttpException } from '@nestjs/common';
-import { randomUUID } from 'node:crypto';
-import { STATUS_CODES, Server, ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
+import { STATUS_CODES, Server, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { Connections } from './connections.js';
+import type { RequestLog } from './logger.js';
 import { HttpResponse } from './response.js';
 import type { CrossOriginSharing } from './cross-origin.js';
-import { clientOf } from './forwarded.js';
 import { MAX_HEADER_LINES, requestListener } from './request-listener.js';
 import { SECURITY_HEADERS } from './security-headers.js';
-import { requestContext } from './request-context.js';
+import { RequestContext, requestContext } from './request-context.js';
 import { PROBLEM_MEDIA_TYPE, problemOf, type Problem } from './problem.js';
 import type { ServerConfig } from './server.config.js';
 
@@ -28,7 +27,7 @@ const BACKSTOP_MS = 2_000;
  * `Server.close` also leaves idle connections open, and Node waits forever for a client that does not read. Tests:
  * test/http/framing.e2e-spec.ts, test/http/abuse.e2e-spec.ts, test/http/connections.e2e-spec.ts.
  */
-export class HttpServer extends Server {
+export class HttpServer extends Server<typeof IncomingMessage, typeof HttpResponse> {
   /** The time for a TLS handshake. */
   handshakeTimeout = 10_000;
   /** The time from the headers of a request to the last byte of its response. */
@@ -39,13 +38,14 @@ export class HttpServer extends Server {
   constructor(
     handler: RequestListener,
     private readonly log: Logger,
+    requestLog: RequestLog,
     config: ServerConfig,
     crossOrigin: CrossOriginSharing,
     isTrustedProxy: (address: string) => boolean,
     private readonly onRejected: (error: unknown) => void,
   ) {
     super({
-      ServerResponse: HttpResponse as typeof ServerResponse,
+      ServerResponse: HttpResponse,
       maxHeaderSize: 16 * 1024,
       headersTimeout: 10_000,
       requestTimeout: 30_000,
@@ -59,15 +59,12 @@ export class HttpServer extends Server {
     this.timeout = 20_000;
     // Node drops the lines after this number silently. One more than allowed shows that there were too many.
     this.maxHeadersCount = MAX_HEADER_LINES + 1;
-    this.openConnections = new Connections(config, isTrustedProxy, log);
-    const listener = requestListener(handler, crossOrigin, log, () => !this.listening, onRejected);
-    const respond = (request: IncomingMessage, response: ServerResponse) => {
-      const { socket } = request;
-      const peer = this.openConnections.addressOf(socket) ?? '';
-      this.openConnections.track(socket, response, this.responseTimeout, this.idleTimeout, () =>
-        listener(request, response, clientOf(request, peer, isTrustedProxy)),
-      );
-    };
+    const listener = requestListener(handler, crossOrigin, requestLog, () => !this.listening, onRejected);
+    this.openConnections = new Connections(config, isTrustedProxy, log, this, (response, client) =>
+      listener(response.req, response, client),
+    );
+    const respond = (_request: IncomingMessage, response: HttpResponse) =>
+      this.openConnections.track(response);
     this.on('request', respond);
     this.on('checkExpectation', respond);
     // Without a listener Node closes the connection of a CONNECT request without a response. It removes its own error
@@ -78,12 +75,10 @@ export class HttpServer extends Server {
         socket.on('error', () => socket.destroy()),
       ),
     );
-    this.on('handshake', (socket: Socket) =>
-      this.openConnections.openHandshake(socket, this.handshakeTimeout),
-    );
+    this.on('handshake', (socket: Socket) => this.openConnections.openHandshake(socket));
     this.prependListener('connection', (socket) =>
       socket instanceof TLSSocket
-        ? this.openConnections.finishHandshake(socket, this.idleTimeout)
+        ? this.openConnections.finishHandshake(socket)
         : this.openConnections.open(socket, this.idleTimeout),
     );
   }
@@ -121,18 +116,18 @@ export class HttpServer extends Server {
 
   /** Responds without a parsed request, and closes the connection. */
   private respondTo(socket: Socket, rejection: HttpException, parserError?: string): void {
-    const requestId = randomUUID();
+    const ip = this.openConnections.addressOf(socket) ?? '';
+    const context = new RequestContext({ ip, secure: false, isForwarded: false });
+    const { requestId } = context;
     const problem = problemOf(rejection, requestId);
-    const client = { ip: this.openConnections.addressOf(socket) ?? '', secure: false, isForwarded: false };
-    const details = () => ({ route: undefined, ip: client.ip });
-    requestContext.run({ requestId, client, details }, () => this.onRejected(rejection));
+    requestContext.run(context, () => this.onRejected(rejection));
     this.log.info({ requestId, status: problem.status, parser: parserError }, 'unreadable request');
     socket.end(serialize(problem, requestId));
     setTimeout(() => socket.destroy(), 1_000).unref();
   }
 
   /** The time until a request has arrived. It covers bytes that Node's parser skips, and that end Node's own timeout. */
-  private get idleTimeout(): number {
+  get idleTimeout(): number {
     return this.keepAliveTimeout + this.headersTimeout + BACKSTOP_MS;
   }
 }
@@ -144,13 +139,13 @@ const STATUS_BY_PARSER_ERROR: Readonly<Record<string, number>> = {
 
 function serialize(problem: Problem, requestId: string): string {
   const body = JSON.stringify(problem);
-  const headers = {
-    ...SECURITY_HEADERS,
-    'X-Request-Id': requestId,
-    'Content-Type': PROBLEM_MEDIA_TYPE,
-    'Content-Length': String(Buffer.byteLength(body)),
-    Connection: 'close',
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const headers = [
+    ...SECURITY_HEADERS.map(([name, , value]) => [name, value]),
+    ['X-Request-Id', requestId],
+    ['Content-Type', PROBLEM_MEDIA_TYPE],
+    ['Content-Length', Buffer.byteLength(body)],
+    ['Connection', 'close'],
+  ];
+  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\n${lines.join('')}\r\n${body}`;
 }
