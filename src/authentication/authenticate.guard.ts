@@ -1,19 +1,27 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Authenticator } from './authenticator.js';
-import { PUBLIC } from './plan.js';
+import { PUBLIC, type Alternatives } from './plan.js';
 import type { MethodName } from './principal.js';
-import { authRequestOf, findCaller, setCaller } from './request.js';
+import { authRequestOf, findCaller, setCaller, type AuthRequest } from './request.js';
 
 /** Closes every route without `@Public()`. It reads metadata of handlers, never paths, which have many spellings. */
 @Injectable()
 export class AuthenticateGuard implements CanActivate {
   constructor(private readonly authenticator: Authenticator) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
+  canActivate(context: ExecutionContext): true | Promise<true> {
     const request = authRequestOf(context);
-    this.authenticator.assertHttps(context.getHandler(), request);
-    const plan = this.authenticator.planOf(context.getClass(), context.getHandler());
-    if (plan !== PUBLIC) setCaller(context, await this.authenticator.authenticate(request, plan));
+    this.authenticator.assertHttps(context, request);
+    const plan = this.authenticator.planOf(context);
+    return plan === PUBLIC || this.authenticate(context, request, plan);
+  }
+
+  private async authenticate(
+    context: ExecutionContext,
+    request: AuthRequest,
+    plan: Alternatives,
+  ): Promise<true> {
+    setCaller(context, await this.authenticator.authenticate(request, plan));
     return true;
   }
 }
@@ -29,7 +37,7 @@ export abstract class MethodGuard implements CanActivate {
     // A one-time credential that the global guard has used up cannot be proved again.
     const isProved = findCaller(context)?.proofs.some(({ method }) => method === this.method);
     if (isProved) return true;
-    setCaller(context, await this.authenticator.authenticate(authRequestOf(context), this.method));
+    setCaller(context, await this.authenticator.authenticate(authRequestOf(context), [[this.method]]));
     return true;
   }
 }

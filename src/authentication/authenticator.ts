@@ -4,6 +4,7 @@ import {
   Inject,
   Injectable,
   Logger,
+  type ExecutionContext,
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModuleRef, Reflector } from '@nestjs/core';
@@ -14,8 +15,11 @@ import {
   HTTPS_ONLY_ROUTE,
   PUBLIC,
   alternatives,
+  perRoute,
   type Alternatives,
   type Plan,
+  type RouteReader,
+  type Targets,
 } from './plan.js';
 import { mergePrincipals, type MethodName, type Principal } from './principal.js';
 import type { AuthRequest } from './request.js';
@@ -31,8 +35,12 @@ export const HTTPS_ONLY = Symbol('whether secrets over plain HTTP are rejected')
 export class Authenticator implements OnModuleInit {
   private readonly logger = new Logger(Authenticator.name);
   private readonly strategies = new Map<MethodName, AuthStrategy>();
+  private names: readonly MethodName[] = [];
   /** The plan of a route without one: every method, the ambient ones last. */
   private anyMethod: Alternatives = [];
+  private readonly isHttpsOnly: RouteReader<boolean>;
+  /** The combinations of methods that satisfy the plan of a route on this installation. */
+  readonly planOf: RouteReader<Alternatives | typeof PUBLIC>;
 
   constructor(
     @Inject(AUTH_METHODS) private readonly methods: readonly AuthMethod[],
@@ -40,16 +48,22 @@ export class Authenticator implements OnModuleInit {
     private readonly modules: ModuleRef,
     private readonly discovery: DiscoveryService,
     private readonly reflector: Reflector,
-  ) {}
+  ) {
+    this.isHttpsOnly = perRoute(([handler]) => Boolean(reflector.get(HTTPS_ONLY_ROUTE, handler)));
+    this.planOf = perRoute((targets) => {
+      const plan = this.declaredPlan(targets);
+      if (plan === PUBLIC) return plan;
+      return plan === undefined ? this.anyMethod : alternatives(plan);
+    });
+  }
 
   /** @throws Error if a route names a method that is not installed */
   onModuleInit(): void {
     for (const { name, strategy } of this.methods)
       if (strategy) this.strategies.set(name, this.modules.get(strategy, { strict: false }));
+    this.names = [...this.strategies.keys()];
     const isAmbient = (name: MethodName) => Number(this.strategyOf(name).ambient ?? false);
-    this.anyMethod = [...this.strategies.keys()]
-      .sort((a, b) => isAmbient(a) - isAmbient(b))
-      .map((name) => [name]);
+    this.anyMethod = this.names.toSorted((a, b) => isAmbient(a) - isAmbient(b)).map((name) => [name]);
     for (const name of this.routePlans().flatMap(alternatives).flat()) this.strategyOf(name);
   }
 
@@ -59,19 +73,14 @@ export class Authenticator implements OnModuleInit {
       if (!metatype) return [];
       const prototype = metatype.prototype as Record<string, () => unknown>;
       const handlers = scanner.getAllMethodNames(prototype).map((name) => prototype[name]!);
-      const plans = handlers.map((handler) => this.planOf(metatype, handler));
+      const plans = handlers.map((handler) => this.declaredPlan([handler, metatype]));
       return plans.filter((plan) => plan !== undefined && plan !== PUBLIC);
     });
   }
 
   /** The plan of a handler, or else of its controller. */
-  planOf(controller: Function, handler: Function): Plan | typeof PUBLIC | undefined {
-    return this.reflector.getAllAndOverride(AUTHENTICATE, [handler, controller]);
-  }
-
-  /** The combinations of methods that satisfy a plan on this installation. */
-  alternativesOf(plan: Plan | undefined): Alternatives {
-    return plan === undefined ? this.anyMethod : alternatives(plan);
+  private declaredPlan(targets: Targets): Plan | typeof PUBLIC | undefined {
+    return this.reflector.getAllAndOverride(AUTHENTICATE, targets);
   }
 
   /** @throws Error if the method is not installed or has no strategy */
@@ -97,8 +106,8 @@ export class Authenticator implements OnModuleInit {
    * @throws ForbiddenException `https_required` if a secret came over plain HTTP
    * @throws BadRequestException `ambiguous_credentials` if there are more credentials than the route accepts
    */
-  async authenticate(request: AuthRequest, plan?: Plan): Promise<Principal> {
-    const names = this.choose(this.alternativesOf(plan), request);
+  async authenticate(request: AuthRequest, plan: Alternatives): Promise<Principal> {
+    const names = this.choose(plan, request);
     if (names.some((name) => this.isInsecure(name, request))) throw httpsRequired();
     const principals: Principal[] = [];
     for (const name of names) principals.push(await this.run(name, request));
@@ -121,12 +130,13 @@ export class Authenticator implements OnModuleInit {
 
   /** The first combination whose methods all claim the request and that leaves no explicit credential unused. */
   private choose(plan: Alternatives, request: AuthRequest): readonly MethodName[] {
-    const claimed = [...this.strategies].filter(([, strategy]) => strategy.claims(request));
-    const explicit = claimed.filter(([, strategy]) => !strategy.ambient).map(([name]) => name);
-    const isClaimed = (name: MethodName) => claimed.some(([each]) => each === name);
-    const scheme = /^[^\s,]*/.exec(request.header('Authorization') ?? '')?.[0].toLowerCase();
+    const claimed = this.names.filter((name) => this.strategyOf(name).claims(request));
+    const explicit = claimed.filter((name) => !this.strategyOf(name).ambient);
+    const isClaimed = (name: MethodName) => claimed.includes(name);
+    const authorization = request.header('Authorization');
+    const scheme = authorization && /^[^\s,]*/.exec(authorization)?.[0].toLowerCase();
     const hasScheme = (name: MethodName) => this.challengeOf(name).scheme.toLowerCase() === scheme;
-    const unclaimedHeader = request.header('Authorization') !== undefined && !explicit.some(hasScheme);
+    const unclaimedHeader = authorization !== undefined && !explicit.some(hasScheme);
 
     const fitting = plan.filter((names) => explicit.every((name) => names.includes(name)));
     const complete = fitting.find((names) => names.every(isClaimed));
@@ -154,8 +164,8 @@ export class Authenticator implements OnModuleInit {
   }
 
   /** @throws ForbiddenException `https_required` for an `@HttpsOnly()` route over plain HTTP */
-  assertHttps(handler: Function, { secure }: AuthRequest): void {
-    if (this.httpsOnly && !secure && this.reflector.get(HTTPS_ONLY_ROUTE, handler)) throw httpsRequired();
+  assertHttps(context: ExecutionContext, { secure }: AuthRequest): void {
+    if (this.httpsOnly && !secure && this.isHttpsOnly(context)) throw httpsRequired();
   }
 
   private isInsecure(name: MethodName, { secure }: AuthRequest): boolean {

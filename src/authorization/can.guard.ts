@@ -11,7 +11,7 @@ import {
 import { Reflector } from '@nestjs/core';
 import { RouteErrors } from '../authentication/describe.js';
 import { callerOf } from '../authentication/request.js';
-import { AUTHENTICATE, PUBLIC, SELF_SERVICE } from '../authentication/plan.js';
+import { AUTHENTICATE, PUBLIC, SELF_SERVICE, perRoute, type RouteReader } from '../authentication/plan.js';
 import { AbilityFactory } from './ability.factory.js';
 import type { Action, AppAbility } from './app-ability.js';
 import { assertCan } from './assert-can.js';
@@ -48,17 +48,22 @@ export const Ability = createParamDecorator((_: unknown, context: ExecutionConte
 /** The last global guard. It rejects a route with none of `@Can()`, `@Public()` and `@SelfService()`. */
 @Injectable()
 export class CanGuard implements CanActivate {
+  private readonly requirementOf: RouteReader<Permission | 'none' | undefined>;
+
   constructor(
-    private readonly reflector: Reflector,
+    reflector: Reflector,
     private readonly abilities: AbilityFactory,
-  ) {}
+  ) {
+    this.requirementOf = perRoute((targets) => {
+      const metadata = <T>(key: string) => reflector.getAllAndOverride<T | undefined>(key, targets);
+      const isWithoutRule = metadata(AUTHENTICATE) === PUBLIC || metadata(SELF_SERVICE);
+      return metadata<Permission>(CAN) ?? (isWithoutRule ? 'none' : undefined);
+    });
+  }
 
   canActivate(context: ExecutionContext): boolean {
-    const metadata = <T>(key: string): T | undefined =>
-      this.reflector.getAllAndOverride(key, [context.getHandler(), context.getClass()]);
-    const required = metadata<Permission>(CAN);
-    if (!required && metadata(AUTHENTICATE) === PUBLIC) return true;
-    if (!required && metadata(SELF_SERVICE)) return true;
+    const required = this.requirementOf(context);
+    if (required === 'none') return true;
     if (!required)
       throw new ForbiddenException({ code: 'forbidden', detail: 'This route has no authorization rule.' });
     const ability = this.abilities.for(callerOf(context));

@@ -77,8 +77,8 @@ export class DescribedRoutes {
     method?: AuthMethod,
   ): DescribedRoute {
     const handler = type.prototype[id] as () => unknown;
-    const plan = this.authenticator.planOf(type, handler);
-    const alternatives = plan === PUBLIC ? [] : this.authenticator.alternativesOf(plan);
+    const plan = this.authenticator.planOf({ getHandler: () => handler, getClass: () => type });
+    const alternatives = plan === PUBLIC ? [] : plan;
     const metadata = <T>(key: string) =>
       this.reflector.getAllAndOverride<T | undefined>(key, [handler, type]);
     const headers = Reflect.getMetadata(HEADERS_METADATA, handler) as

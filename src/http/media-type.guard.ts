@@ -19,11 +19,12 @@ export class MediaTypeGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean {
     const body = rawRequest(context.switchToHttp().getRequest()).requestBody;
+    if (!body) return true;
     const accepted = this.reflector.getAllAndOverride<readonly MediaType[] | undefined>(CONSUMES, [
       context.getHandler(),
       context.getClass(),
     ]);
-    if (body && !(accepted ?? ['json']).includes(body.media)) throw new UnsupportedMediaTypeException();
+    if (!(accepted ?? ['json']).includes(body.media)) throw new UnsupportedMediaTypeException();
     return true;
   }
 }

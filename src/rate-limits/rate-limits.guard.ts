@@ -17,19 +17,15 @@ export class AddressLimitGuard implements CanActivate {
     private readonly authenticator: Authenticator,
   ) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
+  canActivate(context: ExecutionContext): true | Promise<true> {
     // An orchestrator would restart a process whose health check is rejected.
     if (context.getClass() === HealthController) return true;
     const { ip, method } = authRequestOf(context);
     const address = networkOf(ip);
-    if (!(method === 'GET' && this.isPublic(context))) this.failedAttempts.rejectIfOverLimit(address);
-    await this.limits.consume('address', address);
-    return true;
-  }
-
-  /** A public GET checks no credential. A public POST may be a login. */
-  private isPublic(context: ExecutionContext): boolean {
-    return this.authenticator.planOf(context.getClass(), context.getHandler()) === PUBLIC;
+    // A public GET checks no credential. A public POST may be a login.
+    const checksNoCredential = method === 'GET' && this.authenticator.planOf(context) === PUBLIC;
+    if (!checksNoCredential) this.failedAttempts.rejectIfOverLimit(address);
+    return this.limits.consume('address', address);
   }
 }
 
@@ -38,11 +34,11 @@ export class AddressLimitGuard implements CanActivate {
 export class CredentialLimitGuard implements CanActivate {
   constructor(private readonly limits: RateLimitsService) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
+  canActivate(context: ExecutionContext): true | Promise<true> {
     const caller = findCaller(context);
-    if (caller)
-      for (const proof of caller.proofs) await this.limits.consume('credential', keyOf(proof, caller));
-    return true;
+    return (
+      !caller || this.limits.consume('credential', ...caller.proofs.map((proof) => keyOf(proof, caller)))
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { Injectable, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
+import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { isInnerList } from 'structured-headers';
 import { DataSource } from 'typeorm';
 import { beforeSend } from '../../authentication/on-send.js';
@@ -17,23 +17,27 @@ interface RequestedSignature {
 
 /**
  * Signs the response if the request contains `Accept-Signature` (RFC 9421 section 5.2), for every authentication
- * method. Interceptors run after the guards, so rejected requests (401, 403, 429) never cost a signature.
+ * method. The application's own global guards run before those of its modules, so requests that they reject (401, 403, 429)
+ * never cost a signature. A guard, because an interceptor would bring RxJS into every request.
  */
 @Injectable()
-export class ResponseSigningInterceptor implements NestInterceptor {
+export class ResponseSigningGuard implements CanActivate {
   constructor(
     private readonly keys: SigningKeys,
     private readonly dataSource: DataSource,
   ) {}
 
-  async intercept(context: ExecutionContext, next: CallHandler): Promise<ReturnType<CallHandler['handle']>> {
+  canActivate(context: ExecutionContext): true | Promise<true> {
     const request = authRequestOf(context);
     const requested = requestedSignature(request.lines('Accept-Signature'));
-    if (!requested) return next.handle();
+    return !requested || this.signWhenComplete(request, requested);
+  }
+
+  private async signWhenComplete(request: AuthRequest, requested: RequestedSignature): Promise<true> {
     const { kid, key } = await this.keys.active(this.dataSource.manager);
     const signingKey: PrivateSignatureKey = { keyid: kid, key, algorithm: 'ecdsa-p256-sha256' };
     beforeSend(request.response, (response) => signedHeaders(response, request, signingKey, requested));
-    return next.handle();
+    return true;
   }
 }
 
