@@ -7,7 +7,7 @@ import { Authenticator } from './authentication/authenticator.js';
 import type { AuthMethod } from './authentication/method.js';
 import { applicationConfig } from './config/config.module.js';
 import { AllowedMethodsService } from './http/allowed-methods.service.js';
-import { InputPipe } from './http/input.pipe.js';
+import { validateParameters } from './http/input.pipe.js';
 import { NestLogger, createLogger } from './http/logger.js';
 import { OpenApiService } from './http/openapi.service.js';
 import { ProblemFilter } from './http/problem.filter.js';
@@ -45,7 +45,7 @@ export async function createApp(
   app.useGlobalFilters(
     new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), rejectedRequests, allowedMethods),
   );
-  app.useGlobalPipes(new InputPipe());
+  validateParameters(app);
   app.get(OpenApiService).setApplication(app);
   return app;
 }

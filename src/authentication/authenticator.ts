@@ -35,7 +35,6 @@ export const HTTPS_ONLY = Symbol('whether secrets over plain HTTP are rejected')
 export class Authenticator implements OnModuleInit {
   private readonly logger = new Logger(Authenticator.name);
   private readonly strategies = new Map<MethodName, AuthStrategy>();
-  private names: readonly MethodName[] = [];
   /** The plan of a route without one: every method, the ambient ones last. */
   private anyMethod: Alternatives = [];
   private readonly isHttpsOnly: RouteReader<boolean>;
@@ -61,9 +60,10 @@ export class Authenticator implements OnModuleInit {
   onModuleInit(): void {
     for (const { name, strategy } of this.methods)
       if (strategy) this.strategies.set(name, this.modules.get(strategy, { strict: false }));
-    this.names = [...this.strategies.keys()];
     const isAmbient = (name: MethodName) => Number(this.strategyOf(name).ambient ?? false);
-    this.anyMethod = this.names.toSorted((a, b) => isAmbient(a) - isAmbient(b)).map((name) => [name]);
+    this.anyMethod = [...this.strategies.keys()]
+      .sort((a, b) => isAmbient(a) - isAmbient(b))
+      .map((name) => [name]);
     for (const name of this.routePlans().flatMap(alternatives).flat()) this.strategyOf(name);
   }
 
@@ -130,7 +130,8 @@ export class Authenticator implements OnModuleInit {
 
   /** The first combination whose methods all claim the request and that leaves no explicit credential unused. */
   private choose(plan: Alternatives, request: AuthRequest): readonly MethodName[] {
-    const claimed = this.names.filter((name) => this.strategyOf(name).claims(request));
+    const claimed: MethodName[] = [];
+    for (const [name, strategy] of this.strategies) if (strategy.claims(request)) claimed.push(name);
     const explicit = claimed.filter((name) => !this.strategyOf(name).ambient);
     const isClaimed = (name: MethodName) => claimed.includes(name);
     const authorization = request.header('Authorization');

@@ -53,6 +53,7 @@ function fastifyAdapter(createServer: ServerFactory): AbstractHttpAdapter {
       writeProblem(reply.raw, error, request.raw.requestContext?.requestId);
       reply.raw.end();
     },
+    genReqId: (request: IncomingMessage) => request.requestContext?.requestId ?? '',
     trustProxy: false,
     return503OnClosing: false,
     routerOptions: {
@@ -68,9 +69,17 @@ function fastifyAdapter(createServer: ServerFactory): AbstractHttpAdapter {
   for (const method of METHODS)
     if (method === 'QUERY' || !fastify.supportedMethods.includes(method))
       fastify.addHttpMethod(method, { overrideExisting: true });
-  fastify.decorateRequest('rawBody', undefined);
+  for (const [name, read] of Object.entries(REQUEST_PROPERTIES))
+    fastify.decorateRequest(name, {
+      getter(this: FastifyRequest) {
+        return read(this.raw);
+      },
+    });
   fastify.addHook('onRequest', (request, _reply, done) => {
-    complete(request, request.raw, () => request.routeOptions.url);
+    const { requestContext: context, requestBody: body } = request.raw;
+    if (context) context.findRoute = () => request.routeOptions.url;
+    // Fastify parses no body of a GET request.
+    request.body = body?.value;
     done();
   });
   fastify.removeAllContentTypeParsers();
@@ -85,10 +94,18 @@ function expressAdapter(createServer: ServerFactory): AbstractHttpAdapter {
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', parseParameters);
+  for (const [name, read] of Object.entries(REQUEST_PROPERTIES))
+    Object.defineProperty(app.request, name, {
+      get(this: IncomingMessage) {
+        return read(this);
+      },
+    });
+  // Express would respond 304 by itself, and Fastify would not.
+  Object.defineProperty(app.request, 'fresh', { value: false });
   app.use((request, _response, next) => {
-    complete(request, request, () => routeOf(request));
-    // Express would respond 304 by itself, and Fastify would not.
-    Object.defineProperty(request, 'fresh', { value: false });
+    const { requestContext: context, requestBody: body } = request as IncomingMessage;
+    if (context) context.findRoute = () => routeOf(request);
+    request.body = body?.value;
     next();
   });
   return new ExpressOnHttpServer(app, createServer);
@@ -116,15 +133,9 @@ class ExpressOnHttpServer extends ExpressAdapter {
   }
 }
 
-/** Gives the adapter's request what the request listener has read. Both adapters would read it differently. */
-function complete(request: object, raw: IncomingMessage, route: () => string | undefined): void {
-  const { requestBody: body, requestContext: context } = raw;
-  if (!context) return;
-  context.findRoute = route;
-  Object.assign(request, { body: body?.value, rawBody: body?.raw });
-  // Getters of the prototypes read the connection's address and protocol.
-  Object.defineProperties(request, {
-    ip: { value: context.client.ip },
-    protocol: { value: context.client.secure ? 'https' : 'http' },
-  });
-}
+/** The properties of an adapter's request that the request listener has determined. Both adapters would determine them differently. */
+const REQUEST_PROPERTIES: Readonly<Record<string, (raw: IncomingMessage) => unknown>> = {
+  ip: ({ requestContext: context }) => context?.client.ip,
+  protocol: ({ requestContext: context }) => (context?.client.secure ? 'https' : 'http'),
+  rawBody: ({ requestBody: body }) => body?.raw,
+};

@@ -5,7 +5,11 @@ import {
   StandardSchemaValidationPipe,
   UnprocessableEntityException,
   type ArgumentMetadata,
+  type INestApplication,
+  type Type,
 } from '@nestjs/common';
+import { ROUTE_ARGS_METADATA } from '@nestjs/common/internal';
+import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import type { FieldError } from './problem.js';
 
 type ValidationIssue = Parameters<StandardSchemaValidationPipe['exceptionFactory']>[0][number];
@@ -43,6 +47,28 @@ export class InputPipe extends StandardSchemaValidationPipe {
     });
   }
 }
+
+const INPUT_PIPE = new InputPipe();
+
+/**
+ * Adds the pipe to every parameter with a schema, before Nest creates the routes. A global pipe would also run for `@Caller()`
+ * and all others, with five promises for each.
+ */
+export function validateParameters(app: INestApplication): void {
+  const scanner = new MetadataScanner();
+  for (const { metatype } of app.get(DiscoveryService, { strict: false }).getControllers())
+    for (const handler of scanner.getAllMethodNames((metatype as Type).prototype as object))
+      for (const { schema, pipes } of parametersOf(metatype as Type, handler))
+        if (schema && !pipes.includes(INPUT_PIPE)) pipes.unshift(INPUT_PIPE);
+}
+
+const parametersOf = (controller: Type, handler: string) =>
+  Object.values(
+    (Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, handler) ?? {}) as Record<
+      string,
+      { readonly schema?: unknown; readonly pipes: unknown[] }
+    >,
+  );
 
 /** zod reports all unknown keys as one issue. Each becomes an error of its own. */
 function fieldErrors(issue: ValidationIssue): FieldError[] {
