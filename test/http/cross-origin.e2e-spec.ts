@@ -293,6 +293,6 @@ describe('cross-origin requests', () => {
 
   it('keep the Vary header of a route', async () => {
     const { headers } = await send('GET', '/', { Origin: APP });
-    expect(headers.get('vary')).toBe('Origin, Accept');
+    expect(headers.get('vary')).toBe('Accept, Origin');
   });
 });

@@ -14,7 +14,7 @@ interface Operation {
 
 /** Headers of Node, of every response, and of CORS, which only `CORS_ORIGINS` adds. */
 const UNDOCUMENTED_HEADERS = new Set([
-  ...Object.keys(SECURITY_HEADERS).map((name) => name.toLowerCase()),
+  ...SECURITY_HEADERS.map(([, lowerCaseName]) => lowerCaseName),
   'access-control-allow-origin',
   'access-control-expose-headers',
   'connection',
@@ -75,8 +75,20 @@ export class DocumentedResponses {
           return original(chunk, ...rest);
         };
       }
+      // Fastify passes its headers to `writeHead`, and Express sets them before.
+      const headers: OutgoingHttpHeaders = {};
+      const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => never;
+      response.writeHead = (...args: unknown[]) => {
+        for (const [name, value] of Object.entries(args[1] ?? {})) headers[name.toLowerCase()] = value;
+        return writeHead(...args);
+      };
       response.on('finish', () =>
-        this.check(request, response.statusCode, response.getHeaders(), Buffer.concat(chunks).toString()),
+        this.check(
+          request,
+          response.statusCode,
+          { ...response.getHeaders(), ...headers },
+          Buffer.concat(chunks).toString(),
+        ),
       );
     });
   }
