@@ -41,7 +41,13 @@ const MAX_SERVER_FILES = 45;
 const SERVER_LAYERS = ['grants', 'consent', 'clients', 'pages', 'storage', 'provider'];
 
 /** The libraries and files that code imports with `import()`. */
-const LOADED_ON_FIRST_USE = ['./openapi-document.js'];
+const LOADED_ON_FIRST_USE = [
+  './openapi-document.js',
+  '@zxcvbn-ts/language-common',
+  'oidc-provider',
+  'oidc-provider/lib/helpers/grants.js',
+  'undici',
+];
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -63,7 +69,9 @@ const filesOf = (method: string) => readdirSync(join('src/methods', method));
 const indexOf = (method: string) => readFileSync(join('src/methods', method, 'index.ts'), 'utf8');
 
 const dynamicImportsOf = (file: string) =>
-  [...readFileSync(file, 'utf8').matchAll(/\b(?:import|require)\('(.*?)'/g)].map(([, target]) => target!);
+  [...readFileSync(file, 'utf8').matchAll(/(?<!typeof )\b(?:import|require)\('(.*?)'/g)].map(
+    ([, target]) => target!,
+  );
 
 const importsOf = (file: string) =>
   ts

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
-import { Provider, type Account, type Configuration, type JWKS } from 'oidc-provider';
+import type { Account, Configuration, JWKS, Provider } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { ClientCertificateEndpoint } from '../authentication/client-certificate.js';
 import { Settings } from '../config/settings.js';
@@ -54,6 +54,8 @@ import { ProviderFactory } from './provider/oidc-provider.service.js';
 import { ProviderEvents } from './provider/provider-events.service.js';
 import { AdapterFactory } from './storage/adapter-factory.service.js';
 
+type Library = typeof import('oidc-provider');
+
 const MINUTE_SECONDS = 60;
 const DAY_SECONDS = 24 * 60 * MINUTE_SECONDS;
 
@@ -78,8 +80,9 @@ export class OidcProviderFactory extends ProviderFactory {
     super();
   }
 
-  create(issuer: string, jwks: JWKS): Provider {
-    const provider = new Provider(issuer, this.configuration(jwks));
+  async create(issuer: string, jwks: JWKS): Promise<Provider> {
+    const library = await import('oidc-provider').catch(endProcess);
+    const provider = new library.Provider(issuer, this.configuration(library, jwks));
     provider.registerGrantType(
       TOKEN_EXCHANGE,
       (ctx) => this.tokenExchange.handle(ctx),
@@ -105,12 +108,12 @@ export class OidcProviderFactory extends ProviderFactory {
     return provider;
   }
 
-  private configuration(jwks: JWKS): Configuration {
+  private configuration({ interactionPolicy }: Library, jwks: JWKS): Configuration {
     const { settings } = this;
     return {
       adapter: (kind: string) => (kind === 'Client' ? this.clients : this.adapters.create(kind)),
       jwks,
-      ...signInPrompt(this.clients),
+      ...signInPrompt(interactionPolicy, this.clients),
       cookies: cookies(settings),
       renderError,
       findAccount: (ctx, id, token) => this.findAccount(id, token && ctx.oidc.client?.clientId),
@@ -208,4 +211,12 @@ export class OidcProviderFactory extends ProviderFactory {
       }),
     };
   }
+}
+
+/** Node never repeats a failed import, for example one without a free file descriptor. So a new process must take over. */
+function endProcess(error: unknown): never {
+  setImmediate(() => {
+    throw error;
+  });
+  throw error;
 }

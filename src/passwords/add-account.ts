@@ -29,7 +29,7 @@ export async function addAccount(
 ): Promise<string> {
   const account = checkedAccount({ ...requested, kind: 'user' });
   const { tenant, username, roles } = account;
-  assertAcceptablePassword(password, username);
+  await assertAcceptablePassword(password, username);
   const hash = await new PasswordHashing().hash(password);
   return dataSource.transaction(async (manager) => {
     const user = await insertAccount(manager, account);

@@ -1,4 +1,3 @@
-import { dictionary } from '@zxcvbn-ts/language-common';
 import { normalizePassword } from './password-hashing.service.js';
 
 /** Characters. NIST SP 800-63B-4 section 3.1.1.2 requires more if the password is the only factor. */
@@ -10,9 +9,13 @@ const SERVICE_NAMES = ['authatlas'];
 /** Characters. Many strong passwords contain a shorter username by chance. */
 const MIN_CHECKED_NAME_LENGTH = 4;
 
-/** Built on first use: the list has tens of thousands of entries. */
 let commonPasswords: ReadonlySet<string> | undefined;
-const isCommon = (text: string) => (commonPasswords ??= new Set(dictionary['passwords-common'])).has(text);
+
+/** Tens of thousands of passwords, which few processes need. */
+async function loadCommonPasswords(): Promise<ReadonlySet<string>> {
+  const { dictionary } = await import('@zxcvbn-ts/language-common');
+  return (commonPasswords ??= new Set(dictionary['passwords-common']));
+}
 
 export interface PolicyContext {
   readonly username: string;
@@ -26,17 +29,21 @@ export interface PolicyContext {
  *
  * @returns one sentence per fault for the user, never the password; empty for an acceptable password
  */
-export function passwordFaults(password: string, { username, onlyFactor }: PolicyContext): string[] {
+export async function passwordFaults(
+  password: string,
+  { username, onlyFactor }: PolicyContext,
+): Promise<string[]> {
   const length = [...normalizePassword(password)].length;
   const minLength = onlyFactor ? MIN_LENGTH_ONLY_FACTOR : MIN_LENGTH_WITH_SECOND_FACTOR;
   if (length < minLength) return [`Must have at least ${minLength} characters.`];
   if (length > MAX_LENGTH) return [`May have at most ${MAX_LENGTH} characters.`];
 
+  const common = await loadCommonPasswords();
   const faults: string[] = [];
   const folded = fold(password);
   const words = [folded, folded.replace(/\s/g, '')].map((text) => ({ text, unit: repeatingUnit(text) }));
   if (words.some(({ unit }) => [...unit].length === 1)) faults.push('Must not be one character repeated.');
-  else if (words.some(isRepeatedCommon)) faults.push('Must not be a common password.');
+  else if (words.some((word) => isRepeatedOf(common, word))) faults.push('Must not be a common password.');
 
   const letters = lettersOf(folded);
   const names = [username, username.split('@')[0]!].map(fold).map(lettersOf);
@@ -51,8 +58,8 @@ export function passwordFaults(password: string, { username, onlyFactor }: Polic
  * Checks a password that is the only factor of its account.
  * @throws Error with one sentence per fault, never the password
  */
-export function assertAcceptablePassword(password: string, username: string): void {
-  const faults = passwordFaults(password, { username, onlyFactor: true });
+export async function assertAcceptablePassword(password: string, username: string): Promise<void> {
+  const faults = await passwordFaults(password, { username, onlyFactor: true });
   if (faults.length) throw new Error(`The password is too weak. ${faults.join(' ')}`);
 }
 
@@ -64,7 +71,7 @@ const lettersOf = (text: string) => text.replace(/[^\p{L}\p{N}]/gu, '');
 const repeatingUnit = (text: string) => /^(.+?)\1+$/su.exec(text)?.[1] ?? text;
 
 /** Looks up every number of repetitions: the list contains `123123`, but not `123`. */
-const isRepeatedCommon = ({ text, unit }: { text: string; unit: string }) => {
-  for (let part = unit; part && part.length <= text.length; part += unit) if (isCommon(part)) return true;
+function isRepeatedOf(common: ReadonlySet<string>, { text, unit }: { text: string; unit: string }): boolean {
+  for (let part = unit; part && part.length <= text.length; part += unit) if (common.has(part)) return true;
   return false;
-};
+}

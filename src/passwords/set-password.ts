@@ -16,7 +16,7 @@ export async function setPassword(
   username: string,
   password: string,
 ): Promise<void> {
-  assertAcceptablePassword(password, username);
+  await assertAcceptablePassword(password, username);
   const hash = await new PasswordHashing().hash(password);
   await dataSource.transaction(async (manager) => {
     const { id, kind } = await accountOf(manager, username);

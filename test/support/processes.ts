@@ -25,7 +25,7 @@ export class Server {
 
   /** Its standard error, without oidc-provider's warning about Node below 22. */
   get errors(): string {
-    return this.written.replace(/^oidc-provider WARNING: Unsupported runtime\..*\n/, '');
+    return this.written.replace(/^oidc-provider WARNING: Unsupported runtime\..*\n/m, '');
   }
 
   /**

@@ -1,11 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { errors, type Client, type Configuration, type JWK, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Client, Configuration, JWK, KoaContextWithOIDC } from 'oidc-provider';
 // @ts-expect-error -- it has no types
 import KeyStore from 'oidc-provider/lib/helpers/keystore.js';
 import { tlsCertificate } from '../../authentication/client-certificate.js';
 import type { Settings } from '../../config/settings.js';
 import { importStrongJwk, isStrongPublicKey } from '../../crypto/public-keys.js';
+import { errors } from '../provider/oidc-provider.js';
 import { WRONG_AUDIENCE } from '../provider/provider-events.service.js';
 import { authRequestOfKoa, hasValidCertificate } from '../provider/provider-request.js';
 import { isFapiClient } from './client-metadata.js';

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { errors, type Client, type ClientMetadata, type Configuration } from 'oidc-provider';
+import type { Client, ClientMetadata, Configuration } from 'oidc-provider';
 import { importStrongJwk } from '../../crypto/public-keys.js';
 import { SCOPES, isScope } from '../../permissions.js';
 import { DISPLAY_NAME_RULE, normalizeDisplayName } from '../../users/display-name.js';
+import { errors } from '../provider/oidc-provider.js';
 
 export type Metadata = Record<string, unknown>;
 

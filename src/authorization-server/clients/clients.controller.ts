@@ -10,11 +10,11 @@ import {
   Post,
   UnprocessableEntityException,
 } from '@nestjs/common';
-import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { Describe, Tag, listOf, text } from '../../authentication/describe.js';
 import { Caller, SelfService } from '../../authentication/plan.js';
 import { type Principal, assertMayManageCredentials } from '../../authentication/principal.js';
+import { errors } from '../provider/oidc-provider.js';
 import { ClientAdministration } from './client-administration.service.js';
 
 /** Client metadata (RFC 7591 section 2), which oidc-provider validates, and the client's machine account. */

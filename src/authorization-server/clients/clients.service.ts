@@ -1,11 +1,12 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { Provider, type Adapter, type AdapterPayload } from 'oidc-provider';
+import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AccessToken } from '../../access-tokens/access-token.entity.js';
 import { Settings } from '../../config/settings.js';
 import { SecretBox } from '../../crypto/secret-box.js';
 import { User } from '../../users/user.entity.js';
+import { providerContext } from '../provider/oidc-provider.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
 import { OauthClient, OauthClientOrigin, pageOriginsOf } from './oauth-client.entity.js';
 
@@ -40,7 +41,7 @@ export class ClientsService implements Adapter {
   /** @param metadata RFC 7591 section 2, with `client_secret` if the client has one */
   async upsert(id: string, metadata: AdapterPayload): Promise<void> {
     const row = this.rowOf(id, metadata);
-    const isOpen = Provider.ctx?.oidc.entities.InitialAccessToken?.policies?.includes(OPEN_POLICY);
+    const isOpen = providerContext()?.oidc.entities.InitialAccessToken?.policies?.includes(OPEN_POLICY);
     const expiresAt = isOpen ? new Date(Date.now() + UNUSED_CLIENT_MS) : null;
     await this.dataSource.transaction(async (manager) => {
       await manager

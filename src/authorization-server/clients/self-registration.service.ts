@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
-import { errors, type Configuration, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
+import type { Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { DataSource, IsNull, LessThan, Not } from 'typeorm';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
@@ -8,6 +8,7 @@ import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { SCOPES } from '../../permissions.js';
 import { NetworkLimit } from '../../rate-limits/network-limit.js';
 import { authorizationServerConfig } from '../authorization-server.config.js';
+import { errors } from '../provider/oidc-provider.js';
 import type { ClientModel } from '../provider/oidc-provider.service.js';
 import { OauthRecord } from '../storage/oauth-record.entity.js';
 import { recordId } from '../storage/oauth-records.service.js';

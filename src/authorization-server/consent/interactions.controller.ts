@@ -29,8 +29,7 @@ import {
 import { readBrowserSecret, rejectDuplicateCookies } from '../provider/http-security.js';
 import { withRequestState } from '../provider/provider-request.js';
 import { ConsentPrompt } from './consent-prompt.service.js';
-import { CsrfToken } from './csrf-token.service.js';
-import { InteractionsService, type PendingInteraction } from './interactions.service.js';
+import { CsrfToken, InteractionsService, type PendingInteraction } from './interactions.service.js';
 import { SignInService } from './sign-in.service.js';
 
 const text = z.string().max(1024);

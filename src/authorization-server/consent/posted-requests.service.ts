@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
-import { errors, type Adapter, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Adapter, KoaContextWithOIDC } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { NetworkLimit } from '../../rate-limits/network-limit.js';
 import { errorPage, sendPage } from '../pages/layout.js';
+import { errors } from '../provider/oidc-provider.js';
 import { POSTED_PATHS, authRequestOfKoa } from '../provider/provider-request.js';
 import { AdapterFactory } from '../storage/adapter-factory.service.js';
 

@@ -1,13 +1,11 @@
 import { HttpException, Injectable } from '@nestjs/common';
 import { decodeJwt } from 'jose';
-import {
-  errors,
-  interactionPolicy,
-  type ClaimsParameter,
-  type Client,
-  type Configuration,
-  type InteractionResults,
-  type KoaContextWithOIDC,
+import type {
+  ClaimsParameter,
+  Client,
+  Configuration,
+  InteractionResults,
+  KoaContextWithOIDC,
 } from 'oidc-provider';
 import { BadCredential } from '../../authentication/challenge.js';
 import { AuditPort } from '../../authentication/ports.js';
@@ -17,6 +15,7 @@ import { PasswordsService } from '../../passwords/passwords.service.js';
 import type { User } from '../../users/user.entity.js';
 import type { ClientsService } from '../clients/clients.service.js';
 import { IGNORED_SCOPES, SUPPORTED_OPENID_SCOPES } from '../clients/client-metadata.js';
+import { errors } from '../provider/oidc-provider.js';
 
 /** The `acr` of a sign-in by password. */
 export const PASSWORD_ACR = 'pwd';
@@ -170,8 +169,9 @@ const isOfOtherTenant =
     return true;
   };
 
-function promptPolicy(clients: ClientsService) {
-  const { Check, base } = interactionPolicy;
+type InteractionPolicy = typeof import('oidc-provider').interactionPolicy;
+
+function promptPolicy({ Check, base }: InteractionPolicy, clients: ClientsService) {
   const prompts = base();
   const { checks } = prompts.get('login')!;
   checks.remove('id_token_hint');
@@ -182,10 +182,10 @@ function promptPolicy(clients: ClientsService) {
   return prompts;
 }
 
-export const signInPrompt = (clients: ClientsService) =>
+export const signInPrompt = (library: InteractionPolicy, clients: ClientsService) =>
   ({
     acrValues: [PASSWORD_ACR],
-    interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy: promptPolicy(clients) },
+    interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy: promptPolicy(library, clients) },
     /** Checks at every endpoint that starts a request, before a person sees a page. Absent parameters are checked, too. */
     extraParams: { acr_values: checkRequestedAcr, scope: checkRequestedScope },
   }) satisfies Configuration;

@@ -1,8 +1,9 @@
-import { Provider, errors, type Client, type KoaContextWithOIDC, type ResourceServer } from 'oidc-provider';
+import type { Client, KoaContextWithOIDC, Provider, ResourceServer } from 'oidc-provider';
 import type { Settings } from '../../config/settings.js';
 import { isScope } from '../../permissions.js';
 import { IGNORED_SCOPES, SUPPORTED_OPENID_SCOPES } from '../clients/client-metadata.js';
 import type { ClientsService } from '../clients/clients.service.js';
+import { errors, providerContext } from '../provider/oidc-provider.js';
 import { tokenExchangeOf } from '../provider/provider-request.js';
 
 /** Short, because other resource servers cannot see that a JWT was revoked. */
@@ -63,7 +64,7 @@ export function addOpenidScopes({ AccessToken }: Provider, { publicUrl }: Settin
   };
   const { save } = prototype;
   prototype.save = async function saveWithOpenidScopes() {
-    const ctx = Provider.ctx!;
+    const ctx = providerContext()!;
     const source = grantSourceOf(ctx);
     if (source && this.aud === publicUrl) {
       const { params, requestParamScopes, entities } = ctx.oidc;

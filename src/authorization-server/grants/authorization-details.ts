@@ -1,13 +1,13 @@
-import {
-  errors,
-  type AuthorizationDetail,
-  type AuthorizationDetailsForIntrospection,
-  type Client,
-  type KoaContextWithOIDC,
-  type RichAuthorizationRequestsActiveConfiguration,
+import type {
+  AuthorizationDetail,
+  AuthorizationDetailsForIntrospection,
+  Client,
+  KoaContextWithOIDC,
+  RichAuthorizationRequestsActiveConfiguration,
 } from 'oidc-provider';
 import type { AuthorizationDetail as GrantedDetail } from '../../authentication/principal.js';
 import { SCOPE_OF_ACTION, authorizationDetailSchema, isScope } from '../../permissions.js';
+import { errors } from '../provider/oidc-provider.js';
 
 const MAX_AUTHORIZATION_DETAILS_LENGTH = 4_096;
 

@@ -1,5 +1,4 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
-import { errors } from 'oidc-provider';
 import { SECOND_FACTOR, provesPerson } from '../../authentication/factors.js';
 import { AuditPort } from '../../authentication/ports.js';
 import {
@@ -11,6 +10,7 @@ import {
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
 import { PASSWORD_ACR } from '../consent/sign-in.service.js';
+import { errors } from '../provider/oidc-provider.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { withRequestState } from '../provider/provider-request.js';
 import { BackchannelRequests, type BackchannelRequest } from './backchannel-requests.service.js';

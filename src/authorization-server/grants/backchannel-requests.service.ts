@@ -1,17 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import {
-  errors,
-  type Account,
-  type AdapterPayload,
-  type Configuration,
-  type KoaContextWithOIDC,
-  type Provider,
-} from 'oidc-provider';
+import type { Account, AdapterPayload, Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
 import { namesAnotherSubject } from '../consent/sign-in.service.js';
 import { OauthClient } from '../clients/oauth-client.entity.js';
+import { errors } from '../provider/oidc-provider.js';
 import { OauthRecords } from '../storage/oauth-records.service.js';
 
 /** Limits the prompts for one person: repeated prompts make people approve (MFA fatigue). */

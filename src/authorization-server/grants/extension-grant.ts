@@ -1,20 +1,9 @@
-import {
-  errors,
-  type AccessToken,
-  type Client,
-  type Provider,
-  type TokenEndpointGrantContext,
-} from 'oidc-provider';
-import {
-  checkDpopReplay,
-  checkDpopRequired,
-  checkMtlsCert,
-  validateDpop,
-} from 'oidc-provider/lib/helpers/grants.js';
+import type { AccessToken, Client, Provider, TokenEndpointGrantContext } from 'oidc-provider';
 // @ts-expect-error -- it has no types
 import instanceOf from 'oidc-provider/lib/helpers/weak_cache.js';
 import type { DataSource } from 'typeorm';
 import { OauthClient } from '../clients/oauth-client.entity.js';
+import { errors, grantHelpers } from '../provider/oidc-provider.js';
 
 /**
  * Checks a client that requests tokens for other accounts without their interaction. It must authenticate, and its machine
@@ -53,6 +42,7 @@ export async function verifyProofOfPossession<Parameters extends object>(
   provider: Provider,
   ctx: TokenEndpointGrantContext<Parameters>,
 ): Promise<ProofOfPossession> {
+  const { checkDpopReplay, checkDpopRequired, checkMtlsCert, validateDpop } = await grantHelpers();
   const proof = await validateDpop(provider, ctx);
   const certificate = checkMtlsCert(provider, ctx);
   checkDpopRequired(provider, ctx, proof);

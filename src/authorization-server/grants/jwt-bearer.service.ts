@@ -1,14 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
 import { decodeProtectedHeader, importJWK, jwtVerify, type CryptoKey, type JWK, type JWTPayload } from 'jose';
-import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
-import { buildTokenResponse, resolveRequestedResources } from 'oidc-provider/lib/helpers/grants.js';
+import type { TokenEndpointGrantContext } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { unverifiedIssuer } from '../../authentication/bearer.js';
 import { Settings } from '../../config/settings.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { User } from '../../users/user.entity.js';
 import { authorizationServerConfig, type AssertionIssuer } from '../authorization-server.config.js';
+import { errors, grantHelpers } from '../provider/oidc-provider.js';
 import { checkClient, verifyProofOfPossession } from './extension-grant.js';
 
 export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -47,6 +47,7 @@ export class JwtBearerGrant {
   }
 
   async handle(ctx: TokenEndpointGrantContext<Parameters>): Promise<void> {
+    const { buildTokenResponse, resolveRequestedResources } = await grantHelpers();
     const { client, params, provider } = ctx.oidc;
     const tenantId = await checkClient(client, this.dataSource);
     if (!params.assertion) throw new errors.InvalidRequest('assertion is required');

@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
-import { buildTokenResponse, resolveRequestedResources } from 'oidc-provider/lib/helpers/grants.js';
+import type { TokenEndpointGrantContext } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { AccessToken } from '../../access-tokens/access-token.entity.js';
 import { AccessTokensService } from '../../access-tokens/access-tokens.service.js';
 import type { VerifiedToken } from '../../access-tokens/verified-token.js';
 import { BadCredential } from '../../authentication/challenge.js';
 import type { Actor } from '../../authentication/principal.js';
+import { errors, grantHelpers } from '../provider/oidc-provider.js';
 import { authRequestOfKoa, setTokenExchange } from '../provider/provider-request.js';
 import { checkClient, verifyProofOfPossession } from './extension-grant.js';
 
@@ -55,6 +55,7 @@ export class TokenExchangeGrant {
   ) {}
 
   async handle(ctx: Context): Promise<void> {
+    const { buildTokenResponse, resolveRequestedResources } = await grantHelpers();
     const { client, params, provider } = ctx.oidc;
     const tenantId = await checkClient(client, this.dataSource);
     checkParameters(params);

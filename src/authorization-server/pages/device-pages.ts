@@ -1,4 +1,5 @@
-import { errors, type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Client, KoaContextWithOIDC } from 'oidc-provider';
+import { errors } from '../provider/oidc-provider.js';
 import { INTERACTION_ENDED, clientNameOf, errorPage, html, sendPage, type HtmlContent } from './layout.js';
 
 /** An error of oidc-provider about a user code. */

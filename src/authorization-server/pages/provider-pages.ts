@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
-import { errors, type ErrorOut, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
+import type { ErrorOut, KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { errors } from '../provider/oidc-provider.js';
 import {
   Html,
   INTERACTION_ENDED,

@@ -4,12 +4,13 @@ import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { decodeProtectedHeader } from 'jose';
-import { errors, type Configuration, type KoaContextWithOIDC, type Provider } from 'oidc-provider';
-import * as undici from 'undici';
+import type { Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { Agent } from 'undici';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Settings } from '../../config/settings.js';
 import { DerivedKeys } from '../../crypto/derived-keys.js';
 import { importStrongJwk } from '../../crypto/public-keys.js';
+import { errors } from './oidc-provider.js';
 import { browserSecretOfRequest } from './provider-request.js';
 
 export const INTERACTION_LIFETIME_SECONDS = 10 * 60;
@@ -129,7 +130,7 @@ function hasWeakKey(proof: string): boolean {
  * addresses (OWASP SSRF Prevention Cheat Sheet). Clients in development need others.
  */
 export function outboundRequests({ production }: Pick<Settings, 'production'>): Configuration {
-  const agent = new undici.Agent({ connect: { lookup: lookupPublicAddress } });
+  let agent: Agent | undefined;
   return {
     fetch: async (url, options) => {
       // The dispatcher of oidc-provider checks the address after it has connected, and some addresses not at all.
@@ -139,6 +140,8 @@ export function outboundRequests({ production }: Pick<Settings, 'production'>): 
       const literal = target.hostname.replace(/^\[|\]$/g, '');
       if (isIP(literal)) assertPublicAddress(literal);
       // The agent of another version of undici than the one in Node works with the fetch of its own version only.
+      const undici = await import('undici');
+      agent ??= new undici.Agent({ connect: { lookup: lookupPublicAddress } });
       const response = await undici.fetch(target, {
         ...(init as object),
         dispatcher: agent,

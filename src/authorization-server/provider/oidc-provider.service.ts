@@ -17,7 +17,7 @@ const METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'];
 
 /** Creates the `Provider`. `OidcProviderFactory` implements it at the top of this folder, because it uses every part. */
 export abstract class ProviderFactory {
-  abstract create(issuer: string, jwks: JWKS): Provider;
+  abstract create(issuer: string, jwks: JWKS): Promise<Provider>;
 }
 
 /** oidc-provider's router, which is private. It ignores case and a trailing slash. */
@@ -130,7 +130,7 @@ export class OidcProviderService {
         use: 'sig',
       })),
     };
-    const provider = this.factory.create(this.issuer, jwks);
+    const provider = await this.factory.create(this.issuer, jwks);
     return { kids, provider, callback: provider.callback() };
   }
 }

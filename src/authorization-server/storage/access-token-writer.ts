@@ -1,8 +1,9 @@
-import { Provider, errors, type AdapterPayload } from 'oidc-provider';
+import type { AdapterPayload } from 'oidc-provider';
 import { IsNull, Not, type DataSource, type EntityManager, type QueryDeepPartialEntity } from 'typeorm';
 import { AccessToken } from '../../access-tokens/access-token.entity.js';
 import { isPostgres } from '../../database/columns.js';
 import { User } from '../../users/user.entity.js';
+import { errors, providerContext } from '../provider/oidc-provider.js';
 import { tokenExchangeOf } from '../provider/provider-request.js';
 import { OauthRecord } from './oauth-record.entity.js';
 import { REVOKED, recordId } from './oauth-records.service.js';
@@ -53,7 +54,7 @@ export class AccessTokenWriter {
       content: { ...content, grantId },
       expiresAt: new Date(Date.now() + expiresIn * 1000),
     } as unknown as Row;
-    const parentId = tokenExchangeOf(Provider.ctx)?.subject.id;
+    const parentId = tokenExchangeOf(providerContext())?.subject.id;
     return new Promise((resolve, reject) => {
       if (!this.pending.length) setImmediate(() => void this.flush());
       this.pending.push({ payload, parentId, row, resolve, reject });

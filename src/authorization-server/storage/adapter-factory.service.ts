@@ -1,11 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import {
-  Provider,
-  type AccessToken as ProviderToken,
-  type Adapter,
-  type AdapterPayload,
-  type ClientCredentials,
-  type JWTStructured,
+import type {
+  AccessToken as ProviderToken,
+  Adapter,
+  AdapterPayload,
+  ClientCredentials,
+  JWTStructured,
 } from 'oidc-provider';
 import { DataSource, MoreThan } from 'typeorm';
 import { AccessToken, accessTokenId } from '../../access-tokens/access-token.entity.js';
@@ -14,6 +13,7 @@ import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import type { SecretBox } from '../../crypto/secret-box.js';
 import { browserBinding } from '../provider/http-security.js';
+import { providerContext } from '../provider/oidc-provider.js';
 import { presentedJwtOf } from '../provider/provider-request.js';
 import { AccessTokenWriter } from './access-token-writer.js';
 import { recordSecretBox } from './oauth-records.service.js';
@@ -101,11 +101,12 @@ class AccessTokenAdapter implements Adapter {
     if (!account || account.disabledAt || account.epoch !== epoch) return undefined;
     const owner = this.kind === 'AccessToken' && { accountId: row.accountId };
     const exp = Math.floor(row.expiresAt.getTime() / 1000);
-    const jwt = presentedJwtOf(Provider.ctx);
+    const jwt = presentedJwtOf(providerContext());
     const jti = jwt?.token === id ? jwt.jti : id;
     const found: AdapterPayload = { ...content, ...owner, jti, clientId: row.clientId, exp };
     // The userinfo endpoint rejects every audience. Tokens for the API are for this endpoint as well.
-    if (Provider.ctx?.oidc.route === 'userinfo' && found['aud'] === this.apiAudience) delete found['aud'];
+    if (providerContext()?.oidc.route === 'userinfo' && found['aud'] === this.apiAudience)
+      delete found['aud'];
     return found;
   }
 
@@ -130,7 +131,7 @@ class AccessTokenAdapter implements Adapter {
    * @param id an opaque token, a JWT, or its `jti` after {@link find}
    */
   private rowId(id: string): string {
-    const jwt = presentedJwtOf(Provider.ctx);
+    const jwt = presentedJwtOf(providerContext());
     return jwt && (id === jwt.token || id === jwt.jti)
       ? accessTokenId('jwt', jwt.jti)
       : accessTokenId('opaque', id);

@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { Provider, errors, type AdapterPayload } from 'oidc-provider';
+import type { AdapterPayload } from 'oidc-provider';
 import { DataSource, IsNull, LessThanOrEqual } from 'typeorm';
 import type { SecretBox } from '../../crypto/secret-box.js';
 import { NetworkLimit } from '../../rate-limits/network-limit.js';
+import { errors, providerContext } from '../provider/oidc-provider.js';
 import { OauthRecord } from './oauth-record.entity.js';
 import { recordId } from './oauth-records.service.js';
 import { RecordAdapter } from './record-adapter.js';
@@ -31,13 +32,13 @@ export class PollingAdapter extends RecordAdapter {
   }
 
   override async find(id: string): Promise<AdapterPayload | undefined> {
-    const { oidc } = Provider.ctx ?? {};
+    const { oidc } = providerContext() ?? {};
     if (oidc?.route === 'token') await this.checkInterval(recordId(this.kind, id), oidc.client!.clientId);
     return super.find(id);
   }
 
   override async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
-    const ctx = Provider.ctx!;
+    const ctx = providerContext()!;
     try {
       return await this.attempts.limit(ctx.ip, () => super.findByUserCode(userCode));
     } catch (error) {

@@ -1,7 +1,8 @@
-import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
+import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeorm';
 import type { SecretBox } from '../../crypto/secret-box.js';
 import { User } from '../../users/user.entity.js';
+import { errors } from '../provider/oidc-provider.js';
 import { CONCURRENT_USE } from '../provider/provider-events.service.js';
 import { epochInRequest } from '../provider/provider-request.js';
 import { OauthRecord } from './oauth-record.entity.js';

@@ -38,7 +38,7 @@ export class PasswordChangeService {
     assertMayManageCredentials(caller);
     const username = await this.usernameOf(caller);
     // Before the current password is verified, so that a weak new one does not count as an attempt.
-    assertStrongPassword(caller, username, current, next);
+    await assertStrongPassword(caller, username, current, next);
     const { hash: before } = await this.verifyCurrent(caller, username, current, ip);
     const hash = await this.passwords.hash(next);
     return this.dataSource.transaction(async (manager) => {
@@ -96,9 +96,14 @@ export class PasswordChangeService {
 }
 
 /** @throws UnprocessableEntityException `invalid_body` */
-function assertStrongPassword({ proofs }: Principal, username: string, current: string, next: string): void {
+async function assertStrongPassword(
+  { proofs }: Principal,
+  username: string,
+  current: string,
+  next: string,
+): Promise<void> {
   const onlyFactor = !proofs.some(({ amr }) => provesSecondFactor(amr));
-  const faults = passwordFaults(next, { username, onlyFactor });
+  const faults = await passwordFaults(next, { username, onlyFactor });
   if (normalizePassword(next) === normalizePassword(current))
     faults.push('Must differ from the current password.');
   if (faults.length)
