@@ -3,40 +3,6 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Socket } from 'node:net';
 import type { Principal } from './principal.js';
 
-/**
- * The request as a method sees it, the same on every HTTP adapter. The names are Node's where Node has them, so
- * that strategies from npm can read it.
- */
-export interface AuthRequest {
-  readonly method: string;
-  /** The request target of the first line, undecoded: path and query. */
-  readonly target: string;
-  /** The Host header. */
-  readonly authority: string;
-  readonly headers: IncomingHttpHeaders;
-  /**
-   * The value of a header that may occur only once.
-   * @throws BadRequestException `duplicate_header`; Node would join the values, or drop one
-   */
-  header(name: string): string | undefined;
-  /** The values of all lines of a header, in order; empty if it is absent. */
-  lines(name: string): readonly string[];
-  /**
-   * The bytes of the body, if there is one.
-   * @throws Error if the application parses bodies without `rawBody: true`
-   */
-  readonly rawBody: Buffer | undefined;
-  /** The client's address: that of the connection, or the one that a trusted proxy forwards. */
-  readonly ip: string;
-  readonly socket: Socket;
-  /** True over TLS, to this server or to a trusted proxy that says so. */
-  readonly secure: boolean;
-  /** Node's own response, for {@link beforeSend}. */
-  readonly response: ServerResponse;
-  /** Adds a header to the response, whatever its status will be. */
-  setHeader(name: string, value: string): void;
-}
-
 /** A response as Nest passes it: Node's own on Express; on Fastify that is its `raw`. */
 export type AdapterResponse = ServerResponse | { readonly raw: ServerResponse };
 
@@ -48,7 +14,7 @@ export type AdapterRequest = (IncomingMessage | { readonly raw: IncomingMessage 
   readonly rawBody?: Buffer;
   /** Set by {@link AuthenticateGuard}. */
   user?: Principal;
-  /** Set by {@link authRequest}, which builds it once. */
+  /** Set by {@link authRequest}, which creates it once. */
   authRequest?: AuthRequest;
 };
 
@@ -87,20 +53,29 @@ export function callerOf(context: ArgumentsHost): Principal {
   return principal;
 }
 
-/**
- * The {@link AuthRequest} of a request.
- * @throws BadRequestException if the request is ambiguous: a second Authorization, Host or Cookie header, no
- *   Host, or a target that is not a path (RFC 9112 sections 3.2 and 3.2.1)
- */
+/** The {@link AuthRequest} of a request. It throws what the constructor throws. */
 export function authRequest(request: AdapterRequest, response: AdapterResponse): AuthRequest {
-  return (request.authRequest ??= new HttpAuthRequest(request, rawRequest(request), rawResponse(response)));
+  return (request.authRequest ??= new AuthRequest(request, rawRequest(request), rawResponse(response)));
 }
 
-class HttpAuthRequest implements AuthRequest {
+/**
+ * The request as a method sees it, the same on every HTTP adapter. The names are Node's where Node has them, so
+ * that strategies from npm can read it.
+ */
+export class AuthRequest {
   readonly method: string;
+  /** The request target of the first line, undecoded: path and query. */
   readonly target: string;
+  /** The Host header. */
   readonly authority: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: Socket;
 
+  /**
+   * @param response Node's own response, for {@link beforeSend}
+   * @throws BadRequestException if the request is ambiguous: a second Authorization, Host or Cookie header, no
+   *   Host, or a target that is not a path (RFC 9112 sections 3.2 and 3.2.1)
+   */
   constructor(
     private readonly request: AdapterRequest,
     private readonly raw: IncomingMessage,
@@ -108,6 +83,8 @@ class HttpAuthRequest implements AuthRequest {
   ) {
     this.method = raw.method ?? 'GET';
     this.target = raw.url ?? '';
+    this.headers = raw.headers;
+    this.socket = raw.socket;
     this.header('Authorization');
     this.header('Cookie');
     this.authority = this.header('Host') ?? '';
@@ -115,22 +92,20 @@ class HttpAuthRequest implements AuthRequest {
     if (!this.target.startsWith('/')) throw ambiguous('invalid_target', 'The request target must be a path.');
   }
 
-  get headers(): IncomingHttpHeaders {
-    return this.raw.headers;
-  }
-
+  /** The client's address: that of the connection, or the one that a trusted proxy forwards. */
   get ip(): string {
     return this.request.ip;
   }
 
-  get socket(): Socket {
-    return this.raw.socket;
-  }
-
+  /** True over TLS, to this server or to a trusted proxy that says so. */
   get secure(): boolean {
     return this.request.protocol === 'https';
   }
 
+  /**
+   * The bytes of the body, if there is one.
+   * @throws Error if the application parses bodies without `rawBody: true`
+   */
   get rawBody(): Buffer | undefined {
     const { body, rawBody } = this.request;
     const { 'transfer-encoding': coding, 'content-length': length } = this.headers;
@@ -140,16 +115,22 @@ class HttpAuthRequest implements AuthRequest {
     return rawBody;
   }
 
+  /**
+   * The value of a header that may occur only once.
+   * @throws BadRequestException `duplicate_header`; Node would join the values, or drop one
+   */
   header(name: string): string | undefined {
     const [value, another] = this.lines(name);
     if (another !== undefined) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
     return value;
   }
 
+  /** The values of all lines of a header, in order; empty if it is absent. */
   lines(name: string): readonly string[] {
     return headerLines(this.raw, name);
   }
 
+  /** Adds a header to the response, whatever its status will be. */
   setHeader(name: string, value: string): void {
     this.response.appendHeader(name, value);
   }
