@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
 import type { Actor } from '../authentication/principal.js';
 import { DATE_COLUMN } from '../database/columns.js';
@@ -79,4 +79,4 @@ export interface AccessTokenContent {
  * @param text an opaque token itself; of a JWT, its `jti`
  */
 export const accessTokenId = (format: 'jwt' | 'opaque', text: string): string =>
-  createHash('sha256').update(`${format} ${text}`).digest('base64url');
+  hash('sha256', `${format} ${text}`, 'base64url');

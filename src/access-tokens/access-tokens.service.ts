@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { unverifiedIssuer } from '../authentication/bearer.js';
 import { tlsCertificate } from '../authentication/client-certificate.js';
 import type { AuthRequest } from '../authentication/request.js';
@@ -65,7 +65,7 @@ export class AccessTokensService {
     if (jkt !== key) return jkt ? 'bound to another DPoP key' : 'not bound to the DPoP key of the request';
     if (x5t === undefined) return undefined;
     const certificate = tlsCertificate(request, (address) => this.settings.trusts(address));
-    const thumbprint = certificate && createHash('sha256').update(certificate.raw).digest('base64url');
+    const thumbprint = certificate && hash('sha256', certificate.raw, 'base64url');
     return thumbprint === x5t ? undefined : 'bound to another client certificate';
   }
 }

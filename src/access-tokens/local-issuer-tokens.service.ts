@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import { createHash, verify } from 'node:crypto';
+import { hash, verify } from 'node:crypto';
 import { DataSource, LessThan } from 'typeorm';
 import { Settings } from '../config/settings.js';
 import { readAccessToken } from '../crypto/jws.js';
@@ -68,7 +68,7 @@ export class LocalIssuerTokens extends HourlyCleanup {
 
   /** @throws BadCredential */
   async jwt(token: string): Promise<ResolvedToken> {
-    const digest = createHash('sha256').update(token).digest('base64url');
+    const digest = hash('sha256', token, 'base64url');
     let verified = this.verifiedJwts.get(digest);
     if (!verified) this.verifiedJwts.set(digest, (verified = await this.verifyJwt(token)));
     const { kid, id, claims } = verified;

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { RemoteError, fetchJson } from './fetch-json.js';
 
 /** A revoked token still works for at most this long. */
@@ -34,7 +34,7 @@ export class IntrospectionClient {
    * @throws RemoteError
    */
   introspect(token: string): Promise<IntrospectionResponse | undefined> {
-    const digest = createHash('sha256').update(token).digest('base64url');
+    const digest = hash('sha256', token, 'base64url');
     let response = this.responses.get(digest);
     // Caches the promise: concurrent callers share one request, and the cache time starts with it.
     if (!response) this.responses.set(digest, (response = this.request(token)));

@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger, ServiceUnavailableException } from '@nestjs
 import type { ConfigType } from '@nestjs/config';
 import { compactVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { createHash, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { unverifiedIssuer } from '../authentication/bearer.js';
 import { Settings } from '../config/settings.js';
@@ -76,7 +76,7 @@ export class TrustedIssuerTokens {
   async jwt(token: string): Promise<ResolvedToken> {
     const issuer = this.issuers.get(unverifiedIssuer(token) ?? '');
     if (!issuer) throw invalidToken('untrusted issuer');
-    const digest = createHash('sha256').update(token).digest('base64url');
+    const digest = hash('sha256', token, 'base64url');
     let verified = this.verifiedJwts.get(digest);
     // The issuer may have withdrawn or replaced the key since.
     if (!verified || (await this.findKey(issuer, verified)) !== verified.key)
@@ -151,7 +151,7 @@ export class TrustedIssuerTokens {
     // An issuer is a URL, so the two forms differ.
     const subject =
       sub === undefined ? JSON.stringify([issuer.issuer, client_id]) : `${issuer.issuer} ${sub}`;
-    const credentialId = createHash('sha256').update(subject).digest('base64url');
+    const credentialId = hash('sha256', subject, 'base64url');
     return { account, issuer: issuer.issuer, credentialId, allowedScopes: issuer.scopes, claims };
   }
 

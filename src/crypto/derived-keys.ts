@@ -1,4 +1,4 @@
-import { createHash, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
+import { hash, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import type { Settings } from '../config/settings.js';
 
 /**
@@ -36,4 +36,4 @@ export class DerivedKeys {
 }
 
 /** Eight hexadecimal digits of the key's SHA-256. They reveal nothing about the key. */
-const keyId = (key: KeyObject) => createHash('sha256').update(key.export()).digest('hex').slice(0, 8);
+const keyId = (key: KeyObject) => hash('sha256', key.export(), 'hex').slice(0, 8);

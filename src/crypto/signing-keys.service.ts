@@ -5,13 +5,7 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-} from 'node:crypto';
+import { hash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { DataSource, IsNull, LessThan, LessThanOrEqual, MoreThan, type EntityManager } from 'typeorm';
 import { Settings } from '../config/settings.js';
 import { SecretBox } from './secret-box.js';
@@ -216,4 +210,4 @@ export class SigningKeys implements OnModuleInit, OnApplicationBootstrap, OnModu
 
 /** RFC 7638: SHA-256 over the required members of an EC or RSA key, in alphabetical order. */
 const thumbprint = ({ crv, e, kty, n, x, y }: Record<string, string>): string =>
-  createHash('sha256').update(JSON.stringify({ crv, e, kty, n, x, y })).digest('base64url');
+  hash('sha256', JSON.stringify({ crv, e, kty, n, x, y }), 'base64url');

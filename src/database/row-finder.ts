@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { isPostgres } from './columns.js';
 
@@ -49,7 +49,7 @@ function onPostgres<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
   let parameters = 0;
   const text = sql.replaceAll('?', () => `$${++parameters}`);
   // PostgreSQL limits names to 63 bytes.
-  const name = createHash('sha256').update(text).digest('base64url');
+  const name = hash('sha256', text, 'base64url');
   const driver = dataSource.driver as unknown as PostgresDriver;
   return async (...values) => {
     dataSource.logger.logQuery(text, values);

@@ -1,7 +1,7 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import Negotiator from 'negotiator';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { Describe, Tag } from '../authentication/describe.js';
 import { CurrentRequest, Public } from '../authentication/plan.js';
@@ -41,7 +41,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
+const STYLE_HASH = hash('sha256', STYLE, 'base64');
 
 @Controller()
 @Tag('Demo', DEMO_TAG)

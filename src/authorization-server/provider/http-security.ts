@@ -1,5 +1,5 @@
 import { BadRequestException } from '@nestjs/common';
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
@@ -87,8 +87,7 @@ export function readBrowserSecret(request: AuthRequest, settings: Settings): str
 }
 
 /** The digest of the secret, which is stored with an interaction. */
-export const browserBinding = (): string =>
-  createHash('sha256').update(browserSecretOfRequest()).digest('base64url');
+export const browserBinding = (): string => hash('sha256', browserSecretOfRequest(), 'base64url');
 
 /** Sends the secret of the browser, or renews its expiry, so that it lives as long as the newest interaction. */
 export function setBrowserCookie(ctx: KoaContextWithOIDC, settings: Settings): void {

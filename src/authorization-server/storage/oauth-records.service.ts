@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   DataSource,
   IsNull,
@@ -16,8 +16,7 @@ import { HourlyCleanup } from '../../database/hourly-cleanup.js';
 import { OauthRecord } from './oauth-record.entity.js';
 
 /** The row id of a record. */
-export const recordId = (kind: string, id: string) =>
-  createHash('sha256').update(`${kind} ${id}`).digest('base64url');
+export const recordId = (kind: string, id: string) => hash('sha256', `${kind} ${id}`, 'base64url');
 
 /** The value of `sealed` after a revocation. */
 export const REVOKED = '';

@@ -8,7 +8,7 @@
  * checksum detects typing errors without a query, and lets secret scanners recognise a key. The server stores the
  * SHA-256 of the secret: 256 random bits cannot be guessed, so a slow hash is not needed.
  */
-import { createHash, randomInt } from 'node:crypto';
+import { hash, randomInt } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
 import { crc32 } from 'node:zlib';
 
@@ -21,7 +21,7 @@ const checksum = (text: string) => crc32(text).toString(36).padStart(7, '0');
 const format = (id: string, secret: string) => `atlas_${id}.${secret}${checksum(id + secret)}`;
 
 export const newKeyId = () => random(16);
-export const hashSecret = (secret: string) => createHash('sha256').update(secret).digest('hex');
+export const hashSecret = (secret: string) => hash('sha256', secret, 'hex');
 
 /** Makes a key: `key` is shown once, `secretHash` is stored. */
 export function mintKey(id: string, secret = random(43)): { key: string; secretHash: string } {

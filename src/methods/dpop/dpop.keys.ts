@@ -1,11 +1,5 @@
 /** The public keys of proofs (JWK, RFC 7517). Each proof carries its own key, so anyone may have created it. */
-import {
-  constants,
-  createHash,
-  verify as verifyCallback,
-  type KeyObject,
-  type SigningOptions,
-} from 'node:crypto';
+import { constants, hash, verify as verifyCallback, type KeyObject, type SigningOptions } from 'node:crypto';
 import { promisify } from 'node:util';
 import { importStrongJwk, isSmallOrderPoint } from '../../crypto/public-keys.js';
 
@@ -92,7 +86,7 @@ export function parseProofKey(alg: unknown, jwk: unknown): ProofKey | undefined 
   if (!Object.keys(given).every((name) => accepted.includes(name))) return undefined;
   const required = ['kty', ...(crv ? ['crv'] : []), ...names].sort();
   const members = Object.fromEntries(required.map((name) => [name, given[name] as string]));
-  const thumbprint = createHash('sha256').update(JSON.stringify(members)).digest('base64url');
+  const thumbprint = hash('sha256', JSON.stringify(members), 'base64url');
   return { algorithm, jwk: members, thumbprint };
 }
 

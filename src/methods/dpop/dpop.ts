@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { parseProofKey, type ProofKey } from './dpop.keys.js';
 
 /**
@@ -154,8 +154,7 @@ export function proofFault(
 }
 
 /** The claim `ath`: the SHA-256 of the access token, in base64url (RFC 9449 section 4.2). */
-export const accessTokenHash = (token: string): string =>
-  createHash('sha256').update(token).digest('base64url');
+export const accessTokenHash = (token: string): string => hash('sha256', token, 'base64url');
 
 const URI =
   /^(https?):\/\/([\w.-]+|\[[\da-f:.]+\])(?::(\d{0,5}))?((?:\/[\w\-.~!$&'()*+,;=:@%/]*)?)(?:[?#][!-~]*)?$/i;

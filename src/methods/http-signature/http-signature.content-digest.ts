@@ -1,5 +1,5 @@
 /** `Content-Digest` (RFC 9530 section 2). A signature covers headers; this header represents the body. */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { InvalidSignature, parseCanonicalDictionary } from './http-signature.js';
 
@@ -8,8 +8,7 @@ const ACTIVE: Readonly<Record<string, string>> = { 'sha-256': 'sha256', 'sha-512
 /** The deprecated algorithms of RFC 9530 section 5. They do not resist collisions. */
 const DEPRECATED = ['md5', 'sha', 'unixsum', 'unixcksum', 'adler', 'crc32c'];
 
-export const contentDigest = (body: Uint8Array): string =>
-  `sha-256=:${createHash('sha256').update(body).digest('base64')}:`;
+export const contentDigest = (body: Uint8Array): string => `sha-256=:${hash('sha256', body, 'base64')}:`;
 
 /**
  * Compares a body with its digests. Every digest of an active algorithm must match.

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { LRUCache } from 'lru-cache';
-import { createHash, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { Strategy } from 'passport-jwt';
 import { DataSource } from 'typeorm';
 import { tokenFromHeader, unverifiedIssuer } from '../../authentication/bearer.js';
@@ -160,7 +160,7 @@ function isRetired({ keyRetiredAt }: Row, now: number): boolean {
   return retiredAt !== null && retiredAt.getTime() + RETIRED_KEY_GRACE_MS <= now;
 }
 
-const cacheKey = (token: string) => createHash('sha256').update(token).digest('base64url');
+const cacheKey = (token: string) => hash('sha256', token, 'base64url');
 
 const invalidToken = (reason: string) =>
   new BadCredential('invalid_token', reason, { error: 'invalid_token' });

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 
 /**
@@ -127,4 +127,4 @@ export function parseRefreshToken(token: string): RefreshTokenParts | undefined 
 }
 
 /** SHA-256, hexadecimal. A fast hash is enough for 256 random bits. */
-export const hashSecret = (secret: string): string => createHash('sha256').update(secret).digest('hex');
+export const hashSecret = (secret: string): string => hash('sha256', secret, 'hex');

@@ -14,7 +14,7 @@
  * cookie when another site makes the request, so a write needs two things more: `Sec-Fetch-Site` or `Origin`, which the
  * browser sets, and a token that only a page of this origin can read.
  */
-import { createHash, createHmac, randomBytes, type KeyObject } from 'node:crypto';
+import { hash, createHmac, randomBytes, type KeyObject } from 'node:crypto';
 
 const MINUTE_MS = 60_000;
 /** NIST SP 800-63B-4 section 2.2.3 allows at most one hour and 24 hours. */
@@ -24,7 +24,7 @@ export const ABSOLUTE_TIMEOUT_MS = 12 * 60 * MINUTE_MS;
 const SESSION_VALUE = /^[\w-]{43}$/;
 
 /** SHA-256, hexadecimal. */
-export const hashSessionValue = (value: string) => createHash('sha256').update(value).digest('hex');
+export const hashSessionValue = (value: string) => hash('sha256', value, 'hex');
 
 /** A new session: `value` for the cookie, `hash` for the database. */
 export function newSessionValue(): { value: string; hash: string } {

@@ -16,7 +16,7 @@
  * HMACs derives its key from the secret for one day, region and service.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
-import { createHash, createHmac, randomBytes, randomInt } from 'node:crypto';
+import { hash, createHmac, randomBytes, randomInt } from 'node:crypto';
 
 export const ALGORITHM = 'AWS4-HMAC-SHA256';
 export const TERMINATOR = 'aws4_request';
@@ -45,7 +45,7 @@ export interface RequestToSign {
   readonly payloadHash: string;
 }
 
-export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
+export const sha256 = (data: string | Uint8Array): string => hash('sha256', data, 'hex');
 
 /** Encodes every byte as `%XX` except unreserved characters (RFC 3986 section 2.3). */
 const percentEncode = (text: string) =>

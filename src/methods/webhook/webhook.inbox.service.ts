@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { DataSource, LessThan } from 'typeorm';
 import { AuditPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
@@ -10,7 +10,7 @@ import { WebhookMessage } from './webhook.entity.js';
 const RETENTION_SECONDS = 7 * 86_400;
 
 const nowInSeconds = () => Math.floor(Date.now() / 1000);
-const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).digest('base64url');
+const sha256 = (bytes: string | Buffer) => hash('sha256', bytes, 'base64url');
 
 /** Processes each message once, however often it is delivered. */
 @Injectable()

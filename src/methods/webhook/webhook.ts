@@ -14,7 +14,7 @@
  * The standard signs neither method nor path, because messages have one address. This project accepts signed requests to other
  * routes too. Their id names the request: `req_<nonce>_<SHA-256 of "GET /me">`, in hexadecimal.
  */
-import { createHash, createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
+import { hash, createHmac, createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 
 /** The accepted clock skew of the sender. */
@@ -84,8 +84,7 @@ export function isSignedBy(
     .includes(true);
 }
 
-const requestDigest = (method: string, target: string) =>
-  createHash('sha256').update(`${method} ${target}`).digest('hex');
+const requestDigest = (method: string, target: string) => hash('sha256', `${method} ${target}`, 'hex');
 
 /** @param target path and query, as in the request line */
 export const newRequestId = (method: string, target: string) =>
