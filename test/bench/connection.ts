@@ -9,6 +9,9 @@ export interface TlsOptions {
   readonly key?: string;
 }
 
+/** The number of connections of a load. */
+export const CONNECTIONS = 10;
+
 const NOTHING = Buffer.alloc(0);
 
 /** A keep-alive connection with at most one request in flight. */
@@ -19,6 +22,8 @@ export class Connection {
   private constructor(private readonly socket: Socket) {
     socket.setNoDelay(true);
     socket.on('data', (chunk) => this.read(chunk));
+    // An idle connection may end at any time.
+    socket.on('error', () => {});
     socket.on('close', () => {
       if (this.onResponse) throw new Error('The server closed a connection that awaits a response.');
     });

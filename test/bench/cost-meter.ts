@@ -28,6 +28,8 @@ function cost(): Cost {
 
 /** The part that every server of the benchmark has: reports costs, and exits with the benchmark. */
 export function reportCosts(close: () => Promise<void> = async () => {}): void {
-  process.on('message', () => process.send!(cost()));
+  process.on('message', (message: object) => {
+    if ('cost' in message) process.send!(cost());
+  });
   process.once('disconnect', () => void close().finally(() => process.exit()));
 }

@@ -1,4 +1,4 @@
-import { Connection, type TlsOptions } from './connection.js';
+import { CONNECTIONS, Connection, type TlsOptions } from './connection.js';
 
 /** Requests to one route. */
 export interface Load {
@@ -8,8 +8,6 @@ export interface Load {
   /** The body of a POST; without it the requests are GETs. */
   readonly body?: string;
   readonly tls?: TlsOptions;
-  /** Whether each set of headers works once. The load ends with the last of them. */
-  readonly once?: boolean;
 }
 
 /** Requests per second, and latencies in milliseconds. */
@@ -26,7 +24,6 @@ export type LoadMessage =
   | { readonly connect: string }
   | { readonly run: string; readonly requests: number };
 
-const CONNECTIONS = 10;
 let connections: Connection[] = [];
 
 class PreparedLoad {
@@ -65,14 +62,13 @@ class PreparedLoad {
       let remaining = requests;
       let open = connections.length;
       const sendNext = (connection: Connection) => {
-        const request = remaining > 0 ? this.nextRequest() : undefined;
-        if (!request) {
+        if (remaining === 0) {
           if (--open === 0) resolve();
           return;
         }
         remaining--;
         const sent = performance.now();
-        connection.send(request, () => {
+        connection.send(this.nextRequest(), () => {
           latencies.push(performance.now() - sent);
           sendNext(connection);
         });
@@ -81,9 +77,9 @@ class PreparedLoad {
     });
   }
 
-  private nextRequest(): Buffer | undefined {
-    if (this.next === this.requests.length && !this.load.once) this.next = 0;
-    return this.requests[this.next++];
+  private nextRequest(): Buffer {
+    if (this.next === this.requests.length) this.next = 0;
+    return this.requests[this.next++]!;
   }
 }
 

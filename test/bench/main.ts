@@ -8,10 +8,12 @@ import { LOAD_CORE, Process } from './processes.js';
 import { measureRejections } from './rejections.js';
 import { report, reportLatencies } from './report.js';
 import { stopServers } from './servers.js';
+import { measureSteps } from './steps.js';
 import { Tables, TITLES, type TableName } from './tables.js';
 import { reportTargets } from './targets.js';
 
-const PAGE = 'docs/performance.md';
+const PERFORMANCE = 'docs/performance.md';
+const REQUEST_COST = 'docs/explanation/request-cost.md';
 const FULL: Duration = { warmUp: 10_000, rounds: 30, load: 0.3 };
 const QUICK: Duration = { warmUp: 3_000, rounds: 14, load: 0.2 };
 
@@ -21,7 +23,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     /** Compares with the committed ratios instead. */
     check: { type: 'boolean', default: false },
-    /** One table, by its name in `TITLES`, or `rejections`. */
+    /** One table, by its name in `TITLES`, `steps` or `rejections`. */
     only: { type: 'string' },
   },
 });
@@ -54,24 +56,30 @@ async function measureTables(loader: Process<LoadMessage>, tables: Tables): Prom
   return parts.join('\n');
 }
 
-/** Replaces the text between two markers of the page. */
-function publish(part: string, text: string): void {
+/** Replaces the text between two markers of a page. */
+function publish(page: string, part: string, text: string): void {
   const place = new RegExp(`(?<=<!-- ${part} -->\n)[^]*(?=<!-- end of the ${part} -->)`);
-  writeFileSync(PAGE, readFileSync(PAGE, 'utf8').replace(place, `\n${text}\n`));
+  writeFileSync(page, readFileSync(page, 'utf8').replace(place, `\n${text}\n`));
 }
 
 async function main(): Promise<void> {
   if (options.only === 'rejections') return void process.stdout.write(await measureRejections());
   const loader = Process.start<LoadMessage>('load.js', LOAD_CORE);
   const tables = new Tables(options.quick || options.check);
+  const steps = async () => {
+    const { app, loads } = await tables.steps();
+    return measureSteps(loader, app, loads);
+  };
+  if (options.only === 'steps') return void process.stdout.write(await steps());
   if (options.check) {
     if (!(await check(loader, tables))) process.exitCode = 1;
     return;
   }
   const figures = await measureTables(loader, tables);
   if (options.quick || options.only) return;
-  publish('figures', figures);
-  publish('rejections', await measureRejections());
+  publish(PERFORMANCE, 'figures', figures);
+  publish(REQUEST_COST, 'steps', await steps());
+  publish(PERFORMANCE, 'rejections', await measureRejections());
 }
 
 try {

@@ -1,3 +1,4 @@
+import { CONNECTIONS } from './connection.js';
 import type { Cost, CostRequest } from './cost-meter.js';
 import type { Load, LoadMessage, Throughput } from './load.js';
 import type { Process } from './processes.js';
@@ -8,7 +9,7 @@ export interface Route {
   readonly server: Process<CostRequest>;
   readonly load: Load;
   /** Signs requests that work once, just before they are sent. */
-  readonly sign?: () => Promise<Load['headers']>;
+  readonly sign?: (count: number) => Promise<Load['headers']>;
 }
 
 /** One load on one route. */
@@ -53,12 +54,17 @@ export async function measure(
   return { title, rows };
 }
 
-async function sampleOf(
+/** Loads a route once. */
+export async function sampleOf(
   loader: Process<LoadMessage>,
   { name, server, load, sign }: Route,
   requests: number,
 ): Promise<Sample> {
-  if (sign) await loader.ask({ prepare: { ...load, headers: await sign(), once: true }, name });
+  if (sign) {
+    // `connect` sends one request on each connection.
+    const headers = await sign(requests + CONNECTIONS);
+    await loader.ask({ prepare: { ...load, headers }, name });
+  }
   await loader.ask({ connect: name });
   const before = await server.ask<Cost>({ cost: true });
   const throughput = await loader.ask<Throughput>({ run: name, requests });

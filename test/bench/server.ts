@@ -3,6 +3,7 @@ import { createApp } from '../../src/app.js';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { freshDatabase, UNLIMITED } from '../support/app.js';
 import { reportCosts } from './cost-meter.js';
+import { reportProfiles } from './profiler.js';
 import { unguarded } from './unguarded.controller.js';
 
 /** The message of the application once it listens. */
@@ -18,6 +19,7 @@ const env = { PORT: '0', TLS_PORT: '0', DEMO: 'true', ...UNLIMITED, ...database.
 Object.assign(process.env, env);
 const app = await createApp([...INSTALLED_METHODS, unguarded]);
 await app.listen(0, '127.0.0.1');
+reportProfiles();
 reportCosts(() => app.close().then(database.drop));
 const { port } = app.getHttpServer().address() as AddressInfo;
 process.send!({ origin: `http://127.0.0.1:${port}`, env } satisfies ServerReady);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Listening } from './contestants/contestant.js';
 import type { CostRequest } from './cost-meter.js';
 import type { Credentials, CredentialsOptions, SigningRequest } from './credentials.js';
+import type { ProfileRequest } from './profiler.js';
 import { Process, SERVER_CORE, stopProcesses } from './processes.js';
 import type { ServerReady } from './server.js';
 
@@ -16,7 +17,7 @@ export interface Contestant extends Listening {
 }
 
 export interface Application extends Credentials {
-  readonly server: Process<CostRequest>;
+  readonly server: Process<CostRequest | ProfileRequest>;
   readonly origin: string;
   readonly signer: Process<SigningRequest>;
 }
@@ -36,7 +37,7 @@ export async function startContestant(script: string, argument = ''): Promise<Co
 /** Starts the application on a new database, and a process that fills the database and signs requests. */
 export async function startApplication(size: Size, settings: NodeJS.ProcessEnv = {}): Promise<Application> {
   const data = { NODE_ENV: 'development', DATA_DIR: join(folder, String(applications++)), ...settings };
-  const server = Process.start<CostRequest>('server.js', SERVER_CORE, [], data);
+  const server = Process.start<CostRequest | ProfileRequest>('server.js', SERVER_CORE, [], data);
   const { origin, env } = await server.nextMessage<ServerReady>();
   const options: CredentialsOptions = { ...size, origin };
   const script = 'credentials.js';

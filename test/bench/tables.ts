@@ -14,8 +14,6 @@ import {
 /** The methods whose requests can be repeated, and those that sign each request anew. */
 const REUSABLE = ['session', 'jwt', 'basic'];
 const SIGNING = ['digest', 'dpop', 'hmac', 'http-signature', 'sigv4', 'webhook'];
-/** The number of requests signed for one load. A load ends when they are used up. */
-const SIGNED_PER_LOAD = 2_000;
 const MANY_ROWS = 1_000_000;
 
 const application = (size: Size) => lazily(() => startApplication(size));
@@ -40,8 +38,9 @@ const route = (
 /** A route whose requests work once. */
 function signedRoute(name: string, app: Application, path: string, method: string, body?: string): Route {
   const { load, ...rest } = route(name, app, path);
-  const request = { method, count: SIGNED_PER_LOAD, url: load.url, ...(body !== undefined && { body }) };
-  const sign = async () => (await app.signer.ask<{ headers: Headers[] }>(request)).headers;
+  const request = { method, url: load.url, ...(body !== undefined && { body }) };
+  const sign = async (count: number) =>
+    (await app.signer.ask<{ headers: Headers[] }>({ ...request, count })).headers;
   return { ...rest, load: { ...load, ...(body !== undefined && { body }) }, sign };
 }
 
@@ -67,6 +66,12 @@ export class Tables implements Record<TableName, () => Promise<Route[]>> {
 
   constructor(private readonly isQuick: boolean) {
     this.app = application(isQuick ? QUICK : FULL);
+  }
+
+  /** The routes whose cost is divided into steps, on one application. */
+  async steps(): Promise<{ app: Application; loads: Record<string, Load> }> {
+    const [, ...routes] = await this.check();
+    return { app: await this.app(), loads: Object.fromEntries(routes.map(({ name, load }) => [name, load])) };
   }
 
   /** The routes of the CI step. */

@@ -9,10 +9,7 @@ const key = randomBytes(32).toString('base64url');
 /** In memory: the recipe leaves the storage to its user. */
 const users = new Map([[key, { userId: 'bob', username: 'bob' }]]);
 
-/**
- * Passport's `HeaderAPIKeyStrategy` with `{ header: 'X-API-Key', prefix: '' }`. The package passport-headerapikey has had no commit since
- * 2019, so these are its steps on passport-custom.
- */
+/** The steps of passport-headerapikey with `{ header: 'X-API-Key', prefix: '' }`, on a package that is installed already. */
 @Injectable()
 class HeaderApiKeyStrategy extends PassportStrategy(Strategy, 'headerapikey') {
   validate(request: IncomingMessage) {
