@@ -30,7 +30,7 @@ export async function createApp(
   const app: INestApplication = await NestFactory.create(
     AppModule.forRoot(settings, methods, controllers),
     // The server runs these only after it listens, when both providers are assigned.
-    adapterFor(
+    await adapterFor(
       settings,
       log,
       requestLog,

@@ -43,7 +43,10 @@ const SERVER_LAYERS = ['grants', 'consent', 'clients', 'pages', 'storage', 'prov
 /** The libraries and files that code imports with `import()`. */
 const LOADED_ON_FIRST_USE = [
   './openapi-document.js',
+  '@nestjs/platform-express',
+  '@nestjs/platform-fastify',
   '@zxcvbn-ts/language-common',
+  'express',
   'oidc-provider',
   'oidc-provider/lib/helpers/grants.js',
   'undici',

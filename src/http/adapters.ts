@@ -1,7 +1,5 @@
 import type { AbstractHttpAdapter } from '@nestjs/core';
-import { ExpressAdapter } from '@nestjs/platform-express';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
-import express from 'express';
+import type { Request } from 'express';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { METHODS, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Logger } from 'pino';
@@ -26,7 +24,7 @@ export function adapterFor(
   requestLog: RequestLog,
   onRejected: (error: unknown) => void,
   allowedMethods: () => AllowedMethodsService,
-): AbstractHttpAdapter {
+): Promise<AbstractHttpAdapter> {
   const config = readServerConfig(settings);
   const crossOrigin = new CrossOriginSharing(config.corsOrigins, allowedMethods);
   const createServer: ServerFactory = (handler) =>
@@ -42,7 +40,12 @@ export function adapterFor(
   return settings.httpAdapter === 'express' ? expressAdapter(createServer) : fastifyAdapter(createServer);
 }
 
-function fastifyAdapter(createServer: ServerFactory): AbstractHttpAdapter {
+const noSchemas = () => () => {
+  throw new Error('Routes declare their schemas with zod.');
+};
+
+async function fastifyAdapter(createServer: ServerFactory): Promise<AbstractHttpAdapter> {
+  const { FastifyAdapter } = await import('@nestjs/platform-fastify');
   let server: HttpServer | undefined;
   const adapter = new FastifyAdapter({
     serverFactory: (handler: RequestListener) => (server = createServer(handler)),
@@ -56,6 +59,8 @@ function fastifyAdapter(createServer: ServerFactory): AbstractHttpAdapter {
     genReqId: (request: IncomingMessage) => request.requestContext?.requestId ?? '',
     trustProxy: false,
     return503OnClosing: false,
+    // No route has a schema of Fastify. By default it would load ajv and fast-json-stringify.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     routerOptions: {
       caseSensitive: true,
       ignoreTrailingSlash: false,
@@ -87,7 +92,9 @@ function fastifyAdapter(createServer: ServerFactory): AbstractHttpAdapter {
   return adapter;
 }
 
-function expressAdapter(createServer: ServerFactory): AbstractHttpAdapter {
+async function expressAdapter(createServer: ServerFactory): Promise<AbstractHttpAdapter> {
+  const { ExpressAdapter } = await import('@nestjs/platform-express');
+  const { default: express } = await import('express');
   const app = express();
   app.enable('case sensitive routing');
   app.enable('strict routing');
@@ -108,29 +115,20 @@ function expressAdapter(createServer: ServerFactory): AbstractHttpAdapter {
     request.body = body?.value;
     next();
   });
-  return new ExpressOnHttpServer(app, createServer);
+  const adapter = new ExpressAdapter(app);
+  adapter.initHttpServer = () => {
+    const server = createServer(app);
+    server.on('clientError', (error, socket) => server.rejectUnparsable(error, socket as never));
+    adapter.setHttpServer(server);
+  };
+  return adapter;
 }
 
 /** Express also sets `route` for a HEAD request that the route does not serve. */
-function routeOf(request: express.Request): string | undefined {
+function routeOf(request: Request): string | undefined {
   const route = request.route as { path: string; methods: Record<string, boolean> } | undefined;
   const isServed = request.method !== 'HEAD' || route?.methods['get'] || route?.methods['_all'];
   return isServed ? route?.path : undefined;
-}
-
-class ExpressOnHttpServer extends ExpressAdapter {
-  constructor(
-    instance: RequestListener,
-    private readonly createServer: ServerFactory,
-  ) {
-    super(instance);
-  }
-
-  override initHttpServer(): void {
-    const server = this.createServer(this.getInstance());
-    server.on('clientError', (error, socket) => server.rejectUnparsable(error, socket as never));
-    this.httpServer = server as never;
-  }
 }
 
 /** The properties of an adapter's request that the request listener has determined. Both adapters would determine them differently. */

@@ -28,8 +28,9 @@ const schema = z.object({
   MAX_CONNECTIONS_PER_ADDRESS: connections.default(512),
 });
 
-/** Files that the process needs besides its connections: the database, other servers, Redis, the log. */
-const RESERVED_FILES = 128;
+/** Files that the process needs besides its connections: the database, other servers, Redis, the log, parts loaded on first use. */
+const RESERVED_FILES = 512;
+const MIN_CONNECTIONS = 128;
 
 export interface ServerConfig {
   /** The time that a connection stays open for its next request. */
@@ -51,7 +52,7 @@ export function readServerConfig(settings: Settings): ServerConfig {
     // Without a free file descriptor the process can accept nobody, and reach no database.
     maxConnections: Math.min(
       variables.MAX_CONNECTIONS,
-      Math.max(maxOpenFiles() - RESERVED_FILES, RESERVED_FILES),
+      Math.max(maxOpenFiles() - RESERVED_FILES, MIN_CONNECTIONS),
     ),
     maxConnectionsPerAddress: variables.MAX_CONNECTIONS_PER_ADDRESS,
   };

@@ -140,7 +140,7 @@ describe('the settings of connections', () => {
     ).toMatchObject({ keepAliveMs: 65_000, maxConnections: 200, maxConnectionsPerAddress: 50 });
     const openFiles = Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }));
     if (openFiles < 999_999)
-      expect(config({ MAX_CONNECTIONS: '999999' }).maxConnections).toBe(openFiles - 128);
+      expect(config({ MAX_CONNECTIONS: '999999' }).maxConnections).toBe(openFiles - 512);
   });
 
   it('reject anything but a positive number', () => {
