@@ -35,16 +35,18 @@ export function headerLines({ headers, rawHeaders }: IncomingMessage, name: stri
   return lines;
 }
 
+/** The adapter's request. `switchToHttp()` creates three functions at each call, and the guards would call it ten times. */
+export const requestOf = <T = AdapterRequest>(context: ArgumentsHost): T => context.getArgByIndex(0);
+
 export const authRequestOf = (context: ArgumentsHost): AuthRequest =>
-  authRequest(context.switchToHttp().getRequest(), context.switchToHttp().getResponse());
+  authRequest(requestOf(context), context.getArgByIndex(1));
 
 /** Sets `request.user`, as Passport does. */
 export const setCaller = (context: ArgumentsHost, principal: Principal): void => {
-  context.switchToHttp().getRequest<AdapterRequest>().user = principal;
+  requestOf(context).user = principal;
 };
 
-export const findCaller = (context: ArgumentsHost): Principal | undefined =>
-  context.switchToHttp().getRequest<AdapterRequest>().user;
+export const findCaller = (context: ArgumentsHost): Principal | undefined => requestOf(context).user;
 
 /** @throws Error on a public route, where the handler must not use `@Caller()` */
 export function callerOf(context: ArgumentsHost): Principal {

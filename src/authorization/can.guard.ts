@@ -10,7 +10,7 @@ import {
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { RouteErrors } from '../authentication/describe.js';
-import { callerOf } from '../authentication/request.js';
+import { callerOf, requestOf } from '../authentication/request.js';
 import { AUTHENTICATE, PUBLIC, SELF_SERVICE, perRoute, type RouteReader } from '../authentication/plan.js';
 import { AbilityFactory } from './ability.factory.js';
 import type { Action, AppAbility } from './app-ability.js';
@@ -40,7 +40,7 @@ interface AuthorizedRequest {
 
 /** The caller's {@link AppAbility}, as a handler's parameter. */
 export const Ability = createParamDecorator((_: unknown, context: ExecutionContext): AppAbility => {
-  const { ability } = context.switchToHttp().getRequest<AuthorizedRequest>();
+  const { ability } = requestOf<AuthorizedRequest>(context);
   if (!ability) throw new Error('@Ability() needs @Can() on the route.');
   return ability;
 });
@@ -68,7 +68,7 @@ export class CanGuard implements CanActivate {
       throw new ForbiddenException({ code: 'forbidden', detail: 'This route has no authorization rule.' });
     const ability = this.abilities.for(callerOf(context));
     assertCan(ability, required.action, required.subject);
-    context.switchToHttp().getRequest<AuthorizedRequest>().ability = ability;
+    requestOf<AuthorizedRequest>(context).ability = ability;
     return true;
   }
 }

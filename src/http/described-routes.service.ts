@@ -107,12 +107,13 @@ export class DescribedRoutes {
 }
 
 /** The parameters of a handler. Nest keeps them by `kind:index`. */
-function parametersOf(type: Type, handler: string) {
-  const parameters = Reflect.getMetadata(ROUTE_ARGS_METADATA, type, handler) as
-    Record<string, { data?: string; schema?: z.ZodType }> | undefined;
-  return Object.entries(parameters ?? {}).map(([key, { data, schema }]) => ({
+export function parametersOf(controller: Type, handler: string) {
+  const parameters = Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, handler) as
+    Record<string, { data?: string; schema?: z.ZodType; pipes: unknown[] }> | undefined;
+  return Object.entries(parameters ?? {}).map(([key, { data, schema, pipes }]) => ({
     kind: key.split(':')[0],
     data,
     schema,
+    pipes,
   }));
 }

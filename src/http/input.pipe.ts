@@ -8,8 +8,8 @@ import {
   type INestApplication,
   type Type,
 } from '@nestjs/common';
-import { ROUTE_ARGS_METADATA } from '@nestjs/common/internal';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { parametersOf } from './described-routes.service.js';
 import type { FieldError } from './problem.js';
 
 type ValidationIssue = Parameters<StandardSchemaValidationPipe['exceptionFactory']>[0][number];
@@ -61,14 +61,6 @@ export function validateParameters(app: INestApplication): void {
       for (const { schema, pipes } of parametersOf(metatype as Type, handler))
         if (schema && !pipes.includes(INPUT_PIPE)) pipes.unshift(INPUT_PIPE);
 }
-
-const parametersOf = (controller: Type, handler: string) =>
-  Object.values(
-    (Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, handler) ?? {}) as Record<
-      string,
-      { readonly schema?: unknown; readonly pipes: unknown[] }
-    >,
-  );
 
 /** zod reports all unknown keys as one issue. Each becomes an error of its own. */
 function fieldErrors(issue: ValidationIssue): FieldError[] {

@@ -7,7 +7,7 @@ import {
 import { Reflector } from '@nestjs/core';
 import './request-body.js';
 import { CONSUMES, type MediaType } from '../authentication/plan.js';
-import { rawRequest } from '../authentication/request.js';
+import { rawRequest, requestOf } from '../authentication/request.js';
 
 /**
  * Rejects a body of a media type that the route does not accept. A browser sends a form to any site without a CORS
@@ -18,7 +18,7 @@ export class MediaTypeGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const body = rawRequest(context.switchToHttp().getRequest()).requestBody;
+    const body = rawRequest(requestOf(context)).requestBody;
     if (!body) return true;
     const accepted = this.reflector.getAllAndOverride<readonly MediaType[] | undefined>(CONSUMES, [
       context.getHandler(),
