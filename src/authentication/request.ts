@@ -122,9 +122,9 @@ export class AuthRequest {
    * @throws BadRequestException `duplicate_header`; Node would join the values, or drop one
    */
   header(name: string): string | undefined {
-    const [value, another] = this.lines(name);
-    if (another !== undefined) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
-    return value;
+    const lines = this.lines(name);
+    if (lines.length > 1) throw ambiguous('duplicate_header', `The ${name} header came twice.`);
+    return lines[0];
   }
 
   /** The values of all lines of a header, in order; empty if it is absent. */
