@@ -322,7 +322,9 @@ describe('the choice of a credential', () => {
 
   it('rejects a request without exactly one Host, or whose target is not a path', () => {
     const build = (url: string, ...host: string[]) => {
-      const raw = Object.assign(new IncomingMessage(new Socket()), { url, headersDistinct: { host } });
+      const rawHeaders = host.flatMap((each) => ['Host', each]);
+      const raw = Object.assign(new IncomingMessage(new Socket()), { url, rawHeaders });
+      if (host[0]) raw.headers.host = host[0];
       return authRequest({ raw, ip: '::1', protocol: 'http' }, new ServerResponse(raw));
     };
     expect(build('/me?a', 'a')).toMatchObject({ target: '/me?a', authority: 'a' });
@@ -337,8 +339,8 @@ describe('the choice of a credential', () => {
     const bytesOf = (headers: Record<string, string>, more: { body?: unknown; rawBody?: Buffer }) => {
       const raw = Object.assign(new IncomingMessage(new Socket()), {
         url: '/',
-        headers,
-        headersDistinct: { host: ['a'] },
+        headers: { host: 'a', ...headers },
+        rawHeaders: ['Host', 'a'],
       });
       return authRequest({ raw, ip: '::1', protocol: 'http', ...more }, new ServerResponse(raw)).rawBody;
     };

@@ -12,7 +12,7 @@ describe('GET /', () => {
     const { status, headers, body } = await get();
     expect(status).toBe(200);
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8');
-    expect(headers.get('vary')).toBe('Origin, Accept');
+    expect(headers.get('vary')).toBe('Accept, Origin');
     expect(body).toEqual({
       name: 'Auth Atlas',
       description: expect.stringContaining('authenticate an HTTP API'),

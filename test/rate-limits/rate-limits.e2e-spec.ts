@@ -89,8 +89,10 @@ function expectLimited({ status, headers, body }: TestResponse): void {
 }
 
 const inAMinute = () => {
-  const now = Date.now() + 61_000;
-  jest.spyOn(Date, 'now').mockImplementation(() => now);
+  for (const clock of [Date, performance]) {
+    const now = clock.now() + 61_000;
+    jest.spyOn(clock, 'now').mockImplementation(() => now);
+  }
 };
 
 describe('request limits', () => {
