@@ -134,7 +134,9 @@ describe('the layout', () => {
     expect(foldersFrom('users')).not.toContain('methods');
     expect(importsFrom('authentication')).toEqual([]);
     expect(
-      foldersFrom('authorization').filter((folder) => !['authentication', 'crypto'].includes(folder)),
+      foldersFrom('authorization').filter(
+        (folder) => !['authentication', 'crypto', 'database'].includes(folder),
+      ),
     ).toEqual([]);
     const libraries = filesBelow('src/authentication').flatMap(importsOf);
     expect(libraries.filter((name) => /typeorm|casl/.test(name))).toEqual([]);

@@ -46,7 +46,7 @@ export function dateFromRow(value: unknown): Date {
   const date = day ? new Date(`${day}T${time}Z`) : value;
   if (!types.isDate(date) || Number.isNaN(date.getTime())) throw new UnreadableValue('a date');
   // `Date` takes the 31st of February for the 3rd of March.
-  if (day && !date.toISOString().startsWith(day)) throw new UnreadableValue('a date');
+  if (day && date.getUTCDate() !== Number(day.slice(-2))) throw new UnreadableValue('a date');
   return date;
 }
 

@@ -48,17 +48,15 @@ export function onlyAccessible<
 /**
  * Adds conditions to a query.
  * @param name the entity's table in the query: its escaped alias or name
- * @param wrap changes the SQL of the conditions before it is added
  */
-export function addConditions<T extends ObjectLiteral>(
+function addConditions<T extends ObjectLiteral>(
   query: QueryBuilder<T>,
   name: string,
   conditions: readonly Condition[],
-  wrap = (where: string) => where,
 ): void {
   const { expressionMap } = query;
   const sql = new ConditionSql(query.dataSource, query.getParameters());
-  const where = wrap(sql.where({ all: conditions }, { metadata: mainAlias(query).metadata, name }));
+  const where = sql.where({ all: conditions }, { metadata: mainAlias(query).metadata, name });
   query.setParameters(sql.parameters);
   // Not andWhere(): TypeORM joins its clauses without brackets, so an orWhere() elsewhere would lift the limit.
   const existing = expressionMap.extraAppendedAndWhereCondition;

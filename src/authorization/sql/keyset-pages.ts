@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
-import { In, type EntityManager, type EntityMetadata, type ObjectLiteral } from 'typeorm';
+import type { EntityManager, EntityMetadata, ObjectLiteral } from 'typeorm';
 import type { Action, AppAbility } from '../app-ability.js';
-import { addConditions } from './accessible-by.js';
+import { EntityRows } from '../../database/entity-rows.js';
 import {
   conditionsFor,
   distinct,
@@ -29,7 +29,7 @@ export interface KeysetPageRequest<T> {
   readonly where?: { readonly [K in keyof T]?: T[K] & (ConditionValue | null) };
   /** More fields on which the action must be permitted, besides those of `sort` and `where`. */
   readonly fields?: readonly string[];
-  /** The relations to load with each row. */
+  /** The to-many relations to load with each row. */
   readonly relations?: readonly (keyof T & string)[];
 }
 
@@ -60,22 +60,34 @@ export async function accessiblePage<T extends ObjectLiteral>(
   const where = request.where ?? {};
   const fields = [...(request.fields ?? []), request.sort.property, ...Object.keys(where)];
   const conditions = conditionsFor(ability, request.action, entity, fields);
-  const filter = filterCondition(where);
-  const found = await findPositions(manager, entity, conditions, filter, request);
-  const positions = found.slice(0, request.limit);
-  const rows = await loadRows(manager, entity, conditions, positions, request);
-  const next = found.length > positions.length ? positions.at(-1) : undefined;
-  return { rows, ...(next && { next }) };
+  const columns = new EntityRows<T>(manager.dataSource.getMetadata(entity), request.relations);
+  const found = await findRows(manager, columns, entity, conditions, filterCondition(where), request);
+  const page = found.slice(0, request.limit);
+  const last = found.length > page.length && page.at(-1);
+  return {
+    rows: page.map((row) => columns.entity(row)),
+    ...(last && { next: { value: last[SORT_VALUE], id: last[ID_VALUE] } }),
+  };
 }
 
-/** Finds the positions of the page's rows, and of one more row if there is one. */
-async function findPositions<T>(
+/** The names of a row's position in the result, which no property has. */
+const SORT_VALUE = 'page.sort';
+const ID_VALUE = 'page.id';
+
+type FoundRow = Readonly<Record<string, unknown>> & {
+  readonly [SORT_VALUE]: KeysetPosition['value'];
+  readonly [ID_VALUE]: KeysetPosition['id'];
+};
+
+/** Finds the rows of the page, and one more row if there is one: first their positions, then the rows by their ids. */
+async function findRows<T extends ObjectLiteral>(
   manager: EntityManager,
+  columns: EntityRows<T>,
   entity: Type<T>,
   conditions: readonly Condition[],
   filter: Condition,
   request: KeysetPageRequest<T>,
-): Promise<KeysetPosition[]> {
+): Promise<FoundRow[]> {
   const { dataSource } = manager;
   const metadata = dataSource.getMetadata(entity);
   const sql = new ConditionSql(dataSource);
@@ -88,12 +100,16 @@ async function findPositions<T>(
   if (!selects.length) return [];
   // PostgreSQL stores microseconds and a Date has milliseconds. As text, the position loses nothing.
   const hasMicroseconds = columnOf(metadata, request.sort.property).type === 'timestamptz';
+  const row: TableReference = { metadata, name: 'loaded' };
   const [text, parameters] = dataSource.driver.escapeQueryWithParameters(
-    `SELECT ${hasMicroseconds ? 'CAST(page.sort AS text)' : 'page.sort'} AS value, page.id AS id
-     FROM (${selects.join(' UNION ')}) page ${orderBy('page.sort', 'page.id', request)}`,
+    `SELECT ${hasMicroseconds ? 'CAST(page.sort AS text)' : 'page.sort'} AS "${SORT_VALUE}",
+       page.id AS "${ID_VALUE}", ${columns.select(row.name)}
+     FROM (SELECT * FROM (${selects.join(' UNION ')}) page ${orderBy('page.sort', 'page.id', request)}) page
+     CROSS JOIN ${sql.table(metadata)} ${row.name}
+     WHERE ${sql.column(idColumnOf(metadata), row)} = page.id ${orderBy('page.sort', 'page.id', request)}`,
     sql.parameters,
   );
-  return manager.query<KeysetPosition[]>(text, parameters);
+  return manager.query<FoundRow[]>(text, parameters);
 }
 
 /** One condition per rule that grants, together with the prohibitions on it. */
@@ -160,24 +176,4 @@ function orderBy<T>(sort: string, id: string, { sort: { direction }, limit }: Ke
 function idColumnOf({ name, primaryColumns: [id, ...more] }: EntityMetadata) {
   if (!id || more.length) throw new Error(`A page needs one primary column; ${name} has none or several.`);
   return id;
-}
-
-/** Loads the rows at these positions, if they are still accessible. */
-async function loadRows<T extends ObjectLiteral>(
-  manager: EntityManager,
-  entity: Type<T>,
-  conditions: readonly Condition[],
-  positions: readonly KeysetPosition[],
-  { relations = [] }: KeysetPageRequest<T>,
-): Promise<T[]> {
-  if (!positions.length) return [];
-  const query = manager.createQueryBuilder(entity, 'entry');
-  const id = idColumnOf(manager.dataSource.getMetadata(entity));
-  query.where({ [id.propertyName]: In(positions.map((each) => each.id)) });
-  for (const relation of relations) query.leftJoinAndSelect(`entry.${relation}`, relation);
-  // With a plain AND, a planner may choose the index of a rule and read every granted row. The CASE prevents that.
-  const name = manager.dataSource.driver.escape('entry');
-  addConditions(query, name, conditions, (where) => `CASE WHEN ${where} THEN 1 ELSE 0 END = 1`);
-  const rows = new Map((await query.getMany()).map((row) => [id.getEntityValue(row) as unknown, row]));
-  return positions.flatMap((each) => rows.get(each.id) ?? []);
 }
