@@ -120,12 +120,10 @@ export class Authenticator implements OnModuleInit {
     );
   }
 
-  private async run(name: MethodName, request: AuthRequest): Promise<Principal> {
-    try {
-      return await runStrategy(this.strategyOf(name), request);
-    } catch (error) {
-      throw error instanceof BadCredential ? this.unauthenticated(name, error) : error;
-    }
+  private run(name: MethodName, request: AuthRequest): Promise<Principal> {
+    return runStrategy(this.strategyOf(name), request, (error) =>
+      error instanceof BadCredential ? this.unauthenticated(name, error) : error,
+    );
   }
 
   /** The first combination whose methods all claim the request and that leaves no explicit credential unused. */
@@ -213,21 +211,31 @@ const httpsRequired = () =>
   });
 
 /**
- * Runs a Passport strategy on a copy that holds the outcome of this request, as Passport does.
- * @throws BadCredential if the strategy fails or passes: it claimed the request, so it may not decline
+ * Runs a Passport strategy on a copy that holds the outcome of this request, as Passport does. A strategy that fails or
+ * passes has found a bad credential: it claimed the request, so it may not decline.
+ * @param exceptionOf the exception for an error of the strategy
  */
-function runStrategy(strategy: AuthStrategy, request: AuthRequest): Promise<Principal> {
+function runStrategy(
+  strategy: AuthStrategy,
+  request: AuthRequest,
+  exceptionOf: (error: unknown) => unknown,
+): Promise<Principal> {
   return new Promise((resolve, reject) => {
+    const error = (thrown: unknown) => reject(exceptionOf(thrown) as Error);
     const fail = (reason: unknown) =>
-      reject(new BadCredential('invalid_credentials', `the strategy failed: ${String(reason)}`));
+      error(new BadCredential('invalid_credentials', `the strategy failed: ${String(reason)}`));
     const run: AuthStrategy = Object.assign(Object.create(strategy) as AuthStrategy, {
       success: (principal: Principal | undefined) =>
         principal ? resolve(principal) : fail('it returned no principal'),
       fail,
       pass: () => fail('it called pass()'),
-      redirect: () => reject(new Error('A strategy may not redirect. Write a browser login as a ceremony.')),
-      error: reject,
+      redirect: () => error(new Error('A strategy may not redirect. Write a browser login as a ceremony.')),
+      error,
     });
-    run.authenticate(request as never, {});
+    try {
+      run.authenticate(request as never, {});
+    } catch (thrown) {
+      error(thrown);
+    }
   });
 }

@@ -21,7 +21,7 @@ import { SessionCsrf } from './session.csrf.js';
 import { Session } from './session.entity.js';
 import { IDLE_TIMEOUT_MS, hashSessionValue, isSafeMethod, isSessionValue } from './session.js';
 import { SessionService } from './session.service.js';
-import { USER_COLUMNS, userFromRow, type UserRow, principalOf } from '../../users/user.entity.js';
+import { USER_COLUMNS, principalOf, userFromRow, type User, type UserRow } from '../../users/user.entity.js';
 
 /** A row as the driver returns it: JSON columns as text, dates as `Date` (PostgreSQL) or text (SQLite). */
 interface Row extends UserRow {
@@ -93,7 +93,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
     if (nullableDateFromRow(row.revokedAt)) throw invalid('was ended');
     if (integerFromRow(row.epoch) !== account.epoch)
       throw invalid('was ended with all sign-ins of its account');
-    const principal = toPrincipal(row, { isRenewed: !current });
+    const principal = toPrincipal(row, account, { isRenewed: !current });
     const timeout = timeoutOf(row);
     if (timeout) {
       await this.sessions.revoke(row.id, timeout, principal);
@@ -122,7 +122,7 @@ function timeoutOf({ lastSeenAt, expiresAt }: Row): 'idle' | 'expired' | undefin
 }
 
 /** @param isRenewed whether the request carries the cookie from before the last renewal, which manages nothing */
-function toPrincipal(row: Row, { isRenewed }: { isRenewed: boolean }): Principal {
+function toPrincipal(row: Row, account: User, { isRenewed }: { isRenewed: boolean }): Principal {
   const proof = {
     method: 'session',
     credentialId: row.id,
@@ -132,7 +132,7 @@ function toPrincipal(row: Row, { isRenewed }: { isRenewed: boolean }): Principal
     signIn: true,
     ...(isRenewed && { restricted: true as const }),
   } as const;
-  return principalOf(userFromRow(row), proof, invalidSession, nullableStringsFromRow(row.scopes));
+  return principalOf(account, proof, invalidSession, nullableStringsFromRow(row.scopes));
 }
 
 /** One code for every cause; the log has the reason. */
