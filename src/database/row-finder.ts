@@ -39,10 +39,8 @@ function onSqlite<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
     statement ??= driver.databaseConnection.prepare(sql);
     return statement.get(...values) as Row | undefined;
   };
-  return async (...values) => {
-    if (!driver.betweenTransactions) return find(values);
-    return driver.betweenTransactions(() => find(values));
-  };
+  const atOnce: SqliteDriver['betweenTransactions'] = async (query) => query();
+  return (...values) => (driver.betweenTransactions ?? atOnce)(() => find(values));
 }
 
 function onPostgres<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {

@@ -19,7 +19,7 @@ export function serializeTransactions(dataSource: DataSource): void {
   const driver = dataSource.driver as BetterSqlite3Driver;
   const connection = new SharedConnection();
   driver.createQueryRunner = () => new SerializedQueryRunner(driver, connection);
-  const betweenTransactions: SqliteDriver['betweenTransactions'] = (query) => connection.run(query);
+  const betweenTransactions: SqliteDriver['betweenTransactions'] = (query) => connection.runAtOnce(query);
   Object.assign(driver, { betweenTransactions });
 }
 
@@ -36,7 +36,7 @@ const isLocked = (error: unknown): boolean =>
   String((error as { code?: unknown } | undefined)?.code).startsWith('SQLITE_BUSY');
 
 class Lock {
-  private taken = false;
+  taken = false;
   private readonly waiting: (() => void)[] = [];
 
   /** @returns undefined if the lock was free */
@@ -75,6 +75,17 @@ class SharedConnection {
         if (!keepsLock) this.unlock();
       }
     });
+  }
+
+  /** Runs a synchronous query. While nobody holds the lock, it needs none, and no promises. */
+  async runAtOnce<T>(query: () => T): Promise<T> {
+    if (this.lock.taken) return this.run(query);
+    try {
+      return query();
+    } catch (error) {
+      if (isLocked(error)) return this.run(query);
+      throw error;
+    }
   }
 
   unlock(): void {
