@@ -122,7 +122,7 @@ export class Authenticator implements OnModuleInit {
 
   private run(name: MethodName, request: AuthRequest): Promise<Principal> {
     return runStrategy(this.strategyOf(name), request, (error) =>
-      error instanceof BadCredential ? this.unauthenticated(name, error) : error,
+      error instanceof BadCredential ? this.unauthenticated(name, error) : (error as Error),
     );
   }
 
@@ -218,10 +218,10 @@ const httpsRequired = () =>
 function runStrategy(
   strategy: AuthStrategy,
   request: AuthRequest,
-  exceptionOf: (error: unknown) => unknown,
+  exceptionOf: (error: unknown) => Error,
 ): Promise<Principal> {
   return new Promise((resolve, reject) => {
-    const error = (thrown: unknown) => reject(exceptionOf(thrown) as Error);
+    const error = (thrown: unknown) => reject(exceptionOf(thrown));
     const fail = (reason: unknown) =>
       error(new BadCredential('invalid_credentials', `the strategy failed: ${String(reason)}`));
     const run: AuthStrategy = Object.assign(Object.create(strategy) as AuthStrategy, {

@@ -39,9 +39,13 @@ function onSqlite<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
     statement ??= driver.databaseConnection.prepare(sql);
     return statement.get(...values) as Row | undefined;
   };
-  const atOnce: SqliteDriver['betweenTransactions'] = async (query) => query();
-  return (...values) => (driver.betweenTransactions ?? atOnce)(() => find(values));
+  return (...values) => {
+    const query = () => find(values);
+    return driver.betweenTransactions?.(query) ?? atOnce(query);
+  };
 }
+
+const atOnce = async <T>(query: () => T): Promise<T> => query();
 
 function onPostgres<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
   let parameters = 0;
