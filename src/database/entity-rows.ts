@@ -12,7 +12,9 @@ const PLAIN_TYPES: readonly ColumnType[] = [String, 'varchar', 'text', 'int', 'i
  * the query of a page: see docs/performance.md. Subscribers and `@AfterLoad` methods are not called.
  */
 export class EntityRows<T extends ObjectLiteral> {
-  private readonly relations: Relation[];
+  private readonly relations: readonly Relation[];
+  /** The columns that TypeORM selects, of the entity and of its relations' entities. */
+  private readonly columns = new Map<EntityMetadata, readonly Column[]>();
 
   /** @param relations the to-many relations to read with each row, each as JSON in a column of its own */
   constructor(
@@ -24,11 +26,13 @@ export class EntityRows<T extends ObjectLiteral> {
       if (!relation?.isOneToMany) throw new Error(`${metadata.name} has no to-many relation "${name}".`);
       return relation;
     });
+    for (const each of [metadata, ...this.relations.map((relation) => relation.inverseEntityMetadata)])
+      this.columns.set(each, each.columns.filter(isSelected));
   }
 
   /** The list of a SELECT. */
   select(table: string): string {
-    const columns = columnsOf(this.metadata).map(
+    const columns = this.columnsOf(this.metadata).map(
       (column) => `${this.name(table, column)} AS ${this.escape(column.propertyName)}`,
     );
     const relations = this.relations.map(
@@ -50,7 +54,7 @@ export class EntityRows<T extends ObjectLiteral> {
   private hydrate(metadata: EntityMetadata, valueOf: (column: Column, index: number) => unknown) {
     const { driver } = metadata.dataSource;
     const entity = metadata.create();
-    columnsOf(metadata).forEach((column, index) => {
+    this.columnsOf(metadata).forEach((column, index) => {
       const value = valueOf(column, index);
       const isPlain = PLAIN_TYPES.includes(column.type) && !column.transformer;
       entity[column.propertyName] = isPlain ? value : (driver.prepareHydratedValue(value, column) as unknown);
@@ -63,7 +67,7 @@ export class EntityRows<T extends ObjectLiteral> {
       (key) => `${this.name('child', key)} = ${this.name(table, key.referencedColumn!)}`,
     );
     // PostgreSQL writes dates into JSON in another form than into rows.
-    const values = columnsOf(child).map((column) =>
+    const values = this.columnsOf(child).map((column) =>
       column.type === 'timestamptz'
         ? `CAST(${this.name('child', column)} AS text)`
         : this.name('child', column),
@@ -75,11 +79,12 @@ export class EntityRows<T extends ObjectLiteral> {
     return `(SELECT ${list} FROM ${from} child WHERE ${joins.join(' AND ')})`;
   }
 
+  private readonly columnsOf = (metadata: EntityMetadata) => this.columns.get(metadata)!;
+
   private readonly name = (table: string, column: Column) => `${table}.${this.escape(column.databaseName)}`;
 
   private readonly escape = (name: string) => this.metadata.dataSource.driver.escape(name);
 }
 
-/** The columns that TypeORM selects. */
-const columnsOf = ({ columns }: EntityMetadata) =>
-  columns.filter((column) => column.isSelect && !column.isVirtual && !column.isVirtualProperty);
+const isSelected = ({ isSelect, isVirtual, isVirtualProperty }: Column) =>
+  isSelect && !isVirtual && !isVirtualProperty;

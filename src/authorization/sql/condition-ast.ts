@@ -47,7 +47,7 @@ export function conditionsFor(
   action: Action,
   entity: Type<object>,
   fields: readonly string[],
-): Condition[] {
+): readonly Condition[] {
   if (!fields.length) return [conditionFor(ability, action, entity)];
   return distinct(fields.map((field) => conditionFor(ability, action, entity, field)));
 }
@@ -67,9 +67,10 @@ export const filterCondition = (filter: Readonly<Record<string, ConditionValue |
   conditionOf(conditionsMatcher({ ...filter }).ast, false);
 
 /** Drops repeated conditions. */
-export const distinct = (conditions: readonly Condition[]): Condition[] => [
-  ...new Map(conditions.map((condition) => [JSON.stringify(condition), condition])).values(),
-];
+export const distinct = (conditions: readonly Condition[]): readonly Condition[] =>
+  conditions.length < 2
+    ? conditions
+    : [...new Map(conditions.map((condition) => [JSON.stringify(condition), condition])).values()];
 
 const COMPARISONS = { lt: '<', lte: '<=', gt: '>', gte: '>=' } as const;
 

@@ -113,7 +113,7 @@ async function findRows<T extends ObjectLiteral>(
 }
 
 /** One condition per rule that grants, together with the prohibitions on it. */
-const grantsOf = (condition: Condition): Condition[] =>
+const grantsOf = (condition: Condition): readonly Condition[] =>
   distinct('any' in condition ? condition.any : [condition]);
 
 const conjunctsOf = (condition: Condition): Condition[] =>
