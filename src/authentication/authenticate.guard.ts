@@ -1,28 +1,23 @@
 import { Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Authenticator } from './authenticator.js';
-import { PUBLIC, type Alternatives } from './plan.js';
+import { PUBLIC } from './plan.js';
 import type { MethodName } from './principal.js';
-import { authRequestOf, findCaller, setCaller, type AuthRequest } from './request.js';
+import { authRequestOf, findCaller, setCaller } from './request.js';
 
 /** Closes every route without `@Public()`. It reads metadata of handlers, never paths, which have many spellings. */
 @Injectable()
 export class AuthenticateGuard implements CanActivate {
   constructor(private readonly authenticator: Authenticator) {}
 
-  canActivate(context: ExecutionContext): true | Promise<true> {
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = authRequestOf(context);
-    this.authenticator.assertHttps(context, request);
+    this.authenticator.assertHttps(context.getHandler(), request);
     const plan = this.authenticator.planOf(context);
-    return plan === PUBLIC || this.authenticate(context, request, plan);
-  }
-
-  private async authenticate(
-    context: ExecutionContext,
-    request: AuthRequest,
-    plan: Alternatives,
-  ): Promise<true> {
-    setCaller(context, await this.authenticator.authenticate(request, plan));
-    return true;
+    if (plan === PUBLIC) return true;
+    return this.authenticator.authenticate(request, plan).then((principal) => {
+      setCaller(context, principal);
+      return true;
+    });
   }
 }
 

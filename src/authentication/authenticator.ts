@@ -4,7 +4,6 @@ import {
   Inject,
   Injectable,
   Logger,
-  type ExecutionContext,
   type OnModuleInit,
 } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner, ModuleRef, Reflector } from '@nestjs/core';
@@ -37,7 +36,6 @@ export class Authenticator implements OnModuleInit {
   private readonly strategies = new Map<MethodName, AuthStrategy>();
   /** The plan of a route without one: every method, the ambient ones last. */
   private anyMethod: Alternatives = [];
-  private readonly isHttpsOnly: RouteReader<boolean>;
   /** The combinations of methods that satisfy the plan of a route on this installation. */
   readonly planOf: RouteReader<Alternatives | typeof PUBLIC>;
 
@@ -48,7 +46,6 @@ export class Authenticator implements OnModuleInit {
     private readonly discovery: DiscoveryService,
     private readonly reflector: Reflector,
   ) {
-    this.isHttpsOnly = perRoute(([handler]) => Boolean(reflector.get(HTTPS_ONLY_ROUTE, handler)));
     this.planOf = perRoute((targets) => {
       const plan = this.declaredPlan(targets);
       if (plan === PUBLIC) return plan;
@@ -163,8 +160,8 @@ export class Authenticator implements OnModuleInit {
   }
 
   /** @throws ForbiddenException `https_required` for an `@HttpsOnly()` route over plain HTTP */
-  assertHttps(context: ExecutionContext, { secure }: AuthRequest): void {
-    if (this.httpsOnly && !secure && this.isHttpsOnly(context)) throw httpsRequired();
+  assertHttps(handler: Function, { secure }: AuthRequest): void {
+    if (this.httpsOnly && !secure && this.reflector.get(HTTPS_ONLY_ROUTE, handler)) throw httpsRequired();
   }
 
   private isInsecure(name: MethodName, { secure }: AuthRequest): boolean {
