@@ -37,11 +37,11 @@ export const DocumentPage = z
 /** The fields of a document that the caller may read. The rules are checked against this row. */
 export function documentView(document: Document, ability: AppAbility): object {
   const fields = Object.keys(document) as (keyof Document)[];
-  const permitted = new Set(
-    permittedFieldsOf(ability, 'read', document, { fieldsFrom: (rule) => rule.fields ?? fields }),
-  );
+  const permitted = permittedFieldsOf(ability, 'read', document, {
+    fieldsFrom: (rule) => rule.fields ?? fields,
+  });
   const view: Partial<Record<keyof Document, unknown>> = {};
-  for (const field of fields) if (permitted.has(field)) view[field] = document[field];
+  for (const field of fields) if (permitted.includes(field)) view[field] = document[field];
   if (view.shares)
     view.shares = document.shares.toSorted(byUser).map(({ userId, level }) => ({ userId, level }));
   return view;
