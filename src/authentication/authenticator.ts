@@ -103,9 +103,15 @@ export class Authenticator implements OnModuleInit {
    * @throws ForbiddenException `https_required` if a secret came over plain HTTP
    * @throws BadRequestException `ambiguous_credentials` if there are more credentials than the route accepts
    */
-  async authenticate(request: AuthRequest, plan: Alternatives): Promise<Principal> {
+  authenticate(request: AuthRequest, plan: Alternatives): Promise<Principal> {
     const names = this.choose(plan, request);
     if (names.some((name) => this.isInsecure(name, request))) throw httpsRequired();
+    const [name, ...others] = names;
+    return name && !others.length ? this.run(name, request) : this.runAll(names, request);
+  }
+
+  /** Runs the methods of a combination, one after the other. */
+  private async runAll(names: readonly MethodName[], request: AuthRequest): Promise<Principal> {
     const principals: Principal[] = [];
     for (const name of names) principals.push(await this.run(name, request));
     const principal = mergePrincipals(...(principals as [Principal, ...Principal[]]));

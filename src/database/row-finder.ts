@@ -21,7 +21,9 @@ export interface SqliteDriver {
   betweenTransactions?<T>(query: () => T): Promise<T>;
 }
 interface Statement {
-  get(...values: string[]): unknown;
+  raw(): this;
+  columns(): { readonly name: string }[];
+  get(...parameters: string[]): readonly unknown[] | undefined;
 }
 interface PostgresDriver {
   /** The pool. */
@@ -33,11 +35,20 @@ interface PostgresDriver {
 function onSqlite<Row>(dataSource: DataSource, sql: string): RowFinder<Row> {
   const driver = dataSource.driver as unknown as SqliteDriver;
   let statement: Statement | undefined;
-  const find = (values: string[]) => {
-    dataSource.logger.logQuery(sql, values);
+  let names: readonly string[] = [];
+  const find = (parameters: string[]) => {
+    dataSource.logger.logQuery(sql, parameters);
     // At first use, because the migrations may run later than the constructors.
-    statement ??= driver.databaseConnection.prepare(sql);
-    return statement.get(...values) as Row | undefined;
+    if (!statement) {
+      // The driver would create the names of the columns anew for each row: half the time of a look-up.
+      statement = driver.databaseConnection.prepare(sql).raw();
+      names = statement.columns().map(({ name }) => name);
+    }
+    const values = statement.get(...parameters);
+    if (!values) return undefined;
+    const row: Record<string, unknown> = {};
+    for (let i = 0; i < names.length; i++) row[names[i]!] = values[i];
+    return row as Row;
   };
   return (...values) => {
     const query = () => find(values);
