@@ -18,11 +18,11 @@ import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 
 /** The files and lines that a copied method may have at most. */
 const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
-  'api-key': [27, 2_550],
-  basic: [39, 2_910],
-  hmac: [37, 3_250],
-  jwt: [43, 3_650],
-  session: [34, 2_990],
+  'api-key': [27, 2_560],
+  basic: [39, 2_930],
+  hmac: [37, 3_270],
+  jwt: [43, 3_670],
+  session: [34, 3_010],
 };
 
 /** The methods to lift together: a ceremony needs an issuer. */

@@ -1,9 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ConfigType } from '@nestjs/config';
 import { randomBytes } from 'node:crypto';
-import { DataSource, type FindOptionsWhere } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { SecretBox } from '../../crypto/secret-box.js';
-import type { User } from '../../users/user.entity.js';
+import { dateFromRow, nullableDateFromRow } from '../../database/columns.js';
+import { rowFinder, type RowFinder } from '../../database/row-finder.js';
+import { USER_COLUMNS, userFromRow, type User, type UserRow } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
 import { REALM, digestConfig } from './digest.config.js';
 import { DigestCredential } from './digest.entity.js';
@@ -23,18 +25,44 @@ export interface DigestAccount {
   readonly fault: string | undefined;
 }
 
+/** A row as the driver returns it. */
+interface Row extends UserRow {
+  readonly sealed: string;
+  readonly passwordChangedAt: Date | string;
+  /** When the account's current password was set; null if it has none. */
+  readonly changedAt: Date | string | null;
+}
+
 /** Creates, encrypts and looks up the H(A1) of accounts. */
 @Injectable()
 export class DigestCredentials {
   /** Verified in place of an unknown account, so that both take the same time. */
   private readonly dummy: DigestCredential;
   private readonly algorithms: readonly DigestAlgorithm[];
+  private readonly findByUsername: RowFinder<Row>;
+  /** Clients that need MD5 do not support userhash, so none is stored for it. */
+  private readonly findByUserhash: Partial<Record<DigestAlgorithm, RowFinder<Row>>>;
 
   constructor(
     @Inject(digestConfig.KEY) config: Pick<ConfigType<typeof digestConfig>, 'algorithms'>,
-    private readonly dataSource: DataSource,
+    dataSource: DataSource,
     private readonly box: SecretBox,
   ) {
+    const finderBy = (column: string) =>
+      rowFinder<Row>(
+        dataSource,
+        `SELECT digest.sealed AS sealed, digest."passwordChangedAt" AS "passwordChangedAt",
+           password."changedAt" AS "changedAt", ${USER_COLUMNS}
+         FROM digest_credentials digest
+         JOIN users account ON account.id = digest."userId"
+         LEFT JOIN passwords password ON password."userId" = digest."userId"
+         WHERE ${column} = ?`,
+      );
+    this.findByUsername = finderBy('account.username');
+    this.findByUserhash = {
+      'SHA-256': finderBy('digest."userhashSha256"'),
+      'SHA-512-256': finderBy('digest."userhashSha512256"'),
+    };
     this.algorithms = config.algorithms;
     const user = { id: 'dummy', username: 'dummy' };
     this.dummy = this.create(user, randomBytes(32).toString('base64'), new Date(0));
@@ -57,15 +85,18 @@ export class DigestCredentials {
 
   /** Finds the account that a response names, by username or userhash, in one query. */
   async find(authorization: DigestAuthorization): Promise<DigestAccount> {
-    const row = await this.dataSource.manager.findOne(DigestCredential, {
-      where: conditionFor(authorization),
-      relations: { user: true, password: true },
-    });
-    const { sealed, userId } = row ?? this.dummy;
-    const ha1s = JSON.parse(this.box.open(sealed, userId)) as Ha1ByAlgorithm;
+    const row = await this.findRow(authorization);
+    const user = row && userFromRow(row);
+    const sealed = row?.sealed ?? this.dummy.sealed;
+    const ha1s = JSON.parse(this.box.open(sealed, user?.id ?? this.dummy.userId)) as Ha1ByAlgorithm;
     const ha1 = ha1s[authorization.algorithm];
-    const fault = findFault(row, authorization, ha1);
-    return { user: row?.user, sealed, ha1: ha1 ?? '', fault };
+    const fault = findFault(row, user, authorization, ha1);
+    return { user, sealed, ha1: ha1 ?? '', fault };
+  }
+
+  private async findRow({ username, userhash, algorithm }: DigestAuthorization): Promise<Row | undefined> {
+    if (userhash) return this.findByUserhash[algorithm]?.(username);
+    return this.findByUsername(normalizeUsername(username) ?? '');
   }
 }
 
@@ -73,27 +104,17 @@ export class DigestCredentials {
 export const hasCurrentPassword = ({ password, passwordChangedAt }: DigestCredential): boolean =>
   password?.changedAt.getTime() === passwordChangedAt.getTime();
 
-function conditionFor({
-  username,
-  userhash,
-  algorithm,
-}: DigestAuthorization): FindOptionsWhere<DigestCredential> {
-  if (!userhash) return { user: { username: normalizeUsername(username) ?? '' } };
-  if (algorithm === 'SHA-256') return { userhashSha256: username };
-  if (algorithm === 'SHA-512-256') return { userhashSha512256: username };
-  // Clients that need MD5 do not support userhash, so none is stored for it.
-  return { user: { username: '' } };
-}
-
 function findFault(
-  row: DigestCredential | null,
+  row: Row | undefined,
+  user: User | undefined,
   { algorithm, username, userhash }: DigestAuthorization,
   ha1: string | undefined,
 ): string | undefined {
-  if (!row?.user) return 'no account of that name has Digest enabled';
-  const { user } = row;
+  if (!row || !user) return 'no account of that name has Digest enabled';
   if (user.disabledAt) return `the account ${user.id} is disabled`;
-  if (!hasCurrentPassword(row)) return `the account ${user.id} has changed its password`;
+  const passwordSetAt = nullableDateFromRow(row.changedAt)?.getTime();
+  if (passwordSetAt !== dateFromRow(row.passwordChangedAt).getTime())
+    return `the account ${user.id} has changed its password`;
   // The hash covers the username as the account spells it. Other methods accept other spellings.
   if (!userhash && username !== user.username) return `the account ${user.id} has another spelling`;
   if (!ha1) return `Digest was enabled without ${algorithm}`;
