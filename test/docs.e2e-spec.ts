@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { INSTALLED_METHODS } from '../src/app.module.js';
-import { boot, freePort, type Booted } from './support/app.js';
+import { boot, type Booted } from './support/app.js';
+import { freePort } from './support/free-port.js';
 
 /** The kinds of code blocks. Listings in other languages are examples that the tests do not run. */
 const KINDS = ['sh', 'console', 'json', 'text', 'http', 'ts', 'mermaid'];

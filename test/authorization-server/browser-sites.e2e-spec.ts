@@ -6,7 +6,8 @@ import { chromium, type Browser, type BrowserContext, type Page } from 'playwrig
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { OauthRecord } from '../../src/authorization-server/storage/oauth-record.entity.js';
-import { boot, freePort, type Booted } from '../support/app.js';
+import { boot, type Booted } from '../support/app.js';
+import { freePort } from '../support/free-port.js';
 import { serverIdentity } from '../support/certificate.js';
 import { describeInBrowser, executablePath } from '../support/chromium.js';
 import { CHALLENGE } from './flows.js';

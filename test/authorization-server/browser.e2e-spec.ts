@@ -4,7 +4,8 @@ import { createServer, type Server } from 'node:http';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
-import { boot, freePort, type Booted } from '../support/app.js';
+import { boot, type Booted } from '../support/app.js';
+import { freePort } from '../support/free-port.js';
 import { describeInBrowser, executablePath } from '../support/chromium.js';
 
 const VIEWS = [

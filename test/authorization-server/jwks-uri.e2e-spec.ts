@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { SignJWT, exportJWK, generateKeyPair, type CryptoKey } from 'jose';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
-import { boot, freePort, type Booted } from '../support/app.js';
+import { boot, type Booted } from '../support/app.js';
+import { freePort } from '../support/free-port.js';
 import { oauthAt } from './flows.js';
 
 describe("a client's keys at its jwks_uri", () => {

@@ -12,7 +12,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
-import { boot, freePort, type Booted } from '../support/app.js';
+import { boot, type Booted } from '../support/app.js';
+import { freePort } from '../support/free-port.js';
 import { signIn, type Browser, type Page } from './browser.js';
 import { claimsOf, oauthAt } from './flows.js';
 

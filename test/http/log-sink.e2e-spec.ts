@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { LogSink } from '../../src/http/log-sink.js';
-import { UNLIMITED, client, freePort, freshDatabase } from '../support/app.js';
+import { UNLIMITED, client, freshDatabase } from '../support/app.js';
+import { freePort } from '../support/free-port.js';
 import { Server } from '../support/processes.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'atlas-log-'));

@@ -2,9 +2,8 @@ import type { INestApplication, Type } from '@nestjs/common';
 import { Injectable, Module } from '@nestjs/common';
 import { PassportStrategy } from '@nestjs/passport';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { Strategy } from 'passport-custom';
 import { Client } from 'pg';
 import type { DestinationStream } from 'pino';
@@ -17,6 +16,7 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import { OpenApiService } from '../../src/http/openapi.service.js';
 import type { Principal } from '../../src/authentication/principal.js';
 import { DocumentedResponses } from './documented-responses.js';
+import { freePort } from './free-port.js';
 
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
@@ -158,15 +158,6 @@ export function withEnvironment<T>(
 function replaceEnvironment(env: Readonly<Record<string, string | undefined>>): void {
   for (const name of Object.keys(process.env)) delete process.env[name];
   for (const [name, value] of Object.entries(env)) if (value !== undefined) process.env[name] = value;
-}
-
-/** A port that is free at this time. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((closed) => probe.close(closed));
-  return port;
 }
 
 /** The settings of a new database, and the function that drops it: SQLite in memory needs neither. */
