@@ -100,9 +100,12 @@ export class DigestCredentials {
   }
 }
 
-/** Whether the account still has the password that H(A1) was computed from. The row must be loaded with its password. */
-export const hasCurrentPassword = ({ password, passwordChangedAt }: DigestCredential): boolean =>
-  password?.changedAt.getTime() === passwordChangedAt.getTime();
+/**
+ * Whether the account still has the password that H(A1) was computed from.
+ * @param changedAt when the account's current password was set; absent if it has none
+ */
+export const hasCurrentPassword = (passwordChangedAt: Date, changedAt: Date | null | undefined): boolean =>
+  changedAt?.getTime() === passwordChangedAt.getTime();
 
 function findFault(
   row: Row | undefined,
@@ -112,8 +115,7 @@ function findFault(
 ): string | undefined {
   if (!row || !user) return 'no account of that name has Digest enabled';
   if (user.disabledAt) return `the account ${user.id} is disabled`;
-  const passwordSetAt = nullableDateFromRow(row.changedAt)?.getTime();
-  if (passwordSetAt !== dateFromRow(row.passwordChangedAt).getTime())
+  if (!hasCurrentPassword(dateFromRow(row.passwordChangedAt), nullableDateFromRow(row.changedAt)))
     return `the account ${user.id} has changed its password`;
   // The hash covers the username as the account spells it. Other methods accept other spellings.
   if (!userhash && username !== user.username) return `the account ${user.id} has another spelling`;

@@ -31,7 +31,7 @@ export class DigestService extends HourlyCleanup {
       where: { userId: caller.id },
       relations: { password: true },
     });
-    return row && hasCurrentPassword(row) ? row : null;
+    return row && hasCurrentPassword(row.passwordChangedAt, row.password?.changedAt) ? row : null;
   }
 
   /**
