@@ -22,13 +22,12 @@ export const STEPS: readonly {
 }[] = [
   { name: 'connection bookkeeping', files: /\/src\/http\/(connections|server|forwarded)\./ },
   { name: 'log line', files: /\/src\/http\/log|\/node_modules\/(pino|sonic-boom)\// },
-  { name: 'log line', files: /\/src\/http\/request-listener\./, functions: /log/i },
   {
     name: 'checks of target and headers',
     files: /\/src\/http\/(request-listener|parameters)\./,
-    functions: /^(errorIn|has|is|drop|check)/,
+    functions: /^(errorIn|has|is)/,
   },
-  { name: 'request id, security headers', files: /\/src\/http\/(request-listener|security-headers)\./ },
+  { name: 'request listener', files: /\/src\/http\/request-listener\./ },
   { name: 'request context', files: /\/src\/http\/request-context\.|^node:(internal\/)?async_hooks/ },
   { name: 'rate limits: address, credential', files: /\/src\/rate-limits\/|\/rate-limiter-flexible\// },
   { name: 'permission check', files: /\/src\/(authorization\/[^/]*$|policy\.)|\/@casl\// },
