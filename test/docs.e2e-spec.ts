@@ -54,13 +54,18 @@ function examplesOf(page: string): Example[] {
 }
 
 /**
- * The output of an example as a pattern. `…` matches anything, and white space in JSON is ignored. Other output is compared without
- * regard to case: the HTTP adapters write header names differently.
+ * The output of an example as a pattern. `…` matches anything, also no line at all, and white space in JSON is ignored. Other output is
+ * compared without regard to case: the HTTP adapters write header names differently, and in a different order.
  */
 function outputPattern({ output = '', language }: Example): RegExp {
   const text = language === 'json' ? compact(output) : output.trim();
   const literal = (part: string) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${text.split('…').map(literal).join('[\\s\\S]*?')}$`, language === 'json' ? '' : 'i');
+  const pattern = text
+    .split('…')
+    .map(literal)
+    .join('[\\s\\S]*?')
+    .replaceAll('\n[\\s\\S]*?\n', '\n(?:[\\s\\S]*?\n)?');
+  return new RegExp(`^${pattern}$`, language === 'json' ? '' : 'i');
 }
 
 const compact = (json: string) =>
