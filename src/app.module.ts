@@ -26,6 +26,7 @@ import * as installed from './methods/index.js';
 import { PasswordsModule, passwordsSchema } from './passwords/passwords.module.js';
 import { HttpModule } from './http/http.module.js';
 import { MediaTypeGuard } from './http/media-type.guard.js';
+import { PagesModule } from './pages/pages.module.js';
 import { policy } from './policy.js';
 import { PolicyAdministration } from './users/account-administration.service.js';
 import { MachineAccountsController } from './users/machine-accounts.controller.js';
@@ -89,6 +90,7 @@ export class AppModule {
         }),
         AuthorizationModule.forRoot(policy),
         HttpModule.forRoot(settings),
+        PagesModule,
         RateLimitsModule,
         DemoModule.forRoot(methods),
         DocumentsModule,

@@ -1,9 +1,8 @@
 import 'reflect-metadata';
-import { HttpAdapterHost, NestFactory } from '@nestjs/core';
+import { NestFactory } from '@nestjs/core';
 import type { INestApplication, Type } from '@nestjs/common';
 import type { DestinationStream } from 'pino';
 import { AppModule } from './app.module.js';
-import { Authenticator } from './authentication/authenticator.js';
 import type { AuthMethod } from './authentication/method.js';
 import { applicationConfig } from './config/config.module.js';
 import { AllowedMethodsService } from './http/allowed-methods.service.js';
@@ -42,9 +41,7 @@ export async function createApp(
   );
   const rejectedRequests = app.get(RejectedRequests);
   const allowedMethods = app.get(AllowedMethodsService);
-  app.useGlobalFilters(
-    new ProblemFilter(app.get(HttpAdapterHost), app.get(Authenticator), rejectedRequests, allowedMethods),
-  );
+  app.useGlobalFilters(app.get(ProblemFilter));
   validateParameters(app);
   app.get(OpenApiService).setApplication(app);
   return app;

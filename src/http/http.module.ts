@@ -8,17 +8,19 @@ import { HealthController } from './health.controller.js';
 import { MediaTypeGuard } from './media-type.guard.js';
 import { openApiController } from './openapi.controller.js';
 import { OpenApiService } from './openapi.service.js';
+import { ProblemFilter } from './problem.filter.js';
 
-/** Health checks, the OpenAPI document and the guard of request bodies. */
+/** Health checks, the OpenAPI document, the guard of request bodies and the filter of exceptions. */
 @Module({})
 export class HttpModule {
   static forRoot(settings: Settings): DynamicModule {
     return {
       module: HttpModule,
+      global: true,
       imports: [DiscoveryModule, TerminusModule.forRoot({ logger: false })],
       controllers: [HealthController, openApiController(settings.production)],
-      providers: [AllowedMethodsService, DescribedRoutes, OpenApiService, MediaTypeGuard],
-      exports: [MediaTypeGuard],
+      providers: [AllowedMethodsService, DescribedRoutes, OpenApiService, MediaTypeGuard, ProblemFilter],
+      exports: [MediaTypeGuard, ProblemFilter],
     };
   }
 }

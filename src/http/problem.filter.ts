@@ -1,16 +1,37 @@
-import { Catch, Logger, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import {
+  Catch,
+  Injectable,
+  Logger,
+  NotFoundException,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { ServerResponse } from 'node:http';
 import { findCaller, rawResponse, type AdapterResponse } from '../authentication/request.js';
 import { withRequirement } from '../authentication/step-up.js';
-import type { Authenticator } from '../authentication/authenticator.js';
+import { Authenticator } from '../authentication/authenticator.js';
 import { AllowedMethodsService, MethodNotAllowed } from './allowed-methods.service.js';
 import { requestContext } from './request-context.js';
 import { NotModified } from './preconditions.js';
-import { PROBLEM_MEDIA_TYPE, problemHeaders, problemOf } from './problem.js';
-import type { RejectedRequests } from '../authentication/ports.js';
+import { PROBLEM_MEDIA_TYPE, problemHeaders, problemOf, type Problem } from './problem.js';
+import { RejectedRequests } from '../authentication/ports.js';
+
+/** The response to an exception. */
+export interface ErrorResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  readonly body: unknown;
+}
+
+const problemResponse = (problem: Problem, headers: ErrorResponse['headers']): ErrorResponse => ({
+  status: problem.status,
+  headers: { 'Content-Type': PROBLEM_MEDIA_TYPE, ...headers },
+  body: problem,
+});
 
 /** Responds to every exception with `application/problem+json` (RFC 9457) on both adapters. */
+@Injectable()
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('Problem');
@@ -23,6 +44,14 @@ export class ProblemFilter implements ExceptionFilter {
   ) {}
 
   catch(exception: unknown, context: ArgumentsHost): void {
+    this.respond(exception, context, problemResponse);
+  }
+
+  /**
+   * Reports an exception to the log and to the listeners of rejected requests, and responds to it.
+   * @param responseTo creates the response from the problem and the headers that belong to it
+   */
+  respond(exception: unknown, context: ArgumentsHost, responseTo: typeof problemResponse): void {
     const http = this.host.httpAdapter;
     const response = context.switchToHttp().getResponse<AdapterResponse>();
     if (exception instanceof NotModified) return void http.reply(response, undefined, exception.getStatus());
@@ -39,13 +68,10 @@ export class ProblemFilter implements ExceptionFilter {
       if (!raw.writableEnded) raw.destroy();
       return;
     }
-    const headers = {
-      'Content-Type': PROBLEM_MEDIA_TYPE,
-      'Cache-Control': 'no-store',
-      ...problemHeaders(error),
-    };
-    for (const [name, value] of Object.entries(headers)) http.setHeader(response, name, value);
-    http.reply(response, problem, problem.status);
+    const { status, headers, body } = responseTo(problem, problemHeaders(error));
+    http.setHeader(response, 'Cache-Control', 'no-store');
+    for (const [name, value] of Object.entries(headers)) http.setHeader(response, name, value as string);
+    http.reply(response, body, status);
   }
 
   /** Neither adapter distinguishes an unknown path from another method of a known one. */

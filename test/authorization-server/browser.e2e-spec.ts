@@ -6,6 +6,7 @@ import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { ClientsService } from '../../src/authorization-server/clients/clients.service.js';
 import { boot, type Booted } from '../support/app.js';
 import { freePort } from '../support/free-port.js';
+import { expectAccessible } from '../support/accessibility.js';
 import { describeInBrowser, executablePath } from '../support/chromium.js';
 
 const VIEWS = [
@@ -139,6 +140,17 @@ describeInBrowser('the pages in a browser', () => {
 
     // The other tests do not depend on the screen size.
     if (name !== 'a phone') return;
+
+    it('shows accessible pages', async () => {
+      await page.goto(request());
+      await expectAccessible(page);
+      await signIn('wrong');
+      await expectAccessible(page);
+      await signIn();
+      await expectAccessible(page);
+      await page.goto((await deviceCode()).verification_uri);
+      await expectAccessible(page);
+    });
 
     it('returns access_denied to the application after Deny', async () => {
       await page.goto(request());

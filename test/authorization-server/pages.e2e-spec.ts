@@ -148,13 +148,6 @@ describe('the pages of the authorization server', () => {
       const { callback } = await signIn(booted, request({ prompt: 'login' }), 'alice', { browser });
       expect(claimsOf((await tokensOf(callback))['id_token'])['sub']).toBe('alice');
     });
-
-    it('serves a cacheable stylesheet', async () => {
-      const response = await fetch(`${booted.origin}/interaction/style.css`);
-      expect(response.status).toBe(200);
-      expect(response.headers.get('content-type')).toBe('text/css; charset=utf-8');
-      expect(response.headers.get('cache-control')).toBe('public, max-age=3600');
-    });
   });
 
   describe('the consent page', () => {

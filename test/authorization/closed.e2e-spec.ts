@@ -51,6 +51,7 @@ const OPEN = [
   'GET /openapi/:file',
   'GET /openapi/page.css',
   'GET /openapi/page.js',
+  'GET /pages/style.css',
 ];
 /** The open routes of each method: those that a caller needs before it has a credential. */
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
@@ -63,7 +64,6 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
     'ALL /.well-known/oauth-authorization-server/oidc',
     'GET /.well-known/oauth-protected-resource',
     'GET /interaction/:uid',
-    'GET /interaction/style.css',
     'POST /interaction/:uid',
   ],
   'oidc-login': [

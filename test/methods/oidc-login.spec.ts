@@ -6,7 +6,6 @@ import { readOidcProviders } from '../../src/methods/oidc-login/oidc-login.confi
 import {
   StateCookie,
   dateOfAuthTime,
-  isLocalPath,
   parseAmr,
   newAuthorization,
 } from '../../src/methods/oidc-login/oidc-login.js';
@@ -151,41 +150,6 @@ describe('the configuration of providers', () => {
       'The provider google of OIDC_PROVIDERS must have an https issuer in production.',
     ]);
     expect(faultsOf([GOOGLE], PRODUCTION)).toEqual([]);
-  });
-});
-
-describe('isLocalPath', () => {
-  const ORIGIN = 'https://api.atlas.test';
-  /** Texts of characters that have a meaning in URLs. */
-  const texts = fc.string({
-    unit: fc.constantFrom(...'/\\.:@?#%25evil\t\n\r \u0000\u00e9;&=['),
-    maxLength: 20,
-  });
-
-  it('accepts no text that leads to another origin', () => {
-    fc.assert(
-      fc.property(
-        fc.oneof(texts, fc.string(), fc.webUrl()),
-        fc.constantFrom('', '/', '//'),
-        (text, start) => {
-          const path = start + text;
-          if (!isLocalPath(path)) return;
-          expect(new URL(path, ORIGIN).origin).toBe(ORIGIN);
-          expect(path).toMatch(/^[\x21-\x7e]+$/);
-        },
-      ),
-      RUNS,
-    );
-  });
-
-  it('accepts every path with a query', () => {
-    fc.assert(
-      fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
-        const text = `/${path.replace(/^\/+/, '')}?${query}`;
-        expect(isLocalPath(text)).toBe(true);
-      }),
-      RUNS,
-    );
   });
 });
 

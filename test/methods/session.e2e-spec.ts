@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
-import { CurrentRequest, Public } from '../../src/authentication/plan.js';
+import {
+  Authenticate,
+  Consumes,
+  CurrentRequest,
+  Public,
+  SelfService,
+} from '../../src/authentication/plan.js';
 import { IssuerRegistry } from '../../src/authentication/issuer-registry.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Principal } from '../../src/authentication/principal.js';
@@ -18,6 +24,8 @@ import {
 import { MAX_SESSIONS_PER_USER, SessionService } from '../../src/methods/session/session.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { DataSource } from 'typeorm';
+import { z } from 'zod';
+import { Describe } from '../../src/authentication/describe.js';
 import { as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';
 import { contract } from './session.contract.js';
@@ -49,10 +57,30 @@ class Ceremony {
   }
 }
 
+/** A route that a page's form and a script can write to. */
+@Controller('form')
+@SelfService()
+@Authenticate('session')
+class FormRoute {
+  calls = 0;
+
+  @Post()
+  @Consumes('form', 'json')
+  @HttpCode(200)
+  @Describe('Receive a form', { response: z.object({ calls: z.number() }) })
+  receiveForm() {
+    return { calls: ++this.calls };
+  }
+}
+
 describe('session', () => {
   let booted: Booted;
   beforeAll(
-    async () => (booted = await boot({ controllers: [Ceremony], env: { PUBLIC_URL: ORIGIN, PORT: '3000' } })),
+    async () =>
+      (booted = await boot({
+        controllers: [Ceremony, FormRoute],
+        env: { PUBLIC_URL: ORIGIN, PORT: '3000' },
+      })),
   );
   afterAll(() => booted.close());
 
@@ -621,6 +649,53 @@ describe('session', () => {
           { 'X-CSRF-Token': signed.value },
         ] as Record<string, string | null>[])
           expect(await write(signed, bad)).toEqual([403, 'invalid_csrf_token']);
+      });
+
+      it('accepts the CSRF token as exactly one field of a form, without a header', async () => {
+        const signed = await signIn();
+        const { token } = signed;
+        const post = async (body: string, headers: Record<string, string> = {}) => {
+          const response = await client(booted.origin, {
+            Cookie: `${NAME}=${signed.value}`,
+            ...SAME_ORIGIN,
+          }).send('POST', '/form', {
+            body,
+            headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...headers },
+          });
+          return [response.status, response.body.code];
+        };
+        expect(await post(`name=x&csrf_token=${token}`)).toEqual([200, undefined]);
+        const other = (await signIn()).token;
+        for (const body of [
+          'name=x',
+          'csrf_token=',
+          `csrf_token=${token}x`,
+          `csrf_token=${other}`,
+          `csrf_token=${token}&csrf_token=${token}`,
+          `csrf_token=${other}&csrf_token=${token}`,
+          `csrf_token[]=${token}`,
+          `CSRF_TOKEN=${token}`,
+          JSON.stringify({ csrf_token: token }),
+        ])
+          expect([body, ...(await post(body))]).toEqual([body, 403, 'invalid_csrf_token']);
+        const json = { 'Content-Type': 'application/json' };
+        for (const body of [{ csrf_token: token }, { a: `&csrf_token=${token}&` }])
+          expect(await post(JSON.stringify(body), json)).toEqual([403, 'invalid_csrf_token']);
+        const good = `csrf_token=${token}`;
+        for (const headers of [
+          { 'X-CSRF-Token': other },
+          { 'X-CSRF-Token': '' },
+          { Origin: 'https://evil.example' },
+          { 'Sec-Fetch-Site': 'cross-site' },
+        ] as Record<string, string>[])
+          expect(await post(good, headers)).toEqual([403, 'invalid_csrf_token']);
+        expect((await client(booted.origin).get(`/form?csrf_token=${token}`)).status).toBe(405);
+        const { status } = await client(booted.origin, {
+          Cookie: `${NAME}=${signed.value}`,
+          ...SAME_ORIGIN,
+        }).post(`/form?csrf_token=${token}`, {});
+        expect(status).toBe(403);
+        expect(booted.app.get(FormRoute, { strict: false }).calls).toBe(1);
       });
 
       it('rejects every Origin that is not exactly the public URL', async () => {

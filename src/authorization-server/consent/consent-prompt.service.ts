@@ -5,7 +5,8 @@ import { AuditPort } from '../../authentication/ports.js';
 import { isDocumentUrl } from '../clients/client-metadata.js';
 import { User } from '../../users/user.entity.js';
 import { consentPage, describeRedirect, type ConsentView } from '../pages/interaction-pages.js';
-import { clientNameOf, formActionSources, type Page } from '../pages/layout.js';
+import { formActionSources, type Page } from '../../pages/layout.js';
+import { clientNameOf } from '../pages/send-page.js';
 import type { PendingInteraction } from './interactions.service.js';
 import {
   applyDecision,

@@ -3,12 +3,12 @@ import {
   Body,
   Controller,
   Get,
-  HttpException,
   Param,
   Post,
   Query,
   Req,
   Res,
+  UseFilters,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
@@ -17,15 +17,9 @@ import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authenticatio
 import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { signInPage } from '../pages/interaction-pages.js';
-import {
-  STYLESHEET,
-  clientNameOf,
-  errorPage,
-  formActionSources,
-  pageHeaders,
-  renderPage,
-  type Page,
-} from '../pages/layout.js';
+import { formActionSources, pageHeaders, renderPage, type Page } from '../../pages/layout.js';
+import { PageFilter } from '../../pages/page.filter.js';
+import { clientNameOf } from '../pages/send-page.js';
 import { readBrowserSecret, rejectDuplicateCookies } from '../provider/http-security.js';
 import { withRequestState } from '../provider/provider-request.js';
 import { ConsentPrompt } from './consent-prompt.service.js';
@@ -45,6 +39,7 @@ const Form = z.object({
 @Controller('interaction')
 @Public()
 @ExcludeFromOpenApi()
+@UseFilters(PageFilter)
 export class InteractionsController {
   constructor(
     private readonly interactions: InteractionsService,
@@ -55,12 +50,6 @@ export class InteractionsController {
     private readonly settings: Settings,
   ) {}
 
-  @Get('style.css')
-  stylesheet(@Res({ passthrough: true }) response: AdapterResponse): string {
-    const headers = { 'Content-Type': 'text/css; charset=utf-8', 'Cache-Control': 'public, max-age=3600' };
-    return this.send(response, 200, headers, STYLESHEET);
-  }
-
   /** @param as present if the person wants to sign in with another account */
   @Get(':uid')
   page(
@@ -70,7 +59,7 @@ export class InteractionsController {
     @Res({ passthrough: true }) response: AdapterResponse,
     @CurrentRequest() authRequest: AuthRequest,
   ): Promise<string> {
-    return this.withErrorPage(authRequest, response, async () => {
+    return this.inRequestState(authRequest, async () => {
       const pending = await this.interactions.find(uid, request, response, authRequest);
       const { interaction } = pending;
       if (interaction.prompt.name === 'consent' && as === undefined)
@@ -94,7 +83,7 @@ export class InteractionsController {
     @Res({ passthrough: true }) response: AdapterResponse,
     @CurrentRequest() authRequest: AuthRequest,
   ): Promise<string> {
-    return this.withErrorPage(authRequest, response, async () => {
+    return this.inRequestState(authRequest, async () => {
       const pending = await this.interactions.find(uid, request, response, authRequest);
       const form = Form.safeParse(body ?? {});
       this.csrf.verify(authRequest, pending.interaction, form.data?.token);
@@ -120,21 +109,9 @@ export class InteractionsController {
     });
   }
 
-  /** Renders exceptions as a page if the caller accepts HTML. Other callers receive a problem from Nest's filter. */
-  private async withErrorPage(
-    authRequest: AuthRequest,
-    response: AdapterResponse,
-    handle: () => Promise<string>,
-  ): Promise<string> {
-    try {
-      rejectDuplicateCookies(authRequest, this.settings);
-      return await withRequestState(readBrowserSecret(authRequest, this.settings), handle);
-    } catch (error) {
-      const acceptsHtml = authRequest.lines('Accept').some((accepted) => accepted.includes('text/html'));
-      if (!acceptsHtml || !(error instanceof HttpException)) throw error;
-      const { code, detail } = error.getResponse() as { code: string; detail: string };
-      return this.sendPage(response, error.getStatus(), errorPage(detail, code));
-    }
+  private async inRequestState(request: AuthRequest, handle: () => Promise<string>): Promise<string> {
+    rejectDuplicateCookies(request, this.settings);
+    return withRequestState(readBrowserSecret(request, this.settings), handle);
   }
 
   private sendPage(

@@ -1,4 +1,6 @@
-import { html, type Html, type Page } from './layout.js';
+import { field, formError, submitButton } from '../../pages/forms.js';
+import { html, type Html } from '../../pages/html.js';
+import type { Page } from '../../pages/layout.js';
 
 export interface SignInView {
   /** The client's name. */
@@ -15,34 +17,27 @@ export const signInPage = ({ client, csrfToken, username, error, formAction }: S
   formAction,
   body: html`
     <p>to continue to <strong>${client}</strong></p>
-    ${error && html`<p class="error" id="error" role="alert">${error}</p>`}
+    ${formError(error)}
     <form method="post">
       <input type="hidden" name="token" value="${csrfToken}" />
-      <label for="username">Username</label>
-      <input
-        id="username"
-        name="username"
-        value="${username}"
-        autocomplete="username"
-        autocapitalize="none"
-        spellcheck="false"
-        maxlength="256"
-        required
-        ${username ? '' : 'autofocus'}
-        ${error && html`aria-invalid="true" aria-describedby="error"`}
-      />
-      <label for="password">Password</label>
-      <input
-        id="password"
-        name="password"
-        type="password"
-        autocomplete="current-password"
-        maxlength="1024"
-        required
-        ${username ? 'autofocus' : ''}
-        ${error && html`aria-invalid="true" aria-describedby="error"`}
-      />
-      <button name="action" value="sign-in">Sign in</button>
+      ${field({
+        name: 'username',
+        label: 'Username',
+        autocomplete: 'username',
+        value: username,
+        autofocus: !username,
+        hasFormError: error !== undefined,
+      })}
+      ${field({
+        name: 'password',
+        label: 'Password',
+        type: 'password',
+        autocomplete: 'current-password',
+        maxLength: 1024,
+        autofocus: Boolean(username),
+        hasFormError: error !== undefined,
+      })}
+      ${submitButton({ name: 'action', value: 'sign-in', label: 'Sign in' })}
       <button name="action" value="cancel" class="quiet" formnovalidate>Cancel</button>
     </form>
   `,

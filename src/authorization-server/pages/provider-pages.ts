@@ -1,15 +1,9 @@
 import { HttpException } from '@nestjs/common';
 import type { ErrorOut, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { errors } from '../provider/oidc-provider.js';
-import {
-  Html,
-  INTERACTION_ENDED,
-  clientNameOf,
-  errorPage,
-  formActionSources,
-  html,
-  sendPage,
-} from './layout.js';
+import { Html, html } from '../../pages/html.js';
+import { errorPage, formActionSources } from '../../pages/layout.js';
+import { INTERACTION_ENDED, clientNameOf, sendPage } from './send-page.js';
 
 /** Shows an error that oidc-provider must not or cannot redirect to the client (RFC 6749 section 4.1.2.1). */
 export async function renderError(

@@ -10,9 +10,9 @@ import {
   assertMayManageCredentials,
   assertRecentSignIn,
 } from '../../authentication/principal.js';
+import { LocalPath } from '../../authentication/local-path.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { User } from '../../users/user.entity.js';
-import { LocalPath } from './oidc-login.js';
 import { IdentityView, LinkedIdentities, identityView } from './oidc-login.linked-identities.service.js';
 import { OidcProviders } from './oidc-login.providers.service.js';
 import { OidcLoginService } from './oidc-login.service.js';

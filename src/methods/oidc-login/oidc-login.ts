@@ -21,7 +21,6 @@
  * to the request, and the PKCE verifier the code to this server. They are stored only in the cookie, encrypted.
  */
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
 
 /** From the authorization request to the callback, including the time that the user needs. */
 export const PENDING_AUTHORIZATION_LIFETIME_MS = 10 * 60_000;
@@ -58,18 +57,6 @@ export const newAuthorization = (
   expires: Date.now() + PENDING_AUTHORIZATION_LIFETIME_MS,
   ...options,
 });
-
-/**
- * Whether a text is a path of this origin. Rejects `//evil.example`, which is another host, `/\evil.example`, which
- * browsers read the same way, and spaces and control characters, which browsers remove.
- */
-const LOCAL_PATH = /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/;
-export const isLocalPath = (text: string): boolean => text.length <= 1_000 && LOCAL_PATH.test(text);
-
-export const LocalPath = z
-  .string()
-  .refine(isLocalPath, 'Must be a path of this origin, such as /documents.')
-  .meta({ maxLength: 1_000, pattern: LOCAL_PATH.source });
 
 /**
  * The cookie of an authorization request, one for each provider. `SameSite=Lax`, because the browser must send it when

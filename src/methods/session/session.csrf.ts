@@ -6,6 +6,8 @@ import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { deriveKey } from '../../crypto/derived-keys.js';
 import { csrfToken } from './session.js';
 
+const FORM = /^application\/x-www-form-urlencoded[ \t]*(?:;|$)/i;
+
 /** Rejects requests that another site makes a browser send (cross-site request forgery). */
 @Injectable()
 export class SessionCsrf {
@@ -32,8 +34,8 @@ export class SessionCsrf {
       throw invalidCsrfToken('Sec-Fetch-Site must be same-origin.');
     if (origin !== undefined && !this.settings.isOwnOrigin(origin))
       throw invalidCsrfToken('Origin must be the origin of this server.');
-    if (!constantTimeEqual(request.header('X-CSRF-Token') ?? '', this.tokenFor(sessionId)))
-      throw invalidCsrfToken('X-CSRF-Token must hold the token of this session.');
+    if (!constantTimeEqual(sentToken(request) ?? '', this.tokenFor(sessionId)))
+      throw invalidCsrfToken('X-CSRF-Token, or csrf_token in a form, must hold the token of this session.');
   }
 
   /**
@@ -50,6 +52,14 @@ export class SessionCsrf {
     )
       throw invalidCsrfToken('Cross-site sign-in requests are rejected.');
   }
+}
+
+/** The token in the header, or in a form, because a form cannot set a header. */
+function sentToken(request: AuthRequest): string | undefined {
+  const header = request.header('X-CSRF-Token');
+  if (header !== undefined || !FORM.test(request.header('Content-Type') ?? '')) return header;
+  const [token, ...others] = new URLSearchParams(request.rawBody?.toString('utf8')).getAll('csrf_token');
+  return others.length ? undefined : token;
 }
 
 /** A browser sets both headers itself; a page cannot change them. */

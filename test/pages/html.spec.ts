@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { html } from '../../src/authorization-server/pages/layout.js';
-import { contentSecurityPolicy, formActionSources } from '../../src/authorization-server/pages/layout.js';
+import { html } from '../../src/pages/html.js';
+import { contentSecurityPolicy, formActionSources } from '../../src/pages/layout.js';
 
 const RUNS = { numRuns: 10_000 };
 const text = fc.oneof(
