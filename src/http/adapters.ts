@@ -9,6 +9,7 @@ import { CrossOriginSharing } from './cross-origin.js';
 import type { RequestLog } from './logger.js';
 import { parseParameters } from './parameters.js';
 import { writeProblem } from './problem.js';
+import { HttpResponse } from './response.js';
 import { readServerConfig } from './server.config.js';
 import { HttpServer } from './server.js';
 
@@ -95,6 +96,8 @@ async function fastifyAdapter(createServer: ServerFactory): Promise<AbstractHttp
 async function expressAdapter(createServer: ServerFactory): Promise<AbstractHttpAdapter> {
   const { ExpressAdapter } = await import('@nestjs/platform-express');
   const { default: express } = await import('express');
+  // Express replaces the prototype of each response by this object.
+  Object.setPrototypeOf(express.response, HttpResponse.prototype);
   const app = express();
   app.enable('case sensitive routing');
   app.enable('strict routing');

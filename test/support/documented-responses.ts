@@ -77,10 +77,11 @@ export class DocumentedResponses {
       }
       // Fastify passes its headers to `writeHead`, and Express sets them before.
       const headers: OutgoingHttpHeaders = {};
-      const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => never;
       response.writeHead = (...args: unknown[]) => {
         for (const [name, value] of Object.entries(args[1] ?? {})) headers[name.toLowerCase()] = value;
-        return writeHead(...args);
+        // Not the method from before: Express has replaced the prototype since.
+        const { writeHead } = Object.getPrototypeOf(response) as { writeHead: (...args: unknown[]) => never };
+        return writeHead.apply(response, args);
       };
       response.on('finish', () =>
         this.check(
