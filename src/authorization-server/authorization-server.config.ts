@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
 import { jsonSetting } from '../config/json.js';
+import { refreshReuseSeconds } from '../config/refresh-token-reuse.js';
 import { Settings } from '../config/settings.js';
 import { importStrongJwk, isStrongPublicKey } from '../crypto/public-keys.js';
 import { SCOPES } from '../permissions.js';
@@ -37,6 +38,7 @@ const schema = z.object({
   OAUTH_ASSERTION_ISSUERS: jsonSetting.pipe(z.array(assertionIssuer)).default([]),
   OAUTH_OPEN_REGISTRATION: flag.optional(),
   OAUTH_CLIENT_ID_METADATA_DOCUMENTS: flag.optional(),
+  OAUTH_REFRESH_REUSE_SECONDS: refreshReuseSeconds,
 });
 
 export type AssertionIssuer = z.output<typeof assertionIssuer>;
@@ -50,6 +52,8 @@ export interface AuthorizationServerConfig {
   readonly openRegistration: boolean;
   /** Whether a `client_id` may be the URL of a Client ID Metadata Document. Off in production by default. */
   readonly clientIdMetadataDocuments: boolean;
+  /** The time in which a used refresh token without a DPoP key may be repeated; 0 is off. */
+  readonly refreshReuseSeconds: number;
 }
 
 /** @throws InvalidSettings, or Error if the CA file cannot be read */
@@ -67,6 +71,7 @@ export function readAuthorizationServerConfig(settings: Settings): Authorization
     assertionIssuers: new Map(configured.map((each) => [each.issuer, each])),
     openRegistration: section.OAUTH_OPEN_REGISTRATION ?? isDevelopment,
     clientIdMetadataDocuments: section.OAUTH_CLIENT_ID_METADATA_DOCUMENTS ?? isDevelopment,
+    refreshReuseSeconds: section.OAUTH_REFRESH_REUSE_SECONDS,
   };
 }
 

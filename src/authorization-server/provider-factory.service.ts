@@ -53,6 +53,7 @@ import { authRequestOfKoa } from './provider/provider-request.js';
 import { ProviderFactory } from './provider/oidc-provider.service.js';
 import { ProviderEvents } from './provider/provider-events.service.js';
 import { AdapterFactory } from './storage/adapter-factory.service.js';
+import { useStoredSuccessors } from './storage/record-adapter.js';
 
 type Library = typeof import('oidc-provider');
 
@@ -96,6 +97,7 @@ export class OidcProviderFactory extends ProviderFactory {
       'resource',
     );
     rejectUnsupportedLimits(provider);
+    useStoredSuccessors(provider);
     provider.proxy = true;
     provider.use(formPostPage as never);
     provider.use(this.selfRegistration.middleware(provider) as never);

@@ -157,6 +157,17 @@ export function setTokenExchange(ctx: KoaContextWithOIDC, tokenExchange: TokenEx
   Object.assign(ctx.state, { tokenExchange });
 }
 
+/**
+ * The id of the refresh token that follows the one in the request. The storage adapter chooses it, because a repeated refresh
+ * returns the same one.
+ */
+export const successorOf = (ctx: KoaContextWithOIDC | undefined): string | undefined =>
+  (ctx?.state as { successor?: string } | undefined)?.successor;
+
+export function setSuccessor(ctx: KoaContextWithOIDC, successor: string): void {
+  Object.assign(ctx.state, { successor });
+}
+
 interface RequestState {
   /** Epochs by account id. */
   readonly epochs: Map<string, number>;

@@ -1,4 +1,5 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import type {
   AccessToken as ProviderToken,
   Adapter,
@@ -12,13 +13,14 @@ import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import type { SecretBox } from '../../crypto/secret-box.js';
+import { authorizationServerConfig } from '../authorization-server.config.js';
 import { browserBinding } from '../provider/http-security.js';
 import { providerContext } from '../provider/oidc-provider.js';
 import { presentedJwtOf } from '../provider/provider-request.js';
 import { AccessTokenWriter } from './access-token-writer.js';
 import { recordSecretBox } from './oauth-records.service.js';
 import { POLLED_KINDS, PollingAdapter, UserCodeAttempts } from './polling-adapter.js';
-import { RecordAdapter } from './record-adapter.js';
+import { RecordAdapter, RefreshTokenAdapter } from './record-adapter.js';
 
 /** Creates oidc-provider's storage adapters. Everything is stored in the database. */
 @Injectable()
@@ -31,6 +33,8 @@ export class AdapterFactory {
     private readonly replays: ReplayStore,
     private readonly attempts: UserCodeAttempts,
     private readonly settings: Settings,
+    @Inject(authorizationServerConfig.KEY)
+    private readonly config: ConfigType<typeof authorizationServerConfig>,
   ) {
     this.box = recordSecretBox(settings);
     this.writer = new AccessTokenWriter(dataSource);
@@ -43,6 +47,8 @@ export class AdapterFactory {
       return new AccessTokenAdapter(kind, this.dataSource, this.writer, this.settings.publicUrl);
     if (POLLED_KINDS.includes(kind))
       return new PollingAdapter(kind, this.dataSource, this.box, this.attempts);
+    if (kind === 'RefreshToken')
+      return new RefreshTokenAdapter(this.dataSource, this.box, this.config.refreshReuseSeconds);
     if (kind === 'Interaction') return new InteractionAdapter(kind, this.dataSource, this.box);
     return new RecordAdapter(kind, this.dataSource, this.box);
   }

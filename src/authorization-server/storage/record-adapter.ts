@@ -1,10 +1,11 @@
-import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { randomBytes } from 'node:crypto';
+import type { Adapter, AdapterPayload, Provider } from 'oidc-provider';
 import { DataSource, IsNull, MoreThan, Not, type FindOptionsWhere } from 'typeorm';
 import type { SecretBox } from '../../crypto/secret-box.js';
 import { User } from '../../users/user.entity.js';
-import { errors } from '../provider/oidc-provider.js';
+import { errors, providerContext } from '../provider/oidc-provider.js';
 import { CONCURRENT_USE } from '../provider/provider-events.service.js';
-import { epochInRequest } from '../provider/provider-request.js';
+import { epochInRequest, setSuccessor, successorOf } from '../provider/provider-request.js';
 import { OauthRecord } from './oauth-record.entity.js';
 import { REVOKED, recordId, revokeGrant, revokeRecords } from './oauth-records.service.js';
 
@@ -13,7 +14,7 @@ export class RecordAdapter implements Adapter {
   constructor(
     protected readonly kind: string,
     protected readonly dataSource: DataSource,
-    private readonly box: SecretBox,
+    protected readonly box: SecretBox,
   ) {}
 
   /** @param expiresIn seconds; undefined for a record without expiry */
@@ -111,6 +112,80 @@ export class RecordAdapter implements Adapter {
       return undefined;
     }
   }
+}
+
+/**
+ * The time in which a client may repeat its last refresh with a proof of the same DPoP key. A phone without a connection
+ * sends the request again within a day. RFC 9700 section 4.14.2 requires either bound refresh tokens or rotation; these have both.
+ */
+const DPOP_REPEAT_SECONDS = 24 * 60 * 60;
+
+type StoredToken = AdapterPayload & { readonly successor?: string };
+
+/**
+ * Stores refresh tokens. A client whose response was lost may repeat its last refresh: the used token returns the same
+ * successor again, for a limited time and until that successor is used. Every other second use is reuse.
+ */
+export class RefreshTokenAdapter extends RecordAdapter {
+  /** @param bearerReuseSeconds the time for tokens without a DPoP key; 0 allows no repeat */
+  constructor(
+    dataSource: DataSource,
+    box: SecretBox,
+    private readonly bearerReuseSeconds: number,
+  ) {
+    super('RefreshToken', dataSource, box);
+  }
+
+  /** In a refresh, a repeatable token counts as unused. oidc-provider then checks its client, its key and its consent. */
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const stored = await super.find(id);
+    const isRefresh = providerContext()?.oidc.route === 'token';
+    if (!isRefresh || !stored || !(await this.repeatableSuccessor(stored))) return stored;
+    const { consumed: _consumed, ...unused } = stored;
+    return unused;
+  }
+
+  /** The same statement marks a token as used and stores the id of its successor, so that no repeat creates another one. */
+  override async consume(id: string): Promise<void> {
+    const successor = (await this.use(id)) ?? (await this.repeatableSuccessor(await super.find(id)));
+    if (successor === undefined) return super.consume(id);
+    const ctx = providerContext();
+    if (ctx) setSuccessor(ctx, successor);
+  }
+
+  /** @returns the id of the successor; undefined if the token was used or revoked before */
+  private async use(id: string): Promise<string | undefined> {
+    const rowId = recordId(this.kind, id);
+    const stored = await super.find(id);
+    if (!stored) return undefined;
+    const successor = randomBytes(32).toString('base64url');
+    const { affected } = await this.dataSource.manager.update(
+      OauthRecord,
+      { id: rowId, consumedAt: IsNull(), sealed: Not(REVOKED) },
+      { consumedAt: new Date(), sealed: this.box.seal(JSON.stringify({ ...stored, successor }), rowId) },
+    );
+    return affected ? successor : undefined;
+  }
+
+  /** @returns undefined for a token that is unused, used too long ago, or whose successor was used */
+  private async repeatableSuccessor(stored: StoredToken | undefined): Promise<string | undefined> {
+    const { consumed, successor, jkt } = stored ?? {};
+    const seconds = jkt ? DPOP_REPEAT_SECONDS : this.bearerReuseSeconds;
+    if (!consumed || !successor || !seconds) return undefined;
+    if ((consumed as number) + seconds <= Date.now() / 1000) return undefined;
+    const next = await this.dataSource.manager.findOneBy(OauthRecord, { id: recordId(this.kind, successor) });
+    // Without a row, the request that used the token has not stored the successor yet, or has failed before.
+    return next?.consumedAt ? undefined : successor;
+  }
+}
+
+/** oidc-provider creates a random id for each refresh token. The successor of another one gets the stored id. */
+export function useStoredSuccessors({ RefreshToken }: Provider): void {
+  const model = RefreshToken.prototype as unknown as { generateTokenId: (this: unknown) => string };
+  const { generateTokenId } = model;
+  model.generateTokenId = function generate(this: unknown) {
+    return successorOf(providerContext()) ?? generateTokenId.call(this);
+  };
 }
 
 function aliasOf({ uid, userCode }: AdapterPayload): string | null {
