@@ -1,5 +1,5 @@
 import { BadCredential } from '../authentication/challenge.js';
-import { SECOND_FACTOR } from '../authentication/factors.js';
+import { amrWithAcr } from '../authentication/factors.js';
 import {
   type Actor,
   type AuthorizationDetail,
@@ -47,7 +47,6 @@ export const invalidToken = (reason: string): BadCredential =>
 
 export function toVerifiedToken({ claims, allowedScopes, ...token }: ResolvedToken): VerifiedToken {
   const { client_id: clientId, auth_time, amr = [], acr, act, cnf, authorization_details: details } = claims;
-  const factors = acr === SECOND_FACTOR ? [...new Set([...amr, SECOND_FACTOR])] : amr;
   return {
     ...token,
     clientId,
@@ -55,7 +54,7 @@ export function toVerifiedToken({ claims, allowedScopes, ...token }: ResolvedTok
     details,
     at: new Date(((auth_time ?? (token.account.kind === 'client' && claims.iat)) || 0) * 1000),
     // Without `auth_time` the age of the sign-in is unknown (a refreshed token is younger), so `amr` is ignored.
-    amr: auth_time === undefined ? [] : factors,
+    amr: auth_time === undefined ? [] : amrWithAcr(amr, acr),
     act,
     expiresAt: new Date(claims.exp * 1000),
     bound: Boolean(cnf),

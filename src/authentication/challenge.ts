@@ -76,14 +76,18 @@ export interface RejectedCredential {
 export class Unauthenticated extends HttpException {
   readonly headers: Readonly<Record<string, string | string[]>>;
 
-  /** @param rejectedCredential present if a credential was sent and is invalid */
+  /**
+   * @param rejectedCredential present if a credential was sent and is invalid
+   * @param members further members of the problem (RFC 9457 section 3.2)
+   */
   constructor(
     readonly challenges: readonly Challenge[],
     readonly code = 'unauthenticated',
     detail = 'Authentication required. See the WWW-Authenticate header.',
     readonly rejectedCredential?: RejectedCredential,
+    members?: Readonly<Record<string, unknown>>,
   ) {
-    super({ code, detail }, HttpStatus.UNAUTHORIZED);
+    super({ code, detail, ...(members && { members }) }, HttpStatus.UNAUTHORIZED);
     this.headers = headersOf(challenges);
   }
 }

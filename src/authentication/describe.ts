@@ -23,6 +23,13 @@ export interface Description {
 /** The errors of routes that list, change or end credentials: see `assertMayManageCredentials`. */
 export const MANAGE_ERRORS = ['403 limited_credential', '404 not_found'] as const satisfies ErrorCode[];
 
+/** The errors of routes that also require a recent sign-in: see `assertRecentSignIn`. */
+export const RECENT_SIGN_IN_ERRORS = [
+  '401 insufficient_user_authentication',
+  '403 limited_credential',
+  '403 reauthentication_required',
+] as const satisfies ErrorCode[];
+
 export const DESCRIPTION = 'describe:route';
 export const ROUTE_ERRORS = 'describe:errors';
 export const TAG = 'describe:tag';

@@ -1,4 +1,4 @@
-import type { Type } from '@nestjs/common';
+import { ConflictException, type Type } from '@nestjs/common';
 import type { DocumentBuilder } from '@nestjs/swagger';
 import type { z } from 'zod';
 import type { Challenge } from './challenge.js';
@@ -14,6 +14,8 @@ export interface AuthMethod {
   readonly strategy?: Type<AuthStrategy>;
   /** Issues the credential for the requests after a ceremony. */
   readonly issuer?: Type<Issuer>;
+  /** Verifies a factor of an account: the second step of a sign-in, and step-ups. */
+  readonly factor?: Type<Factor>;
   /** The schema of the issuer's response, for the OpenAPI document. */
   readonly issued?: z.ZodType;
   readonly entities?: readonly Type[];
@@ -60,4 +62,55 @@ export interface Issuer {
 
   /** Ends the issued credential that authenticates this request. */
   end(proof: Proof, request: AuthRequest): Promise<void>;
+
+  /**
+   * Stores a fresh authentication in the issued credential that authenticates this request.
+   * @param principal the caller, with the proof of the issued credential
+   * @returns the body of the response, as of {@link issue}
+   */
+  stepUp(principal: Principal, fresh: Authentication, request: AuthRequest): Promise<object>;
+}
+
+/** A logout during a step-up. */
+export const signInEnded = () =>
+  new ConflictException({ code: 'sign_in_ended', detail: 'This sign-in has ended. Sign in again.' });
+
+/** How and when a person authenticated. */
+export type Authentication = Pick<Proof, 'at' | 'amr'>;
+
+/** The proof of a factor, as a person sends it. Each factor reads one member. */
+export interface FactorResponse {
+  readonly code?: string | undefined;
+  readonly password?: string | undefined;
+  /** A WebAuthn `AuthenticationResponseJSON`. */
+  readonly credential?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A factor that accounts set up. */
+export interface Factor {
+  /** Which member {@link verify} reads. Absent: a redirect to a provider proves the factor. */
+  readonly responseField?: keyof FactorResponse;
+  /** Replaces another second factor once, so it does not make an account require one. */
+  readonly isBackup?: true;
+
+  /**
+   * Whether the account has set the factor up and can use it now.
+   * @param manager TypeORM's `EntityManager`
+   */
+  isEnrolled(manager: object, accountId: string): Promise<boolean>;
+
+  /** Prepares a proof: returns the options of a WebAuthn request, or sends a code and returns an empty object. */
+  begin?(accountId: string, request: AuthRequest): Promise<object>;
+
+  /**
+   * Checks a proof and uses it up. The caller limits the number of attempts.
+   * @param response has the member {@link responseField}
+   * @returns the `amr` of this factor alone (RFC 8176)
+   * @throws BadCredential for an invalid proof
+   */
+  verify?(
+    accountId: string,
+    response: FactorResponse,
+    request: AuthRequest,
+  ): Promise<Pick<Proof, 'amr' | 'credentialId'>>;
 }

@@ -140,26 +140,10 @@ export const limitedCredential = () =>
       'Only a sign-in without limits may do this. Your credential manages itself and credentials that it created.',
   });
 
-const RECENT_SIGN_IN_SECONDS = 5 * 60;
 const CLOCK_TOLERANCE_SECONDS = 5;
 
 /** Whether the caller authenticated at most `seconds` ago. A time in the future is an error, and so not recent. */
 export function isRecent({ at }: Proof, seconds: number): boolean {
   const age = (Date.now() - at.getTime()) / 1000;
   return age >= -CLOCK_TOLERANCE_SECONDS && age < seconds;
-}
-
-/**
- * Rejects a caller who has not signed in within the last five minutes.
- * @param isSignIn whether a proof is a sign-in that the route accepts
- * @returns the recent sign-in
- * @throws ForbiddenException `reauthentication_required`
- */
-export function assertRecentSignIn({ proofs }: Principal, isSignIn: (proof: Proof) => boolean): Proof {
-  const recent = proofs.find((proof) => isSignIn(proof) && isRecent(proof, RECENT_SIGN_IN_SECONDS));
-  if (recent) return recent;
-  throw new ForbiddenException({
-    code: 'reauthentication_required',
-    detail: 'This requires a sign-in within the last five minutes. Sign in again.',
-  });
 }

@@ -1,19 +1,26 @@
 import { ForbiddenException } from '@nestjs/common';
+import { isRecent, type Principal, type Proof } from './principal.js';
 import type { Authenticator } from './authenticator.js';
 import { Unauthenticated, headersOf, type Challenge } from './challenge.js';
-import type { Principal } from './principal.js';
 
-/** The scopes, or the sign-in with this `acr` at most `maxAge` seconds ago, that would permit a denied action. */
-export type Requirement =
-  { readonly scopes: readonly string[] } | { readonly acr: string; readonly maxAge: number };
+/** The sign-in that would permit a denied action: at most `maxAge` seconds ago, and of this context class. */
+export interface StepUp {
+  /** Absent: any. */
+  readonly acr?: string;
+  readonly maxAge: number;
+}
 
-/** 403 for a caller whom another credential would permit the action. */
+/** The scopes or the sign-in that would permit a denied action. */
+export type Requirement = { readonly scopes: readonly string[] } | StepUp;
+
+/** 403 for a caller whom another credential, or a more recent sign-in, would permit the action. */
 export class InsufficientCredential extends ForbiddenException {
   constructor(
     readonly detail: string,
     readonly requirement: Requirement,
+    code = 'forbidden',
   ) {
-    super({ code: 'forbidden', detail });
+    super({ code, detail });
   }
 }
 
@@ -48,6 +55,28 @@ export function withRequirement(
     return new InsufficientScope(authenticator.challengesOf(proof.method, params));
   }
   const code = 'insufficient_user_authentication';
-  const params = { error: code, acr_values: need.acr, max_age: String(need.maxAge) };
+  const params = {
+    error: code,
+    ...(need.acr !== undefined && { acr_values: need.acr }),
+    max_age: String(need.maxAge),
+  };
   return new Unauthenticated(authenticator.challengesOf(proof.method, params), code, detail);
+}
+
+const RECENT_SIGN_IN_SECONDS = 5 * 60;
+
+/**
+ * Rejects a caller who has not signed in or stepped up within the last five minutes.
+ * @param isSignIn whether a proof is a sign-in that the route accepts
+ * @returns the recent sign-in
+ * @throws InsufficientCredential `reauthentication_required`
+ */
+export function assertRecentSignIn({ proofs }: Principal, isSignIn: (proof: Proof) => boolean): Proof {
+  const recent = proofs.find((proof) => isSignIn(proof) && isRecent(proof, RECENT_SIGN_IN_SECONDS));
+  if (recent) return recent;
+  throw new InsufficientCredential(
+    'This requires a sign-in within the last five minutes. Sign in again, or step up.',
+    { maxAge: RECENT_SIGN_IN_SECONDS },
+    'reauthentication_required',
+  );
 }

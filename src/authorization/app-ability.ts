@@ -6,7 +6,7 @@ import {
   type RawRuleOf,
 } from '@casl/ability';
 import type { Type } from '@nestjs/common';
-import type { Requirement } from '../authentication/step-up.js';
+import type { Requirement, StepUp } from '../authentication/step-up.js';
 import { conditionsMatcher } from './sql/conditions-matcher.js';
 
 /**
@@ -17,9 +17,6 @@ export type Action = 'create' | 'read' | 'update' | 'set' | 'delete';
 
 /** An entity's class, or one of its instances. */
 export type Subject = Type<object> | object;
-
-/** A sign-in that lifts a prohibition (RFC 9470): its authentication context, and its maximum age in seconds. */
-export type StepUp = Extract<Requirement, { readonly acr: string }>;
 
 /** CASL's raw rule. A prohibition may name the step-up that lifts it. */
 export type PolicyRule = RawRuleOf<MongoAbility<[Action, Subject]>> & { readonly stepUp?: StepUp };

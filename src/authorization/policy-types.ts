@@ -1,7 +1,8 @@
 import type { MongoQuery } from '@casl/ability';
 import type { Type } from '@nestjs/common';
 import type { AuthorizationDetailTypes, Principal, Role, Scope } from '../authentication/principal.js';
-import type { Action, StepUp } from './app-ability.js';
+import type { StepUp } from '../authentication/step-up.js';
+import type { Action } from './app-ability.js';
 
 /** All rules of an application. `src/policy.ts` is the only one. */
 export interface Policy {

@@ -23,6 +23,13 @@ export const PROBLEM_SCHEMA = {
         additionalProperties: false,
       },
     },
+    mfa_token: { type: 'string', description: 'Of `mfa_required`: the ticket for `POST /auth/mfa`.' },
+    factors: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Of `mfa_required`: the second factors of the account.',
+    },
+    expires_in: { type: 'integer', description: 'Of `mfa_required`: seconds until the ticket expires.' },
   },
   additionalProperties: false,
 };

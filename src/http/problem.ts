@@ -18,6 +18,8 @@ export interface Problem {
   readonly detail: string;
   readonly requestId: string | undefined;
   readonly errors?: readonly FieldError[];
+  /** Members of a single code, such as `mfa_token`. */
+  readonly [member: string]: unknown;
 }
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json; charset=utf-8';
@@ -48,6 +50,7 @@ interface ProblemBody {
   readonly code: string;
   readonly detail: string;
   readonly errors?: readonly FieldError[];
+  readonly members?: Readonly<Record<string, unknown>>;
 }
 
 const isProblemBody = (body: unknown): body is ProblemBody =>
@@ -57,11 +60,18 @@ const isProblemBody = (body: unknown): body is ProblemBody =>
 export function problemOf(error: unknown, requestId: string | undefined): Problem {
   const body = error instanceof HttpException ? error.getResponse() : undefined;
   const status = statusOf(error);
-  const { code, detail, errors } = isProblemBody(body)
-    ? body
-    : { ...problemByStatus(status), errors: undefined };
+  const { code, detail, errors, members }: ProblemBody = isProblemBody(body) ? body : problemByStatus(status);
   const title = STATUS_CODES[status] ?? 'Error';
-  return { type: 'about:blank', title, status, code, detail, requestId, ...(errors && { errors }) };
+  return {
+    type: 'about:blank',
+    title,
+    status,
+    code,
+    detail,
+    requestId,
+    ...(errors && { errors }),
+    ...members,
+  };
 }
 
 export const problemByStatus = (status: number) =>

@@ -14,7 +14,7 @@ import {
 } from '../rate-limits/counter.js';
 import { networkOf } from '../config/network.js';
 import { KnownAddress } from './password.entity.js';
-import { TooManyAttempts } from './passwords.errors.js';
+import { TooManyAttempts } from '../rate-limits/too-many-attempts.js';
 
 const MAX_FAILURES_PER_ACCOUNT = 10;
 const MAX_FAILURES_PER_ADDRESS = 50;

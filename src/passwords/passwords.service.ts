@@ -7,7 +7,7 @@ import { normalizeUsername } from '../users/username.js';
 import { type User, USER_COLUMNS, userFromRow, type UserRow } from '../users/user.entity.js';
 import { LoginAttempts } from './login-attempts.service.js';
 import { PasswordHashing } from './password-hashing.service.js';
-import { TooManySignIns } from './passwords.errors.js';
+import { TooManySignIns } from './too-many-sign-ins.js';
 import { VerifiedPasswords } from './verified-passwords.js';
 
 /** Node's thread pool has four threads; files and DNS use it too. */

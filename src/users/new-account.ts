@@ -47,6 +47,7 @@ export async function insertAccount(
     kind,
     roles: [...roles],
     disabledAt: null,
+    mfaSince: null,
     epoch: 0,
   };
   await insert(Tenant, { id: tenant, name: tenant });

@@ -1,8 +1,19 @@
 import { Global, Module } from '@nestjs/common';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
+import { ReplayStoreModule } from '../crypto/replay-store.module.js';
+import { AccountFactors } from './account-factors.service.js';
+import { FactorAttempts } from './factor-attempts.service.js';
+import { FactorsController, SecondStepController } from './factors.controller.js';
 import { LogoutController } from './logout.controller.js';
+import { MfaTickets } from './mfa-tickets.service.js';
+import { SignInService } from './sign-in.service.js';
 
-/** For applications in which people sign in: the issuers, and the route that ends a session or a token. */
+/** For applications in which people sign in: the issuers, second factors and step-ups, and the end of a session or a token. */
 @Global()
-@Module({ controllers: [LogoutController], providers: [IssuerRegistry], exports: [IssuerRegistry] })
+@Module({
+  imports: [ReplayStoreModule],
+  controllers: [LogoutController, SecondStepController, FactorsController],
+  providers: [IssuerRegistry, AccountFactors, FactorAttempts, MfaTickets, SignInService],
+  exports: [IssuerRegistry, AccountFactors, MfaTickets, SignInService],
+})
 export class SignInModule {}

@@ -1,5 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
 import type { BadCredential } from '../authentication/challenge.js';
+import { provesSecondFactor } from '../authentication/factors.js';
 import type { Principal, Proof, Role } from '../authentication/principal.js';
 import {
   DATE_COLUMN,
@@ -60,6 +61,10 @@ export class User {
   @Column({ type: DATE_COLUMN, nullable: true })
   disabledAt!: Date | null;
 
+  /** When the account got its first second factor; null if a sign-in needs none. */
+  @Column({ type: DATE_COLUMN, nullable: true })
+  mfaSince!: Date | null;
+
   /**
    * The generation of the account's sign-ins. Logging out everywhere or changing the password increments it, which
    * ends all sessions and tokens of the generations before.
@@ -77,11 +82,15 @@ export interface UserRow {
   readonly user_kind: User['kind'];
   readonly user_roles: string;
   readonly user_disabledAt: Date | string | null;
+  readonly user_mfaSince: Date | string | null;
   readonly user_epoch: number;
 }
 
 /** The columns of `account` in a query that reads a credential and its account together. */
-export const USER_COLUMNS = ['id', 'tenantId', 'username', 'name', 'kind', 'roles', 'disabledAt', 'epoch']
+export const USER_COLUMNS = [
+  ...['id', 'tenantId', 'username', 'name', 'kind', 'roles'],
+  ...['disabledAt', 'mfaSince', 'epoch'],
+]
   .map((name) => `account."${name}" AS "user_${name}"`)
   .join(', ');
 
@@ -94,13 +103,15 @@ export const userFromRow = (row: UserRow): User => ({
   kind: row.user_kind,
   roles: stringsFromRow(row.user_roles) as Role[],
   disabledAt: nullableDateFromRow(row.user_disabledAt),
+  mfaSince: nullableDateFromRow(row.user_mfaSince),
   epoch: integerFromRow(row.user_epoch),
 });
 
 /**
- * The principal of an account. Every method ends here, so every method checks whether the account is disabled.
+ * The principal of an account. Every method ends here, so every method rejects a disabled account, and a sign-in that lacks the
+ * account's second factor.
  * @param reject makes the method's own error, so that a disabled account looks like any other invalid credential
- * @throws BadCredential if the account is disabled
+ * @throws BadCredential if the account is disabled, or the sign-in lacks its second factor
  * @throws UnreadableValue if its kind is unknown
  */
 export function principalOf(
@@ -111,6 +122,8 @@ export function principalOf(
 ): Principal {
   if (user.kind !== 'user' && user.kind !== 'client') throw new UnreadableValue('a kind of account');
   if (user.disabledAt) throw reject(`the account ${user.id} is disabled`).ofAccount(user);
+  if (proof.signIn && needsSecondFactor(user, proof))
+    throw reject(`the account ${user.id} has a second factor`).ofAccount(user);
   return {
     id: user.id,
     kind: user.kind,
@@ -120,3 +133,7 @@ export function principalOf(
     proofs: [proof],
   };
 }
+
+/** Whether a sign-in must be completed by a second factor of the account. */
+export const needsSecondFactor = ({ mfaSince }: User, { amr }: Pick<Proof, 'amr'>): boolean =>
+  mfaSince !== null && !provesSecondFactor(amr);

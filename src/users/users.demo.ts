@@ -14,6 +14,7 @@ const account = (id: string, tenantId: string, roles: User['roles'], name: strin
   roles,
   kind: name === null ? 'client' : 'user',
   disabledAt: null,
+  mfaSince: null,
   epoch: 0,
 });
 

@@ -81,6 +81,20 @@ export class UsersName1700000700000 implements MigrationInterface {
   }
 }
 
+/** Adds the time of the first second factor, which existing accounts do not have. */
+export class UsersMfa1700000800000 implements MigrationInterface {
+  name = 'UsersMfa1700000800000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    // TypeORM's API would recreate the table on SQLite.
+    await runner.query(`ALTER TABLE ${USERS_TABLE} ADD COLUMN "mfaSince" ${DATE_COLUMN}`);
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query(`ALTER TABLE ${USERS_TABLE} DROP COLUMN "mfaSince"`);
+  }
+}
+
 export const usersSchema = {
   entities: [Tenant, User],
   migrations: [
@@ -88,5 +102,6 @@ export const usersSchema = {
     UsersEpoch1700000300000,
     UsersEpochDefault1700000500000,
     UsersName1700000700000,
+    UsersMfa1700000800000,
   ],
 };

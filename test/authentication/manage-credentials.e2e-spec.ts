@@ -114,7 +114,8 @@ const ROUTES: Record<string, Route> = {
 };
 
 /** Routes that manage nothing. */
-const OTHERS = /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*)$|^POST \/webhooks\/:source$/;
+const OTHERS =
+  /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*|auth\/factors)$|^POST \/(webhooks\/:source|auth\/step-up(\/options)?)$/;
 
 /** Every route that concerns the caller's own account. */
 function selfServiceRoutes({ app }: Booted): string[] {

@@ -1,10 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import {
-  assertRecentSignIn,
-  isRecent,
-  type Principal,
-  type Proof,
-} from '../../src/authentication/principal.js';
+import { isRecent, type Principal, type Proof } from '../../src/authentication/principal.js';
+import { assertRecentSignIn } from '../../src/authentication/step-up.js';
 
 const ago = (seconds: number): Proof => ({
   method: 'test',

@@ -52,6 +52,8 @@ const OPEN = [
   'GET /openapi/page.css',
   'GET /openapi/page.js',
   'GET /pages/style.css',
+  'POST /auth/mfa/',
+  'POST /auth/mfa/options',
 ];
 /** The open routes of each method: those that a caller needs before it has a credential. */
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {

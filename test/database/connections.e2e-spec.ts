@@ -42,6 +42,7 @@ it('the migration that changes the table of accounts keeps every row, and every 
     username: 'bob',
     name: 'Bob Example',
     disabledAt: null,
+    mfaSince: null,
     epoch: 7,
   };
   const password = { userId: 'bob', hash: '$argon2id$', changedAt: new Date(0) };

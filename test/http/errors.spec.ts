@@ -9,7 +9,7 @@ const sources = (readdirSync('src', { recursive: true }) as string[])
 
 /** A code in the source: the value of `code`, a constant, or the argument of a function that throws. */
 const CODE_PATTERNS = [
-  /\bcode(?::| =) '([a-z\d_]+)'/gi,
+  /\bcode(?::| =) '([a-z][a-z\d_]+)'/gi,
   /^(?:export )?const (?:INVALID_\w+|ERROR_CODE) = '([a-z\d_]+)';/gm,
   /(?:BadCredential|Unauthenticated|ambiguous|bad|badRequest)\(\s*'([a-z\d_]+)'/g,
 ];

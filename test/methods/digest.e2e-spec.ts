@@ -29,7 +29,7 @@ import type { StatelessNonces } from '../../src/crypto/stateless-nonce.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
 import { KnownAddress, Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
-import { TooManyAttempts } from '../../src/passwords/passwords.errors.js';
+import { TooManyAttempts } from '../../src/rate-limits/too-many-attempts.js';
 import { User } from '../../src/users/user.entity.js';
 import { RANDOM_SECRET, as, boot, client, type TestResponse, type Booted } from '../support/app.js';
 import { satisfiesTheContract } from '../method.contract.js';

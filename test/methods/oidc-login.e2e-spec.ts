@@ -273,6 +273,13 @@ describe('oidc-login', () => {
 
       const signedIn = await signIn();
       expect(issuedPrincipal(signedIn).id).toBe('carol');
+      const last = await me.send('DELETE', `/oidc-identities/${response.body.id}`);
+      expect([last.status, last.body.code]).toEqual([409, 'last_sign_in_method']);
+      expect((await me.get('/oidc-identities')).body.items).toHaveLength(1);
+      const other = { id: randomUUID(), userId: 'carol', issuer: 'https://other.example', subject: 'carol' };
+      const row = { ...other, provider: 'other', createdAt: new Date(), lastUsedAt: null };
+      await booted.db.manager.insert(OidcIdentity, row);
+
       const unlinked = await me.send('DELETE', `/oidc-identities/${response.body.id}`);
       expect([unlinked.status, Object.keys(unlinked.body)]).toEqual([200, ['test_token']]);
       const statusOf = async (id: string) =>
@@ -281,7 +288,7 @@ describe('oidc-login', () => {
         401, 200,
       ]);
       expect((await signIn()).body.code).toBe('identity_not_linked');
-      expect((await me.get('/oidc-identities')).body.items).toEqual([]);
+      expect((await me.get('/oidc-identities')).body.items).toMatchObject([{ id: other.id }]);
       const target = `oidc-identity:${response.body.id}`;
       expect((await events({ target })).map(({ event, userId }) => [event, userId])).toEqual([
         ['authn_token_created', 'carol'],
@@ -941,8 +948,8 @@ describe('oidc-login with each installed issuer', () => {
     const now = Math.floor(Date.now() / 1000);
     for (const name of names)
       for (const [authTime, deleted, linking] of [
-        [undefined, 403, 403],
-        [now - 3600, 403, 403],
+        [undefined, 401, 401],
+        [now - 3600, 401, 401],
         [now, 204, 200],
       ] as const) {
         op.overrides.sub = randomUUID();

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { BadCredential, Challenge } from '../../src/authentication/challenge.js';
-import type { AuthMethod, AuthStrategy, Issuer } from '../../src/authentication/method.js';
+import type { Authentication, AuthMethod, AuthStrategy, Issuer } from '../../src/authentication/method.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import type { Principal, Proof } from '../../src/authentication/principal.js';
 import { User, principalOf } from '../../src/users/user.entity.js';
@@ -35,6 +35,12 @@ export class TestIssuer implements Issuer {
     this.tokens.set(token, { userId: principal.id, epoch, principal });
     request.setHeader('X-Test-Token', token);
     return { test_token: token };
+  }
+
+  async stepUp(principal: Principal, fresh: Authentication, request: AuthRequest) {
+    const { userId, epoch } = this.tokens.get(principal.proofs[0].credentialId ?? '')!;
+    const proof = { ...principal.proofs[0], ...fresh };
+    return this.issue({ ...principal, id: userId, proofs: [proof] }, request, epoch);
   }
 
   async end({ credentialId = '' }: Proof): Promise<void> {

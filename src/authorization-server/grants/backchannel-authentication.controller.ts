@@ -1,5 +1,5 @@
 import { Controller, Get, HttpCode, Param, Post } from '@nestjs/common';
-import { Describe, Tag, listOf } from '../../authentication/describe.js';
+import { Describe, RECENT_SIGN_IN_ERRORS, Tag, listOf } from '../../authentication/describe.js';
 import { Caller, SelfService } from '../../authentication/plan.js';
 import { z } from 'zod';
 import type { Principal } from '../../authentication/principal.js';
@@ -36,7 +36,7 @@ export class BackchannelAuthenticationController {
 
   @Post(':id/approve')
   @Describe('Approve a back-channel authentication request', {
-    errors: ['403 limited_credential', '403 reauthentication_required'],
+    errors: RECENT_SIGN_IN_ERRORS,
   })
   @HttpCode(204)
   approveBackchannelRequest(@Caller() caller: Principal, @Param('id') id: string): Promise<void> {

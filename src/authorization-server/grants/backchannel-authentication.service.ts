@@ -1,15 +1,10 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
-import { SECOND_FACTOR, provesPerson } from '../../authentication/factors.js';
+import { acrOf, provesPerson } from '../../authentication/factors.js';
 import { AuditPort } from '../../authentication/ports.js';
-import {
-  type Principal,
-  type Proof,
-  assertMayManageCredentials,
-  assertRecentSignIn,
-} from '../../authentication/principal.js';
+import { type Principal, type Proof, assertMayManageCredentials } from '../../authentication/principal.js';
+import { assertRecentSignIn } from '../../authentication/step-up.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
-import { PASSWORD_ACR } from '../consent/sign-in.service.js';
 import { errors } from '../provider/oidc-provider.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { withRequestState } from '../provider/provider-request.js';
@@ -77,7 +72,7 @@ export class BackchannelAuthentication {
     await this.saveResult(request, grant, {
       authTime: Math.floor(at.getTime() / 1000),
       amr: [...amr],
-      acr: amr.includes(SECOND_FACTOR) ? SECOND_FACTOR : PASSWORD_ACR,
+      acr: acrOf(amr),
     });
   }
 

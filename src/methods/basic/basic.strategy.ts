@@ -3,6 +3,7 @@ import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
 import { rejectCrossSiteWrite, type AuthRequest } from '../../authentication/request.js';
+import { FACTORS } from '../../authentication/factors.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { Settings } from '../../config/settings.js';
@@ -30,7 +31,13 @@ export class BasicStrategy extends PassportStrategy(Strategy, 'basic') implement
     rejectCrossSiteWrite(request, (origin) => this.settings.isOwnOrigin(origin));
     const { username, password } = parseBasic(request.header('Authorization') ?? '');
     const user = await this.passwords.verify(username, password, request.ip);
-    const proof = { method: 'basic', at: new Date(), amr: ['pwd'], bound: false, signIn: true } as const;
+    const proof = {
+      method: 'basic',
+      at: new Date(),
+      amr: FACTORS.basic.amr,
+      bound: false,
+      signIn: true,
+    } as const;
     return principalOf(user, proof, (reason) => new BadCredential('invalid_credentials', reason));
   }
 }

@@ -3,6 +3,7 @@ import type { ConfigType } from '@nestjs/config';
 import { PassportStrategy } from '@nestjs/passport';
 import { Strategy } from 'passport-custom';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
+import { FACTORS } from '../../authentication/factors.js';
 import type { AuthStrategy } from '../../authentication/method.js';
 import type { Principal } from '../../authentication/principal.js';
 import { beforeSend } from '../../authentication/on-send.js';
@@ -91,7 +92,13 @@ export class DigestStrategy extends PassportStrategy(Strategy, 'digest') impleme
       throw invalidCredential('the nonce has expired or its count was used', user, { stale: 'true' });
 
     this.sendAuthenticationInfo(request, authorization, nonce, ha1);
-    const proof = { method: 'digest', at: new Date(), amr: ['pwd'], bound: false, signIn: true } as const;
+    const proof = {
+      method: 'digest',
+      at: new Date(),
+      amr: FACTORS.digest.amr,
+      bound: false,
+      signIn: true,
+    } as const;
     return principalOf(user, proof, invalidCredential);
   }
 

@@ -2,7 +2,7 @@ import { BadRequestException, ConflictException, Injectable, NotFoundException }
 import { randomUUID } from 'node:crypto';
 import { DataSource, IsNull, LessThan, MoreThan, type EntityManager } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
-import type { Issuer } from '../../authentication/method.js';
+import { signInEnded, type Authentication, type Issuer } from '../../authentication/method.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
 import { type Principal, type Proof, assertMayManageCredentials } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
@@ -17,6 +17,7 @@ import {
   newRefreshToken,
   newAccessClaims,
   parseRefreshToken,
+  type AccessTokenResponse,
   type TokenResponse,
 } from './jwt.js';
 import { principalOf } from '../../users/user.entity.js';
@@ -55,6 +56,23 @@ export class JwtService extends HourlyCleanup implements Issuer {
         familyEvent(family, 'authn_token_created', principal),
       );
       return tokens;
+    });
+  }
+
+  /**
+   * Stores a fresh authentication in the family, and issues an access token that states it. Earlier access tokens gain nothing.
+   * @throws ConflictException `sign_in_ended` if the family was revoked meanwhile
+   */
+  async stepUp(principal: Principal, { at, amr }: Authentication): Promise<AccessTokenResponse> {
+    const id = principal.proofs.find(({ method }) => method === 'jwt')?.credentialId ?? '';
+    return this.dataSource.transaction(async (manager) => {
+      const changes = { authAt: at, amr: [...amr] };
+      const { affected } = await manager.update(TokenFamily, { id, revokedAt: IsNull() }, changes);
+      if (!affected) throw signInEnded();
+      const family = await manager.findOneByOrFail(TokenFamily, { id });
+      const token = await this.createAccessToken(manager, family, principal.scopes ?? null);
+      await this.audit.append(manager, familyEvent(family, 'authn_token_created', principal));
+      return token;
     });
   }
 
@@ -172,13 +190,19 @@ export class JwtService extends HourlyCleanup implements Issuer {
     const { id, token, hash } = newRefreshToken();
     const expiresAt = new Date(Math.min(Date.now() + IDLE_TIMEOUT_MS, family.expiresAt.getTime()));
     await manager.insert(RefreshToken, { id, familyId: family.id, hash, expiresAt, usedAt: null });
+    return { ...(await this.createAccessToken(manager, family, scopes)), refresh_token: token };
+  }
+
+  private async createAccessToken(
+    manager: EntityManager,
+    family: TokenFamily,
+    scopes: readonly string[] | null,
+  ): Promise<AccessTokenResponse> {
     const claims = newAccessClaims(this.settings.publicUrl, family, scopes);
-    const access_token = await this.keys.sign(manager, claims);
     return {
-      access_token,
+      access_token: await this.keys.sign(manager, claims),
       token_type: 'Bearer',
       expires_in: ACCESS_TOKEN_LIFETIME_SECONDS,
-      refresh_token: token,
       ...(scopes && { scope: scopes.join(' ') }),
     };
   }

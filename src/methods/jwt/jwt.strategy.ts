@@ -40,6 +40,7 @@ interface Row extends UserRow {
 @Injectable()
 export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') implements AuthStrategy {
   readonly challenge = new Challenge('Bearer', { realm: 'auth-atlas' });
+  readonly namesRequirement = true;
   /** By the SHA-256 of the token: the cache must not contain credentials. */
   private readonly verified = new LRUCache<string, VerifiedJwt>({ max: MAX_CACHED_TOKENS });
   private readonly expected: { readonly iss: string; readonly aud: string };

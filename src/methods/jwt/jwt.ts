@@ -44,6 +44,8 @@ export const TokenResponse = z
   })
   .meta({ id: 'TokenResponse' });
 export type TokenResponse = z.output<typeof TokenResponse>;
+/** The response of a step-up: the sign-in keeps its refresh token. */
+export type AccessTokenResponse = Omit<TokenResponse, 'refresh_token'>;
 
 /**
  * Short, because an application that verifies tokens without this database accepts a copied token until it expires. Here

@@ -8,6 +8,7 @@ declare module '../../authentication/principal.js' {
 }
 
 export const name = 'oidc-login';
+export { LinkedIdentities as factor } from './oidc-login.linked-identities.service.js';
 export { OidcLoginModule as module } from './oidc-login.module.js';
 export const entities = [OidcIdentity];
 export const migrations = [OidcIdentities1700000411000];

@@ -39,6 +39,7 @@ const CALLBACK_ERRORS = [
   '400 invalid_state',
   '401 invalid_identity',
   '401 identity_not_linked',
+  '401 mfa_required',
   '403 access_denied',
   '409 identity_already_linked',
 ] as const;

@@ -2,16 +2,16 @@ import { Body, Controller, Delete, Get, HttpCode, NotFoundException, Param, Post
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
-import { Describe, Issued, listOf } from '../../authentication/describe.js';
+import { Describe, Issued, RECENT_SIGN_IN_ERRORS, listOf } from '../../authentication/describe.js';
 import { Caller, CurrentRequest, SelfService } from '../../authentication/plan.js';
 import {
   type MethodName,
   type Principal,
   assertMayManageCredentials,
-  assertRecentSignIn,
 } from '../../authentication/principal.js';
 import { LocalPath } from '../../authentication/local-path.js';
 import type { AuthRequest } from '../../authentication/request.js';
+import { assertRecentSignIn } from '../../authentication/step-up.js';
 import { User } from '../../users/user.entity.js';
 import { IdentityView, LinkedIdentities, identityView } from './oidc-login.linked-identities.service.js';
 import { OidcProviders } from './oidc-login.providers.service.js';
@@ -23,8 +23,6 @@ const LinkRequest = z
   })
   .meta({ id: 'IdentityLink', example: { returnTo: '/documents' } })
   .prefault({});
-
-const SIGN_IN_ERRORS = ['403 limited_credential', '403 reauthentication_required'] as const;
 
 /** The caller's own linked identities. */
 @Controller()
@@ -43,7 +41,12 @@ export class LinkedIdentitiesController {
   @Describe('Start linking an identity', {
     response: z.object({ url: z.url() }),
     headers: ['Set-Cookie'],
-    errors: [...SIGN_IN_ERRORS, '404 unknown_provider', '502 provider_error', '503 provider_unavailable'],
+    errors: [
+      ...RECENT_SIGN_IN_ERRORS,
+      '404 unknown_provider',
+      '502 provider_error',
+      '503 provider_unavailable',
+    ],
   })
   @HttpCode(200)
   async linkIdentity(
@@ -74,7 +77,10 @@ export class LinkedIdentitiesController {
 
   /** Unlinks an identity and ends all sign-ins of the account. Responds with a new credential for the caller. */
   @Delete('oidc-identities/:id')
-  @Describe('Unlink an identity', { response: Issued, errors: SIGN_IN_ERRORS })
+  @Describe('Unlink an identity', {
+    response: Issued,
+    errors: [...RECENT_SIGN_IN_ERRORS, '409 last_sign_in_method'],
+  })
   async unlinkIdentity(
     @Param('id') id: string,
     @Caller() caller: Principal,

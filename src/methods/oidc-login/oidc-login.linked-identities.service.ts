@@ -1,8 +1,10 @@
 import { ConflictException, Injectable, NotFoundException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
+import type { Factor } from '../../authentication/method.js';
 import { AuditPort, LastUsedPort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
+import { AccountFactors } from '../../users/account-factors.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
 import { Tenant, User } from '../../users/user.entity.js';
 import type { OidcProvider } from './oidc-login.config.js';
@@ -19,12 +21,16 @@ export type IdentityWithUser = OidcIdentity & { readonly user: User };
 
 /** Links accounts with identities at providers. Looks identities up by `iss` and `sub`, never by e-mail address or name. */
 @Injectable()
-export class LinkedIdentities {
+export class LinkedIdentities implements Factor {
   constructor(
     private readonly dataSource: DataSource,
     private readonly audit: AuditPort,
     private readonly lastUsed: LastUsedPort,
+    private readonly factors: AccountFactors,
   ) {}
+
+  readonly isEnrolled: Factor['isEnrolled'] = (manager, userId) =>
+    (manager as EntityManager).existsBy(OidcIdentity, { userId });
 
   async find({ iss, sub }: ProviderSubject): Promise<IdentityWithUser | undefined> {
     const identity = await this.dataSource.manager.findOne(OidcIdentity, {
@@ -107,11 +113,13 @@ export class LinkedIdentities {
    *
    * @returns the account's new `epoch`
    * @throws NotFoundException if the caller has no such identity
+   * @throws ConflictException `last_sign_in_method`
    */
   unlink(caller: Principal, id: string): Promise<number> {
     return this.dataSource.transaction(async (manager) => {
       const { affected } = await manager.delete(OidcIdentity, { id, userId: caller.id });
       if (!affected) throw new NotFoundException({ code: 'not_found', detail: 'You have no such identity.' });
+      await this.factors.assertCanSignIn(manager, caller.id);
       const epoch = await endAllSignIns(manager, caller.id);
       await this.audit.append(manager, {
         event: 'authn_token_revoked',

@@ -4,12 +4,14 @@ import type { IDToken } from 'openid-client';
 import { DataSource } from 'typeorm';
 import { Authenticator, AUTH_METHODS } from '../../authentication/authenticator.js';
 import { BadCredential } from '../../authentication/challenge.js';
+import { FACTORS } from '../../authentication/factors.js';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthMethod } from '../../authentication/method.js';
 import { AuditPort } from '../../authentication/ports.js';
 import type { MethodName } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
-import { User, principalOf } from '../../users/user.entity.js';
+import { SignInService } from '../../users/sign-in.service.js';
+import { User } from '../../users/user.entity.js';
 import { AuthorizationCodeFlow } from './oidc-login.code-flow.service.js';
 import type { OidcProvider } from './oidc-login.config.js';
 import type { OidcIdentity } from './oidc-login.entity.js';
@@ -34,6 +36,7 @@ export class OidcLoginService {
     private readonly pending: PendingAuthorizations,
     private readonly identities: LinkedIdentities,
     private readonly issuers: IssuerRegistry,
+    private readonly signIns: SignInService,
     private readonly authenticator: Authenticator,
     private readonly audit: AuditPort,
     private readonly dataSource: DataSource,
@@ -106,18 +109,21 @@ export class OidcLoginService {
     if (!at) throw invalidIdentity('auth_time is in the future');
     const identity = await this.findOrCreate(provider, claims);
     const { user } = identity;
-    const proof = {
-      method: 'oidc-login',
-      credentialId: identity.id,
-      at,
-      amr: provider.trustAmr ? parseAmr(claims['amr']) : [],
-      bound: false,
-      signIn: true,
-    } as const;
-    const principal = principalOf(user, proof, invalidIdentity);
+    // The account's epoch was read together with the identity. If all sign-ins are ended meanwhile, this one is invalid at once.
+    const issued = await this.signIns.complete(
+      {
+        user,
+        method: 'oidc-login',
+        credentialId: identity.id,
+        at,
+        amr: provider.trustAmr ? parseAmr(claims['amr']) : FACTORS['oidc-login'].amr,
+        as,
+        rejectedAs: 'invalid_identity',
+      },
+      sameOriginRequest(request),
+    );
     this.identities.recordUse(identity);
-    // `epoch` was read together with the identity. If all sign-ins are ended meanwhile, this one is invalid at once.
-    return this.issuers.find(as)!.issue(principal, sameOriginRequest(request), user.epoch);
+    return issued;
   }
 
   private async findOrCreate(provider: OidcProvider, claims: IDToken): Promise<IdentityWithUser> {

@@ -5,4 +5,5 @@ declare module '../../authentication/principal.js' {
 }
 
 export const name = 'password';
+export { PasswordFactor as factor } from './password.factor.js';
 export { PasswordModule as module } from './password.module.js';

@@ -1,12 +1,4 @@
-import {
-  Body,
-  Controller,
-  HttpCode,
-  HttpStatus,
-  Post,
-  Res,
-  UnprocessableEntityException,
-} from '@nestjs/common';
+import { Body, Controller, HttpCode, HttpStatus, Post, Res } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import { Describe, Issued, IssuerName, text } from '../../authentication/describe.js';
@@ -14,6 +6,7 @@ import { Caller, CurrentRequest, Public, HttpsOnly, SelfService } from '../../au
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
+import { SignInService } from '../../users/sign-in.service.js';
 import { PasswordChangeService } from './password-change.service.js';
 import { PasswordLoginService } from './password.service.js';
 import { parseScope } from './password.js';
@@ -53,6 +46,7 @@ const LOGIN_ERRORS = ['429 too_many_attempts', '503 temporarily_unavailable'] as
 export class PasswordController {
   constructor(
     private readonly issuers: IssuerRegistry,
+    private readonly signIns: SignInService,
     private readonly login: PasswordLoginService,
     private readonly change: PasswordChangeService,
     private readonly host: HttpAdapterHost,
@@ -63,7 +57,13 @@ export class PasswordController {
   @Describe('Sign in with a password', {
     response: Issued,
     headers: ['Set-Cookie'],
-    errors: [...LOGIN_ERRORS, '400 duplicate_cookie', '401 invalid_credentials', '403 invalid_csrf_token'],
+    errors: [
+      ...LOGIN_ERRORS,
+      '400 duplicate_cookie',
+      '401 invalid_credentials',
+      '401 mfa_required',
+      '403 invalid_csrf_token',
+    ],
   })
   @Public()
   @HttpsOnly()
@@ -72,15 +72,8 @@ export class PasswordController {
     @Body({ schema: LoginBody }) { as, scope, ...login }: z.output<typeof LoginBody>,
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
-    const name = this.issuers.names.find((each) => each === as);
-    const issuer = name && this.issuers.find(name);
-    if (!issuer)
-      throw new UnprocessableEntityException({
-        code: 'invalid_body',
-        detail: 'The body is invalid.',
-        errors: [{ field: 'as', message: `Must be one of: ${this.issuers.names.join(', ')}.` }],
-      });
-    return this.login.signIn({ ...login, ...(scope && { scopes: scope }) }, name, issuer, request);
+    const issuer = this.signIns.issuerNamed(as);
+    return this.login.signIn({ ...login, ...(scope && { scopes: scope }) }, issuer, request);
   }
 
   /**

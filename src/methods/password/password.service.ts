@@ -2,11 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { Authenticator } from '../../authentication/authenticator.js';
 import { BadCredential } from '../../authentication/challenge.js';
 import type { AuthRequest } from '../../authentication/request.js';
-import type { Issuer } from '../../authentication/method.js';
+import { FACTORS } from '../../authentication/factors.js';
 import type { MethodName } from '../../authentication/principal.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import { type User, principalOf } from '../../users/user.entity.js';
+import { SignInService } from '../../users/sign-in.service.js';
+import type { User } from '../../users/user.entity.js';
 
 export interface PasswordLogin {
   readonly username: string;
@@ -21,31 +22,26 @@ export class PasswordLoginService {
     private readonly passwords: PasswordsService,
     private readonly authenticator: Authenticator,
     private readonly audit: AuditPort,
+    private readonly signIns: SignInService,
   ) {}
 
   /**
-   * Verifies a password and issues a credential.
+   * Verifies a password, and completes the sign-in or starts its second step.
    * @param as the method of the issuer
    * @returns the body of the issuer's response
+   * @throws MfaRequired
    * @throws Unauthenticated `invalid_credentials` with the challenge of the issuer's method
    */
   async signIn(
     { username, password, scopes }: PasswordLogin,
     as: MethodName,
-    issuer: Issuer,
     request: AuthRequest,
   ): Promise<object> {
     const at = new Date();
+    // The account's epoch is read together with the hash. If the password has changed since, the new credential is invalid.
     const user = await this.verify(username, password, as, request.ip);
-    const proof = { method: 'password', at, amr: ['pwd'], bound: false, signIn: true } as const;
-    const principal = principalOf(
-      user,
-      proof,
-      (reason) => new BadCredential('invalid_credentials', reason),
-      scopes,
-    );
-    // The epoch was read together with the hash. If the password has changed since, the new credential is invalid.
-    return issuer.issue(principal, request, user.epoch);
+    const { amr } = FACTORS.password;
+    return this.signIns.complete({ user, method: 'password', at, amr, as, scopes }, request);
   }
 
   private async verify(username: string, password: string, as: MethodName, ip: string): Promise<User> {

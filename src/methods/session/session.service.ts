@@ -1,7 +1,7 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { DataSource, IsNull, LessThan, type EntityManager } from 'typeorm';
-import type { Issuer } from '../../authentication/method.js';
+import { signInEnded, type Authentication, type Issuer } from '../../authentication/method.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
 import { type Principal, type Proof, assertMayManageCredentials } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
@@ -71,6 +71,30 @@ export class SessionService extends HourlyCleanup implements Issuer {
     });
     request.setHeader('Set-Cookie', this.cookie.set(value));
     return { csrf_token: this.csrf.tokenFor(session.id), expires_in: ABSOLUTE_TIMEOUT_MS / 1000 };
+  }
+
+  /**
+   * Stores a fresh authentication, and replaces the cookie at once: a copy of the cookie from before gains nothing.
+   * @throws ConflictException `sign_in_ended` if the session ended meanwhile
+   */
+  async stepUp(principal: Principal, { at, amr }: Authentication, request: AuthRequest) {
+    const id = currentSessionId(principal)!;
+    const { value, hash } = newSessionValue();
+    const changes = { idHash: hash, previousHash: null, previousUntil: null, authAt: at, amr: [...amr] };
+    const expiresAt = await this.dataSource.transaction(async (manager) => {
+      const { affected } = await manager.update(Session, { id, revokedAt: IsNull() }, changes);
+      if (!affected) throw signInEnded();
+      await this.audit.append(manager, {
+        event: 'session_renewed',
+        actor: principal,
+        target: `session:${id}`,
+        details: { stepUp: true },
+      });
+      return (await manager.findOneByOrFail(Session, { id })).expiresAt;
+    });
+    request.setHeader('Set-Cookie', this.cookie.set(value));
+    const expires_in = Math.max(0, Math.floor((expiresAt.getTime() - Date.now()) / 1000));
+    return { csrf_token: this.csrf.tokenFor(id), expires_in };
   }
 
   /** Logs out: ends the session of this request and clears its data in the browser. */

@@ -48,6 +48,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
   /** The browser sends the cookie with every request. */
   readonly ambient = true;
   readonly sendsSecret = true;
+  readonly namesRequirement = true;
   private readonly cookie: SessionCookie;
   private readonly findByHash: RowFinder<Row>;
   private readonly findByPreviousHash: RowFinder<Row>;
