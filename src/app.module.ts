@@ -26,6 +26,7 @@ import * as installed from './methods/index.js';
 import { PasswordsModule, passwordsSchema } from './passwords/passwords.module.js';
 import { HttpModule } from './http/http.module.js';
 import { MediaTypeGuard } from './http/media-type.guard.js';
+import { MailModule } from './mail/mail.module.js';
 import { PagesModule } from './pages/pages.module.js';
 import { policy } from './policy.js';
 import { PolicyAdministration } from './users/account-administration.service.js';
@@ -91,6 +92,7 @@ export class AppModule {
         AuthorizationModule.forRoot(policy),
         HttpModule.forRoot(settings),
         PagesModule,
+        MailModule.forRoot(settings),
         RateLimitsModule,
         DemoModule.forRoot(methods),
         DocumentsModule,

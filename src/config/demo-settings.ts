@@ -10,11 +10,14 @@ interface DemoSettings {
   readonly APP_SECRET_PREVIOUS?: string | undefined;
 }
 
-const LOOPBACK = /^(?:localhost|::1|(?:::ffff:)?127(?:\.\d{1,3}){3})$/i;
+const LOOPBACK = /^(?:localhost|\[?::1\]?|(?:::ffff:)?127(?:\.\d{1,3}){3})$/i;
+
+/** Whether a host name or an address is this computer. */
+export const isLoopbackHost = (host: string): boolean => LOOPBACK.test(host);
 
 /** Whether demo accounts are created, and the published secret is accepted, if the database is not in other use. */
 const isAllowed = ({ NODE_ENV, HOST, DATABASE_URL, DEMO }: DemoSettings): boolean =>
-  NODE_ENV !== 'production' && LOOPBACK.test(HOST) && (DEMO === true || !DATABASE_URL);
+  NODE_ENV !== 'production' && isLoopbackHost(HOST) && (DEMO === true || !DATABASE_URL);
 
 export const demoIsOn = (settings: DemoSettings): boolean => isAllowed(settings) && settings.DEMO !== false;
 

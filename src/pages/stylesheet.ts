@@ -91,6 +91,7 @@ form + p { margin: 1.5rem 0 0; }
   color: var(--alert);
 }
 .note { padding: 0.75rem 1rem; border-left: 4px solid var(--line); background: var(--page); }
+.mail { overflow-x: auto; white-space: pre-wrap; }
 .code, .user-code { font-family: ui-monospace, monospace; }
 .user-code { font-size: 1.5rem; letter-spacing: 0.15em; text-transform: uppercase; text-align: center; }
 `;

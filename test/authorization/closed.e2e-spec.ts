@@ -43,6 +43,8 @@ class Ruled {
 /** The open routes without any method. */
 const OPEN = [
   'GET /',
+  'GET /dev/mail/',
+  'GET /dev/mail/:id',
   'GET /health/live',
   'GET /health/ready',
   'GET /methods',

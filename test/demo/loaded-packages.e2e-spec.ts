@@ -10,6 +10,7 @@ const LARGE = [
   '@zxcvbn-ts/language-common',
   'ajv',
   'koa',
+  'nodemailer',
   'pg',
   'undici',
   process.env['HTTP_ADAPTER'] === 'express' ? 'fastify' : 'express',
