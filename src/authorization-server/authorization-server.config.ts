@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { registerAs } from '@nestjs/config';
 import { z } from 'zod';
 import { jsonSetting } from '../config/json.js';
-import { refreshReuseSeconds } from '../config/refresh-token-reuse.js';
 import { Settings } from '../config/settings.js';
 import { importStrongJwk, isStrongPublicKey } from '../crypto/public-keys.js';
 import { SCOPES } from '../permissions.js';
@@ -38,7 +37,11 @@ const schema = z.object({
   OAUTH_ASSERTION_ISSUERS: jsonSetting.pipe(z.array(assertionIssuer)).default([]),
   OAUTH_OPEN_REGISTRATION: flag.optional(),
   OAUTH_CLIENT_ID_METADATA_DOCUMENTS: flag.optional(),
-  OAUTH_REFRESH_REUSE_SECONDS: refreshReuseSeconds,
+  OAUTH_REFRESH_REUSE_SECONDS: z
+    .string()
+    .regex(/^([1-5]?\d|60)$/, 'must be a number of seconds from 0 to 60')
+    .default('0')
+    .transform(Number),
 });
 
 export type AssertionIssuer = z.output<typeof assertionIssuer>;

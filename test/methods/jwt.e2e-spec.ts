@@ -12,7 +12,7 @@ import type { AuthRequest } from '../../src/authentication/request.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { Settings } from '../../src/config/settings.js';
 import { DEMO_SECRET } from '../../src/config/demo-settings.js';
-import { readJwtConfig } from '../../src/methods/jwt/jwt.config.js';
+import { jwtConfig, readJwtConfig } from '../../src/methods/jwt/jwt.config.js';
 import { SigningKeys } from '../../src/crypto/signing-keys.service.js';
 import { RefreshToken, TokenFamily } from '../../src/methods/jwt/jwt.entity.js';
 import { JwtService } from '../../src/methods/jwt/jwt.service.js';
@@ -662,6 +662,139 @@ describe('jwt', () => {
       expect((await refresh(refresh_token)).status).toBe(500);
       await booted.db.query('ALTER TABLE audit_events_away RENAME TO audit_events');
       expect((await refresh(refresh_token)).status).toBe(200);
+    });
+  });
+
+  describe('a repeated refresh', () => {
+    let own: Booted;
+    beforeAll(async () => (own = await boot({ env: { JWT_REFRESH_REUSE_SECONDS: '30' } })));
+    afterAll(() => own.close());
+
+    const repeat = (refresh_token: string, scope?: string) =>
+      client(own.origin).post('/auth/refresh', { refresh_token, ...(scope !== undefined && { scope }) });
+    const idOf = (token: string) => /^atlas_rt_([^.]*)/.exec(token)![1]!;
+    /** A sign-in whose first refresh token was used by a request without a response. */
+    const lost = async (scopes?: string[]) => {
+      const signed = await signIn(own, 'bob', scopes);
+      const { body } = await repeat(signed.refresh_token);
+      return { ...signed, successor: body.refresh_token as string };
+    };
+
+    it('is not possible by default, and then no successor is stored', async () => {
+      const { refresh_token } = await signIn(booted);
+      const { body } = await refresh(refresh_token);
+      const { manager } = booted.db;
+      const used = await manager.findOneByOrFail(RefreshToken, { id: idOf(refresh_token) });
+      expect(used.sealedSuccessor).toBeNull();
+      await manager.update(RefreshToken, { id: used.id }, { usedAt: new Date(Date.now() - 1) });
+      expectRejected(await refresh(refresh_token), 'invalid_grant');
+      expectRejected(await refresh(body.refresh_token), 'invalid_grant');
+    });
+
+    it('is not possible after the setting was removed, whatever the clocks of the processes', async () => {
+      const { refresh_token, successor } = await lost();
+      await own.db.manager.update(
+        RefreshToken,
+        { id: idOf(refresh_token) },
+        { usedAt: new Date(Date.now() + MINUTE) },
+      );
+      const config = own.app.get<{ refreshReuseSeconds: number }>(jwtConfig.KEY);
+      config.refreshReuseSeconds = 0;
+      try {
+        const later = new Date(Date.now() + 2 * MINUTE);
+        await expect(own.app.get(JwtService).refresh(refresh_token, undefined, later)).rejects.toThrow();
+      } finally {
+        config.refreshReuseSeconds = 30;
+      }
+      expectRejected(await repeat(successor), 'invalid_grant');
+    });
+
+    it('returns the same successor and another access token', async () => {
+      const { refresh_token, successor } = await lost();
+      const again = await repeat(refresh_token);
+      expect([again.status, again.body.refresh_token]).toEqual([200, successor]);
+      expect(await status(own.origin, again.body.access_token)).toBe(200);
+      expect((await repeat(successor)).status).toBe(200);
+    });
+
+    it('returns one successor to 20 concurrent requests', async () => {
+      const { refresh_token } = await signIn(own);
+      const all = await Promise.all(Array.from({ length: 20 }, () => repeat(refresh_token)));
+      const received = new Set(all.map(({ body }) => body.refresh_token as string));
+      expect([all.every((response) => response.status === 200), received.size]).toEqual([true, 1]);
+      expect((await repeat([...received][0]!)).status).toBe(200);
+    });
+
+    it('ends the family after the time, and once the successor was used', async () => {
+      const late = await lost();
+      const id = idOf(late.refresh_token);
+      await own.db.manager.update(RefreshToken, { id }, { usedAt: new Date(Date.now() - 30_000) });
+      const used = await lost();
+      const { body } = await repeat(used.successor);
+      for (const [repeated, newest] of [
+        [late.refresh_token, late.successor],
+        [used.refresh_token, body.refresh_token as string],
+      ] as const) {
+        expectRejected(await repeat(repeated), 'invalid_grant');
+        expectRejected(await repeat(newest), 'invalid_grant');
+      }
+    });
+
+    it('gives no more scopes than the sign-in', async () => {
+      const { refresh_token, successor } = await lost(['documents:read', 'documents:write']);
+      const narrow = await repeat(refresh_token, 'documents:read');
+      expect([narrow.body.scope, narrow.body.refresh_token]).toEqual(['documents:read', successor]);
+      expect((await repeat(refresh_token, 'documents:delete')).body.code).toBe('invalid_scope');
+      expect((await repeat(refresh_token)).body.scope).toBe('documents:read documents:write');
+    });
+
+    it('returns nothing for a wrong secret, and after the family, all sign-ins or the account were ended', async () => {
+      const { refresh_token, successor } = await lost();
+      const guess = refresh_token.replace(/\..*$/, `.${'a'.repeat(43)}`);
+      expectRejected(await repeat(guess), 'invalid_grant');
+      expect((await repeat(refresh_token)).body.refresh_token).toBe(successor);
+
+      const ended = await lost();
+      await own.db.manager.update(TokenFamily, { id: ended.family }, { revokedAt: new Date() });
+      expectRejected(await repeat(ended.refresh_token), 'invalid_grant');
+
+      await own.db.manager.update(User, { id: 'bob' }, { disabledAt: new Date() });
+      expectRejected(await repeat(refresh_token), 'invalid_grant');
+      await own.db.manager.update(User, { id: 'bob' }, { disabledAt: null });
+
+      await own.db.transaction((manager) => endAllSignIns(manager, 'bob'));
+      for (const token of [refresh_token, successor]) expectRejected(await repeat(token), 'invalid_grant');
+    });
+
+    it('leaves nothing valid of repeats that race the end of all sign-ins', async () => {
+      for (let round = 0; round < 5; round++) {
+        const { refresh_token, successor } = await lost();
+        const [, ...repeats] = await Promise.all([
+          own.db.transaction((manager) => endAllSignIns(manager, 'bob')),
+          ...Array.from({ length: 19 }, () => repeat(refresh_token)),
+        ]);
+        for (const { body } of repeats.filter((response) => response.status === 200))
+          expectRejected(
+            await client(own.origin, { Authorization: `Bearer ${body.access_token}` }).get('/demo/jwt'),
+          );
+        for (const token of [refresh_token, successor]) expectRejected(await repeat(token), 'invalid_grant');
+      }
+    });
+
+    it('stores the successor encrypted only', async () => {
+      const { successor } = await lost();
+      const rows = JSON.stringify(await own.db.manager.find(RefreshToken));
+      expect(rows).not.toContain(successor.split('.')[1]);
+    });
+
+    it('is allowed for at most 60 seconds', () => {
+      const read = (JWT_REFRESH_REUSE_SECONDS: string) =>
+        readJwtConfig(Settings.from({ JWT_REFRESH_REUSE_SECONDS })).refreshReuseSeconds;
+      expect(['0', '60'].map(read)).toEqual([0, 60]);
+      for (const wrong of ['61', '-1', '0.5', 'true'])
+        expect(() => read(wrong)).toThrow(
+          'JWT_REFRESH_REUSE_SECONDS must be a number of seconds from 0 to 60',
+        );
     });
   });
 

@@ -1,7 +1,7 @@
 import type { AuthMethod } from '../../authentication/method.js';
 import { DEMO_PASSWORD } from '../../users/users.demo.js';
 import { RefreshToken, TokenFamily } from './jwt.entity.js';
-import { Jwt1700000304000 } from './jwt.migration.js';
+import { Jwt1700000304000, JwtSuccessors1700000715000 } from './jwt.migration.js';
 
 declare module '../../authentication/principal.js' {
   interface AuthMethods {
@@ -15,6 +15,6 @@ export { JwtStrategy as strategy } from './jwt.strategy.js';
 export { JwtService as issuer } from './jwt.service.js';
 export { TokenResponse as issued } from './jwt.js';
 export const entities = [TokenFamily, RefreshToken];
-export const migrations = [Jwt1700000304000];
+export const migrations = [Jwt1700000304000, JwtSuccessors1700000715000];
 export const openapi: AuthMethod['openapi'] = { type: 'http', scheme: 'bearer', bearerFormat: 'at+jwt' };
 export const curl = `-H "Authorization: Bearer $(curl -s ORIGIN/auth/login -H 'Content-Type: application/json' -d '{"username":"bob","password":"${DEMO_PASSWORD}","as":"jwt"}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')"`;

@@ -17,7 +17,8 @@ import { BadCredential } from '../../authentication/challenge.js';
 import type { Principal } from '../../authentication/principal.js';
 import { JwkSet, SigningKeys } from '../../crypto/signing-keys.service.js';
 import { TokenResponse } from './jwt.js';
-import { JwtService, isCurrentFamily } from './jwt.service.js';
+import { isCurrentFamily } from './jwt.entity.js';
+import { JwtService } from './jwt.service.js';
 import { SCOPES, isScope } from '../../permissions.js';
 
 const RefreshBody = z

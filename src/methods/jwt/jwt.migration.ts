@@ -46,3 +46,17 @@ export class Jwt1700000304000 implements MigrationInterface {
     await runner.dropTable('token_families');
   }
 }
+
+/** The successor of a used refresh token, for repeats. */
+export class JwtSuccessors1700000715000 implements MigrationInterface {
+  name = 'JwtSuccessors1700000715000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    // TypeORM's API would recreate the table on SQLite.
+    await runner.query('ALTER TABLE refresh_tokens ADD COLUMN "sealedSuccessor" text');
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query('ALTER TABLE refresh_tokens DROP COLUMN "sealedSuccessor"');
+  }
+}

@@ -1,15 +1,26 @@
-import { BadRequestException, ConflictException, Injectable, NotFoundException } from '@nestjs/common';
-import { randomUUID } from 'node:crypto';
+import { ConflictException, Inject, Injectable, NotFoundException } from '@nestjs/common';
+import type { ConfigType } from '@nestjs/config';
 import { DataSource, IsNull, LessThan, MoreThan, type EntityManager } from 'typeorm';
-import { BadCredential } from '../../authentication/challenge.js';
 import { signInEnded, type Authentication, type Issuer } from '../../authentication/method.js';
 import { AuditPort, type AuditEntry } from '../../authentication/ports.js';
 import { type Principal, type Proof, assertMayManageCredentials } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
+import { SecretBox } from '../../crypto/secret-box.js';
 import { HourlyCleanup } from '../../database/hourly-cleanup.js';
-import { RefreshToken, TokenFamily } from './jwt.entity.js';
+import { jwtConfig } from './jwt.config.js';
+import {
+  RefreshToken,
+  TokenFamily,
+  familyEvent,
+  familyFault,
+  invalidGrant,
+  isCurrentFamily,
+  narrowScopes,
+  newFamily,
+  proofOf,
+} from './jwt.entity.js';
 import { JwtKeys } from './jwt.keys.js';
 import {
   ACCESS_TOKEN_LIFETIME_SECONDS,
@@ -25,10 +36,7 @@ import { principalOf } from '../../users/user.entity.js';
 const DAY_MS = 24 * 60 * 60_000;
 /** A family ends after this time without a refresh. */
 const IDLE_TIMEOUT_MS = 7 * DAY_MS;
-/** A family ends after this time, even if it is refreshed. */
-const ABSOLUTE_TIMEOUT_MS = 30 * DAY_MS;
 const ENDED_FAMILY_RETENTION_MS = DAY_MS;
-const MAX_USER_AGENT_LENGTH = 200;
 /** Compared for an unknown id, so that it takes the same time as a wrong secret. */
 const UNKNOWN_HASH = '0'.repeat(64);
 
@@ -40,6 +48,8 @@ export class JwtService extends HourlyCleanup implements Issuer {
     private readonly audit: AuditPort,
     private readonly keys: JwtKeys,
     private readonly settings: Settings,
+    private readonly box: SecretBox,
+    @Inject(jwtConfig.KEY) private readonly config: ConfigType<typeof jwtConfig>,
   ) {
     super();
   }
@@ -49,7 +59,8 @@ export class JwtService extends HourlyCleanup implements Issuer {
     const family = newFamily(principal, request, epoch);
     return this.dataSource.transaction(async (manager) => {
       await manager.insert(TokenFamily, family);
-      const tokens = await this.createTokens(manager, family, family.scopes);
+      const refreshToken = await this.createRefreshToken(manager, family);
+      const tokens = await this.createTokens(manager, family, family.scopes, refreshToken);
       await this.audit.append(
         manager,
         { event: 'authn_login_success', actor: principal, details: { as: 'jwt' } },
@@ -112,9 +123,9 @@ export class JwtService extends HourlyCleanup implements Issuer {
   }
 
   /**
-   * Exchanges a refresh token for new tokens. Each refresh token works once. A second use means
-   * that the token was copied, so the whole family ends (RFC 9700 section 4.14.2). A request that arrived before the
-   * first use is a concurrent retry of the client: it gets no tokens, and the family stays.
+   * Exchanges a refresh token for new tokens. Each works once. A second use means that the token was copied, so the whole
+   * family ends (RFC 9700 section 4.14.2). Two exceptions: within `JWT_REFRESH_REUSE_SECONDS`, the last used token returns the
+   * same successor; and a request that arrived before the first use gets no tokens, and the family stays.
    *
    * @param scope limits the new access token; the family keeps its scopes
    * @param arrived the time at which the request arrived
@@ -144,13 +155,16 @@ export class JwtService extends HourlyCleanup implements Issuer {
         { id: token.id, usedAt: IsNull() },
         { usedAt: now },
       );
-      if (affected) {
-        const tokens = await this.createTokens(manager, family, scopes);
+      const used = affected ? undefined : await manager.findOneByOrFail(RefreshToken, { id: token.id });
+      const successor = used
+        ? await this.repeatableSuccessor(manager, used, now)
+        : await this.createRefreshToken(manager, family, token.id);
+      if (successor) {
+        const tokens = await this.createTokens(manager, family, scopes, successor);
         await this.audit.append(manager, familyEvent(family, 'authn_token_created', caller));
         return { tokens };
       }
-      const { usedAt } = await manager.findOneByOrFail(RefreshToken, { id: token.id });
-      if (usedAt! >= arrived) return 'concurrent';
+      if (used!.usedAt! >= arrived) return 'concurrent';
       await this.revoke(manager, family, 'authn_token_reuse', caller);
       return { reusedFamily: family };
     });
@@ -186,11 +200,9 @@ export class JwtService extends HourlyCleanup implements Issuer {
     manager: EntityManager,
     family: TokenFamily,
     scopes: readonly string[] | null,
+    refresh_token: string,
   ): Promise<TokenResponse> {
-    const { id, token, hash } = newRefreshToken();
-    const expiresAt = new Date(Math.min(Date.now() + IDLE_TIMEOUT_MS, family.expiresAt.getTime()));
-    await manager.insert(RefreshToken, { id, familyId: family.id, hash, expiresAt, usedAt: null });
-    return { ...(await this.createAccessToken(manager, family, scopes)), refresh_token: token };
+    return { ...(await this.createAccessToken(manager, family, scopes)), refresh_token };
   }
 
   private async createAccessToken(
@@ -206,69 +218,33 @@ export class JwtService extends HourlyCleanup implements Issuer {
       ...(scopes && { scope: scopes.join(' ') }),
     };
   }
+
+  /** @param predecessorId of the used refresh token; undefined at the sign-in */
+  private async createRefreshToken(
+    manager: EntityManager,
+    family: TokenFamily,
+    predecessorId?: string,
+  ): Promise<string> {
+    const { id, token, hash } = newRefreshToken();
+    const expiresAt = new Date(Math.min(Date.now() + IDLE_TIMEOUT_MS, family.expiresAt.getTime()));
+    await manager.insert(RefreshToken, { id, familyId: family.id, hash, expiresAt, usedAt: null });
+    if (predecessorId && this.config.refreshReuseSeconds) {
+      const sealedSuccessor = this.box.seal(token, predecessorId);
+      await manager.update(RefreshToken, { id: predecessorId }, { sealedSuccessor });
+    }
+    return token;
+  }
+
+  /** @returns undefined if the token was used too long ago, or its successor was used */
+  private async repeatableSuccessor(
+    manager: EntityManager,
+    { id, usedAt, sealedSuccessor }: RefreshToken,
+    now: Date,
+  ): Promise<string | undefined> {
+    const end = usedAt!.getTime() + this.config.refreshReuseSeconds * 1000;
+    if (!this.config.refreshReuseSeconds || !sealedSuccessor || end <= now.getTime()) return undefined;
+    const successor = this.box.open(sealedSuccessor, id);
+    const isUnused = { id: parseRefreshToken(successor)!.id, usedAt: IsNull() };
+    return (await manager.existsBy(RefreshToken, isUnused)) ? successor : undefined;
+  }
 }
-
-/** Whether a token of this family authenticated the request. */
-export const isCurrentFamily = ({ proofs }: Principal, id: string): boolean =>
-  proofs.some(({ method, credentialId }) => method === 'jwt' && credentialId === id);
-
-const invalidGrant = (reason: string) =>
-  new BadCredential('invalid_grant', reason, { error: 'invalid_token' });
-
-function newFamily(principal: Principal, request: AuthRequest, epoch: number): TokenFamily {
-  const now = new Date();
-  return {
-    id: randomUUID(),
-    userId: principal.id,
-    epoch,
-    scopes: principal.scopes ? [...principal.scopes] : null,
-    amr: [...new Set(principal.proofs.flatMap((proof) => proof.amr))],
-    authAt: new Date(Math.max(...principal.proofs.map((proof) => proof.at.getTime()))),
-    userAgent: (request.headers['user-agent'] ?? '').slice(0, MAX_USER_AGENT_LENGTH),
-    createdAt: now,
-    expiresAt: new Date(now.getTime() + ABSOLUTE_TIMEOUT_MS),
-    revokedAt: null,
-  };
-}
-
-const proofOf = ({ id, authAt, amr }: TokenFamily): Proof => ({
-  method: 'jwt',
-  credentialId: id,
-  at: authAt,
-  amr,
-  bound: false,
-  signIn: true,
-});
-
-function familyFault(family: TokenFamily, tokenExpiresAt: Date, now: Date): string | undefined {
-  if (family.revokedAt) return 'revoked';
-  if (family.expiresAt <= now || tokenExpiresAt <= now) return 'expired';
-  if (family.epoch !== family.user!.epoch) return 'all sign-ins were ended';
-  return undefined;
-}
-
-/** Narrows the scopes of the sign-in, not those of an earlier refresh. */
-function narrowScopes(
-  granted: readonly string[] | null,
-  scope: string | undefined,
-): readonly string[] | null {
-  if (scope === undefined) return granted;
-  const requested = [...new Set(scope.split(' '))];
-  if (!granted || requested.every((each) => granted.includes(each))) return requested;
-  throw new BadRequestException({
-    code: 'invalid_scope',
-    detail: 'The sign-in did not grant all of these scopes.',
-  });
-}
-
-const familyEvent = (
-  family: TokenFamily,
-  event: AuditEntry['event'],
-  actor: Principal | undefined,
-): AuditEntry => ({
-  event,
-  actor,
-  method: 'jwt',
-  target: `token-family:${family.id}`,
-  details: { userId: family.userId },
-});
