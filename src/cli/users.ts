@@ -10,7 +10,7 @@ import { addMachineAccount } from '../users/new-account.js';
 import { changeName, changeRoles, disableAccount } from '../users/change-account.js';
 import { ROLES } from '../permissions.js';
 
-const USAGE = `npm run users -- add <tenant> <username> <role>… [--name <name>]  creates an account; reads the password from standard input
+const USAGE = `npm run users -- add <tenant> <username> <role>… [--name <name>] [--email <address>]  creates an account; reads the password from standard input
 npm run users -- add-machine <tenant> <username> <role>…          creates a machine account, which has no password
 npm run users -- name <username> <name>                           replaces the account's display name; an empty one removes it
 npm run users -- password <username>                              sets a password from standard input; ends all sign-ins
@@ -27,7 +27,7 @@ const withAuditLog =
 
 const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefined>> = {
   add: (...words) => {
-    const { name, positionals } = withName(words);
+    const { name, email, positionals } = withOptions(words);
     const [tenant, username, ...roles] = positionals;
     if (!tenant || !username || !roles.length || !roles.every(isRole)) return undefined;
     return withAuditLog(async (dataSource, log) => {
@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefin
         tenant,
         username,
         name,
+        email,
         roles,
         password: await readPassword(process.stdin),
       });
@@ -74,15 +75,15 @@ const COMMANDS: Readonly<Record<string, (...args: string[]) => Command | undefin
   enable: (...args) => setDisabled(args, false),
 };
 
-/** Finds the option `--name`. @returns no words if the options are invalid */
-function withName(args: string[]): { name?: string | undefined; positionals: string[] } {
+/** Finds the options of `add`. @returns no words if the options are invalid */
+function withOptions(args: string[]): { name?: string; email?: string; positionals: string[] } {
   try {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { name: { type: 'string' } },
+      options: { name: { type: 'string' }, email: { type: 'string' } },
     });
-    return { name: values.name, positionals };
+    return { ...values, positionals };
   } catch {
     return { positionals: [] };
   }

@@ -1,6 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { DemoPort } from '../authentication/ports.js';
+import { UserEmail } from './user-email.entity.js';
 import { Tenant, User } from './user.entity.js';
 
 /** The password of the demo's users. It is published. */
@@ -29,6 +30,9 @@ export const DEMO_USERS = [
   account('globex-machine', 'globex', ['editor'], null),
 ];
 
+/** `alice@acme.example`: RFC 2606 reserves the domain, so no mail reaches anybody. */
+export const demoEmailOf = ({ id, tenantId }: Partial<User>): string => `${id}@${tenantId}.example`;
+
 @Injectable()
 export class UsersDemo implements OnModuleInit {
   constructor(private readonly demo: DemoPort) {}
@@ -42,6 +46,15 @@ export class UsersDemo implements OnModuleInit {
       ]);
       await manager.insert(User, DEMO_USERS);
       return undefined;
+    });
+    await this.demo.once('email-addresses', async (manager: EntityManager) => {
+      for (const user of DEMO_USERS)
+        if (user.kind === 'user')
+          await manager.insert(UserEmail, {
+            userId: user.id!,
+            address: demoEmailOf(user),
+            verifiedAt: new Date(),
+          });
     });
   }
 }

@@ -1,5 +1,6 @@
 import { Table, TableColumn, type MigrationInterface, type QueryRunner } from 'typeorm';
-import { DATE_COLUMN } from '../database/columns.js';
+import { DATE_COLUMN, foreignKey } from '../database/columns.js';
+import { UserEmail } from './user-email.entity.js';
 import { Tenant, USERS_TABLE, User } from './user.entity.js';
 
 export class Users1700000001000 implements MigrationInterface {
@@ -95,13 +96,37 @@ export class UsersMfa1700000800000 implements MigrationInterface {
   }
 }
 
+export class EmailAddresses1700000810000 implements MigrationInterface {
+  name = 'EmailAddresses1700000810000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.createTable(
+      new Table({
+        name: 'email_addresses',
+        columns: [
+          { name: 'userId', type: 'varchar', length: '36', isPrimary: true },
+          { name: 'address', type: 'varchar', length: '254' },
+          { name: 'verifiedAt', type: DATE_COLUMN, isNullable: true },
+        ],
+        indices: [{ columnNames: ['address'], isUnique: true }],
+        foreignKeys: [foreignKey('userId', USERS_TABLE)],
+      }),
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('email_addresses');
+  }
+}
+
 export const usersSchema = {
-  entities: [Tenant, User],
+  entities: [Tenant, User, UserEmail],
   migrations: [
     Users1700000001000,
     UsersEpoch1700000300000,
     UsersEpochDefault1700000500000,
     UsersName1700000700000,
     UsersMfa1700000800000,
+    EmailAddresses1700000810000,
   ],
 };

@@ -9,6 +9,7 @@ import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { Settings } from '../../src/config/settings.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { dataSourceOptions, openDataSource } from '../../src/database/data-source.js';
+import { UserEmail } from '../../src/users/user-email.entity.js';
 import { User } from '../../src/users/user.entity.js';
 import { RANDOM_SECRET, freshDatabase } from '../support/app.js';
 import { Server } from '../support/processes.js';
@@ -195,6 +196,25 @@ describe('the command line', () => {
     expect((await users('name', 'heidi', '')).out).toBe('Name removed.\n');
     expect((await named()).name).toBeNull();
     expect(await users('name', 'nobody', 'Nobody')).toMatchObject({ code: 1, out: '' });
+  });
+
+  it('users add stores a verified e-mail address, and rejects one that is taken or invalid', async () => {
+    const password = 'a long enough pass phrase';
+    const add = (username: string, email: string) =>
+      run('users', ['add', 'acme', username, 'viewer', '--email', email], {}, password);
+    expect(await add('olivia', 'Olivia@Bücher.example')).toMatchObject({ code: 0, errors: '' });
+    const { id } = await db.manager.findOneByOrFail(User, { username: 'olivia' });
+    expect(await db.manager.findOneByOrFail(UserEmail, { userId: id })).toMatchObject({
+      address: 'olivia@xn--bcher-kva.example',
+      verifiedAt: expect.any(Date),
+    });
+    expect((await add('peter', 'olivia@bücher.EXAMPLE')).errors).toBe(
+      'Another account has this e-mail address.\n',
+    );
+    expect((await add('peter', 'peter＠acme.example')).errors).toBe(
+      'This is not an e-mail address that is accepted.\n',
+    );
+    expect(await db.manager.existsBy(User, { username: 'peter' })).toBe(false);
   });
 
   it('users rejects a name with invisible characters, and stores nothing', async () => {
