@@ -13,6 +13,8 @@ import {
   NoAudit,
   NoDemo,
   NoLastUsed,
+  NoNotices,
+  NoticePort,
   RejectedRequests,
 } from './ports.js';
 
@@ -24,6 +26,7 @@ export interface AuthenticationOptions {
   readonly lastUsed?: Type<LastUsedPort>;
   readonly demo?: Type<DemoPort>;
   readonly administration?: Type<AccountAdministration>;
+  readonly notices?: Type<NoticePort>;
 }
 
 @Module({})
@@ -40,6 +43,7 @@ export class AuthenticationModule {
       lastUsed,
       demo,
       administration = NoAdministration,
+      notices,
     }: AuthenticationOptions = {},
   ): DynamicModule {
     const ceremonies = methods.filter((method) => !method.strategy).map((method) => method.name);
@@ -60,6 +64,9 @@ export class AuthenticationModule {
           : { provide: LastUsedPort, useClass: NoLastUsed },
         demo ? { provide: DemoPort, useExisting: demo } : { provide: DemoPort, useClass: NoDemo },
         { provide: AccountAdministration, useClass: administration },
+        notices
+          ? { provide: NoticePort, useExisting: notices }
+          : { provide: NoticePort, useClass: NoNotices },
         { provide: APP_FILTER, useClass: ChallengeFilter },
         Authenticator,
         AuthenticateGuard,
@@ -70,6 +77,7 @@ export class AuthenticationModule {
         AccountAdministration,
         AuditPort,
         LastUsedPort,
+        NoticePort,
         DemoPort,
         Authenticator,
         AuthenticateGuard,

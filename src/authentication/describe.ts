@@ -70,6 +70,8 @@ export const text = (max: number, min = 0) =>
 
 /** The response of an issuer; the document lists those of the installed methods. */
 export const Issued = z.looseObject({}).meta({ id: 'Issued' });
+/** The caller's new credential, after all sign-ins ended. Empty if no issuer issued the one before. */
+export const Reissued = z.union([Issued, z.strictObject({})]);
 /** The name of an issuer; the document lists the installed ones. */
 export const IssuerName = z.string().max(40).meta({ id: 'IssuerName' });
 

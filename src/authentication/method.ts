@@ -90,8 +90,11 @@ export interface FactorResponse {
 export interface Factor {
   /** Which member {@link verify} reads. Absent: a redirect to a provider proves the factor. */
   readonly responseField?: keyof FactorResponse;
-  /** Replaces another second factor once, so it does not make an account require one. */
+  /** Replaces another second factor once, so it does not make an account require one, and is removed with the last one. */
   readonly isBackup?: true;
+
+  /** Removes the factor from the account, with a manager as {@link isEnrolled} has it. Only for a backup. */
+  remove?(manager: object, accountId: string): Promise<void>;
 
   /**
    * Whether the account has set the factor up and can use it now.

@@ -70,6 +70,27 @@ export class NoAudit implements AuditPort {
   recordInBackground(): void {}
 }
 
+/** An event of which the holder of an account is told, so that a takeover does not go unnoticed. */
+export const SECURITY_NOTICES = [
+  'new_device',
+  'password_changed',
+  'factor_added',
+  'factor_removed',
+  'recovery_code_used',
+] as const;
+export type SecurityNotice = (typeof SECURITY_NOTICES)[number];
+
+/** Tells account holders of security events. An application that sends no mail uses {@link NoNotices}. */
+export abstract class NoticePort {
+  /** Call it after the transaction. The response does not wait for the mail. */
+  abstract send(accountId: string, notice: SecurityNotice): void;
+}
+
+@Injectable()
+export class NoNotices implements NoticePort {
+  send(): void {}
+}
+
 /** Receives the use of a credential. An application that does not show "last used" uses {@link NoLastUsed}. */
 export abstract class LastUsedPort {
   /**

@@ -1,5 +1,5 @@
 import { ForbiddenException } from '@nestjs/common';
-import { isRecent, type Principal, type Proof } from './principal.js';
+import { assertMayManageCredentials, isRecent, type Principal, type Proof } from './principal.js';
 import type { Authenticator } from './authenticator.js';
 import { Unauthenticated, headersOf, type Challenge } from './challenge.js';
 
@@ -79,4 +79,14 @@ export function assertRecentSignIn({ proofs }: Principal, isSignIn: (proof: Proo
     { maxAge: RECENT_SIGN_IN_SECONDS },
     'reauthentication_required',
   );
+}
+
+/**
+ * Rejects a caller who may not add, replace or remove a way to sign in: a stolen key or an old session must not.
+ * @throws ForbiddenException `limited_credential`
+ * @throws InsufficientCredential `reauthentication_required`
+ */
+export function assertMayChangeFactors(caller: Principal): void {
+  assertMayManageCredentials(caller);
+  assertRecentSignIn(caller, ({ signIn }) => Boolean(signIn));
 }

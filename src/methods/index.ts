@@ -9,6 +9,8 @@ export * as mtls from './mtls/index.js';
 export * as oauth from './oauth/index.js';
 export * as oidcLogin from './oidc-login/index.js';
 export * as password from './password/index.js';
+export * as recoveryCode from './recovery-code/index.js';
 export * as session from './session/index.js';
 export * as sigv4 from './sigv4/index.js';
+export * as totp from './totp/index.js';
 export * as webhook from './webhook/index.js';

@@ -104,6 +104,7 @@ export class AccountFactors {
     const { mfaSince } = await manager.findOneByOrFail(User, { id: accountId });
     const isRequired = (await this.enrolled(accountId, manager)).some(isSecondFactor);
     await manager.update(User, { id: accountId }, { mfaSince: isRequired ? (mfaSince ?? new Date()) : null });
+    if (!isRequired) for (const { factor } of this.installed) await factor.remove?.(manager, accountId);
     return endAllSignIns(manager, accountId);
   }
 }

@@ -7,7 +7,7 @@ import { Caller, CurrentRequest, HttpsOnly, Public, SelfService } from '../authe
 import type { Principal, Proof } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { AccountFactors } from './account-factors.service.js';
-import { SignInService } from './sign-in.service.js';
+import { SecondFactorService } from './second-factor.service.js';
 import { User } from './user.entity.js';
 
 const SIGN_IN_TAG = 'Sign-ins of all methods.';
@@ -58,7 +58,7 @@ const PROOF_ERRORS = ['401 invalid_factor', '429 too_many_attempts'] as const;
 @Public()
 @HttpsOnly()
 export class SecondStepController {
-  constructor(private readonly signIns: SignInService) {}
+  constructor(private readonly secondFactor: SecondFactorService) {}
 
   /** Prepares a passkey's proof. A code needs no options. */
   @Post('options')
@@ -72,7 +72,7 @@ export class SecondStepController {
     @Body({ schema: SecondStepOptions }) body: z.output<typeof SecondStepOptions>,
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
-    return this.signIns.beginSecondStep(body.mfa_token, body.factor, request);
+    return this.secondFactor.beginSecondStep(body.mfa_token, body.factor, request);
   }
 
   /** Completes a sign-in that returned `mfa_required`. Returns the response of its issuer. */
@@ -87,7 +87,7 @@ export class SecondStepController {
     @Body({ schema: SecondStep }) { factor, mfa_token, ...proof }: z.output<typeof SecondStep>,
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
-    return this.signIns.completeSecondStep(mfa_token, factor, proof, request);
+    return this.secondFactor.completeSecondStep(mfa_token, factor, proof, request);
   }
 }
 
@@ -97,7 +97,7 @@ export class SecondStepController {
 @SelfService()
 export class FactorsController {
   constructor(
-    private readonly signIns: SignInService,
+    private readonly secondFactor: SecondFactorService,
     private readonly factors: AccountFactors,
     private readonly issuers: IssuerRegistry,
     private readonly dataSource: DataSource,
@@ -135,7 +135,7 @@ export class FactorsController {
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
     this.issuedProof(caller);
-    return this.signIns.beginStepUp(caller, body.factor, request);
+    return this.secondFactor.beginStepUp(caller, body.factor, request);
   }
 
   /**
@@ -155,7 +155,7 @@ export class FactorsController {
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
-    return this.signIns.stepUp(caller, this.issuedProof(caller), factor, proof, request);
+    return this.secondFactor.stepUp(caller, this.issuedProof(caller), factor, proof, request);
   }
 
   /** @throws BadRequestException `not_signed_in` if the credential is no session or token of a sign-in */

@@ -6,6 +6,7 @@ import { FactorAttempts } from './factor-attempts.service.js';
 import { FactorsController, SecondStepController } from './factors.controller.js';
 import { LogoutController } from './logout.controller.js';
 import { MfaTickets } from './mfa-tickets.service.js';
+import { SecondFactorService } from './second-factor.service.js';
 import { SignInService } from './sign-in.service.js';
 
 /** For applications in which people sign in: the issuers, second factors and step-ups, and the end of a session or a token. */
@@ -13,7 +14,7 @@ import { SignInService } from './sign-in.service.js';
 @Module({
   imports: [ReplayStoreModule],
   controllers: [LogoutController, SecondStepController, FactorsController],
-  providers: [IssuerRegistry, AccountFactors, FactorAttempts, MfaTickets, SignInService],
-  exports: [IssuerRegistry, AccountFactors, MfaTickets, SignInService],
+  providers: [IssuerRegistry, AccountFactors, FactorAttempts, MfaTickets, SecondFactorService, SignInService],
+  exports: [IssuerRegistry, AccountFactors, MfaTickets, SecondFactorService, SignInService],
 })
 export class SignInModule {}

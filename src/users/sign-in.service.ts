@@ -1,16 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { Authenticator } from '../authentication/authenticator.js';
 import { BadCredential, Unauthenticated } from '../authentication/challenge.js';
-import { completedAmr, provesSecondFactor } from '../authentication/factors.js';
+import { completedAmr } from '../authentication/factors.js';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
-import type { FactorResponse, Issuer } from '../authentication/method.js';
-import { AuditPort } from '../authentication/ports.js';
+import type { Issuer } from '../authentication/method.js';
 import type { MethodName, Principal, Proof } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { AccountFactors, invalidField } from './account-factors.service.js';
-import { MFA_TICKET_LIFETIME_SECONDS, MfaTickets, invalidMfaToken } from './mfa-tickets.service.js';
-import { User, needsSecondFactor, principalOf } from './user.entity.js';
+import { MFA_TICKET_LIFETIME_SECONDS, MfaTickets } from './mfa-tickets.service.js';
+import { type User, needsSecondFactor, principalOf } from './user.entity.js';
 
 /** The first factor of a sign-in, verified by a ceremony. */
 export interface SignIn {
@@ -29,16 +27,14 @@ export interface SignIn {
   readonly rejectedAs?: string | undefined;
 }
 
-/** Finishes the sign-ins of all ceremonies, and steps up. */
+/** Finishes the sign-ins of all ceremonies. */
 @Injectable()
 export class SignInService {
   constructor(
-    private readonly dataSource: DataSource,
     private readonly authenticator: Authenticator,
     private readonly issuers: IssuerRegistry,
     private readonly factors: AccountFactors,
     private readonly tickets: MfaTickets,
-    private readonly audit: AuditPort,
   ) {}
 
   /**
@@ -76,92 +72,25 @@ export class SignInService {
   }
 
   /**
-   * Prepares the second step of a sign-in, for factors that need it.
-   * @param ticket of {@link MfaRequired}; absent: the cookie's
-   * @throws Unauthenticated `invalid_mfa_token`
-   * @throws UnprocessableEntityException `invalid_body`
+   * Issues the caller's credential again after all sign-ins of the account ended.
+   * @param epoch the account's new epoch
+   * @param second the `amr` of a second factor that the caller has just proved by setting it up
+   * @returns the body of the issuer's response; undefined if the caller's method has no issuer
    */
-  async beginSecondStep(ticket: string | undefined, name: string, request: AuthRequest): Promise<object> {
-    const { user } = await this.openTicket(ticket, request);
-    const { factor } = await this.factors.find(user, name);
-    return (await factor.begin?.(user.id, request)) ?? {};
-  }
-
-  /**
-   * Completes a sign-in by a second factor.
-   * @param ticket of {@link MfaRequired}; absent: the cookie's
-   * @returns the body of the issuer's response
-   * @throws Unauthenticated `invalid_mfa_token`, `invalid_factor`
-   * @throws UnprocessableEntityException `invalid_body`
-   * @throws TooManyAttempts
-   */
-  async completeSecondStep(
-    ticket: string | undefined,
-    name: string,
-    response: FactorResponse,
-    request: AuthRequest,
-  ): Promise<object> {
-    const { user, signIn, as } = await this.openTicket(ticket, request);
-    const installed = await this.factors.find(user, name);
-    const at = new Date();
-    const second = await this.verify(user, installed.name, as, () =>
-      this.factors.verify(user, installed, response, request),
-    );
-    await this.authenticated(as, () => this.tickets.use(signIn));
-    this.tickets.cookie.clear(request);
-    const { method, credentialId, scopes } = signIn;
-    const amr = completedAmr(signIn.amr, second.amr);
-    return this.complete({ user, method: method as MethodName, credentialId, at, amr, as, scopes }, request);
-  }
-
-  /**
-   * Prepares a step-up, for factors that need it.
-   * @throws UnprocessableEntityException `invalid_body`
-   */
-  async beginStepUp(caller: Principal, name: string, request: AuthRequest): Promise<object> {
-    const { factor } = await this.factors.find(await this.accountOf(caller), name);
-    return (await factor.begin?.(caller.id, request)) ?? {};
-  }
-
-  /**
-   * Stores a fresh authentication in the caller's session or token.
-   * @param issued the proof of the session or token
-   * @returns the body of the issuer's response
-   * @throws Unauthenticated `invalid_factor`
-   * @throws UnprocessableEntityException `invalid_body`
-   * @throws TooManyAttempts
-   */
-  async stepUp(
+  async reissue(
     caller: Principal,
-    issued: Proof,
-    name: string,
-    response: FactorResponse,
+    epoch: number,
     request: AuthRequest,
-  ): Promise<object> {
-    const user = await this.accountOf(caller);
-    const installed = await this.factors.find(user, name);
-    const at = new Date();
-    const { amr: own } = await this.verify(user, installed.name, issued.method, () =>
-      this.factors.verify(user, installed, response, request),
-    );
-    const isComplete = provesSecondFactor(own) && installed.properties.acr.alone !== undefined;
-    const amr = installed.properties.second && !isComplete ? completedAmr(issued.amr, own) : own;
-    const body = await this.issuerOf(issued.method).stepUp(caller, { at, amr }, request);
-    await this.audit.record({
-      event: 'authn_login_success',
-      actor: caller,
-      method: installed.name,
-      details: { stepUp: true },
-    });
-    return body;
+    second?: readonly string[],
+  ): Promise<object | undefined> {
+    const issued = caller.proofs.find(({ method }) => this.issuers.find(method));
+    if (!issued) return undefined;
+    const proof = second ? { ...issued, at: new Date(), amr: completedAmr(issued.amr, second) } : issued;
+    return this.issuerOf(issued.method).issue({ ...caller, proofs: [proof] }, request, epoch);
   }
 
   private issuerOf(as: MethodName): Issuer {
     return this.issuers.find(as)!;
-  }
-
-  private accountOf({ id }: Principal): Promise<User> {
-    return this.dataSource.manager.findOneByOrFail(User, { id });
   }
 
   private async secondStep(signIn: SignIn, request: AuthRequest): Promise<MfaRequired> {
@@ -182,45 +111,6 @@ export class SignInService {
       ticket,
       usable.map(({ name }) => name),
     );
-  }
-
-  /** @throws Unauthenticated `invalid_mfa_token` */
-  private async openTicket(text: string | undefined, request: AuthRequest) {
-    const [fallback] = this.issuers.names;
-    const signIn = await this.authenticated(fallback!, async () => this.tickets.read(text, request));
-    const as = this.issuers.names.find((name) => name === signIn.as);
-    const user = await this.dataSource.manager.findOneBy(User, { id: signIn.accountId });
-    return this.authenticated(as ?? fallback!, async () => {
-      if (!as) throw invalidMfaToken('its issuer is not installed');
-      if (!user || user.disabledAt || user.epoch !== signIn.epoch)
-        throw invalidMfaToken(`the sign-in of ${signIn.accountId} has ended`);
-      return { user, signIn, as };
-    });
-  }
-
-  private async verify<T>(user: User, method: string, as: MethodName, check: () => Promise<T>): Promise<T> {
-    try {
-      return await check();
-    } catch (error) {
-      if (!(error instanceof BadCredential)) throw error;
-      const { code, reason } = error.ofAccount(user);
-      const rejection = this.authenticator.unauthenticated(as, error);
-      await this.audit.recordRejection(rejection, {
-        event: 'authn_login_fail',
-        actor: user,
-        method,
-        details: { code, reason },
-      });
-      throw rejection;
-    }
-  }
-
-  private async authenticated<T>(as: MethodName, check: () => Promise<T>): Promise<T> {
-    try {
-      return await check();
-    } catch (error) {
-      throw error instanceof BadCredential ? this.authenticator.unauthenticated(as, error) : error;
-    }
   }
 }
 

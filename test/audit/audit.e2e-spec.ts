@@ -5,11 +5,11 @@ import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js
 import { LastUsed } from '../../src/database/last-used.service.js';
 import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { as, boot, client, testMethod, type TestResponse, type Booted } from '../support/app.js';
-import { allContracts, ceremonyOf } from '../support/contracts.js';
+import { allContracts, ceremonyOf, startsSignIn } from '../support/contracts.js';
 
 const contracts = await allContracts();
 const issuers = INSTALLED_METHODS.filter(({ issuer }) => issuer).map(({ name }) => name);
-const ceremonies = INSTALLED_METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name);
+const ceremonies = INSTALLED_METHODS.filter(startsSignIn).map(({ name }) => name);
 /** Every installed sign-in. */
 const signIns = ceremonies.flatMap((name) => issuers.map((issuer) => ({ name, issuer })));
 

@@ -4,15 +4,13 @@ import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { verifyChain } from '../../src/audit/verify-chain.js';
 import { Settings } from '../../src/config/settings.js';
-import { allContracts, ceremonyOf } from '../support/contracts.js';
+import { allContracts, ceremonyOf, startsSignIn } from '../support/contracts.js';
 import type { Running } from '../method.contract.js';
 import { startProcesses, type Processes } from '../support/processes.js';
 
 const [{ issue }] = (await allContracts()) as [Awaited<ReturnType<typeof allContracts>>[number]];
 const issuer = INSTALLED_METHODS.find((method) => method.issuer)?.name;
-const ceremonies = issuer
-  ? INSTALLED_METHODS.filter(({ strategy }) => !strategy).map(({ name }) => name)
-  : [];
+const ceremonies = issuer ? INSTALLED_METHODS.filter(startsSignIn).map(({ name }) => name) : [];
 const signIns = await Promise.all(ceremonies.map(ceremonyOf));
 
 /** Runs `work` for each number below `count`, twenty at a time: the pool of each process has ten connections. */

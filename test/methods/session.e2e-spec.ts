@@ -14,14 +14,14 @@ import type { Principal } from '../../src/authentication/principal.js';
 import { LastUsed } from '../../src/database/last-used.service.js';
 import { withSession } from '../../src/methods/session/session.client.js';
 import { SessionCookie } from '../../src/methods/session/session.cookie.js';
-import { Session } from '../../src/methods/session/session.entity.js';
+import { MAX_SESSIONS_PER_USER, Session } from '../../src/methods/session/session.entity.js';
 import {
   ABSOLUTE_TIMEOUT_MS,
   IDLE_TIMEOUT_MS,
   hashSessionValue,
   newSessionValue,
 } from '../../src/methods/session/session.js';
-import { MAX_SESSIONS_PER_USER, SessionService } from '../../src/methods/session/session.service.js';
+import { SessionService } from '../../src/methods/session/session.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';

@@ -1,4 +1,6 @@
 import { readdirSync } from 'node:fs';
+import { FACTORS, type FactorProperties } from '../../src/authentication/factors.js';
+import type { AuthMethod } from '../../src/authentication/method.js';
 import type { Contract, Credential, Running } from '../method.contract.js';
 
 /** The contract of a method, from the method's own file. A test that covers all methods so imports none by name. */
@@ -34,6 +36,13 @@ export const challengePattern = (challenge: string): RegExp =>
       .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
       .join('[^"]*')}$`,
   );
+
+/**
+ * Whether a method starts a sign-in: a ceremony that is not only a second factor. The ceremony of a second factor leaves its account
+ * with it, so that the others need it, too.
+ */
+export const startsSignIn = ({ name, strategy }: AuthMethod): boolean =>
+  !strategy && (FACTORS as Readonly<Record<string, FactorProperties>>)[name]?.first !== false;
 
 /** Signs a user in by a ceremony that ends in the named issuer. @returns the last response */
 export type Ceremony = (running: Running, userId: string, issuer: string) => Promise<Response>;

@@ -3,7 +3,6 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import { Describe, Issued, IssuerName, text } from '../../authentication/describe.js';
 import { Caller, CurrentRequest, Public, HttpsOnly, SelfService } from '../../authentication/plan.js';
-import { IssuerRegistry } from '../../authentication/issuer-registry.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { Principal } from '../../authentication/principal.js';
 import { SignInService } from '../../users/sign-in.service.js';
@@ -45,7 +44,6 @@ const LOGIN_ERRORS = ['429 too_many_attempts', '503 temporarily_unavailable'] as
 @Controller('auth')
 export class PasswordController {
   constructor(
-    private readonly issuers: IssuerRegistry,
     private readonly signIns: SignInService,
     private readonly login: PasswordLoginService,
     private readonly change: PasswordChangeService,
@@ -103,8 +101,8 @@ export class PasswordController {
     @Res({ passthrough: true }) response: unknown,
   ): Promise<object | undefined> {
     const epoch = await this.change.change(caller, current_password, new_password, request.ip);
-    const issuer = caller.proofs.map(({ method }) => this.issuers.find(method)).find(Boolean);
-    if (issuer) return issuer.issue(caller, request, epoch);
+    const issued = await this.signIns.reissue(caller, epoch, request);
+    if (issued) return issued;
     this.host.httpAdapter.status(response, HttpStatus.NO_CONTENT);
     return undefined;
   }

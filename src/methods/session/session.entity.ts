@@ -7,11 +7,13 @@ import {
   ManyToOne,
   MoreThan,
   PrimaryColumn,
+  type EntityManager,
   type FindOptionsWhere,
 } from 'typeorm';
 import { DATE_COLUMN, STRING_LIST_COLUMN } from '../../database/columns.js';
+import type { Principal } from '../../authentication/principal.js';
 import { User } from '../../users/user.entity.js';
-import { IDLE_TIMEOUT_MS } from './session.js';
+import { IDLE_TIMEOUT_MS, hashSessionValue } from './session.js';
 
 @Entity('sessions')
 export class Session {
@@ -88,4 +90,36 @@ export const activeSessionsOf = ({ id, epoch }: User): FindOptionsWhere<Session>
   revokedAt: IsNull(),
   expiresAt: MoreThan(new Date()),
   lastSeenAt: MoreThan(new Date(Date.now() - IDLE_TIMEOUT_MS)),
+});
+
+/** The sessions with this cookie value, current or previous. @returns their ids */
+export async function findByCookie(manager: EntityManager, value: string): Promise<string[]> {
+  const hash = hashSessionValue(value);
+  const sessions = await manager.findBy(Session, [{ idHash: hash }, { previousHash: hash }]);
+  return sessions.map(({ id }) => id);
+}
+
+/** A new session replaces the oldest one beyond this number. */
+export const MAX_SESSIONS_PER_USER = 20;
+
+/** The oldest sessions, which must end to make room for one more. */
+export async function findOldest(manager: EntityManager, user: User): Promise<string[]> {
+  const sessions = await manager.find(Session, {
+    select: { id: true },
+    where: activeSessionsOf(user),
+    order: { createdAt: 'DESC', id: 'ASC' },
+  });
+  return sessions.slice(MAX_SESSIONS_PER_USER - 1).map(({ id }) => id);
+}
+
+/** For the audit log: the account of a session that ends. */
+export const principalOfSession = (
+  { id: credentialId, authAt: at, amr }: Session,
+  user: User,
+): Principal => ({
+  id: user.id,
+  kind: user.kind,
+  tenantId: user.tenantId,
+  roles: user.roles,
+  proofs: [{ method: 'session', credentialId, at, amr, bound: false, signIn: true }],
 });

@@ -12,11 +12,9 @@ import { endAllSignIns } from '../../users/end-sign-ins.js';
 import { User } from '../../users/user.entity.js';
 import { SessionCookie } from './session.cookie.js';
 import { SessionCsrf } from './session.csrf.js';
-import { Session, activeSessionsOf } from './session.entity.js';
-import { ABSOLUTE_TIMEOUT_MS, hashSessionValue, newSessionValue } from './session.js';
+import { Session, activeSessionsOf, findByCookie, findOldest, principalOfSession } from './session.entity.js';
+import { ABSOLUTE_TIMEOUT_MS, newSessionValue } from './session.js';
 
-/** A new session replaces the oldest one beyond this number. */
-export const MAX_SESSIONS_PER_USER = 20;
 /** After a renewal, requests in progress still carry the previous cookie. */
 const PREVIOUS_COOKIE_GRACE_MS = 10_000;
 const ENDED_SESSION_RETENTION_MS = 24 * 60 * 60_000;
@@ -223,22 +221,6 @@ export class SessionService extends HourlyCleanup implements Issuer {
 export const currentSessionId = ({ proofs }: Principal) =>
   proofs.find(({ method }) => method === 'session')?.credentialId;
 
-async function findByCookie(manager: EntityManager, value: string): Promise<string[]> {
-  const hash = hashSessionValue(value);
-  const sessions = await manager.findBy(Session, [{ idHash: hash }, { previousHash: hash }]);
-  return sessions.map(({ id }) => id);
-}
-
-/** The oldest sessions, which must end to make room for one more. */
-async function findOldest(manager: EntityManager, user: User): Promise<string[]> {
-  const sessions = await manager.find(Session, {
-    select: { id: true },
-    where: activeSessionsOf(user),
-    order: { createdAt: 'DESC', id: 'ASC' },
-  });
-  return sessions.slice(MAX_SESSIONS_PER_USER - 1).map(({ id }) => id);
-}
-
 function newSession(principal: Principal, request: AuthRequest, epoch: number, idHash: string): Session {
   const now = new Date();
   return {
@@ -260,11 +242,3 @@ function newSession(principal: Principal, request: AuthRequest, epoch: number, i
     ip: request.ip,
   };
 }
-
-const principalOfSession = ({ id: credentialId, authAt: at, amr }: Session, user: User): Principal => ({
-  id: user.id,
-  kind: user.kind,
-  tenantId: user.tenantId,
-  roles: user.roles,
-  proofs: [{ method: 'session', credentialId, at, amr, bound: false, signIn: true }],
-});

@@ -1,5 +1,6 @@
 import { INSTALLED_METHODS } from '../../../src/app.module.js';
 import { boot } from '../app.js';
+import { startsSignIn } from '../contracts.js';
 import { callMethod, signInByCeremony, type MethodResponses } from './call-method.js';
 
 /** The responses of an application from which a part was removed. */
@@ -27,9 +28,13 @@ async function observeRunning(removed: string): Promise<Observation> {
   const issuers = INSTALLED_METHODS.filter(({ issuer }) => issuer);
   for (const { name, strategy } of INSTALLED_METHODS)
     if (strategy) responses[name] = await callMethod(booted, name, '/me');
-    else
-      for (const issuer of issuers)
-        ceremonyStatuses[`${name} as ${issuer.name}`] = await signInByCeremony(booted, name, issuer.name);
+  const ceremonies = INSTALLED_METHODS.filter(({ strategy }) => !strategy);
+  for (const { name } of [
+    ...ceremonies.filter(startsSignIn),
+    ...ceremonies.filter((each) => !startsSignIn(each)),
+  ])
+    for (const issuer of issuers)
+      ceremonyStatuses[`${name} as ${issuer.name}`] = await signInByCeremony(booted, name, issuer.name);
   const { status: removedRouteStatus } = await fetch(booted.origin + routeOf(removed));
   await booted.close();
   return { listed: listed.map(({ name }) => name), removedRouteStatus, responses, ceremonyStatuses };
