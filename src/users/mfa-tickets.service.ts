@@ -43,7 +43,7 @@ export class MfaTickets {
     private readonly replays: ReplayStore,
   ) {
     this.box = new SecretBox(settings, 'mfa-tickets');
-    this.cookie = new HostCookie(settings.publicUrl, 'mfa', MFA_TICKET_LIFETIME_SECONDS);
+    this.cookie = new HostCookie(settings.publicUrl, 'second-step', MFA_TICKET_LIFETIME_SECONDS);
   }
 
   create(signIn: Omit<MfaTicket, 'id' | 'expires'>): string {

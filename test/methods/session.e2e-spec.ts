@@ -175,7 +175,7 @@ describe('session', () => {
     expect((await by(signed).get('/me')).body.scopes).toEqual(['documents:read']);
     expect(await documentsOf(signed)).toBeGreaterThan(0);
     const { status, body } = await by(signed).post('/documents', { title: 'x' });
-    expect([status, body.code]).toEqual([403, 'forbidden']);
+    expect([status, body.code]).toEqual([403, 'insufficient_scope']);
   });
 
   it('returns its CSRF token again to a reloaded page', async () => {

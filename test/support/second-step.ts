@@ -3,13 +3,19 @@ import { User } from '../../src/users/user.entity.js';
 import type { Principal } from '../../src/authentication/principal.js';
 import type { Running } from '../method.contract.js';
 
+declare module '../../src/authentication/principal.js' {
+  interface AuthMethods {
+    test: true;
+  }
+}
+
 /** A caller of the demo who has just signed in by a password. */
 export const signedIn = (id: string): Principal => ({
   id,
   kind: 'user',
   tenantId: 'acme',
   roles: [],
-  proofs: [{ method: 'test' as never, at: new Date(), amr: ['pwd'], bound: false, signIn: true }],
+  proofs: [{ method: 'test', at: new Date(), amr: ['pwd'], bound: false, signIn: true }],
 });
 
 /** The ticket of a sign-in by password that waits for a second factor. It needs no method that proves the first one. */

@@ -10,6 +10,13 @@ import { as, boot, client, testMethod, type Booted } from '../support/app.js';
 import { mfaTicket, proveSecondFactor } from '../support/second-step.js';
 import { testIssuer, withTestToken, TestIssuer } from '../support/test-issuer.js';
 
+declare module '../../src/authentication/principal.js' {
+  interface AuthMethods {
+    totp: true;
+    password: true;
+  }
+}
+
 /** A second factor whose only code is `correct`. It takes the place of a removable one in the table of factors. */
 @Injectable()
 class TestFactor implements Factor {
@@ -28,7 +35,7 @@ class TestFactor implements Factor {
 @Module({ providers: [TestFactor], exports: [TestFactor] })
 class TestFactorModule {}
 const testFactor = {
-  name: 'totp' as never,
+  name: 'totp',
   module: TestFactorModule,
   factor: TestFactor,
 } satisfies AuthMethod;
@@ -46,7 +53,7 @@ class TestPassword implements Factor {
 @Module({ providers: [TestPassword] })
 class TestPasswordModule {}
 const testPassword = {
-  name: 'password' as never,
+  name: 'password',
   module: TestPasswordModule,
   factor: TestPassword,
 } satisfies AuthMethod;
@@ -146,21 +153,21 @@ describe('the second step of a sign-in', () => {
     for (const headers of [
       { Authorization: `Bearer ${ticket}` },
       withTestToken(ticket),
-      { Cookie: `mfa=${ticket}` },
+      { Cookie: `second-step=${ticket}` },
     ])
       expect((await client(booted.origin, headers).get('/me')).status).toBe(401);
   });
 
   it('accepts the ticket of the cookie, and rejects two cookies', async () => {
     const ticket = await ticketOf();
-    const twice = client(booted.origin, { Cookie: `mfa=${ticket}; mfa=${ticket}` });
+    const twice = client(booted.origin, { Cookie: `second-step=${ticket}; second-step=${ticket}` });
     expect(await twice.post('/auth/mfa', CODE)).toMatchObject({
       status: 400,
       body: { code: 'duplicate_cookie' },
     });
-    const once = await client(booted.origin, { Cookie: `mfa=${ticket}` }).post('/auth/mfa', CODE);
+    const once = await client(booted.origin, { Cookie: `second-step=${ticket}` }).post('/auth/mfa', CODE);
     expect(once.status).toBe(200);
-    expect(once.headers.getSetCookie()).toEqual([expect.stringMatching(/^mfa=; .*Max-Age=0/)]);
+    expect(once.headers.getSetCookie()).toEqual([expect.stringMatching(/^second-step=; .*Max-Age=0/)]);
   });
 
   it('accepts no first factor, no unknown one and none that the account lacks', async () => {

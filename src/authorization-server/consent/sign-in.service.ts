@@ -9,7 +9,7 @@ import type {
 } from 'oidc-provider';
 import { BadCredential } from '../../authentication/challenge.js';
 import { AuditPort } from '../../authentication/ports.js';
-import { SECOND_FACTOR } from '../../authentication/factors.js';
+import { FACTORS, SECOND_FACTOR } from '../../authentication/factors.js';
 import { isScope } from '../../permissions.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import type { User } from '../../users/user.entity.js';
@@ -18,7 +18,7 @@ import { IGNORED_SCOPES, SUPPORTED_OPENID_SCOPES } from '../clients/client-metad
 import { errors } from '../provider/oidc-provider.js';
 
 /** The `acr` of a sign-in by password. */
-export const PASSWORD_ACR = 'pwd';
+export const PASSWORD_ACR = FACTORS.password.acr.alone;
 
 export type SignInResult = Pick<Required<InteractionResults>, 'login'>;
 
@@ -50,7 +50,9 @@ export class SignInService {
       // The epoch was read with the password hash. "Log out everywhere" during this request ends the new session, too.
       const { id: accountId, epoch } = user;
       const ts = Math.floor(at.getTime() / 1000);
-      return { login: { accountId, epoch, ts, remember: false, amr: ['pwd'], acr: PASSWORD_ACR } };
+      return {
+        login: { accountId, epoch, ts, remember: false, amr: [...FACTORS.password.amr], acr: PASSWORD_ACR },
+      };
     } catch (error) {
       if (error instanceof BadCredential) return this.rejected(error);
       if (error instanceof HttpException && 'headers' in error) return rateLimited(error);

@@ -37,7 +37,7 @@ export class RecoveryCodeService implements Factor {
     await manager.delete(RecoveryCode, { userId });
   }
 
-  /** How many codes of the account are unused, and when they were created. */
+  /** The number of unused codes of the account, and the time of their creation. */
   async count(userId: string): Promise<{ unused: number; createdAt: Date | null }> {
     const codes = await this.dataSource.manager.findBy(RecoveryCode, { userId });
     return {
