@@ -131,6 +131,9 @@ export const provesPerson = (amr: readonly string[]): boolean => amr.some((each)
 export const provesSecondFactor = (amr: readonly string[]): boolean =>
   amr.some((each) => AMR[each]?.secondFactor);
 
+/** Whether a proof is a whole sign-in with two factors, such as a passkey with user verification. */
+export const provesMultipleFactors = (amr: readonly string[]): boolean => amr.includes(MULTIPLE_FACTORS);
+
 const isPhishingResistant = (amr: readonly string[]): boolean => amr.includes('swk') || amr.includes('hwk');
 
 /** The `amr` of a sign-in that a second factor completes. */

@@ -8,6 +8,7 @@ export * as jwt from './jwt/index.js';
 export * as mtls from './mtls/index.js';
 export * as oauth from './oauth/index.js';
 export * as oidcLogin from './oidc-login/index.js';
+export * as passkey from './passkey/index.js';
 export * as password from './password/index.js';
 export * as recoveryCode from './recovery-code/index.js';
 export * as session from './session/index.js';

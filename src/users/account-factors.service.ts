@@ -83,6 +83,15 @@ export class AccountFactors {
   }
 
   /**
+   * Lets changes of the account's factors wait for each other, because each depends on the others: of two removals at the same
+   * time, one would be the last. Call it first in the transaction.
+   */
+  async lock(manager: EntityManager, accountId: string): Promise<void> {
+    // An update locks the row on both databases; SQLite has no SELECT … FOR UPDATE.
+    await manager.increment(User, { id: accountId }, 'epoch', 0);
+  }
+
+  /**
    * Rejects the removal of the last way to sign in. Call it in the transaction, after the removal.
    * @throws ConflictException `last_sign_in_method`
    */

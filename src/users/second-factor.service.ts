@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Authenticator } from '../authentication/authenticator.js';
 import { BadCredential } from '../authentication/challenge.js';
-import { completedAmr, provesSecondFactor } from '../authentication/factors.js';
+import { completedAmr, provesMultipleFactors } from '../authentication/factors.js';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
 import type { FactorResponse } from '../authentication/method.js';
 import { AuditPort } from '../authentication/ports.js';
@@ -98,8 +98,8 @@ export class SecondFactorService {
     const { amr: own } = await this.verify(user, installed.name, issued.method, () =>
       this.factors.verify(user, installed, response, request),
     );
-    const isComplete = provesSecondFactor(own) && installed.properties.acr.alone !== undefined;
-    const amr = installed.properties.second && !isComplete ? completedAmr(issued.amr, own) : own;
+    const isCompleted = installed.properties.second && !provesMultipleFactors(own);
+    const amr = isCompleted ? completedAmr(issued.amr, own) : own;
     const body = await this.issuers.find(issued.method)!.stepUp(caller, { at, amr }, request);
     await this.audit.record({
       event: 'authn_login_success',
