@@ -1,5 +1,8 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { AccountsModule } from './accounts/accounts.module.js';
+import { accountsSchema } from './accounts/accounts.migration.js';
+import { NoticesService } from './accounts/notices.service.js';
 import { AuthorizationModule } from './authorization/authorization.module.js';
 import { CanGuard } from './authorization/can.guard.js';
 import { accessTokensSchema } from './access-tokens/access-tokens.module.js';
@@ -47,6 +50,7 @@ export function schemaOf(methods: readonly AuthMethod[]): Schema {
     auditSchema,
     usersSchema,
     passwordsSchema,
+    accountsSchema,
     accessTokensSchema,
     documentsSchema,
     authorizationServerSchema,
@@ -82,12 +86,14 @@ export class AppModule {
         SignInModule,
         ClientCertificateModule,
         PasswordsModule,
+        AccountsModule,
         AuthenticationModule.forRoot(methods, {
           httpsOnly: settings.production,
           audit: AuditLog,
           lastUsed: LastUsed,
           demo: DemoDataService,
           administration: PolicyAdministration,
+          notices: NoticesService,
         }),
         AuthorizationModule.forRoot(policy),
         HttpModule.forRoot(settings),

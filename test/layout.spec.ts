@@ -10,7 +10,7 @@ const LAYERS = [
   ['app'],
   ['app.module'],
   ['policy'],
-  ['demo', 'documents', 'methods', 'authorization-server'],
+  ['demo', 'accounts', 'documents', 'methods', 'authorization-server'],
   ['access-tokens', 'passwords'],
   ['users'],
   ['audit', 'mail'],

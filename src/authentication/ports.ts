@@ -84,11 +84,15 @@ export type SecurityNotice = (typeof SECURITY_NOTICES)[number];
 export abstract class NoticePort {
   /** Call it after the transaction. The response does not wait for the mail. */
   abstract send(accountId: string, notice: SecurityNotice): void;
+
+  /** Call it after each sign-in: one from an unknown device is a notice. */
+  abstract signedIn(accountId: string): void;
 }
 
 @Injectable()
 export class NoNotices implements NoticePort {
   send(): void {}
+  signedIn(): void {}
 }
 
 /** Receives the use of a credential. An application that does not show "last used" uses {@link NoLastUsed}. */

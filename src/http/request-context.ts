@@ -8,7 +8,11 @@ export class RequestContext {
   /** The adapter replaces it once it has routed the request. */
   findRoute: (() => string | undefined) | undefined;
 
-  constructor(readonly client: Client) {}
+  constructor(
+    readonly client: Client,
+    /** As the client sent it. */
+    readonly userAgent?: string,
+  ) {}
 
   /** The route's pattern; undefined if no route serves the request. */
   get route(): string | undefined {

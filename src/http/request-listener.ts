@@ -34,7 +34,7 @@ export function requestListener(
   onRejected: (error: unknown) => void,
 ): (request: IncomingMessage, response: HttpResponse, client: Client) => void {
   return (request, response, client) => {
-    const context = new RequestContext(client);
+    const context = new RequestContext(client, request.headers['user-agent']);
     request.requestContext = context;
     const started = performance.now();
     response.on('close', () => log(context, response, performance.now() - started));

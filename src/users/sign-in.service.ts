@@ -4,6 +4,7 @@ import { BadCredential, Unauthenticated } from '../authentication/challenge.js';
 import { completedAmr } from '../authentication/factors.js';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
 import type { Issuer } from '../authentication/method.js';
+import { NoticePort } from '../authentication/ports.js';
 import type { MethodName, Principal, Proof } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { AccountFactors, invalidField } from './account-factors.service.js';
@@ -35,6 +36,7 @@ export class SignInService {
     private readonly issuers: IssuerRegistry,
     private readonly factors: AccountFactors,
     private readonly tickets: MfaTickets,
+    private readonly notices: NoticePort,
   ) {}
 
   /**
@@ -64,11 +66,13 @@ export class SignInService {
       bound: false,
       signIn: true,
     };
-    return this.issuerOf(as).issue(
+    const issued = await this.issuerOf(as).issue(
       principalOf(user, proof, (reason) => new BadCredential(rejectedAs, reason), scopes),
       request,
       user.epoch,
     );
+    this.notices.signedIn(user.id);
+    return issued;
   }
 
   /**

@@ -12,6 +12,7 @@ import { OidcIdentity } from '../../src/methods/oidc-login/oidc-login.entity.js'
 import { OidcProviders } from '../../src/methods/oidc-login/oidc-login.providers.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { endAllSignIns } from '../../src/users/end-sign-ins.js';
+import { mailsTo } from '../accounts/mails.js';
 import { RANDOM_SECRET, as, boot, client, type Booted } from '../support/app.js';
 import { testIssuer, withTestToken } from '../support/test-issuer.js';
 import { Browser } from './oidc-login.browser.js';
@@ -289,6 +290,10 @@ describe('oidc-login', () => {
       ]);
       expect((await signIn()).body.code).toBe('identity_not_linked');
       expect((await me.get('/oidc-identities')).body.items).toMatchObject([{ id: other.id }]);
+      expect((await mailsTo(booted, 'carol@acme.example')).map(({ subject }) => subject)).toEqual([
+        'Auth Atlas: sign-in method removed',
+        'Auth Atlas: sign-in method added',
+      ]);
       const target = `oidc-identity:${response.body.id}`;
       expect((await events({ target })).map(({ event, userId }) => [event, userId])).toEqual([
         ['authn_token_created', 'carol'],

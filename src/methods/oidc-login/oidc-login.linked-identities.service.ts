@@ -2,7 +2,7 @@ import { ConflictException, Injectable, NotFoundException } from '@nestjs/common
 import { randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { Factor } from '../../authentication/method.js';
-import { AuditPort, LastUsedPort } from '../../authentication/ports.js';
+import { AuditPort, LastUsedPort, NoticePort } from '../../authentication/ports.js';
 import type { Principal } from '../../authentication/principal.js';
 import { AccountFactors } from '../../users/account-factors.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
@@ -27,6 +27,7 @@ export class LinkedIdentities implements Factor {
     private readonly audit: AuditPort,
     private readonly lastUsed: LastUsedPort,
     private readonly factors: AccountFactors,
+    private readonly notices: NoticePort,
   ) {}
 
   readonly isEnrolled: Factor['isEnrolled'] = (manager, userId) =>
@@ -82,7 +83,7 @@ export class LinkedIdentities implements Factor {
     const existing = await this.find(subject);
     if (existing) return assertOwner(existing, account);
     try {
-      return await this.dataSource.transaction(async (manager) => {
+      const linked = await this.dataSource.transaction(async (manager) => {
         const identity = await insertIdentity(manager, provider, account.id, subject);
         await this.audit.append(manager, {
           event: 'authn_token_created',
@@ -93,6 +94,8 @@ export class LinkedIdentities implements Factor {
         });
         return identity;
       });
+      this.notices.send(account.id, 'factor_added');
+      return linked;
     } catch (error) {
       const concurrent = await this.find(subject);
       if (!concurrent) throw error;
@@ -115,8 +118,8 @@ export class LinkedIdentities implements Factor {
    * @throws NotFoundException if the caller has no such identity
    * @throws ConflictException `last_sign_in_method`
    */
-  unlink(caller: Principal, id: string): Promise<number> {
-    return this.dataSource.transaction(async (manager) => {
+  async unlink(caller: Principal, id: string): Promise<number> {
+    const changed = await this.dataSource.transaction(async (manager) => {
       const { affected } = await manager.delete(OidcIdentity, { id, userId: caller.id });
       if (!affected) throw new NotFoundException({ code: 'not_found', detail: 'You have no such identity.' });
       await this.factors.assertCanSignIn(manager, caller.id);
@@ -128,6 +131,8 @@ export class LinkedIdentities implements Factor {
       });
       return epoch;
     });
+    this.notices.send(caller.id, 'factor_removed');
+    return changed;
   }
 }
 

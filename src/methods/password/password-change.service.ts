@@ -9,7 +9,7 @@ import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
 import { provesSecondFactor } from '../../authentication/factors.js';
 import { assertMayManageCredentials, type Principal } from '../../authentication/principal.js';
-import { AuditPort } from '../../authentication/ports.js';
+import { AuditPort, NoticePort } from '../../authentication/ports.js';
 import { Password } from '../../passwords/password.entity.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import { passwordFaults } from '../../passwords/password-policy.js';
@@ -22,6 +22,7 @@ export class PasswordChangeService {
     private readonly dataSource: DataSource,
     private readonly passwords: PasswordsService,
     private readonly audit: AuditPort,
+    private readonly notices: NoticePort,
   ) {}
 
   /**
@@ -41,7 +42,7 @@ export class PasswordChangeService {
     await assertStrongPassword(caller, username, current, next);
     const { hash: before } = await this.verifyCurrent(caller, username, current, ip);
     const hash = await this.passwords.hash(next);
-    return this.dataSource.transaction(async (manager) => {
+    const epoch = await this.dataSource.transaction(async (manager) => {
       const { affected } = await manager.update(
         Password,
         { userId: caller.id, hash: before },
@@ -52,14 +53,16 @@ export class PasswordChangeService {
           code: 'concurrent_password_change',
           detail: 'The password was changed by another request.',
         });
-      const epoch = await endAllSignIns(manager, caller.id);
+      const changed = await endAllSignIns(manager, caller.id);
       await this.audit.append(manager, {
         event: 'authn_password_change',
         actor: caller,
         target: `user:${caller.id}`,
       });
-      return epoch;
+      return changed;
     });
+    this.notices.send(caller.id, 'password_changed');
+    return epoch;
   }
 
   private async usernameOf({ id }: Principal): Promise<string> {

@@ -1,0 +1,57 @@
+import type { SecurityNotice } from '../authentication/ports.js';
+import { BRAND } from '../pages/brand.js';
+
+/** The request that caused a mail, as its reader sees it. */
+export interface MailedRequest {
+  readonly at: Date;
+  readonly ip: string | undefined;
+  readonly userAgent: string | undefined;
+}
+
+export interface MailText {
+  readonly subject: string;
+  readonly text: string;
+}
+
+const MAX_USER_AGENT_LENGTH = 200;
+
+/** The lines of a mail, without those that are undefined. */
+const mail = (subject: string, ...lines: readonly (string | undefined)[]): MailText => ({
+  subject: `${BRAND.name}: ${subject}`,
+  text: `${lines.filter((line) => line !== undefined).join('\n')}\n`,
+});
+
+/** A request's header is text of a stranger: only printable ASCII remains, on one line. */
+const sanitized = (userAgent: string): string =>
+  userAgent.replace(/[^\x20-\x7e]/g, '').slice(0, MAX_USER_AGENT_LENGTH);
+
+const originOf = ({ at, ip, userAgent }: MailedRequest): string[] => [
+  `Time: ${at.toISOString()}`,
+  ...(ip === undefined ? [] : [`Address: ${ip}`]),
+  ...(userAgent === undefined ? [] : [`Program: ${sanitized(userAgent)}`]),
+];
+
+const NOTICES: Readonly<Record<SecurityNotice, readonly [subject: string, sentence: string]>> = {
+  new_device: ['new sign-in', 'Your account was used from a network where it had not been used before.'],
+  password_changed: ['password changed', 'The password of your account was changed.'],
+  factor_added: ['sign-in method added', 'A way to sign in was added to your account.'],
+  factor_removed: ['sign-in method removed', 'A way to sign in was removed from your account.'],
+  recovery_code_used: ['recovery code used', 'A recovery code of your account was used to sign in.'],
+};
+
+/** It has no link, so that a forged copy of it cannot have one either. */
+export function noticeMail(notice: SecurityNotice, username: string, request: MailedRequest): MailText {
+  const [subject, sentence] = NOTICES[notice];
+  return mail(
+    subject,
+    `Hello ${username},`,
+    '',
+    sentence,
+    '',
+    ...originOf(request),
+    '',
+    'If this was you, you need to do nothing.',
+    'If it was not you, reset your password at once and remove the ways to sign in that you do not recognize.',
+    'Open the site yourself: this mail has no link on purpose.',
+  );
+}
