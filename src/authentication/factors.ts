@@ -7,6 +7,8 @@ export type Acr = (typeof ACRS)[number];
 
 /** How a method proves a person. */
 export interface FactorProperties {
+  /** For pages. */
+  readonly label: string;
   readonly kinds: readonly FactorKind[];
   /** A fake site cannot pass the proof on. */
   readonly phishingResistant: boolean;
@@ -31,6 +33,7 @@ export interface FactorProperties {
  */
 export const FACTORS = {
   password: {
+    label: 'A password',
     kinds: ['knowledge'],
     phishingResistant: false,
     amr: ['pwd'],
@@ -40,6 +43,7 @@ export const FACTORS = {
     freshness: 'sign-in',
   },
   basic: {
+    label: 'A password',
     kinds: ['knowledge'],
     phishingResistant: false,
     amr: ['pwd'],
@@ -49,6 +53,7 @@ export const FACTORS = {
     freshness: 'request',
   },
   digest: {
+    label: 'A password',
     kinds: ['knowledge'],
     phishingResistant: false,
     amr: ['pwd'],
@@ -58,6 +63,7 @@ export const FACTORS = {
     freshness: 'request',
   },
   'magic-link': {
+    label: 'A link or code by mail',
     kinds: ['possession'],
     phishingResistant: false,
     amr: ['mca'],
@@ -67,6 +73,7 @@ export const FACTORS = {
     freshness: 'sign-in',
   },
   totp: {
+    label: 'An authenticator app',
     kinds: ['possession'],
     phishingResistant: false,
     amr: ['otp'],
@@ -76,6 +83,7 @@ export const FACTORS = {
     freshness: 'sign-in',
   },
   'recovery-code': {
+    label: 'A recovery code',
     kinds: ['possession'],
     phishingResistant: false,
     amr: ['otp'],
@@ -86,6 +94,7 @@ export const FACTORS = {
   },
   /** With user verification: a key, and the PIN or the biometric that unlocks it. */
   passkey: {
+    label: 'A passkey',
     kinds: ['possession', 'inherence'],
     phishingResistant: true,
     amr: ['swk', 'user', 'mfa'],
@@ -96,6 +105,7 @@ export const FACTORS = {
   },
   /** The provider's `amr` says more, if the provider is trusted with it. */
   'oidc-login': {
+    label: 'An account at another provider',
     kinds: [],
     phishingResistant: false,
     amr: [],
@@ -150,6 +160,13 @@ export function reachedAcrs(amr: readonly string[]): Acr[] {
     return secondFactor && (acr === 'mfa' || isPhishingResistant(amr));
   });
 }
+
+/**
+ * The `acr` claim of a sign-in for a request.
+ * @param requested the values that the client requested; the strongest reached one if it requested none
+ */
+export const acrFor = (amr: readonly string[], requested: readonly string[]): Acr | undefined =>
+  reachedAcrs(amr).findLast((acr) => requested.includes(acr)) ?? acrOf(amr);
 
 /** The strongest context class that a sign-in reaches: the `acr` claim. */
 export const acrOf = (amr: readonly string[]): Acr | undefined => reachedAcrs(amr).at(-1);

@@ -1,4 +1,5 @@
 import { ForbiddenException } from '@nestjs/common';
+import { reachedAcrs } from './factors.js';
 import { assertMayManageCredentials, isRecent, type Principal, type Proof } from './principal.js';
 import type { Authenticator } from './authenticator.js';
 import { Unauthenticated, headersOf, type Challenge } from './challenge.js';
@@ -68,15 +69,25 @@ const RECENT_SIGN_IN_SECONDS = 5 * 60;
 /**
  * Rejects a caller who has not signed in or stepped up within the last five minutes.
  * @param isSignIn whether a proof is a sign-in that the route accepts
+ * @param acrs one of these context classes is required; empty: any
  * @returns the recent sign-in
  * @throws InsufficientCredential `reauthentication_required`
  */
-export function assertRecentSignIn({ proofs }: Principal, isSignIn: (proof: Proof) => boolean): Proof {
-  const recent = proofs.find((proof) => isSignIn(proof) && isRecent(proof, RECENT_SIGN_IN_SECONDS));
+export function assertRecentSignIn(
+  { proofs }: Principal,
+  isSignIn: (proof: Proof) => boolean,
+  acrs: readonly string[] = [],
+): Proof {
+  const recent = proofs.find(
+    (proof) =>
+      isSignIn(proof) &&
+      isRecent(proof, RECENT_SIGN_IN_SECONDS) &&
+      (!acrs.length || reachedAcrs(proof.amr).some((acr) => acrs.includes(acr))),
+  );
   if (recent) return recent;
   throw new InsufficientCredential(
     'This requires a sign-in within the last five minutes. Sign in again, or step up.',
-    { maxAge: RECENT_SIGN_IN_SECONDS },
+    { maxAge: RECENT_SIGN_IN_SECONDS, ...(acrs.length && { acr: acrs.join(' ') }) },
     'reauthentication_required',
   );
 }

@@ -14,7 +14,7 @@ import { ConsentsService } from './consent/consents.service.js';
 import { InteractionsController } from './consent/interactions.controller.js';
 import { CsrfToken, InteractionsService } from './consent/interactions.service.js';
 import { PostedRequests } from './consent/posted-requests.service.js';
-import { SignInService } from './consent/sign-in.service.js';
+import { InteractionSignIn } from './consent/interaction-sign-in.service.js';
 import { BackchannelAuthenticationController } from './grants/backchannel-authentication.controller.js';
 import { BackchannelAuthentication } from './grants/backchannel-authentication.service.js';
 import { BackchannelRequests } from './grants/backchannel-requests.service.js';
@@ -60,7 +60,7 @@ import { authorizationServerConfig } from './authorization-server.config.js';
     CsrfToken,
     InteractionsService,
     PostedRequests,
-    SignInService,
+    InteractionSignIn,
     BackchannelAuthentication,
     BackchannelRequests,
     JwtBearerGrant,

@@ -17,7 +17,7 @@ import { ClientsService } from './clients/clients.service.js';
 import { pageOriginsOf } from './clients/oauth-client.entity.js';
 import { SelfRegistration } from './clients/self-registration.service.js';
 import { PostedRequests } from './consent/posted-requests.service.js';
-import { signInPrompt } from './consent/sign-in.service.js';
+import { signInPrompt } from './consent/sign-in-prompt.js';
 import {
   addOpenidScopes,
   extraTokenClaims,

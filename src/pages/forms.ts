@@ -4,6 +4,8 @@ import { html, type Html } from './html.js';
 const FORM_ERROR_ID = 'error';
 
 export interface Field {
+  /** By default the name. A page with the same name in two forms needs two ids. */
+  readonly id?: string;
   readonly name: string;
   readonly label: string;
   /** The purpose of the field (HTML section 4.10.18.7.1), such as `current-password`. Password managers read it. */
@@ -24,17 +26,27 @@ export interface Field {
 
 /** A labelled input. Screen readers read its error and its hint with it. */
 export function field(options: Field): Html {
-  const { name, label, autocomplete, type = 'text', value, error, hint, maxLength = 256 } = options;
+  const {
+    name,
+    id = name,
+    label,
+    autocomplete,
+    type = 'text',
+    value,
+    error,
+    hint,
+    maxLength = 256,
+  } = options;
   const descriptions = [
-    ...(error ? [`${name}-error`] : []),
+    ...(error ? [`${id}-error`] : []),
     ...(options.hasFormError ? [FORM_ERROR_ID] : []),
-    ...(hint ? [`${name}-hint`] : []),
+    ...(hint ? [`${id}-hint`] : []),
   ];
   return html`
-    <label for="${name}">${label}</label>
-    ${error && html`<p class="error" id="${name}-error">${error}</p>`}
+    <label for="${id}">${label}</label>
+    ${error && html`<p class="error" id="${id}-error">${error}</p>`}
     <input
-      id="${name}"
+      id="${id}"
       name="${name}"
       type="${type}"
       value="${value}"
@@ -48,7 +60,7 @@ export function field(options: Field): Html {
       ${(error !== undefined || options.hasFormError) && html`aria-invalid="true"`}
       ${descriptions.length > 0 && html`aria-describedby="${descriptions.join(' ')}"`}
     />
-    ${hint && html`<p class="hint" id="${name}-hint">${hint}</p>`}
+    ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}
   `;
 }
 

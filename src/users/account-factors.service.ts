@@ -3,6 +3,7 @@ import { ModuleRef } from '@nestjs/core';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AUTH_METHODS } from '../authentication/authenticator.js';
 import { FACTORS, type FactorProperties } from '../authentication/factors.js';
+import { BadCredential } from '../authentication/challenge.js';
 import type { AuthMethod, Factor, FactorResponse } from '../authentication/method.js';
 import type { MethodName, Proof } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
@@ -39,6 +40,9 @@ export class AccountFactors {
     });
     return this.factors;
   }
+
+  /** @returns undefined for a text that is no installed factor, so that no text of the caller reaches a log */
+  nameOf = (text: string): MethodName | undefined => this.installed.find(({ name }) => name === text)?.name;
 
   /** The factors that an account has set up. */
   async enrolled(accountId: string, manager = this.dataSource.manager): Promise<InstalledFactor[]> {
@@ -79,7 +83,11 @@ export class AccountFactors {
   ): Promise<Pick<Proof, 'amr' | 'credentialId'>> {
     const field = factor.responseField!;
     if (response[field] === undefined) throw invalidField(field, 'Required for this factor.');
-    return this.attempts.count(user.id, () => factor.verify!(user.id, response, request));
+    try {
+      return await this.attempts.count(user.id, () => factor.verify!(user.id, response, request));
+    } catch (error) {
+      throw error instanceof BadCredential ? error.ofAccount(user) : error;
+    }
   }
 
   /**

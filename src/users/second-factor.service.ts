@@ -13,6 +13,9 @@ import { MfaTickets, invalidMfaToken } from './mfa-tickets.service.js';
 import { SignInService } from './sign-in.service.js';
 import { User } from './user.entity.js';
 
+/** The ends of sign-ins for which a ticket may be: the names of issuers, or `oauth` for the pages of the authorization server. */
+type Purpose = readonly string[];
+
 /** Verifies factors of known accounts: the second step of a sign-in, and step-ups (RFC 9470). */
 @Injectable()
 export class SecondFactorService {
@@ -27,13 +30,50 @@ export class SecondFactorService {
   ) {}
 
   /**
+   * The factors that complete the sign-in of a ticket.
+   * @param purpose the issuers, or another end of the sign-in, for which the ticket may be
+   * @throws BadCredential `invalid_mfa_token`
+   */
+  async usableFor(purpose: Purpose, ticket: string | undefined, request: AuthRequest) {
+    const { user } = await this.openTicket(purpose, ticket, request);
+    return { user, factors: await this.factors.usable(user) };
+  }
+
+  /**
+   * Verifies the second factor of a sign-in, and uses the ticket up.
+   * @param ticket of {@link MfaRequired}; absent: the cookie's
+   * @returns the sign-in with both factors
+   * @throws BadCredential `invalid_mfa_token`, `invalid_factor`
+   * @throws UnprocessableEntityException `invalid_body`
+   * @throws TooManyAttempts
+   */
+  async proveSecondStep(
+    purpose: Purpose,
+    ticket: string | undefined,
+    name: string,
+    response: FactorResponse,
+    request: AuthRequest,
+  ) {
+    const { user, signIn } = await this.openTicket(purpose, ticket, request);
+    const installed = await this.factors.find(user, name);
+    const at = new Date();
+    const { amr } = await this.factors.verify(user, installed, response, request);
+    await this.tickets.use(signIn);
+    this.tickets.cookie.clear(request);
+    return { ...signIn, user, at, amr: completedAmr(signIn.amr, amr) };
+  }
+
+  /**
    * Prepares the second step of a sign-in, for factors that need it.
    * @param ticket of {@link MfaRequired}; absent: the cookie's
    * @throws Unauthenticated `invalid_mfa_token`
    * @throws UnprocessableEntityException `invalid_body`
    */
   async beginSecondStep(ticket: string | undefined, name: string, request: AuthRequest): Promise<object> {
-    const { user } = await this.openTicket(ticket, request);
+    const { names } = this.issuers;
+    const { user } = await this.orUnauthenticated(names[0]!, name, () =>
+      this.openTicket(names, ticket, request),
+    );
     const { factor } = await this.factors.find(user, name);
     return (await factor.begin?.(user.id, request)) ?? {};
   }
@@ -52,20 +92,12 @@ export class SecondFactorService {
     response: FactorResponse,
     request: AuthRequest,
   ): Promise<object> {
-    const { user, signIn, as } = await this.openTicket(ticket, request);
-    const installed = await this.factors.find(user, name);
-    const at = new Date();
-    const second = await this.verify(user, installed.name, as, () =>
-      this.factors.verify(user, installed, response, request),
+    const { names } = this.issuers;
+    const proved = await this.orUnauthenticated(names[0]!, name, () =>
+      this.proveSecondStep(names, ticket, name, response, request),
     );
-    await this.authenticated(as, () => this.tickets.use(signIn));
-    this.tickets.cookie.clear(request);
-    const { method, credentialId, scopes } = signIn;
-    const amr = completedAmr(signIn.amr, second.amr);
-    return this.signIns.complete(
-      { user, method: method as MethodName, credentialId, at, amr, as, scopes },
-      request,
-    );
+    const [method, as] = [proved.method, proved.as] as MethodName[];
+    return this.signIns.complete({ ...proved, method: method!, as: as! }, request);
   }
 
   /**
@@ -95,7 +127,7 @@ export class SecondFactorService {
     const user = await this.accountOf(caller);
     const installed = await this.factors.find(user, name);
     const at = new Date();
-    const { amr: own } = await this.verify(user, installed.name, issued.method, () =>
+    const { amr: own } = await this.orUnauthenticated(issued.method, name, () =>
       this.factors.verify(user, installed, response, request),
     );
     const isCompleted = installed.properties.second && !provesMultipleFactors(own);
@@ -114,42 +146,35 @@ export class SecondFactorService {
     return this.dataSource.manager.findOneByOrFail(User, { id });
   }
 
-  /** @throws Unauthenticated `invalid_mfa_token` */
-  private async openTicket(text: string | undefined, request: AuthRequest) {
-    const [fallback] = this.issuers.names;
-    const signIn = await this.authenticated(fallback!, async () => this.tickets.read(text, request));
-    const as = this.issuers.names.find((name) => name === signIn.as);
+  /** @throws BadCredential `invalid_mfa_token` */
+  private async openTicket(purpose: Purpose, text: string | undefined, request: AuthRequest) {
+    const signIn = this.tickets.read(text, request);
+    if (!purpose.includes(signIn.as)) throw invalidMfaToken('of a sign-in for another purpose');
     const user = await this.dataSource.manager.findOneBy(User, { id: signIn.accountId });
-    return this.authenticated(as ?? fallback!, async () => {
-      if (!as) throw invalidMfaToken('its issuer is not installed');
-      if (!user || user.disabledAt || user.epoch !== signIn.epoch)
-        throw invalidMfaToken(`the sign-in of ${signIn.accountId} has ended`);
-      return { user, signIn, as };
-    });
+    if (!user || user.disabledAt || user.epoch !== signIn.epoch)
+      throw invalidMfaToken(`the sign-in of ${signIn.accountId} has ended`);
+    return { user, signIn };
   }
 
-  private async verify<T>(user: User, method: string, as: MethodName, check: () => Promise<T>): Promise<T> {
+  /**
+   * Audits a rejected proof, and converts it to a 401.
+   * @param as the issuer whose challenge the 401 has
+   */
+  private async orUnauthenticated<T>(as: MethodName, factor: string, check: () => Promise<T>): Promise<T> {
     try {
       return await check();
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
-      const { code, reason } = error.ofAccount(user);
+      const { code, reason, account } = error;
       const rejection = this.authenticator.unauthenticated(as, error);
-      await this.audit.recordRejection(rejection, {
-        event: 'authn_login_fail',
-        actor: user,
-        method,
-        details: { code, reason },
-      });
+      if (account)
+        await this.audit.recordRejection(rejection, {
+          event: 'authn_login_fail',
+          actor: account,
+          method: this.factors.nameOf(factor),
+          details: { code, reason },
+        });
       throw rejection;
-    }
-  }
-
-  private async authenticated<T>(as: MethodName, check: () => Promise<T>): Promise<T> {
-    try {
-      return await check();
-    } catch (error) {
-      throw error instanceof BadCredential ? this.authenticator.unauthenticated(as, error) : error;
     }
   }
 }

@@ -489,6 +489,23 @@ describe('CIBA (client-initiated backchannel authentication)', () => {
       await expectError(poll(body.auth_req_id), 'authorization_pending');
     });
 
+    it('accepts the approval of a request with acr_values only from a sign-in that reaches it', async () => {
+      const { body } = await startRequest({ acr_values: 'mfa' });
+      const bob = await person('bob');
+      const path = `/backchannel-requests/${await first(bob)}/approve`;
+      const by = (amr: readonly string[]) =>
+        client(
+          booted.origin,
+          as({ id: 'bob', proofs: [{ method: 'test', at: new Date(), amr, bound: false, signIn: true }] }),
+        );
+      const weak = await by(['pwd']).post(path);
+      expect([weak.status, weak.body.code]).toEqual([403, 'reauthentication_required']);
+      expect((await bob.get('/backchannel-requests')).body.items).toHaveLength(1);
+      expect((await by(['pwd', 'otp', 'mfa']).post(path)).status).toBe(204);
+      const tokens = (await poll(body.auth_req_id)).body as { access_token: string };
+      expect(claimsOf(tokens.access_token)).toMatchObject({ acr: 'mfa' });
+    });
+
     it('rejects pending and approved requests after all sign-ins were ended', async () => {
       const approved = await startRequest();
       const bob = await person('bob');

@@ -5,7 +5,7 @@ import { Browser, signIn } from './browser.js';
 import { WEB_CALLBACK, basicOf, oauthAt } from './flows.js';
 
 const sub = (value: string) => JSON.stringify({ id_token: { sub: { value } } });
-const MFA = JSON.stringify({ id_token: { acr: { essential: true, value: 'mfa' } } });
+const UNKNOWN_ACR = JSON.stringify({ id_token: { acr: { essential: true, value: 'urn:unknown' } } });
 
 /** Faults of a request, with the error that the client receives. */
 const FAULTS: [string, Record<string, string>, string][] = [
@@ -13,8 +13,7 @@ const FAULTS: [string, Record<string, string>, string][] = [
   ['only unknown scopes', { scope: 'root', nonce: '' }, 'invalid_scope'],
   ['no scope', { scope: '', nonce: '' }, 'invalid_scope'],
   ['only scopes that are ignored', { scope: 'email', nonce: '' }, 'invalid_scope'],
-  ['an acr that no sign-in provides', { acr_values: 'mfa' }, 'unmet_authentication_requirements'],
-  ['claims with such an acr', { claims: MFA }, 'unmet_authentication_requirements'],
+  ['an acr that no sign-in provides', { claims: UNKNOWN_ACR }, 'unmet_authentication_requirements'],
   ['claims that are no JSON', { claims: '{' }, 'invalid_request'],
 ];
 
@@ -52,7 +51,7 @@ describe('a request that cannot succeed', () => {
   it.each<[string, Record<string, string>, string]>([
     ['an unknown scope', { scope: 'openid root' }, 'invalid_scope'],
     ['a scope that the client may not request', { scope: 'openid documents:write' }, 'invalid_scope'],
-    ['an acr that no sign-in provides', { acr_values: 'mfa' }, 'unmet_authentication_requirements'],
+    ['an acr that no sign-in provides', { claims: UNKNOWN_ACR }, 'unmet_authentication_requirements'],
     ['claims that name another subject', { claims: sub('alice') }, 'unknown_user_id'],
   ])('is rejected as a backchannel request, with %s', async (_, parameters, error) => {
     const form = { scope: 'openid documents:read', login_hint: 'bob', binding_message: '1', ...parameters };

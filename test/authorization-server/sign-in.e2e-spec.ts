@@ -77,6 +77,8 @@ describe('the sign-in at the authorization server', () => {
     });
   });
 
+  const essential = (acr: object) => JSON.stringify({ id_token: { acr: { essential: true, ...acr } } });
+
   describe('is reported to the application', () => {
     it('with acr and auth_time', async () => {
       const before = Math.floor(Date.now() / 1000);
@@ -88,14 +90,13 @@ describe('the sign-in at the authorization server', () => {
 
     it('as unmet_authentication_requirements if the requested acr is impossible (RFC 9470)', async () => {
       const browser = new Browser(booted.origin);
-      const essential = (acr: object) => JSON.stringify({ id_token: { acr: { essential: true, ...acr } } });
       for (const more of [
-        { acr_values: 'mfa' },
-        { claims: essential({ value: 'mfa' }) },
-        { claims: essential({ values: ['mfa', 'urn:unknown'] }) },
+        { claims: essential({ value: 'urn:unknown' }) },
+        { claims: essential({ values: ['urn:unknown', 'urn:other'] }) },
       ] as Record<string, string>[])
         expect(errorAt(await browser.open(request(more)))).toBe('unmet_authentication_requirements');
       for (const more of [
+        { acr_values: 'mfa' },
         { acr_values: 'mfa pwd' },
         { acr_values: 'urn:unknown' },
         { claims: essential({ values: ['mfa', 'pwd'] }) },

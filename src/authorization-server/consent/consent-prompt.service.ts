@@ -6,7 +6,7 @@ import { isDocumentUrl } from '../clients/client-metadata.js';
 import { User } from '../../users/user.entity.js';
 import { consentPage, describeRedirect, type ConsentView } from '../pages/interaction-pages.js';
 import { formActionSources, type Page } from '../../pages/layout.js';
-import { clientNameOf } from '../pages/send-page.js';
+import { clientNameOf } from '../pages/provider-pages.js';
 import type { PendingInteraction } from './interactions.service.js';
 import {
   applyDecision,

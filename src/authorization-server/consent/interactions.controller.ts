@@ -16,22 +16,39 @@ import { ExcludeFromOpenApi } from '../../authentication/describe.js';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
-import { signInPage } from '../pages/interaction-pages.js';
+import { secondStepPage, signInPage } from '../pages/interaction-pages.js';
 import { formActionSources, pageHeaders, renderPage, type Page } from '../../pages/layout.js';
 import { PageFilter } from '../../pages/page.filter.js';
-import { clientNameOf } from '../pages/send-page.js';
+import { clientNameOf } from '../pages/provider-pages.js';
 import { readBrowserSecret, rejectDuplicateCookies } from '../provider/http-security.js';
 import { withRequestState } from '../provider/provider-request.js';
 import { ConsentPrompt } from './consent-prompt.service.js';
 import { CsrfToken, InteractionsService, type PendingInteraction } from './interactions.service.js';
-import { SignInService } from './sign-in.service.js';
+import { InteractionSignIn, type SecondStep } from './interaction-sign-in.service.js';
+import { acceptedAcrs } from './sign-in-prompt.js';
 
 const text = z.string().max(1024);
+/** A WebAuthn response as JSON. */
+const CredentialField = z
+  .string()
+  .max(16_384)
+  .transform((json, context) => {
+    try {
+      return z.record(z.string(), z.unknown()).parse(JSON.parse(json));
+    } catch {
+      context.addIssue('must be a JSON object');
+      return z.NEVER;
+    }
+  });
 const Form = z.object({
   token: text.optional(),
-  action: z.enum(['sign-in', 'cancel', 'allow', 'deny']),
+  action: z.enum(['sign-in', 'second-step', 'cancel', 'allow', 'deny']),
   username: text.default(''),
   password: text.default(''),
+  mfa_token: z.string().max(4_096).default(''),
+  factor: text.default(''),
+  code: text.optional(),
+  credential: CredentialField.optional(),
   scope: z.union([text.transform((single) => [single]), z.array(text)]).default([]),
 });
 
@@ -44,7 +61,7 @@ export class InteractionsController {
   constructor(
     private readonly interactions: InteractionsService,
     private readonly csrf: CsrfToken,
-    private readonly signIns: SignInService,
+    private readonly signIns: InteractionSignIn,
     private readonly consent: ConsentPrompt,
     private readonly host: HttpAdapterHost,
     private readonly settings: Settings,
@@ -88,13 +105,19 @@ export class InteractionsController {
       const form = Form.safeParse(body ?? {});
       this.csrf.verify(authRequest, pending.interaction, form.data?.token);
       if (!form.success) throw invalidForm();
-      const { action, username, password, scope } = form.data;
+      const { action, username, password, scope, mfa_token, factor, code, credential } = form.data;
       if (action === 'cancel' || action === 'deny') return this.redirect(response, await deny(pending));
       if (action === 'allow') return this.redirect(response, await this.consent.allow(pending, scope));
-      const result = await this.signIns.signIn(username, password, authRequest.ip);
+      const requested = acceptedAcrs(pending.interaction.params);
+      const result =
+        action === 'sign-in'
+          ? await this.signIns.signIn(username, password, requested, authRequest)
+          : await this.signIns.complete({ mfa_token, factor, code, credential }, requested, authRequest);
       if ('login' in result)
         return this.redirect(response, await pending.finish(result, { mergeWithLastSubmission: false }));
-      const page = this.signInPage(pending, username, result.message);
+      const page = result.secondStep
+        ? this.secondStepPage(pending, result.secondStep, result.message)
+        : this.signInPage(pending, username, result.message);
       return this.sendPage(response, result.status, page, result.headers);
     });
   }
@@ -104,6 +127,20 @@ export class InteractionsController {
       client: clientNameOf(client),
       csrfToken: this.csrf.create(interaction),
       username,
+      error,
+      formAction: formActionSources(interaction.params['redirect_uri']),
+    });
+  }
+
+  private secondStepPage(
+    { interaction }: PendingInteraction,
+    { ticket, factors }: SecondStep,
+    error?: string,
+  ) {
+    return secondStepPage({
+      csrfToken: this.csrf.create(interaction),
+      ticket,
+      factors,
       error,
       formAction: formActionSources(interaction.params['redirect_uri']),
     });

@@ -4,7 +4,7 @@ import type { Adapter, KoaContextWithOIDC } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { NetworkLimit } from '../../rate-limits/network-limit.js';
 import { errorPage } from '../../pages/layout.js';
-import { sendPage } from '../pages/send-page.js';
+import { sendPage } from '../pages/provider-pages.js';
 import { errors } from '../provider/oidc-provider.js';
 import { POSTED_PATHS, authRequestOfKoa } from '../provider/provider-request.js';
 import { AdapterFactory } from '../storage/adapter-factory.service.js';

@@ -1,10 +1,11 @@
 import { Injectable, NotFoundException } from '@nestjs/common';
-import { acrOf, provesPerson } from '../../authentication/factors.js';
+import { acrFor, provesPerson } from '../../authentication/factors.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { type Principal, type Proof, assertMayManageCredentials } from '../../authentication/principal.js';
 import { assertRecentSignIn } from '../../authentication/step-up.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { isScope } from '../../permissions.js';
+import { acceptedAcrs } from '../consent/sign-in-prompt.js';
 import { errors } from '../provider/oidc-provider.js';
 import { OidcProviderService } from '../provider/oidc-provider.service.js';
 import { withRequestState } from '../provider/provider-request.js';
@@ -42,8 +43,9 @@ export class BackchannelAuthentication {
    */
   async decide(caller: Principal, id: string, decision: 'approve' | 'deny'): Promise<void> {
     assertMayManageCredentials(caller);
-    const signIn = decision === 'approve' ? assertRecentSignIn(caller, isByPerson) : undefined;
     const [request] = await this.requests.findPending({ accountId: caller.id, id });
+    const acrs = acceptedAcrs(request?.payload.params ?? {});
+    const signIn = decision === 'approve' ? assertRecentSignIn(caller, isByPerson, acrs) : undefined;
     // The first of two concurrent decisions counts.
     if (!request || !(await this.replays.use('oauth backchannel decision', id, request.expiresAt)))
       throw new NotFoundException({ code: 'not_found', detail: 'You have no such request.' });
@@ -69,10 +71,11 @@ export class BackchannelAuthentication {
     grant.addOIDCScope(scopes.filter((each) => !apiScopes.includes(each)).join(' '));
     for (const each of [resource ?? []].flat()) grant.addResourceScope(each, apiScopes.join(' '));
     await grant.save();
+    const acrs = acceptedAcrs(request.payload.params ?? {});
     await this.saveResult(request, grant, {
       authTime: Math.floor(at.getTime() / 1000),
       amr: [...amr],
-      acr: acrOf(amr),
+      acr: acrFor(amr, acrs),
     });
   }
 

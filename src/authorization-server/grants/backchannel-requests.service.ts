@@ -3,7 +3,7 @@ import type { Account, AdapterPayload, Configuration, KoaContextWithOIDC, Provid
 import { DataSource } from 'typeorm';
 import { User } from '../../users/user.entity.js';
 import { normalizeUsername } from '../../users/username.js';
-import { namesAnotherSubject } from '../consent/sign-in.service.js';
+import { namesAnotherSubject } from '../consent/sign-in-prompt.js';
 import { OauthClient } from '../clients/oauth-client.entity.js';
 import { errors } from '../provider/oidc-provider.js';
 import { OauthRecords } from '../storage/oauth-records.service.js';

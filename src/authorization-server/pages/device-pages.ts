@@ -2,7 +2,7 @@ import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 import { errors } from '../provider/oidc-provider.js';
 import { html, type HtmlContent } from '../../pages/html.js';
 import { errorPage } from '../../pages/layout.js';
-import { INTERACTION_ENDED, clientNameOf, sendPage } from './send-page.js';
+import { INTERACTION_ENDED, clientNameOf, sendPage } from './provider-pages.js';
 
 /** An error of oidc-provider about a user code. */
 type UserCodeError = Error & { readonly userCode?: string };

@@ -1,6 +1,7 @@
 import { field, formError, submitButton } from '../../pages/forms.js';
 import { html, type Html } from '../../pages/html.js';
 import type { Page } from '../../pages/layout.js';
+import { secondStepForms, type SecondStepFactor } from '../../pages/second-step.js';
 
 export interface SignInView {
   /** The client's name. */
@@ -41,6 +42,34 @@ export const signInPage = ({ client, csrfToken, username, error, formAction }: S
       <button name="action" value="cancel" class="quiet" formnovalidate>Cancel</button>
     </form>
   `,
+});
+
+export interface SecondStepPageView {
+  readonly csrfToken: string;
+  readonly ticket: string;
+  readonly factors: readonly SecondStepFactor[];
+  readonly error?: string | undefined;
+  readonly formAction: readonly string[];
+}
+
+export const secondStepPage = ({
+  csrfToken,
+  ticket,
+  factors,
+  error,
+  formAction,
+}: SecondStepPageView): Page => ({
+  title: 'Confirm that it is you',
+  formAction,
+  body: secondStepForms({
+    factors,
+    hidden: html`
+      <input type="hidden" name="token" value="${csrfToken}" />
+      <input type="hidden" name="mfa_token" value="${ticket}" />
+    `,
+    submit: { name: 'action', value: 'second-step' },
+    error,
+  }),
 });
 
 export interface ScopeChoice {

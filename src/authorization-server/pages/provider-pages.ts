@@ -2,8 +2,21 @@ import { HttpException } from '@nestjs/common';
 import type { ErrorOut, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { errors } from '../provider/oidc-provider.js';
 import { Html, html } from '../../pages/html.js';
-import { errorPage, formActionSources } from '../../pages/layout.js';
-import { INTERACTION_ENDED, clientNameOf, sendPage } from './send-page.js';
+import { errorPage, formActionSources, pageHeaders, renderPage, type Page } from '../../pages/layout.js';
+
+/** The same for an interaction that is finished, unknown, of another browser, or without a binding to one. */
+export const INTERACTION_ENDED = 'This sign-in has ended, or it was started in another browser.';
+
+/** Sends a page as the response of oidc-provider. */
+export function sendPage(ctx: Pick<KoaContextWithOIDC, 'set' | 'body'>, page: Page): void {
+  ctx.set(pageHeaders(page));
+  ctx.body = renderPage(page);
+}
+
+export const clientNameOf = (client: {
+  readonly clientName?: string | undefined;
+  readonly clientId: string;
+}): string => client.clientName ?? client.clientId;
 
 /** Shows an error that oidc-provider must not or cannot redirect to the client (RFC 6749 section 4.1.2.1). */
 export async function renderError(
