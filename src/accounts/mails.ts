@@ -1,4 +1,5 @@
 import type { SecurityNotice } from '../authentication/ports.js';
+import { requestContext } from '../http/request-context.js';
 import { BRAND } from '../pages/brand.js';
 
 /** The request that caused a mail, as its reader sees it. */
@@ -6,6 +7,12 @@ export interface MailedRequest {
   readonly at: Date;
   readonly ip: string | undefined;
   readonly userAgent: string | undefined;
+}
+
+/** The request in progress: the callers of the port, such as a factor, do not have it. */
+export function mailedRequest(): MailedRequest {
+  const context = requestContext.getStore();
+  return { at: new Date(), ip: context?.client.ip, userAgent: context?.userAgent };
 }
 
 export interface MailText {
@@ -55,3 +62,21 @@ export function noticeMail(notice: SecurityNotice, username: string, request: Ma
     'Open the site yourself: this mail has no link on purpose.',
   );
 }
+
+/** A link to a page of this server. Never from the `Host` of a request, which an attacker chooses. */
+export const accountLink = (publicUrl: string, page: string, token: string): string =>
+  `${publicUrl}/account/${page}?token=${token}`;
+
+export const resetMail = (username: string, link: string, request: MailedRequest): MailText =>
+  mail(
+    'reset your password',
+    `Hello ${username},`,
+    '',
+    'A new password was requested for your account. To choose it, open this link within 30 minutes:',
+    '',
+    link,
+    '',
+    ...originOf(request),
+    '',
+    'If it was not you, ignore this mail: your password stays as it is.',
+  );

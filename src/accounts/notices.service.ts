@@ -3,11 +3,10 @@ import { DataSource, LessThan, type EntityManager } from 'typeorm';
 import { NoticePort, type SecurityNotice } from '../authentication/ports.js';
 import { networkOf } from '../config/network.js';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
-import { requestContext } from '../http/request-context.js';
 import { MailService } from '../mail/mail.service.js';
 import { UserEmail } from '../users/user-email.entity.js';
 import { KnownNetwork } from './known-network.entity.js';
-import { noticeMail, type MailedRequest } from './mails.js';
+import { mailedRequest, noticeMail, type MailedRequest } from './mails.js';
 
 const DAY_MS = 24 * 60 * 60_000;
 const KNOWN_NETWORK_LIFETIME_MS = 180 * DAY_MS;
@@ -91,10 +90,4 @@ async function remember(manager: EntityManager, userId: string, network: string)
   const row = { userId, network, seenAt: new Date() };
   await manager.createQueryBuilder().insert().into(KnownNetwork).values(row).orIgnore().execute();
   return hasOthers;
-}
-
-/** The request in progress: the callers of the port, such as a factor, do not have it. */
-export function mailedRequest(): MailedRequest {
-  const context = requestContext.getStore();
-  return { at: new Date(), ip: context?.client.ip, userAgent: context?.userAgent };
 }

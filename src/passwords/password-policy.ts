@@ -19,6 +19,8 @@ async function loadCommonPasswords(): Promise<ReadonlySet<string>> {
 
 export interface PolicyContext {
   readonly username: string;
+  /** The e-mail address of the account, if it is known here. */
+  readonly email?: string;
   /** True if the account has no second factor. */
   readonly onlyFactor: boolean;
 }
@@ -31,7 +33,7 @@ export interface PolicyContext {
  */
 export async function passwordFaults(
   password: string,
-  { username, onlyFactor }: PolicyContext,
+  { username, email, onlyFactor }: PolicyContext,
 ): Promise<string[]> {
   const length = [...normalizePassword(password)].length;
   const minLength = onlyFactor ? MIN_LENGTH_ONLY_FACTOR : MIN_LENGTH_WITH_SECOND_FACTOR;
@@ -46,9 +48,12 @@ export async function passwordFaults(
   else if (words.some((word) => isRepeatedOf(common, word))) faults.push('Must not be a common password.');
 
   const letters = lettersOf(folded);
-  const names = [username, username.split('@')[0]!].map(fold).map(lettersOf);
-  if (names.some((name) => name.length >= MIN_CHECKED_NAME_LENGTH && letters.includes(name)))
-    faults.push('Must not contain the username.');
+  const contains = (name: string) =>
+    [name, name.split('@')[0]!]
+      .map((part) => lettersOf(fold(part)))
+      .some((part) => part.length >= MIN_CHECKED_NAME_LENGTH && letters.includes(part));
+  if (contains(username)) faults.push('Must not contain the username.');
+  else if (email !== undefined && contains(email)) faults.push('Must not contain the e-mail address.');
   if (SERVICE_NAMES.some((name) => letters.includes(name)))
     faults.push('Must not contain the name of this service.');
   return faults;

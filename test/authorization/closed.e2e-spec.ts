@@ -56,6 +56,8 @@ const OPEN = [
   'GET /pages/style.css',
   'POST /auth/mfa/',
   'POST /auth/mfa/options',
+  'POST /auth/password-reset/',
+  'POST /auth/password-reset/complete',
 ];
 /** The open routes of each method: those that a caller needs before it has a credential. */
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {

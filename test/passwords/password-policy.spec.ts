@@ -34,6 +34,14 @@ describe('a new password', () => {
     expect(await passwordFaults('', withSecondFactor)).toEqual([LENGTH(8)]);
   });
 
+  it('does not contain the e-mail address, or the part before the @', async () => {
+    const faults = ['Must not contain the e-mail address.'];
+    const context = { ...onlyFactor, email: 'j.smith@acme.example' };
+    for (const password of ['my name is J. Smith again', 'j.smith@acme.example'])
+      expect(await passwordFaults(password, context)).toEqual(faults);
+    expect(await passwordFaults('seventeen purple kettles', context)).toEqual([]);
+  });
+
   it('has at most 128 characters', async () => {
     const text = (length: number) => 'the quick brown fox jumps over '.repeat(5).slice(0, length - 1) + '!';
     expect(await passwordFaults(text(128), onlyFactor)).toEqual([]);

@@ -1,0 +1,14 @@
+import { text, type ErrorCode } from '../authentication/describe.js';
+import { normalizeEmailAddress } from '../users/email-address.js';
+
+/** A token of a mail's link. */
+export const MailedToken = text(200, 1);
+
+/** Above the limit of the password policy, whose message is better. */
+export const NewPassword = text(1_024);
+
+/** The errors of routes that send mails. */
+export const MAIL_ERRORS = ['429 too_many_mails', '503 mail_unavailable'] as const satisfies ErrorCode[];
+
+/** The canonical form of a validated `EmailAddress`. */
+export const canonical = (email: string): string => normalizeEmailAddress(email)!;
