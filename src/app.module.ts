@@ -22,6 +22,7 @@ import { DemoDataService } from './database/demo-data.service.js';
 import { LastUsed } from './database/last-used.service.js';
 import type { Schema } from './database/columns.js';
 import { DemoModule } from './demo/demo.module.js';
+import { countersSchema } from './rate-limits/counters.migration.js';
 import { AddressLimitGuard, CredentialLimitGuard } from './rate-limits/rate-limits.guard.js';
 import { RateLimitsModule } from './rate-limits/rate-limits.module.js';
 import { DocumentsModule, documentsSchema } from './documents/documents.module.js';
@@ -49,6 +50,7 @@ export function schemaOf(methods: readonly AuthMethod[]): Schema {
     cryptoSchema,
     auditSchema,
     usersSchema,
+    countersSchema,
     passwordsSchema,
     accountsSchema,
     accessTokensSchema,

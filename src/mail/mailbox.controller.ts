@@ -8,8 +8,9 @@ import type { AdapterResponse, AuthRequest } from '../authentication/request.js'
 import { isLoopbackHost } from '../config/demo-settings.js';
 import { Settings } from '../config/settings.js';
 import { html, type Html } from '../pages/html.js';
-import { pageHeaders, renderPage, type Page } from '../pages/layout.js';
+import type { Page } from '../pages/layout.js';
 import { PageFilter } from '../pages/page.filter.js';
+import { showPage } from '../pages/show-page.js';
 import { Mailbox, type StoredMail } from './mailbox.service.js';
 
 /** Shows the mails of {@link Mailbox}: pages in a browser, otherwise JSON. Installed only where no mail is sent. */
@@ -32,7 +33,7 @@ export class MailboxController {
   ) {
     this.rejectOtherHosts(request);
     const items = this.mailbox.list(to);
-    return prefersHtml(request) ? this.sendPage(response, listPage(items)) : { items };
+    return prefersHtml(request) ? showPage(this.host, response, listPage(items)) : { items };
   }
 
   @Get(':id')
@@ -44,7 +45,9 @@ export class MailboxController {
     this.rejectOtherHosts(request);
     const mail = this.mailbox.find(Number(id));
     if (!mail) throw new NotFoundException();
-    return prefersHtml(request) ? this.sendPage(response, mailPage(mail, this.settings.publicUrl)) : mail;
+    return prefersHtml(request)
+      ? showPage(this.host, response, mailPage(mail, this.settings.publicUrl))
+      : mail;
   }
 
   /** A page whose host name resolves to this computer (DNS rebinding) must not read the mails of a developer. */
@@ -52,12 +55,6 @@ export class MailboxController {
     const host = URL.canParse(`http://${authority}`) ? new URL(`http://${authority}`).hostname : '';
     if (!isLoopbackHost(host) && host !== new URL(this.settings.publicUrl).hostname)
       throw new NotFoundException();
-  }
-
-  private sendPage(response: AdapterResponse, page: Page): string {
-    for (const [name, value] of Object.entries(pageHeaders(page)))
-      this.host.httpAdapter.setHeader(response, name, value);
-    return renderPage(page);
   }
 }
 

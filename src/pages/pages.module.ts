@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
+import { ProblemModule } from '../http/problem.module.js';
 import { PagesController } from './pages.controller.js';
 
 /** The template set of all pages. */
-@Module({ controllers: [PagesController] })
+@Module({ imports: [ProblemModule], controllers: [PagesController] })
 export class PagesModule {}

@@ -31,22 +31,9 @@ export class Passwords1700000002000 implements MigrationInterface {
         foreignKeys: [userId],
       }),
     );
-    // rate-limiter-flexible's statements require these columns in this order.
-    await runner.createTable(
-      new Table({
-        name: 'login_failures',
-        columns: [
-          { name: 'key', type: 'varchar', length: '255', isPrimary: true },
-          { name: 'points', type: 'integer', default: 0 },
-          { name: 'expire', type: 'bigint', isNullable: true },
-        ],
-        indices: [{ columnNames: ['expire'] }],
-      }),
-    );
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.dropTable('login_failures');
     await runner.dropTable('known_addresses');
     await runner.dropTable('passwords');
   }
