@@ -5,6 +5,7 @@ export * as dpop from './dpop/index.js';
 export * as hmac from './hmac/index.js';
 export * as httpSignature from './http-signature/index.js';
 export * as jwt from './jwt/index.js';
+export * as magicLink from './magic-link/index.js';
 export * as mtls from './mtls/index.js';
 export * as oauth from './oauth/index.js';
 export * as oidcLogin from './oidc-login/index.js';

@@ -64,6 +64,12 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
   dpop: ['GET /.well-known/oauth-protected-resource'],
   'http-signature': ['GET /.well-known/http-message-signatures-directory'],
   jwt: ['GET /.well-known/jwks.json', 'POST /auth/refresh'],
+  'magic-link': [
+    'GET /auth/magic-link/',
+    'POST /auth/magic-link/',
+    'POST /auth/magic-link/code',
+    'POST /auth/magic-link/redeem',
+  ],
   mtls: ['GET /mtls', 'GET /mtls/ca.pem', 'GET /mtls/crl.pem'],
   oauth: [
     'ALL /oidc/:a,oidc/:a/:b,oidc/:a/:b/:c',

@@ -13,6 +13,7 @@ import { User, principalOf } from '../../src/users/user.entity.js';
 declare module '../../src/authentication/principal.js' {
   interface AuthMethods {
     'test-issuer': true;
+    'test-cookie-issuer': true;
   }
 }
 
@@ -51,7 +52,7 @@ export class TestIssuer implements Issuer {
 @Injectable()
 class TestIssuerStrategy extends PassportStrategy(Strategy, 'test-issuer') implements AuthStrategy {
   readonly challenge = new Challenge('TestToken', { realm: 'test' });
-  claims = (request: AuthRequest) => request.header('Authorization')?.startsWith('TestToken ') ?? false;
+  claims = (request: AuthRequest) => this.tokenIn(request) !== undefined;
 
   constructor(
     private readonly issuer: TestIssuer,
@@ -61,7 +62,7 @@ class TestIssuerStrategy extends PassportStrategy(Strategy, 'test-issuer') imple
   }
 
   async validate(request: AuthRequest): Promise<Principal> {
-    const id = request.header('Authorization')!.slice('TestToken '.length);
+    const id = this.tokenIn(request)!;
     const token = this.issuer.tokens.get(id);
     if (!token) throw new BadCredential('invalid_test_token', 'unknown token');
     const user = await this.dataSource.manager.findOneByOrFail(User, { id: token.userId });
@@ -74,6 +75,34 @@ class TestIssuerStrategy extends PassportStrategy(Strategy, 'test-issuer') imple
       (reason) => new BadCredential('invalid_test_token', reason),
       token.principal.scopes,
     );
+  }
+
+  protected tokenIn(request: AuthRequest): string | undefined {
+    return /^TestToken (.*)$/.exec(request.header('Authorization') ?? '')?.[1];
+  }
+}
+
+/** Like {@link TestIssuer}, with the token in a cookie. */
+@Injectable()
+export class TestCookieIssuer extends TestIssuer {
+  override async issue(principal: Principal, request: AuthRequest, epoch: number) {
+    const { test_token } = await super.issue(principal, request, epoch);
+    request.setHeader('Set-Cookie', `test-token=${test_token}; Path=/; HttpOnly`);
+    return { test_token };
+  }
+}
+
+@Injectable()
+class TestCookieIssuerStrategy extends TestIssuerStrategy {
+  readonly ambient = true;
+
+  // oxlint-disable-next-line no-useless-constructor -- Nest reads the types of its parameters
+  constructor(issuer: TestCookieIssuer, dataSource: DataSource) {
+    super(issuer, dataSource);
+  }
+
+  protected override tokenIn(request: AuthRequest): string | undefined {
+    return /(?:^|; )test-token=([^;]*)/.exec(request.header('Cookie') ?? '')?.[1];
   }
 }
 
@@ -88,6 +117,17 @@ export const testIssuer: AuthMethod = {
   issued: z.looseObject({}),
   errors: ['401 invalid_test_token'],
   responseHeaders: ['X-Test-Token'],
+};
+
+@Module({ providers: [TestCookieIssuerStrategy, TestCookieIssuer] })
+class TestCookieIssuerModule {}
+
+export const testCookieIssuer: AuthMethod = {
+  ...testIssuer,
+  name: 'test-cookie-issuer',
+  module: TestCookieIssuerModule,
+  strategy: TestCookieIssuerStrategy,
+  issuer: TestCookieIssuer,
 };
 
 /** The header that sends a token of {@link TestIssuer}. */
