@@ -14,6 +14,7 @@ export class ForgingAuthenticator extends SoftwareAuthenticator {
   changes: Changes = {};
   nextCredentialId?: Buffer;
   override algorithm = -7;
+  override aaguid = Buffer.alloc(16);
 
   protected override newCredentialId(): Buffer {
     return this.nextCredentialId ?? super.newCredentialId();

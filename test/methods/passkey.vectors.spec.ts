@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { verifyAuthenticationResponse, verifyRegistrationResponse } from '@simplewebauthn/server';
 import { decodeAttestationObject, parseAuthenticatorData } from '@simplewebauthn/server/helpers';
 import { readFileSync } from 'node:fs';
+import { assertTrustedAuthenticator } from '../../src/methods/passkey/passkey.attestation.js';
 import { assertOneCborItem } from '../../src/methods/passkey/passkey.cbor.js';
 import { bytesOf, verifyAssertion, verifyRegistration } from '../../src/methods/passkey/passkey.js';
 import { AssertionResponse, RegistrationResponse } from '../../src/methods/passkey/passkey.schemas.js';
@@ -72,6 +73,13 @@ describe('the test vectors of Web Authentication Level 3, section 16', () => {
       credentialBackedUp: true,
       credential: { id: envelope(each).id, counter: 0 },
     });
+  });
+
+  it('self attestation is no attestation by a manufacturer', async () => {
+    const registration = await register(vector('packed-self.ES256'));
+    expect(() => assertTrustedAuthenticator(registration, { roots: [] })).toThrow(
+      'no certificate attests it',
+    );
   });
 
   it.each(['none.ES256', 'none.ES256.long-credential-id', 'packed.EdDSA'])(

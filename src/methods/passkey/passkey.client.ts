@@ -34,6 +34,8 @@ export class SoftwareAuthenticator {
   verifiesUser = true;
   /** The COSE algorithm of its keys: ES256. */
   protected algorithm = -7;
+  /** Its model. Zeros: it does not tell. */
+  protected aaguid = Buffer.alloc(16);
 
   /** @param origin of the page that would call `navigator.credentials` */
   constructor(protected readonly origin: string) {}
@@ -53,7 +55,6 @@ export class SoftwareAuthenticator {
     this.keys.push(key);
     const length = Buffer.alloc(2);
     length.writeUInt16BE(credentialId.length);
-    const aaguid = Buffer.alloc(16);
     const coseKey = cbor(
       new Map<number, number | Buffer>([
         [1, 2],
@@ -65,7 +66,7 @@ export class SoftwareAuthenticator {
     );
     const authData = Buffer.concat([
       this.authenticatorData(key, HAS_CREDENTIAL),
-      aaguid,
+      this.aaguid,
       length,
       credentialId,
       coseKey,
