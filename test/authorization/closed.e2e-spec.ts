@@ -84,7 +84,12 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
     'GET /auth/oidc/:provider/callback',
     'POST /auth/oidc/:provider/backchannel-logout',
   ],
-  passkey: ['GET /.well-known/webauthn', 'POST /auth/passkey', 'POST /auth/passkey/options'],
+  passkey: [
+    'GET /.well-known/webauthn',
+    'GET /pages/passkey.js',
+    'POST /auth/passkey',
+    'POST /auth/passkey/options',
+  ],
   password: ['POST /auth/login'],
 };
 

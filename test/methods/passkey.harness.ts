@@ -25,7 +25,7 @@ export class JsonBrowser {
 
   constructor(
     private readonly origin: string,
-    private readonly headers: Readonly<Record<string, string>> = {},
+    readonly headers: Record<string, string> = {},
   ) {}
 
   async post(path: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Response> {

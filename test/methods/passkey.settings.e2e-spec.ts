@@ -105,7 +105,7 @@ async function certify(
   isCa: boolean,
   lifetimeDays = 1,
 ): Promise<Certificate> {
-  const keys = (await webcrypto.subtle.generateKey(ES256, true, ['sign', 'verify'])) as CryptoKeyPair;
+  const keys = await webcrypto.subtle.generateKey(ES256, true, ['sign', 'verify']);
   const subject = isCa
     ? `CN=root ${createHash('sha256').update(String(Math.random())).digest('hex')}`
     : 'C=AA, O=test, OU=Authenticator Attestation, CN=test';

@@ -1,10 +1,11 @@
 import { Body, Controller, Get, Header, HttpCode, Inject, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Describe, Issued, IssuerName, text } from '../../authentication/describe.js';
+import { Describe, ExcludeFromOpenApi, Issued, IssuerName, text } from '../../authentication/describe.js';
 import { CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { SCOPES, SCOPE_LIST } from '../../permissions.js';
 import { SignInService } from '../../users/sign-in.service.js';
+import { PASSKEY_SCRIPT_PATH, enablePasskeyForms } from './passkey.browser.js';
 import { passkeyConfig, type PasskeyConfig } from './passkey.config.js';
 import { AssertionResponse } from './passkey.schemas.js';
 import { PasskeyService } from './passkey.service.js';
@@ -82,5 +83,13 @@ export class PasskeyController {
   @Header('Cache-Control', 'public, max-age=300')
   listPasskeyOrigins() {
     return { origins: this.config.webOrigins };
+  }
+
+  @Get(PASSKEY_SCRIPT_PATH)
+  @ExcludeFromOpenApi()
+  @Header('Content-Type', 'text/javascript; charset=utf-8')
+  @Header('Cache-Control', 'public, max-age=3600')
+  passkeyScript(): string {
+    return `(${enablePasskeyForms.toString()})();\n`;
   }
 }

@@ -5,6 +5,7 @@ import { FACTORS, UNVERIFIED_PASSKEY_AMR } from '../../authentication/factors.js
 import type { Factor, FactorResponse } from '../../authentication/method.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { invalidField } from '../../users/account-factors.service.js';
+import { PASSKEY_SCRIPT_PATH } from './passkey.browser.js';
 import { PasskeyAssertions } from './passkey.assertions.service.js';
 import { Passkey } from './passkey.entity.js';
 import { InvalidPasskeyResponse } from './passkey.js';
@@ -14,6 +15,7 @@ import { AssertionResponse } from './passkey.schemas.js';
 @Injectable()
 export class PasskeyFactor implements Factor {
   readonly responseField = 'credential';
+  readonly script = PASSKEY_SCRIPT_PATH;
 
   constructor(private readonly assertions: PasskeyAssertions) {}
 
