@@ -1,5 +1,6 @@
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { AccountPagesModule } from './accounts/pages/account-pages.module.js';
 import { AccountsModule } from './accounts/accounts.module.js';
 import { accountsSchema } from './accounts/accounts.migration.js';
 import { NoticesService } from './accounts/notices.service.js';
@@ -89,6 +90,7 @@ export class AppModule {
         ClientCertificateModule,
         PasswordsModule,
         AccountsModule,
+        AccountPagesModule,
         AuthenticationModule.forRoot(methods, {
           httpsOnly: settings.production,
           audit: AuditLog,

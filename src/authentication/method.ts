@@ -46,6 +46,8 @@ export interface AuthStrategy {
   readonly namesRequirement?: boolean;
   /** Whether the request carries a credential of this method. Checks its shape only. */
   claims(request: AuthRequest): boolean;
+  /** For an ambient credential: the token that a form of this server must contain in `csrf_token`. */
+  csrfToken?(proof: Proof): string;
   /** Passport's method: calls one of `success`, `fail`, `pass`, `redirect` and `error`, which the guard provides. */
   authenticate(request: never, options?: object): unknown;
 }
@@ -90,6 +92,8 @@ export interface FactorResponse {
 export interface Factor {
   /** Which member {@link verify} reads. Absent: a redirect to a provider proves the factor. */
   readonly responseField?: keyof FactorResponse;
+  /** The path of the module script with which a page proves the factor. */
+  readonly script?: string;
   /** Replaces another second factor once, so it does not make an account require one, and is removed with the last one. */
   readonly isBackup?: true;
 

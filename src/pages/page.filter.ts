@@ -4,11 +4,14 @@ import { headerLines, rawRequest, requestOf } from '../authentication/request.js
 import { ProblemFilter, type ErrorResponse } from '../http/problem.filter.js';
 import { errorPage, pageHeaders, renderPage } from './layout.js';
 
-const SIGN_IN_PATH = '/account/sign-in';
+export const ACCOUNT_PATH = '/account/security';
+export const SIGN_IN_PATH = '/account/sign-in';
+const SECOND_STEP_PATH = '/account/second-step';
+const STEP_UP_PATH = '/account/step-up';
 
 /**
- * `@UseFilters(PageFilter)`: a controller of pages. A browser receives an error as a page, and goes to the sign-in page if
- * it must sign in to see one. Other clients receive a problem.
+ * `@UseFilters(PageFilter)`: a controller of pages. A browser receives an error as a page. If it must sign in, or prove a
+ * factor, it goes to the page for that. Other clients receive a problem.
  */
 @Injectable()
 @Catch()
@@ -20,14 +23,19 @@ export class PageFilter implements ExceptionFilter {
     const acceptsHtml = headerLines(request, 'accept').some((accepted) => accepted.includes('text/html'));
     if (!acceptsHtml) return this.problems.catch(exception, context);
     this.problems.respond(exception, context, ({ status, detail, code }, headers) => {
-      if (status === 401 && ['GET', 'HEAD'].includes(request.method!)) return redirectToSignIn(request.url!);
+      const isRead = ['GET', 'HEAD'].includes(request.method!);
+      if (code === 'mfa_required') return redirect(SECOND_STEP_PATH);
+      if (code === 'insufficient_user_authentication')
+        return redirect(STEP_UP_PATH, isRead ? request.url! : ACCOUNT_PATH);
+      if (status === 401 && isRead) return redirect(SIGN_IN_PATH, request.url);
       const page = errorPage(detail, code);
       return { status, headers: { ...headers, ...pageHeaders(page) }, body: renderPage(page) };
     });
   }
 }
 
-function redirectToSignIn(target: string): ErrorResponse {
-  const query = isLocalPath(target) ? `?${new URLSearchParams({ returnTo: target }).toString()}` : '';
-  return { status: 303, headers: { Location: SIGN_IN_PATH + query }, body: '' };
+/** @param returnTo the path to which the browser goes afterwards */
+function redirect(path: string, returnTo = ''): ErrorResponse {
+  const query = isLocalPath(returnTo) ? `?${new URLSearchParams({ returnTo }).toString()}` : '';
+  return { status: 303, headers: { Location: path + query }, body: '' };
 }

@@ -1,7 +1,14 @@
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { ProblemModule } from '../http/problem.module.js';
+import { AccountParts } from './account-parts.service.js';
 import { PagesController } from './pages.controller.js';
 
 /** The template set of all pages. */
-@Module({ imports: [ProblemModule], controllers: [PagesController] })
+@Global()
+@Module({
+  imports: [ProblemModule],
+  controllers: [PagesController],
+  providers: [AccountParts],
+  exports: [AccountParts],
+})
 export class PagesModule {}

@@ -94,4 +94,9 @@ form + p { margin: 1.5rem 0 0; }
 .mail { overflow-x: auto; white-space: pre-wrap; }
 .code, .user-code { font-family: ui-monospace, monospace; }
 .user-code { font-size: 1.5rem; letter-spacing: 0.15em; text-transform: uppercase; text-align: center; }
+.qr { max-width: 16rem; margin: 0 auto 1rem; padding: 0.5rem; background: #ffffff; }
+.qr svg { display: block; }
+section { margin: 1.5rem 0 0; padding: 1rem 0 0; border-top: 1px solid var(--line); }
+h2 { margin: 0 0 0.5rem; font-size: 1.25rem; line-height: 1.3; }
+.codes { padding: 0; list-style: none; text-align: center; }
 `;

@@ -1,10 +1,9 @@
-import { BadRequestException, Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { Describe, Issued, Tag, listOf, text } from '../authentication/describe.js';
-import { IssuerRegistry } from '../authentication/issuer-registry.js';
 import { Caller, CurrentRequest, HttpsOnly, Public, SelfService } from '../authentication/plan.js';
-import type { Principal, Proof } from '../authentication/principal.js';
+import type { Principal } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { AccountFactors } from './account-factors.service.js';
 import { SecondFactorService } from './second-factor.service.js';
@@ -99,7 +98,6 @@ export class FactorsController {
   constructor(
     private readonly secondFactor: SecondFactorService,
     private readonly factors: AccountFactors,
-    private readonly issuers: IssuerRegistry,
     private readonly dataSource: DataSource,
   ) {}
 
@@ -134,7 +132,7 @@ export class FactorsController {
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
-    this.issuedProof(caller);
+    this.secondFactor.issuedProof(caller);
     return this.secondFactor.beginStepUp(caller, body.factor, request);
   }
 
@@ -155,18 +153,6 @@ export class FactorsController {
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
   ): Promise<object> {
-    return this.secondFactor.stepUp(caller, this.issuedProof(caller), factor, proof, request);
-  }
-
-  /** @throws BadRequestException `not_signed_in` if the credential is no session or token of a sign-in */
-  private issuedProof({ proofs }: Principal): Proof {
-    const issued = proofs.find(
-      ({ method, signIn, restricted }) => signIn && !restricted && this.issuers.find(method),
-    );
-    if (issued) return issued;
-    throw new BadRequestException({
-      code: 'not_signed_in',
-      detail: 'Only a session or a token of a sign-in can step up.',
-    });
+    return this.secondFactor.stepUp(caller, this.secondFactor.issuedProof(caller), factor, proof, request);
   }
 }

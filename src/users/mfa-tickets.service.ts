@@ -24,6 +24,8 @@ const Ticket = z.strictObject({
   method: z.string(),
   credentialId: z.string().optional(),
   amr: z.array(z.string()),
+  /** The path to which a page goes after the sign-in. */
+  returnTo: z.string().optional(),
   /** Milliseconds since 1970. */
   expires: z.int(),
 });

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { BadRequestException, Injectable } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { Authenticator } from '../authentication/authenticator.js';
 import { BadCredential } from '../authentication/challenge.js';
@@ -8,7 +8,8 @@ import type { FactorResponse } from '../authentication/method.js';
 import { AuditPort } from '../authentication/ports.js';
 import type { MethodName, Principal, Proof } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
-import { AccountFactors } from './account-factors.service.js';
+import type { FactorForm } from '../pages/factor-forms.js';
+import { AccountFactors, type InstalledFactor } from './account-factors.service.js';
 import { MfaTickets, invalidMfaToken } from './mfa-tickets.service.js';
 import { SignInService } from './sign-in.service.js';
 import { User } from './user.entity.js';
@@ -140,6 +141,52 @@ export class SecondFactorService {
       details: { stepUp: true },
     });
     return body;
+  }
+
+  /**
+   * The proof of the session or token of a sign-in, which can step up.
+   * @throws BadRequestException `not_signed_in`
+   */
+  issuedProof({ proofs }: Principal): Proof {
+    const issued = proofs.find(
+      ({ method, signIn, restricted }) => signIn && !restricted && this.issuers.find(method),
+    );
+    if (issued) return issued;
+    throw new BadRequestException({
+      code: 'not_signed_in',
+      detail: 'Only a session or a token of a sign-in can step up.',
+    });
+  }
+
+  /** The factors with which the account steps up. */
+  async usableForStepUp(caller: Principal): Promise<InstalledFactor[]> {
+    return this.factors.usable(await this.accountOf(caller));
+  }
+
+  /** The forms with which a page proves factors. Prepares the proofs that a script sends. */
+  formsFor(
+    accountId: string,
+    factors: readonly InstalledFactor[],
+    request: AuthRequest,
+  ): Promise<FactorForm[]> {
+    return Promise.all(
+      factors.map(async ({ name, properties: { label }, factor }) => {
+        const { responseField = 'code', script } = factor;
+        const options = script !== undefined && (await factor.begin?.(accountId, request));
+        const sendsCode = script === undefined && 'begin' in factor;
+        return { name, label, responseField, sendsCode, ...(options && { options, script }) };
+      }),
+    );
+  }
+
+  /** The path to which a page goes after the sign-in of the cookie's ticket. */
+  returnToOf(request: AuthRequest): string | undefined {
+    try {
+      return this.tickets.read(undefined, request).returnTo;
+    } catch (error) {
+      if (error instanceof BadCredential) return undefined;
+      throw error;
+    }
   }
 
   private accountOf({ id }: Principal): Promise<User> {

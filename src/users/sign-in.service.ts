@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, NotFoundException } from '@nestjs/common';
 import { Authenticator } from '../authentication/authenticator.js';
 import { BadCredential, Unauthenticated } from '../authentication/challenge.js';
 import { completedAmr } from '../authentication/factors.js';
@@ -24,6 +24,8 @@ export interface SignIn {
   readonly as: MethodName;
   /** Limits the issued credential. */
   readonly scopes?: readonly string[] | undefined;
+  /** The path to which a page goes after the sign-in. */
+  readonly returnTo?: string | undefined;
   /** The error code of a disabled account. */
   readonly rejectedAs?: string | undefined;
 }
@@ -47,6 +49,19 @@ export class SignInService {
     const name = this.issuers.names.find((each) => each === as);
     if (name) return name;
     throw invalidField('as', `Must be one of: ${this.issuers.names.join(', ')}.`);
+  }
+
+  /**
+   * The issuer for pages: its credential is a cookie.
+   * @throws NotFoundException if none is installed
+   */
+  cookieIssuer(): MethodName {
+    const name = this.issuers.names.find((each) => this.authenticator.strategyOf(each).ambient);
+    if (name) return name;
+    throw new NotFoundException({
+      code: 'not_found',
+      detail: 'Pages need a method whose credential is a cookie.',
+    });
   }
 
   /**
@@ -98,7 +113,7 @@ export class SignInService {
   }
 
   private async secondStep(signIn: SignIn, request: AuthRequest): Promise<MfaRequired> {
-    const { user, method, amr, credentialId, as, scopes } = signIn;
+    const { user, method, amr, credentialId, as, scopes, returnTo } = signIn;
     const ticket = this.tickets.create({
       accountId: user.id,
       epoch: user.epoch,
@@ -107,6 +122,7 @@ export class SignInService {
       amr: [...amr],
       ...(credentialId !== undefined && { credentialId }),
       ...(scopes && { scopes: [...scopes] }),
+      ...(returnTo !== undefined && { returnTo }),
     });
     if (this.authenticator.strategyOf(as).ambient) this.tickets.cookie.set(ticket, request);
     const usable = await this.factors.usable(user);

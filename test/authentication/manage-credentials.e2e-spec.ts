@@ -119,9 +119,9 @@ const ROUTES: Record<string, Route> = {
   },
 };
 
-/** Routes that manage nothing. */
+/** Routes that manage nothing, and pages: their services are those of the routes in the table. */
 const OTHERS =
-  /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*|auth\/factors)$|^POST \/(webhooks\/:source|auth\/step-up(\/options)?)$/;
+  /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*|auth\/factors)$|^(GET|POST) \/account\/(security|step-up|totp|recovery-codes)|^POST \/(webhooks\/:source|auth\/step-up(\/options)?)$/;
 
 /** Every route that concerns the caller's own account. */
 function selfServiceRoutes({ app }: Booted): string[] {

@@ -53,7 +53,10 @@ const OPEN = [
   'GET /openapi/:file',
   'GET /openapi/page.css',
   'GET /openapi/page.js',
+  'GET /account/second-step',
+  'GET /account/sign-in',
   'GET /pages/style.css',
+  'POST /account/second-step',
   'POST /auth/mfa/',
   'POST /auth/mfa/options',
   'POST /auth/password-reset/',
@@ -90,7 +93,7 @@ const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {
     'POST /auth/passkey',
     'POST /auth/passkey/options',
   ],
-  password: ['POST /auth/login'],
+  password: ['POST /account/sign-in/password/', 'POST /auth/login'],
 };
 
 const verb = (handler: object) => RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as number];

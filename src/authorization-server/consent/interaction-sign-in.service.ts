@@ -6,7 +6,7 @@ import { FACTORS, acrFor } from '../../authentication/factors.js';
 import type { FactorResponse } from '../../authentication/method.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import type { SecondStepFactor } from '../../pages/second-step.js';
+import type { FactorForm } from '../../pages/factor-forms.js';
 import { MfaTickets } from '../../users/mfa-tickets.service.js';
 import { SecondFactorService } from '../../users/second-factor.service.js';
 import { needsSecondFactor, type User } from '../../users/user.entity.js';
@@ -29,7 +29,7 @@ export interface SignInFailure {
 /** The password is correct, and the account has a second factor. */
 export interface SecondStep {
   readonly ticket: string;
-  readonly factors: readonly SecondStepFactor[];
+  readonly factors: readonly FactorForm[];
 }
 
 /** A form of the second step. */
@@ -105,17 +105,7 @@ export class InteractionSignIn {
 
   private async secondStep(ticket: string, request: AuthRequest): Promise<SecondStep> {
     const { user, factors } = await this.secondFactor.usableFor(PURPOSE, ticket, request);
-    return {
-      ticket,
-      factors: await Promise.all(
-        factors.map(async ({ name, properties: { label }, factor }) => ({
-          name,
-          label,
-          responseField: factor.responseField!,
-          ...(factor.begin && { options: await factor.begin(user.id, request) }),
-        })),
-      ),
-    };
+    return { ticket, factors: await this.secondFactor.formsFor(user.id, factors, request) };
   }
 
   private async orFailure<T extends SignInResult>(

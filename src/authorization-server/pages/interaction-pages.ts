@@ -1,7 +1,7 @@
 import { field, formError, submitButton } from '../../pages/forms.js';
 import { html, type Html } from '../../pages/html.js';
 import type { Page } from '../../pages/layout.js';
-import { secondStepForms, type SecondStepFactor } from '../../pages/second-step.js';
+import { factorForms, scriptsOf, type FactorForm } from '../../pages/factor-forms.js';
 
 export interface SignInView {
   /** The client's name. */
@@ -47,7 +47,7 @@ export const signInPage = ({ client, csrfToken, username, error, formAction }: S
 export interface SecondStepPageView {
   readonly csrfToken: string;
   readonly ticket: string;
-  readonly factors: readonly SecondStepFactor[];
+  readonly factors: readonly FactorForm[];
   readonly error?: string | undefined;
   readonly formAction: readonly string[];
 }
@@ -61,7 +61,8 @@ export const secondStepPage = ({
 }: SecondStepPageView): Page => ({
   title: 'Confirm that it is you',
   formAction,
-  body: secondStepForms({
+  scripts: scriptsOf(factors),
+  body: factorForms({
     factors,
     hidden: html`
       <input type="hidden" name="token" value="${csrfToken}" />

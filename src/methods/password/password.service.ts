@@ -14,6 +14,8 @@ export interface PasswordLogin {
   readonly password: string;
   /** Limits the issued credential. */
   readonly scopes?: readonly string[];
+  /** The path to which a page goes after the sign-in. */
+  readonly returnTo?: string | undefined;
 }
 
 @Injectable()
@@ -33,7 +35,7 @@ export class PasswordLoginService {
    * @throws Unauthenticated `invalid_credentials` with the challenge of the issuer's method
    */
   async signIn(
-    { username, password, scopes }: PasswordLogin,
+    { username, password, scopes, returnTo }: PasswordLogin,
     as: MethodName,
     request: AuthRequest,
   ): Promise<object> {
@@ -41,7 +43,7 @@ export class PasswordLoginService {
     // The account's epoch is read together with the hash. If the password has changed since, the new credential is invalid.
     const user = await this.verify(username, password, as, request.ip);
     const { amr } = FACTORS.password;
-    return this.signIns.complete({ user, method: 'password', at, amr, as, scopes }, request);
+    return this.signIns.complete({ user, method: 'password', at, amr, as, scopes, returnTo }, request);
   }
 
   private async verify(username: string, password: string, as: MethodName, ip: string): Promise<User> {

@@ -5,7 +5,7 @@ import { DataSource } from 'typeorm';
 import { BadCredential, Challenge } from '../../authentication/challenge.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { AuthStrategy } from '../../authentication/method.js';
-import type { Principal } from '../../authentication/principal.js';
+import type { Principal, Proof } from '../../authentication/principal.js';
 import { LastUsedPort } from '../../authentication/ports.js';
 import { Settings } from '../../config/settings.js';
 import {
@@ -79,6 +79,10 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'session') imple
 
   claims(request: AuthRequest): boolean {
     return this.cookie.isIn(request);
+  }
+
+  csrfToken({ credentialId = '' }: Proof): string {
+    return this.csrf.tokenFor(credentialId);
   }
 
   async validate(request: AuthRequest): Promise<Principal> {

@@ -59,8 +59,19 @@ export class TotpService extends HourlyCleanup implements Factor {
       await manager.insert(TotpSecret, { ...row, sealed: this.box.seal(secret, ownerOf(row)) });
       return manager.findOneByOrFail(User, { id: caller.id });
     });
-    const uri = totpUri(secret, user.username);
-    return { secret, uri, qr: renderSVG(uri) };
+    return enrolmentOf(secret, user);
+  }
+
+  /**
+   * The secret that waits for its first code, for a page that shows it again after a wrong one.
+   * @throws ConflictException `totp_not_pending`
+   */
+  async pending(caller: Principal): Promise<TotpEnrolment> {
+    assertMayChangeFactors(caller);
+    const { manager } = this.dataSource;
+    const row = await findPending(manager, caller.id);
+    const user = await manager.findOneByOrFail(User, { id: caller.id });
+    return enrolmentOf(this.box.open(row.sealed, ownerOf(row)), user);
   }
 
   /**
@@ -76,12 +87,7 @@ export class TotpService extends HourlyCleanup implements Factor {
     const epoch = await this.dataSource.transaction(async (manager) => {
       // Concurrent confirmations wait here, so that one secret remains.
       await manager.update(User, { id: caller.id }, { id: caller.id });
-      const pending = await manager.findOneBy(TotpSecret, {
-        userId: caller.id,
-        confirmedAt: IsNull(),
-        createdAt: MoreThan(new Date(Date.now() - PENDING_LIFETIME_MS)),
-      });
-      if (!pending) throw notPending();
+      const pending = await findPending(manager, caller.id);
       const step = stepOfCode(this.box.open(pending.sealed, ownerOf(pending)), code, Date.now());
       if (step === undefined) throw invalidField('code', 'Not the current code of the app.');
       await manager.delete(TotpSecret, { userId: caller.id, id: Not(pending.id) });
@@ -142,6 +148,19 @@ export class TotpService extends HourlyCleanup implements Factor {
     const createdAt = LessThan(new Date(Date.now() - PENDING_LIFETIME_MS));
     await this.dataSource.manager.delete(TotpSecret, { confirmedAt: IsNull(), createdAt });
   }
+}
+
+/** @throws ConflictException `totp_not_pending` */
+async function findPending(manager: EntityManager, userId: string): Promise<TotpSecret> {
+  const createdAt = MoreThan(new Date(Date.now() - PENDING_LIFETIME_MS));
+  const row = await manager.findOneBy(TotpSecret, { userId, confirmedAt: IsNull(), createdAt });
+  if (!row) throw notPending();
+  return row;
+}
+
+function enrolmentOf(secret: string, { username }: User): TotpEnrolment {
+  const uri = totpUri(secret, username);
+  return { secret, uri, qr: renderSVG(uri) };
 }
 
 /** Binds the secret to its account, too: a row moved to another account cannot be read. */
