@@ -89,7 +89,7 @@ export class AppModule {
         SignInModule,
         ClientCertificateModule,
         PasswordsModule,
-        AccountsModule,
+        AccountsModule.forRoot(settings),
         AccountPagesModule,
         AuthenticationModule.forRoot(methods, {
           httpsOnly: settings.production,

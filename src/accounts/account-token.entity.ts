@@ -6,6 +6,8 @@ import { User } from '../users/user.entity.js';
 export interface TokenPayloads {
   /** `epoch`: that of the account at the request, so that a changed password or ended sign-ins end the token. */
   'password-reset': { readonly epoch: number };
+  /** `name`: the display name. */
+  registration: { readonly name: string | null };
 }
 export type TokenPurpose = keyof TokenPayloads;
 

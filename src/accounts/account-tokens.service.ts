@@ -1,6 +1,6 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import { hash, randomBytes, randomUUID } from 'node:crypto';
-import { DataSource, IsNull, LessThan, MoreThan, type EntityManager } from 'typeorm';
+import { DataSource, In, IsNull, LessThan, MoreThan, type EntityManager } from 'typeorm';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { AccountToken, type TokenPayloads, type TokenPurpose } from './account-token.entity.js';
 
@@ -15,10 +15,12 @@ export interface NewToken<P extends TokenPurpose> {
 }
 
 /** A valid token with the payload of its purpose. */
-export type FoundToken<P extends TokenPurpose> = Omit<AccountToken, 'purpose' | 'payload'> & {
-  readonly purpose: P;
-  readonly payload: TokenPayloads[P];
-};
+export type FoundToken<P extends TokenPurpose> = {
+  [Each in P]: Omit<AccountToken, 'purpose' | 'payload'> & {
+    readonly purpose: Each;
+    readonly payload: TokenPayloads[Each];
+  };
+}[P];
 
 /**
  * Creates the tokens of mails, and uses each once. In a transaction, lock the account's row before a token's, so that concurrent
@@ -53,10 +55,10 @@ export class AccountTokens extends HourlyCleanup {
    * Finds a token, without using it up.
    * @throws BadRequestException `invalid_mailed_token`
    */
-  async find<P extends TokenPurpose>(purpose: P, token: string): Promise<FoundToken<P>> {
+  async find<P extends TokenPurpose>(token: string, ...purposes: readonly P[]): Promise<FoundToken<P>> {
     const row = await this.dataSource.manager.findOneBy(AccountToken, {
       hash: hashOf(token),
-      purpose,
+      purpose: In<TokenPurpose>(purposes),
       usedAt: IsNull(),
       expiresAt: MoreThan(new Date()),
     });

@@ -1,17 +1,35 @@
-import { Global, Module } from '@nestjs/common';
+import { Module, type DynamicModule } from '@nestjs/common';
+import type { Settings } from '../config/settings.js';
 import { PasswordsModule } from '../passwords/passwords.module.js';
 import { AccountTokens } from './account-tokens.service.js';
+import { AccountsConfig } from './accounts.config.js';
 import { MailLimits } from './mail-limits.service.js';
 import { NoticesService } from './notices.service.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { PasswordResetService } from './password-reset.service.js';
+import { RegistrationController } from './registration.controller.js';
+import { RegistrationService } from './registration.service.js';
 
-/** The life of an account: registration, recovery, changes and deletion. Global, because every method sends notices. */
-@Global()
-@Module({
-  imports: [PasswordsModule],
-  controllers: [PasswordResetController],
-  providers: [AccountTokens, MailLimits, NoticesService, PasswordResetService],
-  exports: [NoticesService, PasswordResetService],
-})
-export class AccountsModule {}
+/** The life of an account: registration, recovery, changes and deletion. */
+@Module({})
+export class AccountsModule {
+  /** @throws InvalidSettings */
+  static forRoot(settings: Settings): DynamicModule {
+    return {
+      module: AccountsModule,
+      // Every method sends notices.
+      global: true,
+      imports: [PasswordsModule],
+      controllers: [PasswordResetController, RegistrationController],
+      providers: [
+        { provide: AccountsConfig, useValue: AccountsConfig.from(settings) },
+        AccountTokens,
+        MailLimits,
+        NoticesService,
+        PasswordResetService,
+        RegistrationService,
+      ],
+      exports: [NoticesService, PasswordResetService, RegistrationService],
+    };
+  }
+}

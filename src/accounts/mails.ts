@@ -80,3 +80,30 @@ export const resetMail = (username: string, link: string, request: MailedRequest
     '',
     'If it was not you, ignore this mail: your password stays as it is.',
   );
+
+export const registrationMail = (link: string, request: MailedRequest): MailText =>
+  mail(
+    'confirm your registration',
+    'Hello,',
+    '',
+    'An account was requested for this address. To create it, open this link within 24 hours:',
+    '',
+    link,
+    '',
+    ...originOf(request),
+    '',
+    'If it was not you, ignore this mail: no account is created.',
+  );
+
+export const addressTakenMail = (username: string, request: MailedRequest): MailText =>
+  mail(
+    'you have an account',
+    `Hello ${username},`,
+    '',
+    'An account was requested for this address, which has one already: yours.',
+    'Sign in with it, or reset its password.',
+    '',
+    ...originOf(request),
+    '',
+    'If it was not you, ignore this mail: nothing was changed.',
+  );

@@ -1,10 +1,9 @@
-import { Injectable, UnprocessableEntityException } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { DataSource, IsNull, type EntityManager } from 'typeorm';
 import { AuditPort, NoticePort } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { MailService } from '../mail/mail.service.js';
 import { Password } from '../passwords/password.entity.js';
-import { passwordFaults, type PolicyContext } from '../passwords/password-policy.js';
 import { PasswordsService } from '../passwords/passwords.service.js';
 import { User } from '../users/user.entity.js';
 import { AccountToken } from './account-token.entity.js';
@@ -12,6 +11,7 @@ import { AccountTokens, invalidMailedToken } from './account-tokens.service.js';
 import { findByAddress, isVerifiedUser, type EmailWithUser } from './accounts-by-address.js';
 import { MailLimits } from './mail-limits.service.js';
 import { accountLink, mailedRequest, resetMail } from './mails.js';
+import { assertAcceptable } from './new-password.js';
 
 const PURPOSE = 'password-reset';
 const LIFETIME_MS = 30 * 60_000;
@@ -52,12 +52,13 @@ export class PasswordResetService {
    * @throws TooManySignIns
    */
   async complete(text: string, password: string): Promise<void> {
-    const token = await this.tokens.find(PURPOSE, text);
+    const token = await this.tokens.find(text, PURPOSE);
     const id = token.accountId ?? '';
     const user = await this.dataSource.manager.findOneBy(User, { id });
     if (!user) throw invalidMailedToken();
     const { username, mfaSince } = user;
-    await assertAcceptable(password, { username, email: token.address, onlyFactor: mfaSince === null });
+    const context = { username, email: token.address, onlyFactor: mfaSince === null };
+    await assertAcceptable('new_password', password, context);
     const hash = await this.passwords.hash(password);
     await this.dataSource.transaction(async (manager) => {
       const current = { id, epoch: token.payload.epoch, disabledAt: IsNull() };
@@ -102,15 +103,4 @@ export class PasswordResetService {
     const link = accountLink(this.settings.publicUrl, 'reset-password', token);
     this.mails.send({ to: address, ...resetMail(user.username, link, mailedRequest()) });
   }
-}
-
-/** @throws UnprocessableEntityException `invalid_body` */
-async function assertAcceptable(password: string, context: PolicyContext): Promise<void> {
-  const faults = await passwordFaults(password, context);
-  if (!faults.length) return;
-  throw new UnprocessableEntityException({
-    code: 'invalid_body',
-    detail: 'The new password is too weak.',
-    errors: faults.map((message) => ({ field: 'new_password', message })),
-  });
 }

@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { text, type ErrorCode } from '../authentication/describe.js';
+import { DISPLAY_NAME_RULE, normalizeDisplayName } from '../users/display-name.js';
 import { normalizeEmailAddress } from '../users/email-address.js';
 
 /** A token of a mail's link. */
@@ -6,6 +8,12 @@ export const MailedToken = text(200, 1);
 
 /** Above the limit of the password policy, whose message is better. */
 export const NewPassword = text(1_024);
+
+/** The code that uses it normalizes it. */
+export const DisplayName = z
+  .string()
+  .max(400)
+  .refine((name) => normalizeDisplayName(name) !== undefined, `must have ${DISPLAY_NAME_RULE}`);
 
 /** The errors of routes that send mails. */
 export const MAIL_ERRORS = ['429 too_many_mails', '503 mail_unavailable'] as const satisfies ErrorCode[];

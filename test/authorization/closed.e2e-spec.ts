@@ -61,6 +61,8 @@ const OPEN = [
   'POST /auth/mfa/options',
   'POST /auth/password-reset/',
   'POST /auth/password-reset/complete',
+  'POST /auth/register/',
+  'POST /auth/register/complete',
 ];
 /** The open routes of each method: those that a caller needs before it has a credential. */
 const OPEN_BY_METHOD: Readonly<Record<string, readonly string[]>> = {

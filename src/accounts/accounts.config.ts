@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { InvalidSettings, type Settings } from '../config/settings.js';
+
+const TENANT = /^[a-z0-9][a-z0-9-]{0,35}$/;
+const DEMO_TENANT = 'acme';
+
+const schema = z.object({
+  REGISTRATION: z.enum(['closed', 'invitation', 'open'], 'must be closed, invitation or open').optional(),
+  REGISTRATION_TENANT: z
+    .string()
+    .regex(TENANT, 'must be a tenant, of 1 to 36 lower-case letters, digits and hyphens')
+    .optional(),
+});
+
+/** The settings of accounts. Inject it by its class. */
+export class AccountsConfig {
+  private constructor(
+    /** `open` includes invitations. */
+    readonly registration: 'closed' | 'invitation' | 'open',
+    /** The tenant of accounts that register without an invitation. */
+    readonly registrationTenant: string,
+  ) {}
+
+  /** @throws InvalidSettings */
+  static from(settings: Settings): AccountsConfig {
+    const env = settings.section(schema);
+    const registration = env.REGISTRATION ?? (settings.demo ? 'open' : 'closed');
+    const tenant = env.REGISTRATION_TENANT ?? (settings.demo ? DEMO_TENANT : '');
+    if (registration === 'open' && !tenant)
+      throw new InvalidSettings(['REGISTRATION_TENANT is required if REGISTRATION is open.']);
+    return new AccountsConfig(registration, tenant);
+  }
+}
