@@ -64,4 +64,4 @@ export const EmailAddress = z
   .string()
   .max(2 * MAX_LENGTH)
   .refine((text) => normalizeEmailAddress(text) !== undefined, 'Must be an e-mail address.')
-  .meta({ id: 'EmailAddress', example: 'alice@acme.example' });
+  .meta({ description: 'An e-mail address. The server checks more.' });
