@@ -2,11 +2,20 @@ import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typ
 import { DATE_COLUMN } from '../database/columns.js';
 import { User } from '../users/user.entity.js';
 
+/** `oldAddress`: null if the account had no verified address. */
+interface EmailChangePayload {
+  readonly oldAddress: string | null;
+  readonly newAddress: string;
+}
+
 /** The purposes of mailed tokens, with the data that each keeps until its use. */
 export interface TokenPayloads {
   /** `epoch`: that of the account at the request, so that a changed password or ended sign-ins end the token. */
   'password-reset': { readonly epoch: number };
   /** `name`: the display name. */
+  'email-change-old': EmailChangePayload;
+  'email-change-new': EmailChangePayload;
+  'email-verification': object;
   registration: { readonly name: string | null };
 }
 export type TokenPurpose = keyof TokenPayloads;

@@ -3,10 +3,13 @@ import type { Settings } from '../config/settings.js';
 import { PasswordsModule } from '../passwords/passwords.module.js';
 import { AccountTokens } from './account-tokens.service.js';
 import { AccountsConfig } from './accounts.config.js';
+import { EmailChangeService } from './email-change.service.js';
 import { MailLimits } from './mail-limits.service.js';
 import { NoticesService } from './notices.service.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { PasswordResetService } from './password-reset.service.js';
+import { EmailConfirmationController, ProfileController } from './profile.controller.js';
+import { ProfileService } from './profile.service.js';
 import { RegistrationController } from './registration.controller.js';
 import { RegistrationService } from './registration.service.js';
 
@@ -20,13 +23,20 @@ export class AccountsModule {
       // Every method sends notices.
       global: true,
       imports: [PasswordsModule],
-      controllers: [PasswordResetController, RegistrationController],
+      controllers: [
+        PasswordResetController,
+        RegistrationController,
+        ProfileController,
+        EmailConfirmationController,
+      ],
       providers: [
         { provide: AccountsConfig, useValue: AccountsConfig.from(settings) },
         AccountTokens,
+        EmailChangeService,
         MailLimits,
         NoticesService,
         PasswordResetService,
+        ProfileService,
         RegistrationService,
       ],
       exports: [NoticesService, PasswordResetService, RegistrationService],

@@ -107,3 +107,63 @@ export const addressTakenMail = (username: string, request: MailedRequest): Mail
     '',
     'If it was not you, ignore this mail: nothing was changed.',
   );
+
+export const newEmailMail = (username: string, link: string, request: MailedRequest): MailText =>
+  mail(
+    'confirm your new address',
+    'Hello,',
+    '',
+    `The account ${username} is to use this address. To confirm it, open this link within 30 minutes:`,
+    '',
+    link,
+    '',
+    ...originOf(request),
+    '',
+    'If it was not you, ignore this mail: the account does not get this address.',
+  );
+
+export const oldEmailMail = (
+  username: string,
+  newAddress: string,
+  link: string,
+  request: MailedRequest,
+): MailText =>
+  mail(
+    'confirm the change of your address',
+    `Hello ${username},`,
+    '',
+    `Your account is to use the address ${newAddress}. To agree, open this link within 30 minutes:`,
+    '',
+    link,
+    '',
+    ...originOf(request),
+    '',
+    'If it was not you, do not open the link: the address stays as it is. Somebody is signed in to your account.',
+    'End all sign-ins and reset your password.',
+  );
+
+export const emailVerificationMail = (username: string, link: string, request: MailedRequest): MailText =>
+  mail(
+    'confirm your address',
+    `Hello ${username},`,
+    '',
+    'To confirm the address of your account, open this link within 30 minutes:',
+    '',
+    link,
+    '',
+    ...originOf(request),
+    '',
+    'If it was not you, ignore this mail.',
+  );
+
+export const emailChangedMail = (username: string, newAddress: string, request: MailedRequest): MailText =>
+  mail(
+    'address changed',
+    `Hello ${username},`,
+    '',
+    `Your account now uses the address ${newAddress}.`,
+    '',
+    ...originOf(request),
+    '',
+    'If this was not you, ask an administrator for help at once.',
+  );

@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { DataSource, IsNull, type EntityManager } from 'typeorm';
+import { DataSource, IsNull, Not, type EntityManager } from 'typeorm';
 import { AuditPort, NoticePort } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { MailService } from '../mail/mail.service.js';
 import { Password } from '../passwords/password.entity.js';
 import { PasswordsService } from '../passwords/passwords.service.js';
+import { UserEmail } from '../users/user-email.entity.js';
 import { User } from '../users/user.entity.js';
 import { AccountToken } from './account-token.entity.js';
 import { AccountTokens, invalidMailedToken } from './account-tokens.service.js';
@@ -65,6 +66,10 @@ export class PasswordResetService {
       const { affected } = await manager.update(User, current, { epoch: () => 'epoch + 1' });
       if (!affected) throw invalidMailedToken();
       await this.tokens.use(manager, token);
+      const { address } = token;
+      // The address may have changed since, which deletes only the tokens before.
+      if (!(await manager.existsBy(UserEmail, { userId: id, address, verifiedAt: Not(IsNull()) })))
+        throw invalidMailedToken();
       await manager.upsert(Password, { userId: id, hash, changedAt: new Date() }, ['userId']);
       await this.audit.append(manager, {
         event: 'authn_password_change',

@@ -59,6 +59,10 @@ interface Route {
 
 /** `:id` is the id of a credential of alice's; where there is none, 404 shows that the check was passed. */
 const ROUTES: Record<string, Route> = {
+  'GET /account': { status: 200 },
+  'PATCH /account': { body: () => ({ name: 'Alice Example' }), status: 200 },
+  'POST /account/email': { body: () => ({ email: `${randomUUID()}@new.example` }), status: 202 },
+  'POST /account/email/verification': { status: 409 },
   'GET /api-keys': { status: 200 },
   'POST /api-keys': { body: () => newKey, status: 201, childrenOf: 'api-key' },
   'POST /api-keys/:id/rotate': { status: 201 },
@@ -153,6 +157,8 @@ describe('managing credentials and sign-ins', () => {
     managing = Object.entries(ROUTES).filter(([route]) => routes.includes(route));
   });
   beforeEach(async () => {
+    // The limits of mails.
+    await booted.db.sql`DELETE FROM login_failures`;
     for (const [route, { body, status }] of managing) {
       if (!route.startsWith('POST ') || route.includes(':') || status !== 201) continue;
       const created = await send(route, alice(), body?.());

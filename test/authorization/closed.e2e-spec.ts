@@ -57,6 +57,7 @@ const OPEN = [
   'GET /account/sign-in',
   'GET /pages/style.css',
   'POST /account/second-step',
+  'POST /auth/email/confirm',
   'POST /auth/mfa/',
   'POST /auth/mfa/options',
   'POST /auth/password-reset/',
