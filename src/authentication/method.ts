@@ -97,6 +97,19 @@ export interface Factor {
   /** Replaces another second factor once, so it does not make an account require one, and is removed with the last one. */
   readonly isBackup?: true;
 
+  /** Prepares a sign-in by this factor alone, without a username: returns the options of a WebAuthn request. */
+  beginAlone?(request: AuthRequest): Promise<object>;
+
+  /**
+   * Checks the proof of a sign-in by this factor alone.
+   * @returns the account, with its epoch from before the check
+   * @throws BadCredential for an invalid proof
+   */
+  verifyAlone?(
+    response: FactorResponse,
+    request: AuthRequest,
+  ): Promise<Pick<Proof, 'amr' | 'credentialId'> & { accountId: string; epoch: number }>;
+
   /** Removes the factor from the account, with a manager as {@link isEnrolled} has it. Only for a backup. */
   remove?(manager: object, accountId: string): Promise<void>;
 

@@ -92,6 +92,10 @@ export function assertRecentSignIn(
   );
 }
 
+/** Whether the caller has signed in or stepped up within the last five minutes. */
+export const isRecentlySignedIn = ({ proofs }: Principal): boolean =>
+  proofs.some((proof) => proof.signIn && isRecent(proof, RECENT_SIGN_IN_SECONDS));
+
 /**
  * Rejects a caller who may not add, replace or remove a way to sign in: a stolen key or an old session must not.
  * @throws ForbiddenException `limited_credential`

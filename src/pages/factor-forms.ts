@@ -21,6 +21,8 @@ export interface FactorFormsView {
   readonly hidden: Html;
   /** The name and value of the submit button, if the form has other actions. */
   readonly submit?: { readonly name: string; readonly value: string };
+  /** Whether another form is the main one. Its username field then offers passkeys, too. */
+  readonly quiet?: boolean;
   readonly error?: string | undefined;
 }
 
@@ -29,7 +31,7 @@ export const scriptsOf = (factors: readonly FactorForm[]): string[] =>
   factors.flatMap(({ script }) => (script === undefined ? [] : [script]));
 
 /** One form for each factor of the account. */
-export const factorForms = ({ factors, hidden, submit, error }: FactorFormsView): Html => html`
+export const factorForms = ({ factors, hidden, submit, quiet = false, error }: FactorFormsView): Html => html`
   ${formError(error)}
   ${factors.map(
     ({ name, label, responseField, options, sendsCode }, i) => html`
@@ -41,12 +43,17 @@ export const factorForms = ({ factors, hidden, submit, error }: FactorFormsView)
           ${submitButton({ name: 'action', value: 'send', label: 'Send a code', quiet: true })}
         </form>`
       }
-      <form method="post" ${options && html`data-webauthn="get" data-options="${JSON.stringify(options)}"`}>
+      <form
+        method="post"
+        ${options && html`data-webauthn="get" data-options="${JSON.stringify(options)}"`}
+        ${quiet && html`data-conditional`}
+      >
         ${hidden}
         <input type="hidden" name="factor" value="${name}" />
         ${
           responseField === 'credential'
-            ? html`<input type="hidden" name="credential" />`
+            ? html`<input type="hidden" name="credential" />
+                ${submit && html`<input type="hidden" name="${submit.name}" value="${submit.value}" />`}`
             : field({
                 id: `factor-${name}`,
                 name: responseField,
@@ -61,8 +68,9 @@ export const factorForms = ({ factors, hidden, submit, error }: FactorFormsView)
         }
         ${submitButton({
           label: responseField === 'credential' ? `Use ${label.toLowerCase()}` : 'Continue',
-          quiet: i > 0,
-          ...submit,
+          quiet: quiet || i > 0,
+          // A script sends the form without a button.
+          ...(responseField !== 'credential' && submit),
         })}
       </form>
     `,

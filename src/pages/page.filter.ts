@@ -7,7 +7,7 @@ import { errorPage, pageHeaders, renderPage } from './layout.js';
 export const ACCOUNT_PATH = '/account/security';
 export const SIGN_IN_PATH = '/account/sign-in';
 const SECOND_STEP_PATH = '/account/second-step';
-const STEP_UP_PATH = '/account/step-up';
+export const STEP_UP_PATH = '/account/step-up';
 
 /**
  * `@UseFilters(PageFilter)`: a controller of pages. A browser receives an error as a page. If it must sign in, or prove a

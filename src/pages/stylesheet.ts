@@ -98,5 +98,7 @@ form + p { margin: 1.5rem 0 0; }
 .qr svg { display: block; }
 section { margin: 1.5rem 0 0; padding: 1rem 0 0; border-top: 1px solid var(--line); }
 h2 { margin: 0 0 0.5rem; font-size: 1.25rem; line-height: 1.3; }
+.item { margin: 0 0 1rem; }
+summary { min-height: 2.75rem; line-height: 2.75rem; color: var(--accent); cursor: pointer; }
 .codes { padding: 0; list-style: none; text-align: center; }
 `;

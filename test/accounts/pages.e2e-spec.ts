@@ -97,7 +97,10 @@ describeIfInstalled('the account pages', () => {
       chrome = await chromium.launch({ executablePath });
     }, 60_000);
     afterAll(() => chrome.close());
-    beforeEach(async () => (page = await (await chrome.newContext()).newPage()));
+    beforeEach(async () => {
+      page = await (await chrome.newContext()).newPage();
+      page.setDefaultTimeout(10_000);
+    });
     afterEach(() => page.context().close());
 
     const heading = () => page.textContent('h1');
@@ -105,13 +108,13 @@ describeIfInstalled('the account pages', () => {
       await page.goto(`${booted.origin}/account/security`);
       await page.fill('[name=username]', username);
       await page.fill('[name=password]', DEMO_PASSWORD);
-      await page.click('text=Sign in >> visible=true >> nth=-1');
+      await page.getByRole('button', { name: 'Sign in', exact: true }).click();
     };
     const enrol = async () => {
       await page.click('text=Set up an app');
       const key = (await page.textContent('.code'))!.replaceAll(/\s/g, '');
       await page.fill('[name=code]', codeOf(key));
-      await page.click('text=Confirm');
+      await page.getByRole('button', { name: 'Confirm' }).click();
       return key;
     };
 
@@ -137,10 +140,10 @@ describeIfInstalled('the account pages', () => {
       await expectAccessible(page);
       const key = (await page.textContent('.code'))!.replaceAll(/\s/g, '');
       await page.fill('[name=code]', '000000');
-      await page.click('text=Confirm');
+      await page.getByRole('button', { name: 'Confirm' }).click();
       expect(await page.textContent('[role=alert]')).toContain('This is not the current code.');
       await page.fill('[name=code]', codeOf(key));
-      await page.click('text=Confirm');
+      await page.getByRole('button', { name: 'Confirm' }).click();
       expect(await heading()).toBe('Your account');
 
       await page.click('text=Create new codes');

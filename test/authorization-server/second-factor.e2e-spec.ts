@@ -6,7 +6,7 @@ import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { IssuerRegistry } from '../../src/authentication/issuer-registry.js';
 import { User } from '../../src/users/user.entity.js';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
-import { boot, client, testMethod, type Booted } from '../support/app.js';
+import { as, boot, client, testMethod, type Booted } from '../support/app.js';
 import { mfaTicket } from '../support/second-step.js';
 import { Browser, signIn, type Page } from './browser.js';
 import { claimsOf, oauthAt } from './flows.js';
@@ -108,6 +108,33 @@ describe('the pages of the authorization server, for an account with a second fa
     const { status, body } = await api.post('/auth/mfa', { mfa_token: mine, factor: NAME, code: 'correct' });
     expect([status, body.code]).toEqual([401, 'invalid_mfa_token']);
     expect(isSecondStep(await browser.submit(page, { code: 'correct' }))).toBe(false);
+  });
+
+  it('let an OAuth client satisfy the challenge of a deletion (RFC 9470)', async () => {
+    const scope = 'openid documents:read documents:write documents:delete';
+    const owner = client(booted.origin, as({ id: 'alice', roles: ['admin'] }));
+    const { body, headers } = await owner.post('/documents', { title: 'x', classification: 'confidential' });
+    const remove = (token: string) =>
+      client(booted.origin, { Authorization: `Bearer ${token}` }).send('DELETE', `/documents/${body.id}`, {
+        headers: { 'If-Match': headers.get('etag')! },
+      });
+    await booted.db.manager.update(User, { id: 'alice' }, { mfaSince: null });
+    const { callback, browser } = await signIn(booted, request({ scope }), 'alice');
+    const first = (await oauth.redeem(callback.searchParams.get('code') ?? '')).body as {
+      access_token: string;
+    };
+    const challenged = await remove(first.access_token);
+    expect([challenged.status, challenged.body.code]).toEqual([401, 'insufficient_user_authentication']);
+    const [, acr_values = '', max_age = ''] =
+      /acr_values="(\w+)", max_age="(\d+)"/.exec(challenged.headers.get('www-authenticate') ?? '') ?? [];
+    expect([acr_values, max_age]).toEqual(['mfa', '300']);
+
+    await booted.db.manager.update(User, { id: 'alice' }, { mfaSince: new Date() });
+    const { page } = await secondStep({ scope, acr_values, max_age }, 'alice', browser);
+    const next = await browser.submit(page, { code: 'correct' });
+    const back = (next instanceof URL ? next : await browser.submit(next, {}, 'Allow')) as URL;
+    const second = (await oauth.redeem(back.searchParams.get('code') ?? '')).body as { access_token: string };
+    expect((await remove(second.access_token)).status).toBe(204);
   });
 
   describe('with acr_values or an essential acr', () => {

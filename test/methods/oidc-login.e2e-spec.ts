@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { exportJWK, generateKeyPair } from 'jose';
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
@@ -183,6 +183,40 @@ describe('oidc-login', () => {
       op.overrides.claims = { auth_time: authTime };
       expect([authTime, (await signIn()).status]).toEqual([authTime, status]);
     }
+  });
+
+  describe('for an account with a second factor', () => {
+    beforeEach(async () => {
+      await linkIdentity('dave');
+      await booted.db.manager.update(User, { id: 'dave' }, { mfaSince: new Date() });
+    });
+    afterEach(async () => {
+      await booted.db.manager.update(User, { id: 'dave' }, { mfaSince: null });
+    });
+
+    it('starts the second step, and issues nothing', async () => {
+      const before = issuer.tokens.size;
+      const { status, body } = await signIn();
+      expect([status, body.code]).toEqual([401, 'mfa_required']);
+      expect(body.mfa_token).toEqual(expect.any(String));
+      expect(issuer.tokens.size).toBe(before);
+    });
+
+    it('needs none if a trusted provider has checked one', async () => {
+      op.overrides.claims = { amr: ['mfa'] };
+      expect((await signIn()).status).toBe(401);
+      reconfigure('op', { trustAmr: true });
+      expect((await signIn()).status).toBe(200);
+      op.overrides.claims = { amr: ['pwd'] };
+      expect((await signIn()).status).toBe(401);
+    });
+
+    it('sends a browser to the page of the second step', async () => {
+      const { browser, location } = await startSignIn('op', { as: 'ambient', returnTo: '/documents' });
+      const back = op.authorize(location);
+      const response = await sendCallback(browser, back, { Accept: 'text/html' });
+      expect([response.status, response.headers.get('location')]).toEqual([303, '/account/second-step']);
+    });
   });
 
   it('takes amr only from a provider with trustAmr', async () => {

@@ -1,5 +1,6 @@
 import { HttpException, Injectable, UnprocessableEntityException } from '@nestjs/common';
 import type { InteractionResults } from 'oidc-provider';
+import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
 import { AuditPort } from '../../authentication/ports.js';
 import { FACTORS, acrFor } from '../../authentication/factors.js';
@@ -7,9 +8,10 @@ import type { FactorResponse } from '../../authentication/method.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import type { FactorForm } from '../../pages/factor-forms.js';
+import { AccountFactors } from '../../users/account-factors.service.js';
 import { MfaTickets } from '../../users/mfa-tickets.service.js';
 import { SecondFactorService } from '../../users/second-factor.service.js';
-import { needsSecondFactor, type User } from '../../users/user.entity.js';
+import { User, needsSecondFactor } from '../../users/user.entity.js';
 
 /** The purpose of the tickets of sign-ins on these pages. */
 const PURPOSE = ['oauth'];
@@ -44,6 +46,8 @@ export class InteractionSignIn {
   constructor(
     private readonly passwords: PasswordsService,
     private readonly secondFactor: SecondFactorService,
+    private readonly factors: AccountFactors,
+    private readonly dataSource: DataSource,
     private readonly tickets: MfaTickets,
     private readonly audit: AuditPort,
   ) {}
@@ -71,6 +75,40 @@ export class InteractionSignIn {
     });
   }
 
+  /** The forms of the factors that sign in alone, without a username. */
+  formsAlone(request: AuthRequest): Promise<FactorForm[]> {
+    return Promise.all(
+      this.factors.installed.flatMap(({ name, properties: { label }, factor }) => {
+        const { responseField = 'credential', script } = factor;
+        const options = factor.beginAlone?.(request);
+        return options
+          ? [options.then((each) => ({ name, label, responseField, script, options: each }))]
+          : [];
+      }),
+    );
+  }
+
+  /** Signs in by one factor alone. */
+  async signInAlone(
+    { factor: name, ...response }: Omit<SecondStepForm, 'mfa_token'>,
+    requested: readonly string[],
+    request: AuthRequest,
+  ): Promise<SignInResult | SignInFailure> {
+    const at = new Date();
+    return this.orFailure('This passkey is unknown here, or it was not used in time.', async () => {
+      const factor = this.factors.installed.find((each) => each.name === name)?.factor;
+      const proved = await factor?.verifyAlone?.(response, request);
+      if (!proved) throw new BadCredential('invalid_factor', 'no factor that signs in alone');
+      const user = await this.dataSource.manager.findOneByOrFail(User, { id: proved.accountId });
+      if (user.kind !== 'user' || user.disabledAt)
+        throw new BadCredential('invalid_credentials', `the account ${user.id} is disabled`).ofAccount(user);
+      return this.finish(
+        { user: { ...user, epoch: proved.epoch }, at, amr: proved.amr, method: name },
+        requested,
+      );
+    });
+  }
+
   /** Completes a sign-in by a second factor. */
   async complete(
     { mfa_token, factor, ...response }: SecondStepForm,
@@ -88,13 +126,13 @@ export class InteractionSignIn {
   }
 
   private async finish(
-    { user, at, amr }: { user: User; at: Date; amr: readonly string[] },
+    { user, at, amr, method = 'password' }: { user: User; at: Date; amr: readonly string[]; method?: string },
     requested: readonly string[],
   ): Promise<SignInResult> {
     await this.audit.record({
       event: 'authn_login_success',
       actor: user,
-      method: 'password',
+      method,
       details: { as: 'oauth' },
     });
     // The epoch was read with the password hash. "Log out everywhere" during this request ends the new session, too.

@@ -42,7 +42,7 @@ const CredentialField = z
   });
 const Form = z.object({
   token: text.optional(),
-  action: z.enum(['sign-in', 'second-step', 'cancel', 'allow', 'deny']),
+  action: z.enum(['sign-in', 'second-step', 'factor', 'cancel', 'allow', 'deny']),
   username: text.default(''),
   password: text.default(''),
   mfa_token: z.string().max(4_096).default(''),
@@ -82,11 +82,8 @@ export class InteractionsController {
       if (interaction.prompt.name === 'consent' && as === undefined)
         return this.sendPage(response, 200, await this.consent.page(pending, this.csrf.create(interaction)));
       const hint = interaction.params['login_hint'];
-      return this.sendPage(
-        response,
-        200,
-        this.signInPage(pending, typeof hint === 'string' ? hint : undefined),
-      );
+      const username = typeof hint === 'string' ? hint : undefined;
+      return this.sendPage(response, 200, await this.signInPage(pending, authRequest, username));
     });
   }
 
@@ -112,18 +109,26 @@ export class InteractionsController {
       const result =
         action === 'sign-in'
           ? await this.signIns.signIn(username, password, requested, authRequest)
-          : await this.signIns.complete({ mfa_token, factor, code, credential }, requested, authRequest);
+          : action === 'factor'
+            ? await this.signIns.signInAlone({ factor, credential }, requested, authRequest)
+            : await this.signIns.complete({ mfa_token, factor, code, credential }, requested, authRequest);
       if ('login' in result)
         return this.redirect(response, await pending.finish(result, { mergeWithLastSubmission: false }));
       const page = result.secondStep
         ? this.secondStepPage(pending, result.secondStep, result.message)
-        : this.signInPage(pending, username, result.message);
+        : await this.signInPage(pending, authRequest, username, result.message);
       return this.sendPage(response, result.status, page, result.headers);
     });
   }
 
-  private signInPage({ interaction, client }: PendingInteraction, username?: string, error?: string): Page {
+  private async signInPage(
+    { interaction, client }: PendingInteraction,
+    request: AuthRequest,
+    username?: string,
+    error?: string,
+  ): Promise<Page> {
     return signInPage({
+      factors: await this.signIns.formsAlone(request),
       client: clientNameOf(client),
       csrfToken: this.csrf.create(interaction),
       username,

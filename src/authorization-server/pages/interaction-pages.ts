@@ -10,12 +10,22 @@ export interface SignInView {
   readonly username?: string | undefined;
   /** Why the last attempt failed. */
   readonly error?: string | undefined;
+  /** The factors that sign in without a username. */
+  readonly factors: readonly FactorForm[];
   readonly formAction: readonly string[];
 }
 
-export const signInPage = ({ client, csrfToken, username, error, formAction }: SignInView): Page => ({
+export const signInPage = ({
+  client,
+  csrfToken,
+  username,
+  error,
+  formAction,
+  factors,
+}: SignInView): Page => ({
   title: 'Sign in',
   formAction,
+  scripts: scriptsOf(factors),
   body: html`
     <p>to continue to <strong>${client}</strong></p>
     ${formError(error)}
@@ -24,7 +34,7 @@ export const signInPage = ({ client, csrfToken, username, error, formAction }: S
       ${field({
         name: 'username',
         label: 'Username',
-        autocomplete: 'username',
+        autocomplete: 'username webauthn',
         value: username,
         autofocus: !username,
         hasFormError: error !== undefined,
@@ -41,6 +51,12 @@ export const signInPage = ({ client, csrfToken, username, error, formAction }: S
       ${submitButton({ name: 'action', value: 'sign-in', label: 'Sign in' })}
       <button name="action" value="cancel" class="quiet" formnovalidate>Cancel</button>
     </form>
+    ${factorForms({
+      factors,
+      hidden: html`<input type="hidden" name="token" value="${csrfToken}" />`,
+      submit: { name: 'action', value: 'factor' },
+      quiet: true,
+    })}
   `,
 });
 

@@ -9,6 +9,7 @@ import {
   Post,
   Query,
   Res,
+  UseFilters,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
@@ -17,6 +18,7 @@ import { Describe, Issued, IssuerName, listOf, text } from '../../authentication
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import { LocalPath } from '../../authentication/local-path.js';
 import type { AuthRequest } from '../../authentication/request.js';
+import { PageFilter } from '../../pages/page.filter.js';
 import { BackChannelLogout } from './oidc-login.backchannel-logout.service.js';
 import { IdentityView, identityView } from './oidc-login.linked-identities.service.js';
 import { OidcProviders } from './oidc-login.providers.service.js';
@@ -85,7 +87,10 @@ export class OidcLoginController {
     this.redirect(await this.login.start(provider, options, request), request, response);
   }
 
-  /** The redirect URI. Responds with the issued credential or the linked identity, or redirects to `returnTo`. */
+  /**
+   * The redirect URI. Responds with the issued credential or the linked identity, or redirects to `returnTo`. A browser receives an
+   * error as a page, and goes to the second step of the sign-in if the account has one.
+   */
   @Get('oidc/:provider/callback')
   @Describe('Finish a sign-in at an OpenID provider', {
     response: z.union([Issued, IdentityView]),
@@ -94,6 +99,7 @@ export class OidcLoginController {
     errors: CALLBACK_ERRORS,
   })
   @HttpsOnly()
+  @UseFilters(PageFilter)
   async finishOidcLogin(
     @Param('provider') id: string,
     @CurrentRequest() request: AuthRequest,

@@ -80,7 +80,7 @@ export class OidcLoginService {
     try {
       const claims = await this.flow.redeemCode(provider, query, authorization);
       if (purpose.kind === 'link') return { returnTo, linked: await this.link(provider, claims, purpose) };
-      return { returnTo, issued: await this.signIn(provider, claims, as, request) };
+      return { returnTo, issued: await this.signIn(provider, claims, { as, returnTo }, request) };
     } catch (error) {
       throw await this.recordRejection(error, provider, as);
     }
@@ -104,7 +104,12 @@ export class OidcLoginService {
     return response;
   }
 
-  private async signIn(provider: OidcProvider, claims: IDToken, as: MethodName, request: AuthRequest) {
+  private async signIn(
+    provider: OidcProvider,
+    claims: IDToken,
+    { as, returnTo }: { as: MethodName; returnTo?: string | undefined },
+    request: AuthRequest,
+  ) {
     const at = dateOfAuthTime(claims.auth_time);
     if (!at) throw invalidIdentity('auth_time is in the future');
     const identity = await this.findOrCreate(provider, claims);
@@ -118,6 +123,7 @@ export class OidcLoginService {
         at,
         amr: provider.trustAmr ? parseAmr(claims['amr']) : FACTORS['oidc-login'].amr,
         as,
+        returnTo,
         rejectedAs: 'invalid_identity',
       },
       sameOriginRequest(request),

@@ -6,7 +6,8 @@ import type { Factor, FactorResponse } from '../../authentication/method.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { invalidField } from '../../users/account-factors.service.js';
 import { PASSKEY_SCRIPT_PATH } from './passkey.browser.js';
-import { PasskeyAssertions } from './passkey.assertions.service.js';
+import { PasskeyAssertions, type ProvenPasskey } from './passkey.assertions.service.js';
+import type { PendingChallenge } from './passkey.challenges.service.js';
 import { Passkey } from './passkey.entity.js';
 import { InvalidPasskeyResponse } from './passkey.js';
 import { AssertionResponse } from './passkey.schemas.js';
@@ -32,19 +33,47 @@ export class PasskeyFactor implements Factor {
    * @throws UnprocessableEntityException `invalid_body`
    */
   async verify(accountId: string, { credential }: FactorResponse, request: AuthRequest) {
-    const parsed = AssertionResponse.safeParse(credential);
-    if (!parsed.success) throw invalidField('credential', 'Must be an AuthenticationResponseJSON.');
-    try {
-      const { passkey, userVerified } = await this.assertions.verify(
+    const { passkey, userVerified } = await orInvalidFactor(
+      this.assertions.verify(
         'second-factor',
-        parsed.data,
+        parse(credential),
         request,
         (pending, user) => pending.accountId === accountId && user.id === accountId,
-      );
-      return { amr: userVerified ? FACTORS.passkey.amr : UNVERIFIED_PASSKEY_AMR, credentialId: passkey.id };
-    } catch (error) {
-      if (error instanceof InvalidPasskeyResponse) throw new BadCredential('invalid_factor', error.message);
-      throw error;
-    }
+      ),
+    );
+    return { amr: userVerified ? FACTORS.passkey.amr : UNVERIFIED_PASSKEY_AMR, credentialId: passkey.id };
+  }
+
+  beginAlone(request: AuthRequest): Promise<object> {
+    return this.assertions.requestAny(undefined, request);
+  }
+
+  /**
+   * @throws BadCredential `invalid_factor`
+   * @throws UnprocessableEntityException `invalid_body`
+   */
+  async verifyAlone({ credential }: FactorResponse, request: AuthRequest) {
+    const isExpected = ({ username }: PendingChallenge) => username === undefined;
+    const proof = this.assertions.verify('sign-in', parse(credential), request, isExpected);
+    const { passkey, user } = await orInvalidFactor(proof);
+    return { accountId: user.id, epoch: user.epoch, amr: FACTORS.passkey.amr, credentialId: passkey.id };
+  }
+}
+
+/** @throws UnprocessableEntityException `invalid_body` */
+function parse(credential: FactorResponse['credential']): AssertionResponse {
+  const parsed = AssertionResponse.safeParse(credential);
+  if (parsed.success) return parsed.data;
+  throw invalidField('credential', 'Must be an AuthenticationResponseJSON.');
+}
+
+/** @throws BadCredential `invalid_factor` */
+async function orInvalidFactor(proof: Promise<ProvenPasskey>): Promise<ProvenPasskey> {
+  try {
+    return await proof;
+  } catch (error) {
+    if (!(error instanceof InvalidPasskeyResponse)) throw error;
+    const invalid = new BadCredential('invalid_factor', error.message);
+    throw error.account ? invalid.ofAccount(error.account) : invalid;
   }
 }
