@@ -17,7 +17,7 @@ import {
   someone,
   statusAndCode,
 } from './passkey.accounts.js';
-import type { Changes } from './passkey.forge.js';
+import type { Changes, ForgingAuthenticator } from './passkey.forge.js';
 import { JsonBrowser } from './passkey.harness.js';
 
 const REJECTED = [401, 'invalid_passkey'];
@@ -296,12 +296,29 @@ describe('passkey attacks', () => {
       'a key with the algorithm %i, which was not offered',
       async (algorithm) => {
         const { id, browser, authenticator } = await registering();
-        authenticator.algorithm = algorithm;
+        authenticator.changes = { coseKey: new Map([[3, algorithm]]) };
         const response = await sendCreation(browser, await creation(browser, authenticator));
         expect(await statusAndCode(response)).toEqual(NOT_REGISTERED);
         expect(await passkeysOf(booted, id)).toEqual([]);
       },
     );
+
+    it.each<[string, Partial<ForgingAuthenticator>]>([
+      ['an RSA key of 1024 bits', { keyType: 'RS256', modulusLength: 1024 }],
+      ['a point outside the curve', { changes: { coseKey: new Map([[-2, Buffer.alloc(32, 1)]]) } }],
+      ['a curve without its coordinate', { changes: { coseKey: new Map([[-3, 0]]) } }],
+      [
+        'a point of small order',
+        { keyType: 'EdDSA', changes: { coseKey: new Map([[-2, Buffer.alloc(32)]]) } },
+      ],
+    ])('%s as key', async (_, weak) => {
+      const { id, browser, authenticator } = await registering();
+      Object.assign(authenticator, weak);
+      const response = await sendCreation(browser, await creation(browser, authenticator));
+      expect(await statusAndCode(response)).toEqual(NOT_REGISTERED);
+      expect(await lastReason(booted, 'invalid_registration')).toBe('the public key is weak or malformed');
+      expect(await passkeysOf(booted, id)).toEqual([]);
+    });
 
     it('a credential id of 1024 bytes, and accepts one of 1023', async () => {
       for (const [length, status] of [

@@ -166,6 +166,20 @@ describe('passkey', () => {
       expect(event).toMatchObject({ event: 'authn_token_created', userId: id });
     });
 
+    it.each(['ES256', 'EdDSA', 'RS256'] as const)(
+      'accepts a key for %s, which then signs in',
+      async (keyType) => {
+        const id = await someone(booted);
+        const authenticator = forgerFor(booted);
+        authenticator.keyType = keyType;
+        const { browser } = await signedIn(booted, id);
+        expect((await register(browser, authenticator)).status).toBe(201);
+        const [stored] = await passkeysOf(booted, id);
+        expect(stored!.algorithm).toBe({ ES256: -7, EdDSA: -8, RS256: -257 }[keyType]);
+        expect((await me(await signIn(new JsonBrowser(booted.origin), authenticator))).id).toBe(id);
+      },
+    );
+
     it('names a passkey after its authenticator', async () => {
       const { browser } = await signedIn(booted, await someone(booted));
       const { passkey } = await json(await register(browser, forgerFor(booted)));

@@ -32,8 +32,6 @@ export class SoftwareAuthenticator {
   protected readonly keys: StoredKey[] = [];
   /** Whether it verifies the person, with a PIN for example. */
   verifiesUser = true;
-  /** The COSE algorithm of its keys: ES256. */
-  protected algorithm = -7;
   /** Its model. Zeros: it does not tell. */
   protected aaguid = Buffer.alloc(16);
 
@@ -42,8 +40,7 @@ export class SoftwareAuthenticator {
 
   /** Creates a passkey. @returns a `RegistrationResponseJSON` */
   create({ challenge, rp: { id = new URL(this.origin).hostname }, user }: CreationOptions) {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const { x, y } = publicKey.export({ format: 'jwk' });
+    const { privateKey, coseKey } = this.newKey();
     const credentialId = this.newCredentialId();
     const key: StoredKey = {
       credentialId: credentialId.toString('base64url'),
@@ -55,21 +52,12 @@ export class SoftwareAuthenticator {
     this.keys.push(key);
     const length = Buffer.alloc(2);
     length.writeUInt16BE(credentialId.length);
-    const coseKey = cbor(
-      new Map<number, number | Buffer>([
-        [1, 2],
-        [3, this.algorithm],
-        [-1, 1],
-        [-2, Buffer.from(x!, 'base64url')],
-        [-3, Buffer.from(y!, 'base64url')],
-      ]),
-    );
     const authData = Buffer.concat([
       this.authenticatorData(key, HAS_CREDENTIAL),
       this.aaguid,
       length,
       credentialId,
-      coseKey,
+      cbor(coseKey),
     ]);
     const attestation = new Map<string, unknown>([
       ['fmt', 'none'],
@@ -102,7 +90,7 @@ export class SoftwareAuthenticator {
       response: {
         clientDataJSON: clientData.toString('base64url'),
         authenticatorData: authenticatorData.toString('base64url'),
-        signature: sign('sha256', signed, key.privateKey).toString('base64url'),
+        signature: this.sign(signed, key.privateKey).toString('base64url'),
         userHandle: key.userHandle,
       },
     };
@@ -116,6 +104,24 @@ export class SoftwareAuthenticator {
       authenticatorAttachment: 'platform' as const,
       clientExtensionResults: {},
     };
+  }
+
+  /** A key for ES256, and its public part as COSE_Key (RFC 9053 section 7.1). */
+  protected newKey(): { privateKey: KeyObject; coseKey: Map<number, number | Buffer> } {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
+    const coseKey = new Map<number, number | Buffer>([
+      [1, 2],
+      [3, -7],
+      [-1, 1],
+      [-2, Buffer.from(x, 'base64url')],
+      [-3, Buffer.from(y, 'base64url')],
+    ]);
+    return { privateKey, coseKey };
+  }
+
+  protected sign(data: Buffer, privateKey: KeyObject): Buffer {
+    return sign('sha256', data, privateKey);
   }
 
   protected newCredentialId(): Buffer {

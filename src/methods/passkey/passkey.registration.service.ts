@@ -9,7 +9,6 @@ import {
   generateRegistrationOptions,
   type PublicKeyCredentialCreationOptionsJSON,
 } from '@simplewebauthn/server';
-import { cose, decodeCredentialPublicKey } from '@simplewebauthn/server/helpers';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditPort, NoticePort } from '../../authentication/ports.js';
@@ -31,9 +30,12 @@ import {
   verifyRegistration,
   type Registration,
 } from './passkey.js';
+import { algorithmOf } from './passkey.keys.js';
 import type { RegistrationResponse } from './passkey.schemas.js';
 
 const MAX_PASSKEYS_PER_USER = 20;
+
+type AcceptedRegistration = Registration & { readonly algorithm: number };
 
 /** Registers, lists, renames and removes the passkeys of accounts. Each change of their number ends all other sign-ins. */
 @Injectable()
@@ -145,7 +147,7 @@ export class PasskeyRegistrations {
     caller: Principal,
     response: RegistrationResponse,
     request: AuthRequest,
-  ): Promise<Registration> {
+  ): Promise<AcceptedRegistration> {
     try {
       const pending = this.challenges.read('registration', request);
       if (pending.accountId !== caller.id)
@@ -153,8 +155,9 @@ export class PasskeyRegistrations {
       assertOneCborItem(Buffer.from(response.response.attestationObject, 'base64url'));
       const registration = await verifyRegistration(this.config, pending.challenge, response);
       if (this.config.trusted) assertTrustedAuthenticator(registration, this.config.trusted);
+      const algorithm = algorithmOf(registration.credential.publicKey);
       await this.challenges.use(pending, request);
-      return registration;
+      return { ...registration, algorithm };
     } catch (error) {
       if (!(error instanceof InvalidPasskeyResponse)) throw error;
       const code = 'invalid_registration';
@@ -189,14 +192,14 @@ async function userHandleOf(manager: EntityManager, userId: string): Promise<str
 function newPasskey(
   userId: string,
   name: string | undefined,
-  { credential, aaguid, credentialDeviceType, credentialBackedUp }: Registration,
+  { credential, algorithm, aaguid, credentialDeviceType, credentialBackedUp }: AcceptedRegistration,
 ): Passkey {
   return {
     id: randomUUID(),
     userId,
     credentialId: credential.id,
     publicKey: Buffer.from(credential.publicKey).toString('base64url'),
-    algorithm: decodeCredentialPublicKey(credential.publicKey).get(cose.COSEKEYS.alg)!,
+    algorithm,
     counter: credential.counter,
     transports: credential.transports ?? [],
     backupEligible: credentialDeviceType === 'multiDevice',
