@@ -1,8 +1,8 @@
 import { cose, decodeCredentialPublicKey } from '@simplewebauthn/server/helpers';
 import { importStrongJwk } from '../../crypto/public-keys.js';
-import { InvalidPasskeyResponse } from './passkey.js';
+import { EDDSA, ES256, InvalidPasskeyResponse } from './passkey.js';
 
-const { COSEALG, COSEKEYS } = cose;
+const { COSEKEYS } = cose;
 
 /**
  * The algorithm of a COSE_Key with a strong key. Without attestation, the library does not look at the key: small RSA keys and points
@@ -24,9 +24,9 @@ function jwkOf(key: ReadonlyMap<number, unknown>, algorithm: number): object {
     return value instanceof Uint8Array ? Buffer.from(value).toString('base64url') : undefined;
   };
   switch (algorithm) {
-    case COSEALG.ES256:
+    case ES256:
       return { kty: 'EC', crv: 'P-256', x: text(COSEKEYS.x), y: text(COSEKEYS.y) };
-    case COSEALG.EdDSA:
+    case EDDSA:
       return { kty: 'OKP', crv: 'Ed25519', x: text(COSEKEYS.x) };
     default:
       return { kty: 'RSA', n: text(COSEKEYS.n), e: text(COSEKEYS.e) };

@@ -19,8 +19,10 @@ import {
   type RegistrationResponseJSON,
 } from '@simplewebauthn/server';
 
-/** The COSE algorithms ES256, EdDSA and RS256, the preferred one first. */
-export const ALGORITHMS = [-7, -8, -257];
+/** COSE algorithms (RFC 9053, RFC 8812). */
+export const [ES256, EDDSA, RS256] = [-7, -8, -257] as const;
+/** The accepted ones, the preferred one first. */
+export const ALGORITHMS = [ES256, EDDSA, RS256];
 
 /** The site for which a passkey is valid. It comes from the settings, never from a request. */
 export interface RelyingParty {
