@@ -299,6 +299,7 @@ describe('passkey attacks', () => {
         authenticator.changes = { coseKey: new Map([[3, algorithm]]) };
         const response = await sendCreation(browser, await creation(browser, authenticator));
         expect(await statusAndCode(response)).toEqual(NOT_REGISTERED);
+        expect(await lastReason(booted, 'invalid_registration')).toMatch(/public key alg/);
         expect(await passkeysOf(booted, id)).toEqual([]);
       },
     );
