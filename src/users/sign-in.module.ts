@@ -5,6 +5,7 @@ import { AccountFactors } from './account-factors.service.js';
 import { FactorAttempts } from './factor-attempts.service.js';
 import { FactorsController, SecondStepController } from './factors.controller.js';
 import { LogoutController } from './logout.controller.js';
+import { LogoutService } from './logout.service.js';
 import { MfaTickets } from './mfa-tickets.service.js';
 import { SecondFactorService } from './second-factor.service.js';
 import { SignInService } from './sign-in.service.js';
@@ -14,7 +15,15 @@ import { SignInService } from './sign-in.service.js';
 @Module({
   imports: [ReplayStoreModule],
   controllers: [LogoutController, SecondStepController, FactorsController],
-  providers: [IssuerRegistry, AccountFactors, FactorAttempts, MfaTickets, SecondFactorService, SignInService],
-  exports: [IssuerRegistry, AccountFactors, MfaTickets, SecondFactorService, SignInService],
+  providers: [
+    IssuerRegistry,
+    AccountFactors,
+    FactorAttempts,
+    LogoutService,
+    MfaTickets,
+    SecondFactorService,
+    SignInService,
+  ],
+  exports: [IssuerRegistry, AccountFactors, LogoutService, MfaTickets, SecondFactorService, SignInService],
 })
 export class SignInModule {}
