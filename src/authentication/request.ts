@@ -149,12 +149,13 @@ export function isCrossSite(request: AuthRequest, isOwnOrigin: (origin: string) 
 }
 
 /**
- * For passwords that a browser remembers (RFC 7617 section 4). Another site can cause a write, but cannot read a response.
+ * For passwords that a browser remembers (RFC 7617 section 4), and for forms without the token of a session. Another site can cause
+ * a write, but cannot read a response.
  * @throws ForbiddenException `cross_site_request`
  */
 export function rejectCrossSiteWrite(request: AuthRequest, isOwnOrigin: (origin: string) => boolean): void {
   if (['GET', 'HEAD', 'OPTIONS'].includes(request.method) || !isCrossSite(request, isOwnOrigin)) return;
-  const detail = 'A page of another site may not use a password that the browser remembers.';
+  const detail = 'A page of another site may not send this request.';
   throw new ForbiddenException({ code: 'cross_site_request', detail });
 }
 

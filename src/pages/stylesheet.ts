@@ -45,7 +45,7 @@ main {
 h1 { margin: 0 0 0.75rem; font-size: 1.625rem; line-height: 1.25; }
 p { margin: 0 0 1rem; }
 a { color: var(--accent); }
-form + p a { display: inline-block; padding: 0.625rem 0; }
+form + p a, .link a { display: inline-block; padding: 0.625rem 0; }
 ul { margin: 0 0 1rem; padding-left: 1.25rem; }
 label { display: block; margin: 0 0 0.25rem; font-weight: 600; }
 input:not([type='checkbox']) {

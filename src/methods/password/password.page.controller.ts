@@ -2,7 +2,6 @@ import {
   Body,
   Controller,
   HttpCode,
-  HttpException,
   HttpStatus,
   Post,
   Res,
@@ -24,7 +23,7 @@ import {
 import { field, submitButton } from '../../pages/forms.js';
 import { html, type Html } from '../../pages/html.js';
 import { ACCOUNT_PATH, PageFilter } from '../../pages/page.filter.js';
-import { showPage } from '../../pages/show-page.js';
+import { showRejectedForm, type FormMessages } from '../../pages/rejected-form.js';
 import { SignInService } from '../../users/sign-in.service.js';
 import { PasswordLoginService } from './password.service.js';
 
@@ -34,7 +33,7 @@ const SignInForm = z.object({
   returnTo: LocalPath.optional().catch(undefined),
 });
 
-const MESSAGES: Readonly<Record<string, string>> = {
+const MESSAGES: FormMessages = {
   invalid_credentials: 'The username or the password is incorrect.',
   too_many_attempts: 'Too many failed attempts. Wait a while, then try again.',
   temporarily_unavailable: 'Too many sign-ins are in progress. Try again.',
@@ -98,22 +97,11 @@ export class PasswordPageController implements AccountPart, OnModuleInit {
     try {
       await this.login.signIn({ username, password, returnTo }, this.signIns.cookieIssuer(), request);
     } catch (error) {
-      const message = messageFor(error);
-      if (!message) throw error;
-      // Not 401, which requires a challenge that a browser would show.
-      const status = (error as HttpException).getStatus();
-      this.host.httpAdapter.status(response, status === 401 ? HttpStatus.UNPROCESSABLE_ENTITY : status);
-      const page = await this.parts.signInPage({ username, returnTo, error: message }, request);
-      return showPage(this.host, response, page, (error as { headers?: Record<string, string> }).headers);
+      return showRejectedForm(this.host, response, error, MESSAGES, (errors) =>
+        this.parts.signInPage({ username, returnTo, error: errors.form }, request),
+      );
     }
     request.setHeader('Location', returnTo ?? ACCOUNT_PATH);
     return '';
   }
-}
-
-/** @returns undefined for an error that has a page of its own */
-function messageFor(error: unknown): string | undefined {
-  if (!(error instanceof HttpException)) return undefined;
-  const body = error.getResponse() as { code?: string };
-  return MESSAGES[body.code ?? ''];
 }
