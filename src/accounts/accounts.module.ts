@@ -39,7 +39,15 @@ export class AccountsModule {
         ProfileService,
         RegistrationService,
       ],
-      exports: [NoticesService, PasswordResetService, RegistrationService],
+      exports: [
+        AccountTokens,
+        AccountsConfig,
+        EmailChangeService,
+        NoticesService,
+        PasswordResetService,
+        ProfileService,
+        RegistrationService,
+      ],
     };
   }
 }

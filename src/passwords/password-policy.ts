@@ -1,8 +1,8 @@
 import { normalizePassword } from './password-hashing.service.js';
 
 /** Characters. NIST SP 800-63B-4 section 3.1.1.2 requires more if the password is the only factor. */
-const MIN_LENGTH_WITH_SECOND_FACTOR = 8;
-const MIN_LENGTH_ONLY_FACTOR = 15;
+export const MIN_LENGTH_WITH_SECOND_FACTOR = 8;
+export const MIN_LENGTH_ONLY_FACTOR = 15;
 const MAX_LENGTH = 128;
 
 const SERVICE_NAMES = ['authatlas'];

@@ -1,7 +1,18 @@
 import { Module } from '@nestjs/common';
 import { AccountPagesController } from './account-pages.controller.js';
+import { MailedLinkPages } from './mailed-link-pages.service.js';
+import { PasswordResetPagesController } from './password-reset-pages.controller.js';
+import { RegistrationPagesController } from './registration-pages.controller.js';
 import { SignInPagesController } from './sign-in-pages.controller.js';
 
-/** The pages on which people sign in and manage their factors. */
-@Module({ controllers: [SignInPagesController, AccountPagesController] })
+/** The pages of people: sign-in, factors, registration, recovery and the profile. */
+@Module({
+  controllers: [
+    SignInPagesController,
+    AccountPagesController,
+    PasswordResetPagesController,
+    RegistrationPagesController,
+  ],
+  providers: [MailedLinkPages],
+})
 export class AccountPagesModule {}
