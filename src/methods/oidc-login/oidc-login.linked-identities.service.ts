@@ -120,6 +120,7 @@ export class LinkedIdentities implements Factor {
    */
   async unlink(caller: Principal, id: string): Promise<number> {
     const changed = await this.dataSource.transaction(async (manager) => {
+      await this.factors.lock(manager, caller.id);
       const { affected } = await manager.delete(OidcIdentity, { id, userId: caller.id });
       if (!affected) throw new NotFoundException({ code: 'not_found', detail: 'You have no such identity.' });
       await this.factors.assertCanSignIn(manager, caller.id);

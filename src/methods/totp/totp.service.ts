@@ -86,7 +86,7 @@ export class TotpService extends HourlyCleanup implements Factor {
     assertMayChangeFactors(caller);
     const epoch = await this.dataSource.transaction(async (manager) => {
       // Concurrent confirmations wait here, so that one secret remains.
-      await manager.update(User, { id: caller.id }, { id: caller.id });
+      await this.factors.lock(manager, caller.id);
       const pending = await findPending(manager, caller.id);
       const step = stepOfCode(this.box.open(pending.sealed, ownerOf(pending)), code, Date.now());
       if (step === undefined) throw invalidField('code', 'Not the current code of the app.');
@@ -115,6 +115,7 @@ export class TotpService extends HourlyCleanup implements Factor {
   async removeApp(caller: Principal): Promise<number> {
     assertMayChangeFactors(caller);
     const epoch = await this.dataSource.transaction(async (manager) => {
+      await this.factors.lock(manager, caller.id);
       const app = await manager.findOneBy(TotpSecret, { userId: caller.id, confirmedAt: Not(IsNull()) });
       const { affected } = await manager.delete(TotpSecret, { id: app?.id ?? '' });
       if (!app || !affected)
