@@ -232,6 +232,12 @@ describe('required attestation', () => {
     await rejects((await registerAttested([leaf, root])).result, /no trusted root/);
   });
 
+  it('rejects a certificate that only names the trusted root', async () => {
+    const { keys } = await certify(undefined, true);
+    const { result } = await registerAttested([await certify({ ...root, keys }, false)]);
+    await rejects(result, /no trusted root/);
+  });
+
   it('rejects a certificate of an authenticator as issuer', async () => {
     const leaf = await certify(root, false);
     const { result } = await registerAttested([await certify(leaf, false), leaf]);
