@@ -96,7 +96,7 @@ export class AccountFactors {
    */
   async lock(manager: EntityManager, accountId: string): Promise<void> {
     // An update locks the row on both databases; SQLite has no SELECT … FOR UPDATE.
-    await manager.increment(User, { id: accountId }, 'epoch', 0);
+    await manager.update(User, { id: accountId }, { id: accountId });
   }
 
   /**
