@@ -81,6 +81,9 @@ export const policy: Policy = {
       can('read', AuditEvent, inMyTenant);
       // Machine accounts and their credentials, because these accounts have no sign-in.
       can(['create', 'read', 'update'], User, { ...inMyTenant, kind: 'client' });
+      // People: to invite, to disable and to give roles. Their credentials are their own.
+      can(['create', 'read'], User, { ...inMyTenant, kind: 'user' });
+      can('update', User, ['disabledAt', 'roles'], { ...inMyTenant, kind: 'user' });
     },
   },
 

@@ -1,4 +1,5 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import type { Role } from '../authentication/principal.js';
 import { DATE_COLUMN } from '../database/columns.js';
 import { User } from '../users/user.entity.js';
 
@@ -16,6 +17,8 @@ export interface TokenPayloads {
   'email-change-old': EmailChangePayload;
   'email-change-new': EmailChangePayload;
   'email-verification': object;
+  /** The account is the inviter's. */
+  invitation: { readonly tenantId: string; readonly role: Role };
   registration: { readonly name: string | null };
 }
 export type TokenPurpose = keyof TokenPayloads;

@@ -1,3 +1,4 @@
+import { ForbiddenException } from '@nestjs/common';
 import { z } from 'zod';
 import { InvalidSettings, type Settings } from '../config/settings.js';
 
@@ -31,3 +32,9 @@ export class AccountsConfig {
     return new AccountsConfig(registration, tenant);
   }
 }
+
+export const registrationClosed = () =>
+  new ForbiddenException({
+    code: 'registration_closed',
+    detail: 'This server does not accept registrations. Ask an administrator for an account.',
+  });

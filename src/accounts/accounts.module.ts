@@ -4,6 +4,8 @@ import { PasswordsModule } from '../passwords/passwords.module.js';
 import { AccountTokens } from './account-tokens.service.js';
 import { AccountsConfig } from './accounts.config.js';
 import { EmailChangeService } from './email-change.service.js';
+import { InvitationsController } from './invitations.controller.js';
+import { InvitationsService } from './invitations.service.js';
 import { MailLimits } from './mail-limits.service.js';
 import { NoticesService } from './notices.service.js';
 import { PasswordResetController } from './password-reset.controller.js';
@@ -12,6 +14,8 @@ import { EmailConfirmationController, ProfileController } from './profile.contro
 import { ProfileService } from './profile.service.js';
 import { RegistrationController } from './registration.controller.js';
 import { RegistrationService } from './registration.service.js';
+import { UserAccountsController } from './user-accounts.controller.js';
+import { UserAccountsService } from './user-accounts.service.js';
 
 /** The life of an account: registration, recovery, changes and deletion. */
 @Module({})
@@ -28,16 +32,20 @@ export class AccountsModule {
         RegistrationController,
         ProfileController,
         EmailConfirmationController,
+        InvitationsController,
+        UserAccountsController,
       ],
       providers: [
         { provide: AccountsConfig, useValue: AccountsConfig.from(settings) },
         AccountTokens,
         EmailChangeService,
+        InvitationsService,
         MailLimits,
         NoticesService,
         PasswordResetService,
         ProfileService,
         RegistrationService,
+        UserAccountsService,
       ],
       exports: [
         AccountTokens,

@@ -167,3 +167,22 @@ export const emailChangedMail = (username: string, newAddress: string, request: 
     '',
     'If this was not you, ask an administrator for help at once.',
   );
+
+export const invitationMail = (
+  tenant: string,
+  role: string,
+  link: string,
+  request: MailedRequest,
+): MailText =>
+  mail(
+    'you are invited',
+    'Hello,',
+    '',
+    `An administrator of ${tenant} invites you, with the role ${role}. To create your account, open this link within 7 days:`,
+    '',
+    link,
+    '',
+    `Time: ${request.at.toISOString()}`,
+    '',
+    'If you do not know the inviter, ignore this mail: no account is created.',
+  );

@@ -1,5 +1,6 @@
-import { ConflictException, ForbiddenException, Injectable } from '@nestjs/common';
+import { ConflictException, Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
+import type { Role } from '../authentication/principal.js';
 import { AuditPort } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { MailService } from '../mail/mail.service.js';
@@ -14,8 +15,9 @@ import type { User } from '../users/user.entity.js';
 import { normalizeUsername } from '../users/username.js';
 import { AccountToken } from './account-token.entity.js';
 import { AccountTokens, invalidMailedToken, type FoundToken } from './account-tokens.service.js';
-import { AccountsConfig } from './accounts.config.js';
+import { AccountsConfig, registrationClosed } from './accounts.config.js';
 import { findByAddress } from './accounts-by-address.js';
+import { InvitationsService } from './invitations.service.js';
 import { MailLimits } from './mail-limits.service.js';
 import { accountLink, addressTakenMail, mailedRequest, registrationMail } from './mails.js';
 import { assertAcceptable } from './new-password.js';
@@ -48,6 +50,7 @@ export class RegistrationService {
     private readonly mails: MailService,
     private readonly passwords: PasswordsService,
     private readonly audit: AuditPort,
+    private readonly invitations: InvitationsService,
     private readonly settings: Settings,
   ) {
     this.usernames = createCounter(dataSource, 'username', MAX_USERNAMES_PER_TOKEN, LIFETIME_MS / 1000);
@@ -83,8 +86,8 @@ export class RegistrationService {
    */
   async complete({ token: text, password, ...given }: Registration): Promise<User> {
     if (this.config.registration === 'closed') throw registrationClosed();
-    const token = await this.tokens.find(text, PURPOSE);
-    if (this.config.registration !== 'open') throw registrationClosed();
+    const token = await this.tokens.find(text, PURPOSE, 'invitation');
+    if (token.purpose === PURPOSE && this.config.registration !== 'open') throw registrationClosed();
     const username = usernameFor(token.address, given.username);
     const context = { username, email: token.address, onlyFactor: true };
     await assertAcceptable('password', password, context);
@@ -95,14 +98,13 @@ export class RegistrationService {
 
   private async createAccount(
     manager: EntityManager,
-    token: FoundToken<'registration'>,
+    token: FoundToken<typeof PURPOSE | 'invitation'>,
     username: string,
     hash: string,
   ): Promise<User> {
     await this.tokens.use(manager, token);
-    const tenant = this.config.registrationTenant;
-    const roles = ['viewer' as const];
-    const { name } = token.payload;
+    if (token.purpose === 'invitation') await this.invitations.assertInviterMay(manager, token);
+    const { tenant, name, roles } = this.grantOf(token);
     const account = { tenant, username, ...(name !== null && { name }), kind: 'user' as const, roles };
     const user = await insertAccount(manager, account);
     if (!user) throw usernameTaken();
@@ -118,6 +120,16 @@ export class RegistrationService {
       details: { tenant, roles },
     });
     return user;
+  }
+
+  private grantOf(token: FoundToken<typeof PURPOSE | 'invitation'>): {
+    tenant: string;
+    name: string | null;
+    roles: Role[];
+  } {
+    if (token.purpose === 'invitation')
+      return { tenant: token.payload.tenantId, name: null, roles: [token.payload.role] };
+    return { tenant: this.config.registrationTenant, name: token.payload.name, roles: ['viewer'] };
   }
 
   private async createToken(manager: EntityManager, address: string, name: string | null): Promise<string> {
@@ -164,11 +176,5 @@ function usernameFor(address: string, given: string | undefined): string {
   return username;
 }
 
-export const registrationClosed = () =>
-  new ForbiddenException({
-    code: 'registration_closed',
-    detail: 'This server does not accept registrations. Ask an administrator for an account.',
-  });
-
-export const usernameTaken = () =>
+const usernameTaken = () =>
   new ConflictException({ code: 'username_taken', detail: 'An account has this username.' });

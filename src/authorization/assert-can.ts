@@ -6,8 +6,8 @@ import type { Action, AppAbility, Subject } from './app-ability.js';
  * @throws ForbiddenException `forbidden`, with the reason of the prohibition if one applies
  * @throws InsufficientCredential if another credential of the same account would be enough
  */
-export function assertCan(ability: AppAbility, action: Action, subject: Subject): void {
-  if (!ability.can(action, subject)) throw denied(ability, action, subject);
+export function assertCan(ability: AppAbility, action: Action, subject: Subject, field?: string): void {
+  if (!ability.can(action, subject, field)) throw denied(ability, action, subject, field);
 }
 
 /**

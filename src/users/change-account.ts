@@ -85,12 +85,26 @@ export async function changeRoles(
   roles: readonly Role[],
 ): Promise<void> {
   await dataSource.transaction(async (manager) => {
-    const { id } = await accountOf(manager, username);
-    await manager.update(User, { id }, { roles: [...new Set(roles)] });
-    await log.append(manager, {
-      event: 'authz_change',
-      target: `user:${id}`,
-      details: { roles: [...roles] },
-    });
+    await setRoles(manager, log, await accountOf(manager, username), roles);
   });
+}
+
+/** Like {@link changeRoles}, in the caller's transaction. @param actor absent on the command line */
+export async function setRoles(
+  manager: EntityManager,
+  log: AuditPort,
+  user: User,
+  roles: readonly Role[],
+  actor?: Principal,
+): Promise<User> {
+  const { id } = user;
+  const changed = [...new Set(roles)];
+  await manager.update(User, { id }, { roles: changed });
+  await log.append(manager, {
+    event: 'authz_change',
+    actor,
+    target: `user:${id}`,
+    details: { roles: [...roles] },
+  });
+  return { ...user, roles: changed };
 }
