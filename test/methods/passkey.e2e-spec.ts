@@ -261,6 +261,13 @@ describe('passkey', () => {
           const { status, body } = await api.send(method, path);
           expect([status, body.code]).toEqual([403, code]);
         }
+      for (const [method, path, body] of [
+        ['GET', '/passkeys', undefined],
+        ['PATCH', `/passkeys/${passkeyId}`, { name: 'stolen' }],
+      ] as const) {
+        const { status, body: problem } = await limited.api.send(method, path, { body });
+        expect([status, problem.code]).toEqual([403, 'limited_credential']);
+      }
       const fresh = await signedIn(booted, id);
       const credential = await creation(fresh.browser, forgerFor(booted));
       old.browser.setCookie('passkey', fresh.browser.cookie('passkey')!);
