@@ -9,6 +9,7 @@ import type { Principal } from '../../authentication/principal.js';
 import { assertMayChangeFactors } from '../../authentication/step-up.js';
 import { Settings } from '../../config/settings.js';
 import { DerivedKeys } from '../../crypto/derived-keys.js';
+import { AccountFactors } from '../../users/account-factors.service.js';
 import { User } from '../../users/user.entity.js';
 import { RecoveryCode } from './recovery-code.entity.js';
 import { CODES_PER_SET, newRecoveryCode, normalizeRecoveryCode, recoveryCodeMac } from './recovery-code.js';
@@ -23,6 +24,7 @@ export class RecoveryCodeService implements Factor {
   constructor(
     settings: Settings,
     private readonly dataSource: DataSource,
+    private readonly factors: AccountFactors,
     private readonly audit: AuditPort,
     private readonly notices: NoticePort,
   ) {
@@ -57,8 +59,8 @@ export class RecoveryCodeService implements Factor {
     const codes = Array.from({ length: CODES_PER_SET }, newRecoveryCode);
     const row = { userId: caller.id, createdAt: new Date(), usedAt: null };
     await this.dataSource.transaction(async (manager) => {
-      // Concurrent requests wait here, so that one set remains.
-      await manager.update(User, { id: caller.id }, { id: caller.id });
+      // So that of concurrent requests one set remains.
+      await this.factors.lock(manager, caller.id);
       const { mfaSince } = await manager.findOneByOrFail(User, { id: caller.id });
       if (!mfaSince) throw noSecondFactor();
       await manager.delete(RecoveryCode, { userId: caller.id });
