@@ -21,8 +21,8 @@ import { PendingSignIns } from './magic-link.pending-sign-ins.service.js';
 
 export interface MailOptions {
   readonly as: MethodName;
-  readonly scopes?: readonly string[] | undefined;
-  readonly returnTo?: string | undefined;
+  readonly scopes?: readonly string[] | null | undefined;
+  readonly returnTo?: string | null | undefined;
 }
 
 @Injectable()
@@ -98,8 +98,9 @@ export class MagicLinkService {
     const user = await this.accountOf(found);
     if (typeof user === 'string') throw await this.rejected(new InvalidMagicLink(), user, found.userId);
     this.cookie.clear(request);
-    await this.complete(user, at, this.signIns.issuerNamed(found.issuer), found.scopes, request);
-    return found.returnTo ?? '/';
+    const { scopes, returnTo } = found;
+    await this.complete(user, at, { as: this.signIns.issuerNamed(found.issuer), scopes, returnTo }, request);
+    return returnTo ?? '/';
   }
 
   /**
@@ -109,12 +110,7 @@ export class MagicLinkService {
    * @throws TooManyAttempts
    * @throws MfaRequired
    */
-  async redeemCode(
-    email: string,
-    code: string,
-    { as, scopes }: MailOptions,
-    request: AuthRequest,
-  ): Promise<object> {
+  async redeemCode(email: string, code: string, options: MailOptions, request: AuthRequest): Promise<object> {
     const at = new Date();
     const mailbox = this.pending.mailboxOf('sign-in', normalizeEmailAddress(email)!);
     const user = await this.limits.countGuess(request.ip, mailbox, async () => {
@@ -122,21 +118,22 @@ export class MagicLinkService {
       const account = found ? await this.accountOf(found) : 'wrong, used, replaced or expired code';
       if (typeof account !== 'string') return account;
       const error = new BadCredential('invalid_code', account);
-      throw await this.rejected(this.authenticator.unauthenticated(as, error), account, found?.userId);
+      const rejection = this.authenticator.unauthenticated(options.as, error);
+      throw await this.rejected(rejection, account, found?.userId);
     });
-    return this.complete(user, at, as, scopes, request);
+    return this.complete(user, at, options, request);
   }
 
   private complete(
     user: User,
     at: Date,
-    as: MethodName,
-    scopes: readonly string[] | null | undefined,
+    { as, scopes, returnTo }: MailOptions,
     request: AuthRequest,
   ): Promise<object> {
     const { amr } = FACTORS['magic-link'];
+    const signIn = { user, method: 'magic-link', at, amr, as } as const;
     return this.signIns.complete(
-      { user, method: 'magic-link', at, amr, as, scopes: scopes ?? undefined },
+      { ...signIn, scopes: scopes ?? undefined, returnTo: returnTo ?? undefined },
       request,
     );
   }
