@@ -98,6 +98,10 @@ form + p { margin: 1.5rem 0 0; }
 .qr svg { display: block; }
 section { margin: 1.5rem 0 0; padding: 1rem 0 0; border-top: 1px solid var(--line); }
 h2 { margin: 0 0 0.5rem; font-size: 1.25rem; line-height: 1.3; }
+dl { margin: 0 0 1rem; }
+dt { color: var(--quiet); font-size: 0.9375rem; }
+dd { display: flex; flex-wrap: wrap; gap: 0 0.75rem; align-items: center; justify-content: space-between; margin: 0 0 0.5rem; }
+dd a { padding: 0.375rem 0; }
 .item { margin: 0 0 1rem; }
 summary { min-height: 2.75rem; line-height: 2.75rem; color: var(--accent); cursor: pointer; }
 .codes { padding: 0; list-style: none; text-align: center; }

@@ -1,7 +1,9 @@
 import { Module } from '@nestjs/common';
 import { AccountPagesController } from './account-pages.controller.js';
+import { EmailConfirmationPagesController } from './email-confirmation-pages.controller.js';
 import { MailedLinkPages } from './mailed-link-pages.service.js';
 import { PasswordResetPagesController } from './password-reset-pages.controller.js';
+import { ProfilePagesController } from './profile-pages.controller.js';
 import { RegistrationPagesController } from './registration-pages.controller.js';
 import { SignInPagesController } from './sign-in-pages.controller.js';
 
@@ -12,6 +14,8 @@ import { SignInPagesController } from './sign-in-pages.controller.js';
     AccountPagesController,
     PasswordResetPagesController,
     RegistrationPagesController,
+    EmailConfirmationPagesController,
+    ProfilePagesController,
   ],
   providers: [MailedLinkPages],
 })

@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { UserEmail } from '../../src/users/user-email.entity.js';
+import { User } from '../../src/users/user.entity.js';
+import { as, boot, type Booted } from '../support/app.js';
+import { newAccount, signedInAs } from './accounts.js';
+import { CROSS_SITE, open, redirectOf, shown, submit } from './forms.js';
+import { mailedToken, mailsTo } from './mails.js';
+
+const LATE = {
+  method: 'test',
+  at: new Date(Date.now() - 6 * 60_000),
+  amr: ['pwd'],
+  bound: false,
+  signIn: true,
+} as const;
+
+let booted: Booted;
+let id: string;
+let address: string;
+const url = (path: string) => `${booted.origin}/account/${path}`;
+const account = () => booted.db.manager.findOneByOrFail(User, { id });
+const email = async () => (await booted.db.manager.findOneBy(UserEmail, { userId: id }))?.address;
+
+beforeAll(async () => (booted = await boot()));
+afterAll(() => booted.close());
+beforeEach(async () => {
+  await booted.db.sql`DELETE FROM login_failures`;
+  ({ id, address } = await newAccount(booted.db));
+});
+
+describe('the profile on the account page', () => {
+  const me = () => as({ id });
+
+  it('shows the account, and changes its name', async () => {
+    const section = await (await open(url('security'), me())).text();
+    for (const text of ['<h2>Profile</h2>', id, address, 'Sign out', 'href="/account/change-email"'])
+      expect(section).toContain(text);
+    expect((await shown(await open(url('change-name'), me()))).heading).toBe('Change your name');
+    const saved = await submit(url('change-name'), { name: ' Erin Example ' }, me());
+    expect(redirectOf(saved)).toEqual([303, '/account/security']);
+    expect((await account()).name).toBe('Erin Example');
+    expect(await shown(await submit(url('change-name'), { name: '\u202e' }, me()))).toMatchObject({
+      ...{ status: 422, errors: ['Must have 1 to 100 characters, none of them invisible.'] },
+    });
+    expect((await account()).name).toBe('Erin Example');
+    await submit(url('change-name'), { name: '  ' }, me());
+    expect((await account()).name).toBeNull();
+  });
+
+  it('mails the links of a change of the address, and shows why an address is rejected', async () => {
+    expect((await shown(await open(url('change-email'), me()))).heading).toBe('Change your e-mail address');
+    for (const [typed, error] of [
+      ['no address', 'This is not an e-mail address.'],
+      [address, 'Must differ from the present address.'],
+    ] as const)
+      expect(await shown(await submit(url('change-email'), { email: typed }, me()))).toMatchObject({
+        ...{ status: 422, errors: [error] },
+      });
+    const sent = await submit(url('change-email'), { email: `new-${address}` }, me());
+    expect(redirectOf(sent)).toEqual([303, '/account/change-email/sent']);
+    expect((await open(url('change-email/sent'), me())).status).toBe(200);
+    for (const to of [address, `new-${address}`]) expect(await mailsTo(booted, to)).toHaveLength(1);
+  });
+
+  it('requires a recent sign-in before and after an address is typed', async () => {
+    const late = as({ id, proofs: [LATE] });
+    expect((await open(url('change-email'), late)).status).toBe(403);
+    expect((await submit(url('change-email'), { email: `new-${address}` }, late)).status).toBe(403);
+    expect(await mailsTo(booted, `new-${address}`)).toEqual([]);
+  });
+
+  it('has a button that verifies an address which an operator stored', async () => {
+    expect(await (await open(url('security'), me())).text()).not.toContain('/account/verify-email');
+    await booted.db.manager.update(UserEmail, { userId: id }, { verifiedAt: null });
+    expect(await (await open(url('security'), me())).text()).toContain('action="/account/verify-email"');
+    expect((await submit(url('verify-email'), {}, me())).status).toBe(303);
+    const token = await mailedToken(booted, address);
+    expect(redirectOf(await submit(url('confirm-email'), { token }))).toEqual([
+      ...[303, '/account/confirm-email/verified'],
+    ]);
+    expect((await signedInAs(booted, id).get('/account')).body.emailVerified).toBe(true);
+  });
+
+  it.each(['change-name', 'change-email', 'verify-email', 'sign-out'])(
+    'rejects the form of nobody: %s',
+    async (path) => {
+      expect((await submit(url(path), { name: 'x', email: 'x@y.example' })).status).toBe(401);
+    },
+  );
+});
+
+describe('the page that confirms an address', () => {
+  let newAddress: string;
+  beforeEach(() => {
+    newAddress = `new-${address}`;
+  });
+  const tokens = async () => {
+    await signedInAs(booted, id).post('/account/email', { email: newAddress });
+    return { old: await mailedToken(booted, address), new: await mailedToken(booted, newAddress) };
+  };
+  const confirm = (token: string, headers = {}) => submit(url('confirm-email'), { token }, headers);
+
+  it('changes the address once both are confirmed, and nothing by opening the links', async () => {
+    const links = await tokens();
+    for (const token of [links.old, links.new, links.old]) {
+      const page = await open(url(`confirm-email?token=${token}`));
+      expect([page.status, page.headers.get('referrer-policy')]).toEqual([200, 'strict-origin']);
+      expect(await page.text()).toContain(newAddress);
+    }
+    expect(redirectOf(await confirm(links.new))).toEqual([303, '/account/confirm-email/waiting']);
+    expect(await email()).toBe(address);
+    expect((await shown(await confirm(links.new))).status).toBe(400);
+    expect(redirectOf(await confirm(links.old))).toEqual([303, '/account/confirm-email/changed']);
+    expect(await email()).toBe(newAddress);
+    for (const result of ['waiting', 'changed', 'verified'])
+      expect((await open(url(`confirm-email/${result}`))).status).toBe(200);
+    expect((await open(url('confirm-email/other'))).status).toBe(404);
+  });
+
+  it.each(CROSS_SITE)('rejects the button of another site: %j', async (headers) => {
+    const links = await tokens();
+    expect((await confirm(links.old, headers)).status).toBe(403);
+    expect((await confirm(links.new)).headers.get('location')).toBe('/account/confirm-email/waiting');
+  });
+});
