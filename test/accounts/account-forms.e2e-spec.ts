@@ -4,7 +4,7 @@ import { AccountToken } from '../../src/accounts/account-token.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { boot, type Booted } from '../support/app.js';
-import { newAccount } from './accounts.js';
+import { newAccount, signedInAs } from './accounts.js';
 import { CROSS_SITE, open, redirectOf, shown, submit } from './forms.js';
 import { mailedToken, mailsTo } from './mails.js';
 
@@ -228,3 +228,20 @@ describe.each(['closed', 'invitation'])(
     });
   },
 );
+
+describe('the page of an invitation', () => {
+  beforeAll(async () => (booted = await boot({ env: { REGISTRATION: 'invitation' } })));
+  afterAll(() => booted.close());
+
+  it('creates the account with its role', async () => {
+    const username = `invited-${randomBytes(4).toString('hex')}`;
+    const email = `${username}@new.example`;
+    const admin = signedInAs(booted, 'alice', { roles: ['admin'] });
+    expect((await admin.post('/invitations', { email, role: 'editor' })).status).toBe(201);
+    const token = await mailedToken(booted, email);
+    expect((await shown(await open(url(`register?token=${token}`)))).heading).toBe('Create your account');
+    const form = { token, username, password: PASSWORD };
+    expect(redirectOf(await submit(url('register/complete'), form))).toEqual([303, '/account/register/done']);
+    expect(await booted.db.manager.findOneBy(User, { username })).toMatchObject({ roles: ['editor'] });
+  });
+});

@@ -18,7 +18,7 @@ const LINKS: Readonly<Record<string, Partial<Record<TokenPurpose, object>>>> = {
     'email-change-new': EMAIL_CHANGE,
     'email-verification': {},
   },
-  register: { registration: { name: null } },
+  register: { registration: { name: null }, invitation: { tenantId: 'acme', role: 'viewer' } },
 };
 
 describe('the links of the mails', () => {

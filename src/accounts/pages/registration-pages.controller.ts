@@ -89,7 +89,7 @@ export class RegistrationPagesController implements AccountPart, OnModuleInit {
       return showPage(this.host, response, closedPage(registration), { 'Referrer-Policy': 'strict-origin' });
     }
     if (token === undefined) return showPage(this.host, response, requestPage());
-    return this.links.show(response, token, ['registration'], NEXT, ({ address }) =>
+    return this.links.show(response, token, ['registration', 'invitation'], NEXT, ({ address }) =>
       completionPage(token as string, address),
     );
   }
