@@ -17,6 +17,8 @@ export interface TokenPayloads {
   'email-change-old': EmailChangePayload;
   'email-change-new': EmailChangePayload;
   'email-verification': object;
+  /** `disabledAt`: the time of the request. */
+  deletion: { readonly disabledAt: string };
   /** The account is the inviter's. */
   invitation: { readonly tenantId: string; readonly role: Role };
   registration: { readonly name: string | null };

@@ -1,10 +1,11 @@
 import { BadRequestException, Injectable } from '@nestjs/common';
 import { hash, randomBytes, randomUUID } from 'node:crypto';
-import { DataSource, In, IsNull, LessThan, MoreThan, type EntityManager } from 'typeorm';
+import { DataSource, In, IsNull, LessThan, MoreThan, Not, type EntityManager } from 'typeorm';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { AccountToken, type TokenPayloads, type TokenPurpose } from './account-token.entity.js';
 
 const TOKEN_BYTES = 32;
+const ACT_WHEN_EXPIRED: readonly TokenPurpose[] = ['deletion'];
 
 export interface NewToken<P extends TokenPurpose> {
   readonly purpose: P;
@@ -75,9 +76,11 @@ export class AccountTokens extends HourlyCleanup {
     if (!affected) throw invalidMailedToken();
   }
 
-  /** Deletes expired tokens. */
+  /** Deletes expired tokens. The others act when they expire, and are deleted then. */
   async cleanUp(): Promise<void> {
-    await this.dataSource.manager.delete(AccountToken, { expiresAt: LessThan(new Date()) });
+    const expired = { expiresAt: LessThan(new Date()) };
+    await this.dataSource.manager.delete(AccountToken, { ...expired, purpose: Not(In(ACT_WHEN_EXPIRED)) });
+    await this.dataSource.manager.delete(AccountToken, { ...expired, usedAt: Not(IsNull()) });
   }
 }
 

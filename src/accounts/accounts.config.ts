@@ -4,6 +4,7 @@ import { InvalidSettings, type Settings } from '../config/settings.js';
 
 const TENANT = /^[a-z0-9][a-z0-9-]{0,35}$/;
 const DEMO_TENANT = 'acme';
+const DAY_MS = 24 * 60 * 60_000;
 
 const schema = z.object({
   REGISTRATION: z.enum(['closed', 'invitation', 'open'], 'must be closed, invitation or open').optional(),
@@ -11,6 +12,10 @@ const schema = z.object({
     .string()
     .regex(TENANT, 'must be a tenant, of 1 to 36 lower-case letters, digits and hyphens')
     .optional(),
+  ACCOUNT_DELETION_GRACE_DAYS: z
+    .string()
+    .regex(/^[1-9]\d{0,2}$/, 'must be a number of days, as 14')
+    .default('14'),
 });
 
 /** The settings of accounts. Inject it by its class. */
@@ -20,6 +25,7 @@ export class AccountsConfig {
     readonly registration: 'closed' | 'invitation' | 'open',
     /** The tenant of accounts that register without an invitation. */
     readonly registrationTenant: string,
+    readonly deletionGraceMs: number,
   ) {}
 
   /** @throws InvalidSettings */
@@ -29,7 +35,7 @@ export class AccountsConfig {
     const tenant = env.REGISTRATION_TENANT ?? (settings.demo ? DEMO_TENANT : '');
     if (registration === 'open' && !tenant)
       throw new InvalidSettings(['REGISTRATION_TENANT is required if REGISTRATION is open.']);
-    return new AccountsConfig(registration, tenant);
+    return new AccountsConfig(registration, tenant, Number(env.ACCOUNT_DELETION_GRACE_DAYS) * DAY_MS);
   }
 }
 

@@ -1,8 +1,10 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import type { Settings } from '../config/settings.js';
 import { PasswordsModule } from '../passwords/passwords.module.js';
+import { AccountRemoval } from '../users/account-removal.service.js';
 import { AccountTokens } from './account-tokens.service.js';
 import { AccountsConfig } from './accounts.config.js';
+import { DeletionService } from './deletion.service.js';
 import { EmailChangeService } from './email-change.service.js';
 import { InvitationsController } from './invitations.controller.js';
 import { InvitationsService } from './invitations.service.js';
@@ -10,7 +12,11 @@ import { MailLimits } from './mail-limits.service.js';
 import { NoticesService } from './notices.service.js';
 import { PasswordResetController } from './password-reset.controller.js';
 import { PasswordResetService } from './password-reset.service.js';
-import { EmailConfirmationController, ProfileController } from './profile.controller.js';
+import {
+  DeletionCancellationController,
+  EmailConfirmationController,
+  ProfileController,
+} from './profile.controller.js';
 import { ProfileService } from './profile.service.js';
 import { RegistrationController } from './registration.controller.js';
 import { RegistrationService } from './registration.service.js';
@@ -32,12 +38,15 @@ export class AccountsModule {
         RegistrationController,
         ProfileController,
         EmailConfirmationController,
+        DeletionCancellationController,
         InvitationsController,
         UserAccountsController,
       ],
       providers: [
         { provide: AccountsConfig, useValue: AccountsConfig.from(settings) },
         AccountTokens,
+        AccountRemoval,
+        DeletionService,
         EmailChangeService,
         InvitationsService,
         MailLimits,
@@ -48,6 +57,8 @@ export class AccountsModule {
         UserAccountsService,
       ],
       exports: [
+        AccountRemoval,
+        DeletionService,
         AccountTokens,
         AccountsConfig,
         EmailChangeService,

@@ -186,3 +186,22 @@ export const invitationMail = (
     '',
     'If you do not know the inviter, ignore this mail: no account is created.',
   );
+
+export const deletionMail = (
+  username: string,
+  deletesAt: Date,
+  link: string,
+  request: MailedRequest,
+): MailText =>
+  mail(
+    'account to be deleted',
+    `Hello ${username},`,
+    '',
+    `Your account is disabled, and will be deleted after ${deletesAt.toISOString()}. To keep it, open this link before:`,
+    '',
+    link,
+    '',
+    ...originOf(request),
+    '',
+    'If it was not you, open the link, and reset your password.',
+  );

@@ -1,4 +1,4 @@
-import { Body, Controller, Get, HttpCode, HttpStatus, Patch, Post } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Patch, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { Describe, RECENT_SIGN_IN_ERRORS } from '../authentication/describe.js';
 import { Caller, CurrentRequest, HttpsOnly, Public, SelfService } from '../authentication/plan.js';
@@ -6,6 +6,7 @@ import type { Principal } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { normalizeDisplayName } from '../users/display-name.js';
 import { EmailAddress } from '../users/email-address.js';
+import { DeletionService } from './deletion.service.js';
 import { EmailChangeService } from './email-change.service.js';
 import { ProfileService } from './profile.service.js';
 import { DisplayName, MAIL_ERRORS, MailedToken, canonical } from './request-fields.js';
@@ -26,6 +27,8 @@ const ProfileChanges = z
   .strictObject({ name: DisplayName.nullable() })
   .meta({ id: 'ProfileChanges', example: { name: 'Alice Example' } });
 
+const DeletionView = z.object({ deletesAt: z.date() }).meta({ id: 'AccountDeletion' });
+
 const EmailChange = z
   .strictObject({ email: EmailAddress })
   .meta({ id: 'EmailChange', example: { email: 'alice@new.example' } });
@@ -33,6 +36,10 @@ const EmailChange = z
 const EmailConfirmation = z
   .strictObject({ token: MailedToken })
   .meta({ id: 'EmailConfirmation', example: { token: '…' } });
+
+const DeletionCancellation = z
+  .strictObject({ token: MailedToken })
+  .meta({ id: 'DeletionCancellation', example: { token: '…' } });
 
 const EmailConfirmationResult = z
   .object({ status: z.enum(['verified', 'waiting', 'changed']) })
@@ -46,6 +53,7 @@ export class ProfileController {
   constructor(
     private readonly profiles: ProfileService,
     private readonly emails: EmailChangeService,
+    private readonly deletions: DeletionService,
   ) {}
 
   @Get()
@@ -62,6 +70,17 @@ export class ProfileController {
   ) {
     const normalized = name === null ? null : normalizeDisplayName(name)!;
     return ProfileView.parse(await this.profiles.changeName(caller, normalized));
+  }
+
+  /** Disables the account at once. A mailed link cancels until `deletesAt`. */
+  @Delete()
+  @Describe('Delete your account', {
+    response: DeletionView,
+    errors: [...RECENT_SIGN_IN_ERRORS, '409 last_admin'],
+  })
+  @HttpCode(HttpStatus.ACCEPTED)
+  async deleteAccount(@Caller() caller: Principal) {
+    return { deletesAt: await this.deletions.request(caller) };
   }
 
   /** Mails a link to the old and to the new address. Both must be confirmed within 30 minutes. */
@@ -103,5 +122,22 @@ export class EmailConfirmationController {
   @HttpCode(HttpStatus.OK)
   async confirmEmail(@Body({ schema: EmailConfirmation }) { token }: z.output<typeof EmailConfirmation>) {
     return { status: await this.emails.confirm(token) };
+  }
+}
+
+@Controller('auth/account-deletion')
+@Public()
+@HttpsOnly()
+export class DeletionCancellationController {
+  constructor(private readonly deletions: DeletionService) {}
+
+  /** Enables the account again, by a mailed token. */
+  @Post('cancel')
+  @Describe('Cancel the deletion of an account', { errors: ['400 invalid_mailed_token'] })
+  @HttpCode(HttpStatus.NO_CONTENT)
+  async cancelDeletion(
+    @Body({ schema: DeletionCancellation }) { token }: z.output<typeof DeletionCancellation>,
+  ): Promise<void> {
+    await this.deletions.cancel(token);
   }
 }

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import type { Schema } from '../database/columns.js';
 import { Document, DocumentShare } from './document.entity.js';
+import { DocumentOwners } from './document-owners.service.js';
 import { DocumentsController } from './documents.controller.js';
 import { DocumentsDemo } from './documents.demo.js';
 import { DocumentsService } from './documents.service.js';
@@ -11,5 +12,5 @@ export const documentsSchema: Schema = {
   migrations: [Documents1700000100000],
 };
 
-@Module({ controllers: [DocumentsController], providers: [DocumentsService, DocumentsDemo] })
+@Module({ controllers: [DocumentsController], providers: [DocumentsService, DocumentsDemo, DocumentOwners] })
 export class DocumentsModule {}

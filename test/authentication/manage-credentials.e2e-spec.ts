@@ -60,6 +60,8 @@ interface Route {
 /** `:id` is the id of a credential of alice's; where there is none, 404 shows that the check was passed. */
 const ROUTES: Record<string, Route> = {
   'GET /account': { status: 200 },
+  // The tenant's only administrator.
+  'DELETE /account': { status: 409 },
   'PATCH /account': { body: () => ({ name: 'Alice Example' }), status: 200 },
   'POST /account/email': { body: () => ({ email: `${randomUUID()}@new.example` }), status: 202 },
   'POST /account/email/verification': { status: 409 },

@@ -70,6 +70,7 @@ const OPEN = [
   'POST /account/reset-password/',
   'POST /account/reset-password/complete',
   'POST /account/second-step',
+  'POST /auth/account-deletion/cancel',
   'POST /auth/email/confirm',
   'POST /auth/mfa/',
   'POST /auth/mfa/options',
