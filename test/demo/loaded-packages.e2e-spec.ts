@@ -7,6 +7,7 @@ import { Server } from '../support/processes.js';
 /** Packages that most processes never use. They are a quarter of the time and memory of a start that loads them. */
 const LARGE = [
   '@nestjs/swagger',
+  '@simplewebauthn/server',
   '@zxcvbn-ts/language-common',
   'ajv',
   'koa',

@@ -1,8 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import {
-  generateAuthenticationOptions,
-  type PublicKeyCredentialRequestOptionsJSON,
-} from '@simplewebauthn/server';
+import type { PublicKeyCredentialRequestOptionsJSON } from '@simplewebauthn/server';
 import { DataSource } from 'typeorm';
 import type { AuthRequest } from '../../authentication/request.js';
 import type { User } from '../../users/user.entity.js';
@@ -13,7 +10,7 @@ import {
 } from './passkey.challenges.service.js';
 import { passkeyConfig, type PasskeyConfig } from './passkey.config.js';
 import { Passkey, PasskeyUserHandle } from './passkey.entity.js';
-import { InvalidPasskeyResponse, bytesOf, verifyAssertion } from './passkey.js';
+import { InvalidPasskeyResponse, bytesOf, loadLibrary, verifyAssertion } from './passkey.js';
 import type { AssertionResponse } from './passkey.schemas.js';
 
 /** A passkey that has signed a challenge, with its account, read before the proof was checked. */
@@ -85,11 +82,12 @@ export class PasskeyAssertions {
     }
   }
 
-  private options(
+  private async options(
     challenge: string,
     userVerification: 'required' | 'preferred',
     passkeys: readonly Passkey[],
   ): Promise<PublicKeyCredentialRequestOptionsJSON> {
+    const { generateAuthenticationOptions } = await loadLibrary();
     return generateAuthenticationOptions({
       rpID: this.config.rpId,
       challenge: bytesOf(challenge),

@@ -5,10 +5,7 @@ import {
   Injectable,
   NotFoundException,
 } from '@nestjs/common';
-import {
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-} from '@simplewebauthn/server';
+import type { PublicKeyCredentialCreationOptionsJSON } from '@simplewebauthn/server';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { DataSource, type EntityManager } from 'typeorm';
 import { AuditPort, NoticePort } from '../../authentication/ports.js';
@@ -17,7 +14,6 @@ import type { AuthRequest } from '../../authentication/request.js';
 import { AccountFactors } from '../../users/account-factors.service.js';
 import { User } from '../../users/user.entity.js';
 import { BRAND } from '../../pages/brand.js';
-import { assertTrustedAuthenticator } from './passkey.attestation.js';
 import { authenticatorName } from './passkey.authenticators.js';
 import { assertOneCborItem } from './passkey.cbor.js';
 import { CHALLENGE_LIFETIME_SECONDS, PasskeyChallenges } from './passkey.challenges.service.js';
@@ -27,10 +23,10 @@ import {
   ALGORITHMS,
   InvalidPasskeyResponse,
   bytesOf,
+  loadLibrary,
   verifyRegistration,
   type Registration,
 } from './passkey.js';
-import { algorithmOf } from './passkey.keys.js';
 import type { RegistrationResponse } from './passkey.schemas.js';
 
 const MAX_PASSKEYS_PER_USER = 20;
@@ -55,6 +51,7 @@ export class PasskeyRegistrations {
     const { username, name } = await manager.findOneByOrFail(User, { id });
     const existing = await manager.findBy(Passkey, { userId: id });
     const challenge = this.challenges.create({ purpose: 'registration', accountId: id }, request);
+    const { generateRegistrationOptions } = await loadLibrary();
     return generateRegistrationOptions({
       rpID: this.config.rpId,
       rpName: BRAND.name,
@@ -154,6 +151,9 @@ export class PasskeyRegistrations {
         throw new InvalidPasskeyResponse('the challenge is for another account');
       assertOneCborItem(Buffer.from(response.response.attestationObject, 'base64url'));
       const registration = await verifyRegistration(this.config, pending.challenge, response);
+      // These files import the library, too.
+      const { assertTrustedAuthenticator } = await import('./passkey.attestation.js');
+      const { algorithmOf } = await import('./passkey.keys.js');
       if (this.config.trusted) assertTrustedAuthenticator(registration, this.config.trusted);
       const algorithm = algorithmOf(registration.credential.publicKey);
       await this.challenges.use(pending, request);
