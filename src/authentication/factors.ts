@@ -7,7 +7,7 @@ export type Acr = (typeof ACRS)[number];
 
 /** How a method proves a person. */
 export interface FactorProperties {
-  /** For pages. */
+  /** The label of its field on a page, or the end of the label of its button: `Use …`. */
   readonly label: string;
   readonly kinds: readonly FactorKind[];
   /** A fake site cannot pass the proof on. */
@@ -33,7 +33,7 @@ export interface FactorProperties {
  */
 export const FACTORS = {
   password: {
-    label: 'A password',
+    label: 'Password',
     kinds: ['knowledge'],
     phishingResistant: false,
     amr: ['pwd'],
@@ -43,7 +43,7 @@ export const FACTORS = {
     freshness: 'sign-in',
   },
   basic: {
-    label: 'A password',
+    label: 'Password',
     kinds: ['knowledge'],
     phishingResistant: false,
     amr: ['pwd'],
@@ -53,7 +53,7 @@ export const FACTORS = {
     freshness: 'request',
   },
   digest: {
-    label: 'A password',
+    label: 'Password',
     kinds: ['knowledge'],
     phishingResistant: false,
     amr: ['pwd'],
@@ -63,7 +63,7 @@ export const FACTORS = {
     freshness: 'request',
   },
   'magic-link': {
-    label: 'A link or code by mail',
+    label: 'Code in the mail',
     kinds: ['possession'],
     phishingResistant: false,
     amr: ['mca'],
@@ -73,7 +73,7 @@ export const FACTORS = {
     freshness: 'sign-in',
   },
   totp: {
-    label: 'An authenticator app',
+    label: 'Code in your authenticator app',
     kinds: ['possession'],
     phishingResistant: false,
     amr: ['otp'],
@@ -83,7 +83,7 @@ export const FACTORS = {
     freshness: 'sign-in',
   },
   'recovery-code': {
-    label: 'A recovery code',
+    label: 'Recovery code',
     kinds: ['possession'],
     phishingResistant: false,
     amr: ['otp'],
@@ -94,7 +94,7 @@ export const FACTORS = {
   },
   /** With user verification: a key, and the PIN or the biometric that unlocks it. */
   passkey: {
-    label: 'A passkey',
+    label: 'a passkey',
     kinds: ['possession', 'inherence'],
     phishingResistant: true,
     amr: ['swk', 'user', 'mfa'],
@@ -105,7 +105,7 @@ export const FACTORS = {
   },
   /** The provider's `amr` says more, if the provider is trusted with it. */
   'oidc-login': {
-    label: 'An account at another provider',
+    label: 'another provider',
     kinds: [],
     phishingResistant: false,
     amr: [],

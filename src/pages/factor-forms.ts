@@ -67,7 +67,7 @@ export const factorForms = ({ factors, hidden, submit, quiet = false, error }: F
               })
         }
         ${submitButton({
-          label: responseField === 'credential' ? `Use ${label.toLowerCase()}` : 'Continue',
+          label: responseField === 'credential' ? `Use ${label}` : 'Continue',
           quiet: quiet || i > 0,
           // A script sends the form without a button.
           ...(responseField !== 'credential' && submit),

@@ -82,7 +82,7 @@ button {
   cursor: pointer;
 }
 button.quiet { background: transparent; color: var(--accent); }
-form + p { margin: 1.5rem 0 0; }
+form + p, form + form { margin: 1.5rem 0 0; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .error {
   padding: 0.75rem 1rem;

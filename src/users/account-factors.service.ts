@@ -52,10 +52,13 @@ export class AccountFactors {
     return enrolled;
   }
 
-  /** The factors with which the account completes a sign-in or steps up: second factors, if it has any. */
+  /**
+   * The factors with which the account completes a sign-in or steps up, the preferred one first: second factors, if it has any.
+   */
   async usable({ id, mfaSince }: User): Promise<InstalledFactor[]> {
     const enrolled = (await this.enrolled(id)).filter(({ factor }) => factor.responseField);
-    return mfaSince ? enrolled.filter(({ properties }) => properties.second) : enrolled;
+    const usable = mfaSince ? enrolled.filter(({ properties }) => properties.second) : enrolled;
+    return usable.sort((a, b) => rankOf(a) - rankOf(b));
   }
 
   /**
@@ -125,6 +128,10 @@ export class AccountFactors {
     return endAllSignIns(manager, accountId);
   }
 }
+
+/** Phishing-resistant factors come first, and backups last. */
+const rankOf = ({ properties, factor }: InstalledFactor): number =>
+  properties.phishingResistant ? 0 : factor.isBackup ? 2 : 1;
 
 /** Recovery codes replace a second factor, and are none of their own: the account needs one that it can use again. */
 const isSecondFactor = ({ properties, factor }: InstalledFactor): boolean =>
