@@ -72,7 +72,7 @@ export const policy: Policy = {
       can('read', AuditEvent, inMyTenant);
     },
 
-    admin: (me, { can }) => {
+    admin: (me, { can, cannot }) => {
       const inMyTenant = { tenantId: me.tenantId };
       can('create', Document, WRITABLE_FIELDS, { ...inMyTenant, ownerId: me.id });
       can('read', Document, ALL_FIELDS, inMyTenant);
@@ -83,7 +83,16 @@ export const policy: Policy = {
       can(['create', 'read', 'update'], User, { ...inMyTenant, kind: 'client' });
       // People: to invite, to disable and to give roles. Their credentials are their own.
       can(['create', 'read'], User, { ...inMyTenant, kind: 'user' });
-      can('update', User, ['disabledAt', 'roles'], { ...inMyTenant, kind: 'user' });
+      can('update', User, ['disabledAt', 'roles', 'mfaSince'], { ...inMyTenant, kind: 'user' });
+      // `mfaSince`: recovery, which removes the second factors.
+      if (!hasRecentSecondFactor(me))
+        cannot('update', User, ['mfaSince']).because(
+          'Recovering an account requires a second factor from the last 5 minutes.',
+          { acr: SECOND_FACTOR, maxAge: SECOND_FACTOR_MAX_AGE_SECONDS },
+        );
+      cannot('update', User, ['mfaSince'], { id: me.id }).because(
+        'Another administrator must recover your own account.',
+      );
     },
   },
 

@@ -17,6 +17,8 @@ export interface TokenPayloads {
   'email-change-old': EmailChangePayload;
   'email-change-new': EmailChangePayload;
   'email-verification': object;
+  /** `actorId`: the administrator. */
+  recovery: { readonly actorId: string };
   /** `disabledAt`: the time of the request. */
   deletion: { readonly disabledAt: string };
   /** The account is the inviter's. */

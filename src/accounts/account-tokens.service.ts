@@ -5,7 +5,7 @@ import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { AccountToken, type TokenPayloads, type TokenPurpose } from './account-token.entity.js';
 
 const TOKEN_BYTES = 32;
-const ACT_WHEN_EXPIRED: readonly TokenPurpose[] = ['deletion'];
+const ACT_WHEN_EXPIRED: readonly TokenPurpose[] = ['deletion', 'recovery'];
 
 export interface NewToken<P extends TokenPurpose> {
   readonly purpose: P;

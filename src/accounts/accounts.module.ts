@@ -18,6 +18,8 @@ import {
   ProfileController,
 } from './profile.controller.js';
 import { ProfileService } from './profile.service.js';
+import { RecoveryCancellationController, RecoveryController } from './recovery.controller.js';
+import { RecoveryService } from './recovery.service.js';
 import { RegistrationController } from './registration.controller.js';
 import { RegistrationService } from './registration.service.js';
 import { UserAccountsController } from './user-accounts.controller.js';
@@ -41,6 +43,8 @@ export class AccountsModule {
         DeletionCancellationController,
         InvitationsController,
         UserAccountsController,
+        RecoveryController,
+        RecoveryCancellationController,
       ],
       providers: [
         { provide: AccountsConfig, useValue: AccountsConfig.from(settings) },
@@ -53,10 +57,12 @@ export class AccountsModule {
         NoticesService,
         PasswordResetService,
         ProfileService,
+        RecoveryService,
         RegistrationService,
         UserAccountsService,
       ],
       exports: [
+        RecoveryService,
         AccountRemoval,
         DeletionService,
         AccountTokens,

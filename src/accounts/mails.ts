@@ -205,3 +205,18 @@ export const deletionMail = (
     '',
     'If it was not you, open the link, and reset your password.',
   );
+
+export const recoveryMail = (username: string, dueAt: Date, link: string, { at }: MailedRequest): MailText =>
+  mail(
+    'account recovery',
+    `Hello ${username},`,
+    '',
+    'An administrator recovers your account, because you have lost your ways to sign in.',
+    `After ${dueAt.toISOString()} your second factors are removed, and you get a link to a new password.`,
+    '',
+    'If you did not ask for it, keep your account as it is by this link:',
+    '',
+    link,
+    '',
+    `Time: ${at.toISOString()}`,
+  );

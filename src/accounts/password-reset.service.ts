@@ -47,6 +47,19 @@ export class PasswordResetService {
   }
 
   /**
+   * Mails a link that nobody has requested, after a recovery.
+   * @param address normalized
+   */
+  async mailLink(address: string): Promise<void> {
+    const holder = await findByAddress(this.dataSource.manager, address);
+    if (!holder || !isVerifiedUser(holder) || holder.user.disabledAt) return;
+    this.sendLink(
+      holder,
+      await this.dataSource.transaction((manager) => this.createToken(manager, address, holder)),
+    );
+  }
+
+  /**
    * Sets the password, and ends all sign-ins of the account.
    * @throws BadRequestException `invalid_mailed_token`
    * @throws UnprocessableEntityException `invalid_body` for a weak password; the token stays valid

@@ -110,7 +110,7 @@ export interface Factor {
     request: AuthRequest,
   ): Promise<Pick<Proof, 'amr' | 'credentialId'> & { accountId: string; epoch: number }>;
 
-  /** Removes the factor from the account, with a manager as {@link isEnrolled} has it. Only for a backup. */
+  /** Removes the factor from the account, with a manager as {@link isEnrolled} has it. Every second factor has it. */
   remove?(manager: object, accountId: string): Promise<void>;
 
   /**

@@ -124,8 +124,19 @@ export class AccountFactors {
     const { mfaSince } = await manager.findOneByOrFail(User, { id: accountId });
     const isRequired = (await this.enrolled(accountId, manager)).some(isSecondFactor);
     await manager.update(User, { id: accountId }, { mfaSince: isRequired ? (mfaSince ?? new Date()) : null });
-    if (!isRequired) for (const { factor } of this.installed) await factor.remove?.(manager, accountId);
+    if (!isRequired)
+      for (const { factor } of this.installed) if (factor.isBackup) await factor.remove?.(manager, accountId);
     return endAllSignIns(manager, accountId);
+  }
+
+  /** Removes all second factors of an account whose holder has lost them, and ends its sign-ins. */
+  async removeSecondFactors(manager: EntityManager, accountId: string): Promise<void> {
+    for (const { name, properties, factor } of this.installed) {
+      if (!properties.second) continue;
+      if (!factor.remove) throw new Error(`The factor ${name} cannot be removed.`);
+      await factor.remove(manager, accountId);
+    }
+    await this.changed(manager, accountId);
   }
 }
 

@@ -13,10 +13,12 @@ describe('the matrix of accounts', () => {
 
   async function accountOf({ account }: Cell): Promise<{ caller: string; id: string }> {
     const caller = (await newAccount(booted.db)).id;
+    await booted.db.manager.update(User, { id: caller }, { mfaSince: new Date() });
     if (account === 'own') return { caller, id: caller };
     const { id } = await newAccount(booted.db, {
       tenantId: account === "other tenant's" ? 'globex' : 'acme',
     });
+    await booted.db.manager.update(User, { id }, { mfaSince: new Date() });
     if (account === 'machine') await booted.db.manager.update(User, { id }, { kind: 'client' });
     return { caller, id };
   }
@@ -30,6 +32,8 @@ describe('the matrix of accounts', () => {
         return me.post('/invitations', { email: `${randomUUID()}@new.example`, role: 'viewer' });
       case 'disable':
         return me.send('PATCH', `/accounts/${id}`, { body: { disabled: true } });
+      case 'recover':
+        return me.post(`/accounts/${id}/recovery`);
       case 'give a role':
         return me.send('PATCH', `/accounts/${id}`, { body: { roles: ['editor'] } });
     }

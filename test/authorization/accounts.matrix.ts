@@ -2,7 +2,7 @@ import type { Proof } from '../../src/authentication/principal.js';
 
 /** The dimensions of every decision over the account of a person. */
 export const DIMENSIONS = {
-  action: ['list', 'invite', 'disable', 'give a role'],
+  action: ['list', 'invite', 'disable', 'give a role', 'recover'],
   role: ['admin', 'editor', 'viewer', 'auditor'],
   proof: ['password', 'old second factor', 'fresh second factor'],
   account: ['own', "colleague's", "other tenant's", 'machine'],
@@ -30,6 +30,13 @@ export const MATRIX: readonly Row[] = [
     outcome: 404,
     because: 'an admin sees the people of the own tenant here',
   },
+  {
+    action: ['recover'],
+    proof: ['password', 'old second factor'],
+    outcome: 403,
+    because: 'recovering requires a recent second factor',
+  },
+  { action: ['recover'], account: ['own'], outcome: 403, because: 'another admin must recover the account' },
   { outcome: 'allowed', because: 'an admin manages the people of the tenant' },
 ];
 

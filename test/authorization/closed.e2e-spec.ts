@@ -71,6 +71,7 @@ const OPEN = [
   'POST /account/reset-password/complete',
   'POST /account/second-step',
   'POST /auth/account-deletion/cancel',
+  'POST /auth/account-recovery/cancel',
   'POST /auth/email/confirm',
   'POST /auth/mfa/',
   'POST /auth/mfa/options',

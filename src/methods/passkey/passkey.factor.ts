@@ -24,6 +24,10 @@ export class PasskeyFactor implements Factor {
     return manager.existsBy(Passkey, { userId });
   }
 
+  async remove(manager: EntityManager, userId: string): Promise<void> {
+    await manager.delete(Passkey, { userId });
+  }
+
   begin(accountId: string, request: AuthRequest): Promise<object> {
     return this.assertions.requestOf(accountId, request);
   }

@@ -100,6 +100,10 @@ export class TotpService extends HourlyCleanup implements Factor {
     return epoch;
   }
 
+  async remove(manager: EntityManager, userId: string): Promise<void> {
+    await manager.delete(TotpSecret, { userId });
+  }
+
   /** The account's confirmed app. */
   find(userId: string): Promise<TotpSecret | null> {
     return this.dataSource.manager.findOneBy(TotpSecret, { userId, confirmedAt: Not(IsNull()) });
