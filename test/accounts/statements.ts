@@ -1,7 +1,13 @@
+import { NoticesService } from '../../src/accounts/notices.service.js';
+import { AuditLog } from '../../src/audit/audit-log.service.js';
+import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
 import type { Booted } from '../support/app.js';
 
 /** Runs `work`, and returns the SQL of its statements without their values. */
-export async function statementsOf({ db }: Booted, work: () => Promise<unknown>): Promise<string[]> {
+export async function statementsOf({ app, db }: Booted, work: () => Promise<unknown>): Promise<string[]> {
+  // Work of earlier requests that no response waits for.
+  for (const service of [NoticesService, AuditLog, FailedAttempts])
+    await app.get(service, { strict: false }).flush();
   const original = db.logger;
   const statements: string[] = [];
   db.logger = {

@@ -4,9 +4,11 @@ import { IssuerRegistry } from '../../src/authentication/issuer-registry.js';
 import { totpProof } from '../../src/methods/totp/totp.client.js';
 import { TotpSecret } from '../../src/methods/totp/totp.entity.js';
 import { newTotpSecret, stepOfCode, totpCode } from '../../src/methods/totp/totp.js';
+import { TotpService } from '../../src/methods/totp/totp.service.js';
+import { AccountFactors } from '../../src/users/account-factors.service.js';
 import { User } from '../../src/users/user.entity.js';
 import { as, boot, client, type Booted } from '../support/app.js';
-import { mfaTicket, proveSecondFactor } from '../support/second-step.js';
+import { mfaTicket, proveSecondFactor, signedIn } from '../support/second-step.js';
 import { enrolApp } from './totp.ceremony.js';
 
 const PERIOD_MS = 30_000;
@@ -47,6 +49,17 @@ describe('totp', () => {
     const response = await proveSecondFactor(booted.origin, text, proof);
     return { status: response.status, body: (await response.json()) as { code?: string } };
   };
+
+  it('is removed by the recovery of an account, with an app that waits for its first code', async () => {
+    await enrolApp(booted, 'bob');
+    await booted.app.get(TotpService, { strict: false }).enrol(signedIn('bob'));
+    await enrolApp(booted, 'carol');
+    const factors = booted.app.get(AccountFactors, { strict: false });
+    await booted.db.transaction((manager) => factors.removeSecondFactors(manager, 'bob'));
+    const left = await booted.db.manager.find(TotpSecret);
+    expect(left.map(({ userId }) => userId)).toEqual(['carol']);
+    expect((await account('bob')).mfaSince).toBeNull();
+  });
 
   it('has the values of RFC 4226 and RFC 6238', () => {
     const secret = (size: number) => Secret.fromLatin1('1234567890'.repeat(7).slice(0, size));
