@@ -8,7 +8,7 @@ import { PasswordsService } from '../passwords/passwords.service.js';
 import { UserEmail } from '../users/user-email.entity.js';
 import { User } from '../users/user.entity.js';
 import { AccountToken } from './account-token.entity.js';
-import { AccountTokens, invalidMailedToken } from './account-tokens.service.js';
+import { AccountTokens, invalidMailedToken, type FoundToken } from './account-tokens.service.js';
 import { findByAddress, isVerifiedUser, type EmailWithUser } from './accounts-by-address.js';
 import { MailLimits } from './mail-limits.service.js';
 import { accountLink, mailedRequest, resetMail } from './mails.js';
@@ -57,6 +57,17 @@ export class PasswordResetService {
       holder,
       await this.dataSource.transaction((manager) => this.createToken(manager, address, holder)),
     );
+  }
+
+  /**
+   * The username of a token's account, which password managers store with the password.
+   * @throws BadRequestException `invalid_mailed_token` if the token does not set a password any more
+   */
+  async usernameOf({ accountId, payload }: FoundToken<typeof PURPOSE>): Promise<string> {
+    const current = { id: accountId ?? '', epoch: payload.epoch, disabledAt: IsNull() };
+    const user = await this.dataSource.manager.findOneBy(User, current);
+    if (!user) throw invalidMailedToken();
+    return user.username;
   }
 
   /**

@@ -30,12 +30,12 @@ export class MailedLinkPages {
     token: unknown,
     purposes: readonly P[],
     next: NextStep,
-    pageOf: (found: FoundToken<P>, token: string) => Page,
+    pageOf: (found: FoundToken<P>, token: string) => Page | Promise<Page>,
   ): Promise<string> {
     try {
       if (typeof token !== 'string') throw invalidMailedToken();
       const found = await this.tokens.find(token, ...purposes);
-      return showPage(this.host, response, pageOf(found, token), HEADERS);
+      return showPage(this.host, response, await pageOf(found, token), HEADERS);
     } catch (error) {
       return this.showInvalid(response, error, next);
     }

@@ -42,7 +42,12 @@ const MESSAGES: FormMessages = {
 };
 
 const RequestForm = z.object({ email: EmailInput });
-const PasswordForm = z.object({ token: MailedToken, new_password: NewPassword });
+const PasswordForm = z.object({
+  token: MailedToken,
+  /** Only for the password manager. */
+  username: z.string().max(256).optional(),
+  new_password: NewPassword,
+});
 
 /** The link of the sign-in page, and the pages that replace a forgotten password. */
 @Controller('account/reset-password')
@@ -76,7 +81,9 @@ export class PasswordResetPagesController implements AccountPart, OnModuleInit {
     @Res({ passthrough: true }) response: AdapterResponse,
   ): Promise<string> {
     if (token === undefined) return showPage(this.host, response, requestPage());
-    return this.links.show(response, token, ['password-reset'], NEXT, () => passwordPage(token as string));
+    return this.links.show(response, token, ['password-reset'], NEXT, async (found, text) =>
+      passwordPage(text, await this.resets.usernameOf(found)),
+    );
   }
 
   @Post()
@@ -108,7 +115,7 @@ export class PasswordResetPagesController implements AccountPart, OnModuleInit {
   @Consumes('form')
   @HttpCode(HttpStatus.SEE_OTHER)
   async submitNewPassword(
-    @Body({ schema: PasswordForm }) { token, new_password }: z.output<typeof PasswordForm>,
+    @Body({ schema: PasswordForm }) { token, username, new_password }: z.output<typeof PasswordForm>,
     @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: AdapterResponse,
   ): Promise<string> {
@@ -116,7 +123,7 @@ export class PasswordResetPagesController implements AccountPart, OnModuleInit {
       await this.resets.complete(token, new_password);
     } catch (error) {
       return showRejectedForm(this.host, response, error, MESSAGES, (errors) =>
-        passwordPage(token, errors),
+        passwordPage(token, username, errors),
       ).catch((other: unknown) => this.links.showInvalid(response, other, NEXT));
     }
     request.setHeader('Location', `${PATH}/done`);
@@ -135,7 +142,12 @@ const requestPage = (email?: string, { form, fields }: FormErrors = {}): Page =>
     <p>Type the e-mail address of your account. We send it a link to choose a new password.</p>
     ${formError(form)}
     <form method="post" action="${PATH}">
-      ${emailField({ value: email, error: fields?.['email'], hasFormError: form !== undefined })}
+      ${emailField({
+        value: email,
+        autofocus: true,
+        error: fields?.['email'],
+        hasFormError: form !== undefined,
+      })}
       ${submitButton({ label: 'Send me a link' })}
     </form>
     <p><a href="${SIGN_IN_PATH}">Back to sign-in</a></p>
@@ -151,13 +163,14 @@ const sentPage: Page = {
   `,
 };
 
-const passwordPage = (token: string, { form, fields }: FormErrors = {}): Page => ({
+const passwordPage = (token: string, username?: string, { form, fields }: FormErrors = {}): Page => ({
   title: 'Choose a new password',
   body: html`
     <p>All devices on which you are signed in will be signed out.</p>
     ${formError(form)}
     <form method="post" action="${PATH}/complete">
       ${tokenField(token)}
+      <input name="username" value="${username}" autocomplete="username" hidden />
       ${newPasswordField({
         name: 'new_password',
         label: 'New password',

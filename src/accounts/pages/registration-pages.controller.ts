@@ -89,8 +89,8 @@ export class RegistrationPagesController implements AccountPart, OnModuleInit {
       return showPage(this.host, response, closedPage(registration), { 'Referrer-Policy': 'strict-origin' });
     }
     if (token === undefined) return showPage(this.host, response, requestPage());
-    return this.links.show(response, token, ['registration', 'invitation'], NEXT, ({ address }) =>
-      completionPage(token as string, address),
+    return this.links.show(response, token, ['registration', 'invitation'], NEXT, ({ address }, text) =>
+      completionPage(text, address),
     );
   }
 
