@@ -18,6 +18,7 @@ const LINKS: Readonly<Record<string, Partial<Record<TokenPurpose, object>>>> = {
     'email-change-new': EMAIL_CHANGE,
     'email-verification': {},
   },
+  'cancel-deletion': { deletion: { disabledAt: new Date().toISOString() } },
   register: { registration: { name: null }, invitation: { tenantId: 'acme', role: 'viewer' } },
 };
 

@@ -81,7 +81,7 @@ describe('the profile on the account page', () => {
     expect((await signedInAs(booted, id).get('/account')).body.emailVerified).toBe(true);
   });
 
-  it.each(['change-name', 'change-email', 'verify-email', 'sign-out'])(
+  it.each(['change-name', 'change-email', 'verify-email', 'sign-out', 'delete-account'])(
     'rejects the form of nobody: %s',
     async (path) => {
       expect((await submit(url(path), { name: 'x', email: 'x@y.example' })).status).toBe(401);
@@ -121,5 +121,59 @@ describe('the page that confirms an address', () => {
     const links = await tokens();
     expect((await confirm(links.old, headers)).status).toBe(403);
     expect((await confirm(links.new)).headers.get('location')).toBe('/account/confirm-email/waiting');
+  });
+});
+
+describe('the pages of a deletion', () => {
+  const request = (headers = as({ id })) => submit(url('delete-account'), {}, headers);
+  const cancel = (token: string, headers = {}) => submit(url('cancel-deletion'), { token }, headers);
+  const isDisabled = async () => (await account()).disabledAt !== null;
+
+  it('disable the account, and restore it by a mailed link', async () => {
+    expect(await (await open(url('security'), as({ id }))).text()).toContain(
+      'href="/account/delete-account"',
+    );
+    const page = await (await open(url('delete-account'), as({ id }))).text();
+    expect(page).toContain(address);
+    expect(page).toContain('deleted after 14 days');
+    expect(await isDisabled()).toBe(false);
+    expect(redirectOf(await request())).toEqual([303, '/account/delete-account/done']);
+    expect((await open(url('delete-account/done'))).status).toBe(200);
+    expect(await isDisabled()).toBe(true);
+    const token = await mailedToken(booted, address);
+    expect((await shown(await open(url(`cancel-deletion?token=${token}`)))).heading).toBe(
+      'Keep your account',
+    );
+    expect(await isDisabled()).toBe(true);
+    expect(redirectOf(await cancel(token))).toEqual([303, '/account/cancel-deletion/done']);
+    expect((await open(url('cancel-deletion/done'))).status).toBe(200);
+    expect(await isDisabled()).toBe(false);
+    expect((await shown(await cancel(token))).heading).toBe('This link does not work');
+  });
+
+  it('require a recent sign-in', async () => {
+    const late = as({ id, proofs: [LATE] });
+    expect((await open(url('delete-account'), late)).status).toBe(403);
+    expect((await request(late)).status).toBe(403);
+    expect(await isDisabled()).toBe(false);
+  });
+
+  it('say who can restore an account without a confirmed address', async () => {
+    await booted.db.manager.update(UserEmail, { userId: id }, { verifiedAt: null });
+    expect(await (await open(url('delete-account'), as({ id }))).text()).toContain('only an administrator');
+  });
+
+  it('keep the last administrator of a tenant', async () => {
+    id = 'alice';
+    const { status, errors } = await shown(await request());
+    expect([status, errors]).toEqual([409, [expect.stringContaining('the last administrator')]]);
+    expect(await isDisabled()).toBe(false);
+  });
+
+  it.each(CROSS_SITE)('reject the button of another site: %j', async (headers) => {
+    await request();
+    const token = await mailedToken(booted, address);
+    expect((await cancel(token, headers)).status).toBe(403);
+    expect(await isDisabled()).toBe(true);
   });
 });

@@ -127,7 +127,7 @@ const ROUTES: Record<string, Route> = {
 
 /** Routes that manage nothing, and pages: their services are those of the routes in the table. */
 const OTHERS =
-  /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*|auth\/factors)$|^(GET|POST) \/account\/(security|step-up|sign-out|change-(name|email)|verify-email|totp|recovery-codes|passkeys)|^POST \/(webhooks\/:source|auth\/step-up(\/options)?)$/;
+  /^GET \/(me|demo\/.*|sessions\/csrf|openapi.*|auth\/factors)$|^(GET|POST) \/account\/(security|step-up|sign-out|delete-account|change-(name|email)|verify-email|totp|recovery-codes|passkeys)|^POST \/(webhooks\/:source|auth\/step-up(\/options)?)$/;
 
 /** Every route that concerns the caller's own account. */
 function selfServiceRoutes({ app }: Booted): string[] {

@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
 import { AccountPagesController } from './account-pages.controller.js';
+import { CancellationPagesController } from './cancellation-pages.controller.js';
+import { DeletionDonePageController, DeletionPagesController } from './deletion-pages.controller.js';
 import { EmailConfirmationPagesController } from './email-confirmation-pages.controller.js';
 import { MailedLinkPages } from './mailed-link-pages.service.js';
 import { PasswordResetPagesController } from './password-reset-pages.controller.js';
@@ -16,6 +18,9 @@ import { SignInPagesController } from './sign-in-pages.controller.js';
     RegistrationPagesController,
     EmailConfirmationPagesController,
     ProfilePagesController,
+    DeletionPagesController,
+    DeletionDonePageController,
+    CancellationPagesController,
   ],
   providers: [MailedLinkPages],
 })

@@ -32,6 +32,7 @@ export const profileSection = ({ username, name, email, emailVerified }: Profile
       ${csrf} ${submitButton({ label: 'Sign out', quiet: true })}
       ${submitButton({ label: 'Sign out on all devices', name: 'everywhere', value: 'true', quiet: true })}
     </form>
+    <p><a href="/account/delete-account">Delete my account</a></p>
   </section>
 `;
 
