@@ -19,6 +19,7 @@ const LINKS: Readonly<Record<string, Partial<Record<TokenPurpose, object>>>> = {
     'email-verification': {},
   },
   'cancel-deletion': { deletion: { disabledAt: new Date().toISOString() } },
+  'cancel-recovery': { recovery: { actorId: 'alice' } },
   register: { registration: { name: null }, invitation: { tenantId: 'acme', role: 'viewer' } },
 };
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { IsNull } from 'typeorm';
+import { AccountToken } from '../../src/accounts/account-token.entity.js';
 import { UserEmail } from '../../src/users/user-email.entity.js';
 import { User } from '../../src/users/user.entity.js';
 import { as, boot, type Booted } from '../support/app.js';
@@ -175,5 +177,35 @@ describe('the pages of a deletion', () => {
     const token = await mailedToken(booted, address);
     expect((await cancel(token, headers)).status).toBe(403);
     expect(await isDisabled()).toBe(true);
+  });
+});
+
+describe('the page that cancels a recovery', () => {
+  const cancel = (token: string, headers = {}) => submit(url('cancel-recovery'), { token }, headers);
+  const recoveryToken = async () => {
+    await booted.db.manager.update(User, { id }, { mfaSince: new Date() });
+    const proof = { ...LATE, at: new Date(), amr: ['pwd', 'otp', 'mfa'] };
+    const admin = signedInAs(booted, 'alice', { roles: ['admin'], proofs: [proof] });
+    expect((await admin.post(`/accounts/${id}/recovery`)).status).toBe(202);
+    return mailedToken(booted, address);
+  };
+  const isPending = () => booted.db.manager.existsBy(AccountToken, { accountId: id, usedAt: IsNull() });
+
+  it('keeps the second factors by its button, once', async () => {
+    const token = await recoveryToken();
+    const page = await open(url(`cancel-recovery?token=${token}`));
+    expect(await shown(page)).toMatchObject({ status: 200, heading: 'Keep your second factors' });
+    expect(await isPending()).toBe(true);
+    expect(redirectOf(await cancel(token))).toEqual([303, '/account/cancel-recovery/done']);
+    expect((await open(url('cancel-recovery/done'))).status).toBe(200);
+    expect(await isPending()).toBe(false);
+    expect((await account()).mfaSince).not.toBeNull();
+    expect((await shown(await cancel(token))).heading).toBe('This link does not work');
+  });
+
+  it.each(CROSS_SITE)('rejects the button of another site: %j', async (headers) => {
+    const token = await recoveryToken();
+    expect((await cancel(token, headers)).status).toBe(403);
+    expect(await isPending()).toBe(true);
   });
 });

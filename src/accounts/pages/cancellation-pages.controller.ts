@@ -22,10 +22,12 @@ import { PageFilter, SIGN_IN_PATH } from '../../pages/page.filter.js';
 import { SameOriginGuard } from '../../pages/same-origin.guard.js';
 import { showPage } from '../../pages/show-page.js';
 import { DeletionService } from '../deletion.service.js';
+import { RecoveryService } from '../recovery.service.js';
 import { MailedToken } from '../request-fields.js';
 import { MailedLinkPages, tokenField } from './mailed-link-pages.service.js';
 
 const DELETION_PATH = '/account/cancel-deletion';
+const RECOVERY_PATH = '/account/cancel-recovery';
 const NEXT = { path: SIGN_IN_PATH, label: 'Sign in' };
 
 const CancellationForm = z.object({ token: MailedToken });
@@ -40,6 +42,7 @@ const CancellationForm = z.object({ token: MailedToken });
 export class CancellationPagesController {
   constructor(
     private readonly deletions: DeletionService,
+    private readonly recoveries: RecoveryService,
     private readonly links: MailedLinkPages,
     private readonly host: HttpAdapterHost,
   ) {}
@@ -73,6 +76,36 @@ export class CancellationPagesController {
   showDeletionCancelled(@Res({ passthrough: true }) response: AdapterResponse): string {
     return showPage(this.host, response, accountKeptPage);
   }
+
+  @Get('cancel-recovery')
+  showRecoveryCancellation(
+    @Query('token') token: unknown,
+    @Res({ passthrough: true }) response: AdapterResponse,
+  ): Promise<string> {
+    return this.links.show(response, token, ['recovery'], NEXT, (_, text) => keepFactorsPage(text));
+  }
+
+  @Post('cancel-recovery')
+  @Consumes('form')
+  @HttpCode(HttpStatus.SEE_OTHER)
+  async submitRecoveryCancellation(
+    @Body({ schema: CancellationForm }) { token }: z.output<typeof CancellationForm>,
+    @CurrentRequest() request: AuthRequest,
+    @Res({ passthrough: true }) response: AdapterResponse,
+  ): Promise<string> {
+    try {
+      await this.recoveries.cancel(token);
+    } catch (error) {
+      return this.links.showInvalid(response, error, NEXT);
+    }
+    request.setHeader('Location', `${RECOVERY_PATH}/done`);
+    return '';
+  }
+
+  @Get('cancel-recovery/done')
+  showRecoveryCancelled(@Res({ passthrough: true }) response: AdapterResponse): string {
+    return showPage(this.host, response, factorsKeptPage);
+  }
 }
 
 const keepAccountPage = (token: string): Page => ({
@@ -90,6 +123,28 @@ const accountKeptPage: Page = {
   body: html`
     <p>You can sign in again.</p>
     <p>If you did not delete it, somebody was signed in to your account: reset your password.</p>
+    <p><a href="${SIGN_IN_PATH}">Sign in</a></p>
+  `,
+};
+
+const keepFactorsPage = (token: string): Page => ({
+  title: 'Keep your second factors',
+  body: html`
+    <p>
+      An administrator has started to remove the second factors of your account. Press the button to keep
+      them.
+    </p>
+    <form method="post" action="${RECOVERY_PATH}">
+      ${tokenField(token)} ${submitButton({ label: 'Keep my second factors' })}
+    </form>
+    <p>If you asked the administrator for this, close this page.</p>
+  `,
+});
+
+const factorsKeptPage: Page = {
+  title: 'Your second factors are kept',
+  body: html`
+    <p>Your account is as before. Ask an administrator who started the recovery.</p>
     <p><a href="${SIGN_IN_PATH}">Sign in</a></p>
   `,
 };
