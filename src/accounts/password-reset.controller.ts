@@ -1,11 +1,11 @@
 import { Body, Controller, HttpCode, HttpStatus, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Describe } from '../authentication/describe.js';
+import { Describe, Tag } from '../authentication/describe.js';
 import { CurrentRequest, HttpsOnly, Public } from '../authentication/plan.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { EmailAddress } from '../users/email-address.js';
 import { PasswordResetService } from './password-reset.service.js';
-import { MAIL_ERRORS, MailedToken, NewPassword, canonical } from './request-fields.js';
+import { ACCOUNT_TAG, MAIL_ERRORS, MailedToken, NewPassword, canonical } from './request-fields.js';
 
 const ResetRequest = z
   .strictObject({ email: EmailAddress })
@@ -17,6 +17,7 @@ const ResetCompletion = z.strictObject({ token: MailedToken, new_password: NewPa
 });
 
 @Controller('auth/password-reset')
+@Tag('Account', ACCOUNT_TAG)
 @Public()
 @HttpsOnly()
 export class PasswordResetController {

@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Patch, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Describe, RECENT_SIGN_IN_ERRORS } from '../authentication/describe.js';
+import { Describe, RECENT_SIGN_IN_ERRORS, Tag } from '../authentication/describe.js';
 import { Caller, CurrentRequest, HttpsOnly, Public, SelfService } from '../authentication/plan.js';
 import type { Principal } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
@@ -9,7 +9,7 @@ import { EmailAddress } from '../users/email-address.js';
 import { DeletionService } from './deletion.service.js';
 import { EmailChangeService } from './email-change.service.js';
 import { ProfileService } from './profile.service.js';
-import { DisplayName, MAIL_ERRORS, MailedToken, canonical } from './request-fields.js';
+import { ACCOUNT_TAG, DisplayName, MAIL_ERRORS, MailedToken, canonical } from './request-fields.js';
 
 const ProfileView = z
   .object({
@@ -47,6 +47,7 @@ const EmailConfirmationResult = z
 
 /** The caller's own account. */
 @Controller('account')
+@Tag('Account', ACCOUNT_TAG)
 @SelfService()
 @HttpsOnly()
 export class ProfileController {
@@ -108,6 +109,7 @@ export class ProfileController {
 
 /** Mailed links also work in another browser than the one that is signed in. */
 @Controller('auth/email')
+@Tag('Account', ACCOUNT_TAG)
 @Public()
 @HttpsOnly()
 export class EmailConfirmationController {
@@ -126,6 +128,7 @@ export class EmailConfirmationController {
 }
 
 @Controller('auth/account-deletion')
+@Tag('Account', ACCOUNT_TAG)
 @Public()
 @HttpsOnly()
 export class DeletionCancellationController {

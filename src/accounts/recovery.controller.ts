@@ -7,7 +7,7 @@ import type { AppAbility } from '../authorization/app-ability.js';
 import { Ability, Can } from '../authorization/can.guard.js';
 import { User } from '../users/user.entity.js';
 import { RecoveryService } from './recovery.service.js';
-import { MailedToken } from './request-fields.js';
+import { ACCOUNT_TAG, MailedToken } from './request-fields.js';
 
 const RecoveryView = z.object({ dueAt: z.date() }).meta({ id: 'AccountRecovery' });
 
@@ -40,6 +40,7 @@ export class RecoveryController {
 }
 
 @Controller('auth/account-recovery')
+@Tag('Account', ACCOUNT_TAG)
 @Public()
 @HttpsOnly()
 export class RecoveryCancellationController {

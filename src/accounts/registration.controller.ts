@@ -1,12 +1,19 @@
 import { Body, Controller, HttpCode, HttpStatus, Post } from '@nestjs/common';
 import { z } from 'zod';
-import { Describe, text } from '../authentication/describe.js';
+import { Describe, Tag, text } from '../authentication/describe.js';
 import { CurrentRequest, HttpsOnly, Public } from '../authentication/plan.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { normalizeDisplayName } from '../users/display-name.js';
 import { EmailAddress } from '../users/email-address.js';
 import { RegistrationService } from './registration.service.js';
-import { DisplayName, MAIL_ERRORS, MailedToken, NewPassword, canonical } from './request-fields.js';
+import {
+  ACCOUNT_TAG,
+  DisplayName,
+  MAIL_ERRORS,
+  MailedToken,
+  NewPassword,
+  canonical,
+} from './request-fields.js';
 
 const RegistrationRequest = z
   .strictObject({ email: EmailAddress, name: DisplayName.optional() })
@@ -24,6 +31,7 @@ const RegisteredAccount = z
   .meta({ id: 'RegisteredAccount' });
 
 @Controller('auth/register')
+@Tag('Account', ACCOUNT_TAG)
 @Public()
 @HttpsOnly()
 export class RegistrationController {

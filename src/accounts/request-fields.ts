@@ -3,6 +3,9 @@ import { text, type ErrorCode } from '../authentication/describe.js';
 import { DISPLAY_NAME_RULE, normalizeDisplayName } from '../users/display-name.js';
 import { normalizeEmailAddress } from '../users/email-address.js';
 
+/** The group of the routes in the OpenAPI document. */
+export const ACCOUNT_TAG = 'Registration, recovery and the own account.';
+
 /** A token of a mail's link. */
 export const MailedToken = text(200, 1);
 
