@@ -115,6 +115,13 @@ describe('the pages of a forgotten password', () => {
     expect(await signsIn(id, PASSWORD)).toBe(true);
   });
 
+  it('reject a token after all sign-ins of the account ended', async () => {
+    const token = await requestToken();
+    await booted.db.manager.increment(User, { id }, 'epoch', 1);
+    expect(await shown(await open(url(`reset-password?token=${token}`)))).toEqual(INVALID_LINK);
+    expect(await shown(await complete(token))).toEqual(INVALID_LINK);
+  });
+
   it.each(CROSS_SITE)('reject forms of another site: %j', async (headers) => {
     const token = await requestToken();
     const [mails, tokens] = [await mailsTo(booted, address), await usedTokens()];
