@@ -114,6 +114,6 @@ const donePage: Page = {
   title: 'Your account is disabled',
   body: html`
     <p>You are signed out on all devices. The account will be deleted.</p>
-    <p>To keep it, open the link in the mail that we sent you.</p>
+    <p>To keep it, open the link in our mail, or ask an administrator.</p>
   `,
 };
