@@ -132,7 +132,7 @@ const AMR: Readonly<Record<string, { readonly person: boolean; readonly secondFa
   otp: { person: true, secondFactor: true },
   mfa: { person: true, secondFactor: true },
   hwk: { person: false, secondFactor: true },
-  swk: { person: false, secondFactor: true },
+  swk: { person: false, secondFactor: false },
   pop: { person: false, secondFactor: false },
 };
 

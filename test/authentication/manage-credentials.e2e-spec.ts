@@ -57,6 +57,17 @@ interface Route {
   readonly childrenOf?: string;
 }
 
+/** A registration without a challenge. */
+const NO_PASSKEY = {
+  credential: {
+    id: 'AAAA',
+    rawId: 'AAAA',
+    type: 'public-key',
+    clientExtensionResults: {},
+    response: { clientDataJSON: 'AAAA', attestationObject: 'AAAA' },
+  },
+};
+
 /** `:id` is the id of a credential of alice's; where there is none, 404 shows that the check was passed. */
 const ROUTES: Record<string, Route> = {
   'GET /account': { status: 200 },
@@ -91,6 +102,11 @@ const ROUTES: Record<string, Route> = {
   'GET /digest': { status: 200 },
   'PUT /digest': { body: () => ({ password: DEMO_PASSWORD }), status: 200 },
   'DELETE /digest': { status: 204 },
+  'GET /passkeys': { status: 200 },
+  'POST /passkeys/options': { status: 200 },
+  'POST /passkeys': { body: () => NO_PASSKEY, status: 400 },
+  'PATCH /passkeys/:id': { body: () => ({ name: 'phone' }), status: 404 },
+  'DELETE /passkeys/:id': { status: 404 },
   'GET /totp': { status: 200 },
   'POST /totp': { status: 201 },
   'POST /totp/confirm': { body: () => ({ code: '000000' }), status: 422 },

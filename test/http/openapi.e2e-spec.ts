@@ -100,7 +100,8 @@ describe('GET /openapi.json', () => {
           const path = Reflect.getMetadata(PATH_METADATA, handler) as string | undefined;
           const method = RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as number];
           const full = `/${[prefix, path].join('/')}`.replace(/\/+/g, '/').replace(/(.)\/$/, '$1');
-          return path === undefined ? [] : [`${method} ${full.replace(/:(\w+)/g, '{$1}')}`];
+          const isExcluded = Reflect.hasMetadata('swagger/apiExcludeEndpoint', handler);
+          return path === undefined || isExcluded ? [] : [`${method} ${full.replace(/:(\w+)/g, '{$1}')}`];
         });
       });
     const documented = Object.entries(document.paths as object).flatMap(([path, item]) =>

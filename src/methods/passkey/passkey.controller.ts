@@ -7,7 +7,7 @@ import { SCOPES, SCOPE_LIST } from '../../permissions.js';
 import { SignInService } from '../../users/sign-in.service.js';
 import { PASSKEY_SCRIPT_PATH, enablePasskeyForms } from './passkey.browser.js';
 import { passkeyConfig, type PasskeyConfig } from './passkey.config.js';
-import { AssertionResponse } from './passkey.schemas.js';
+import { ASSERTION_EXAMPLE, AssertionResponse } from './passkey.schemas.js';
 import { PasskeyService } from './passkey.service.js';
 
 const SignInOptions = z
@@ -30,7 +30,7 @@ const PasskeySignIn = z
       .pipe(z.array(z.enum(SCOPES)))
       .optional(),
   })
-  .meta({ id: 'PasskeySignIn' });
+  .meta({ id: 'PasskeySignIn', example: { credential: ASSERTION_EXAMPLE, as: 'jwt' } });
 
 /** `PublicKeyCredentialRequestOptionsJSON`, for `PublicKeyCredential.parseRequestOptionsFromJSON()`. */
 const RequestOptions = z

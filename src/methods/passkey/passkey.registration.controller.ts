@@ -16,11 +16,12 @@ import { SignInService } from '../../users/sign-in.service.js';
 import { authenticatorName } from './passkey.authenticators.js';
 import type { Passkey } from './passkey.entity.js';
 import { PasskeyRegistrations } from './passkey.registration.service.js';
-import { PasskeyName, PasskeyView, RegistrationResponse } from './passkey.schemas.js';
+import { PasskeyName, PasskeyView, REGISTRATION_EXAMPLE, RegistrationResponse } from './passkey.schemas.js';
 
-const NewPasskey = z
-  .strictObject({ name: PasskeyName.optional(), credential: RegistrationResponse })
-  .meta({ id: 'NewPasskey' });
+const NewPasskey = z.strictObject({ name: PasskeyName.optional(), credential: RegistrationResponse }).meta({
+  id: 'PasskeyRequest',
+  example: { name: 'laptop', credential: REGISTRATION_EXAMPLE },
+});
 const Rename = z.strictObject({ name: PasskeyName }).meta({ id: 'PasskeyName', example: { name: 'phone' } });
 
 /** `PublicKeyCredentialCreationOptionsJSON`, for `PublicKeyCredential.parseCreationOptionsFromJSON()`. */

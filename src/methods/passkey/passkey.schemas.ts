@@ -16,6 +16,18 @@ const ClientData = bytes(3_000);
 const AuthenticatorData = bytes(3_000);
 const Transports = z.array(text(32, 1)).max(8);
 
+/** Bytes of an example. */
+const SOME = 'AAAAAAAAAAAAAAAAAAAAAA';
+const ENVELOPE_EXAMPLE = { id: SOME, rawId: SOME, type: 'public-key', clientExtensionResults: {} } as const;
+export const ASSERTION_EXAMPLE = {
+  ...ENVELOPE_EXAMPLE,
+  response: { clientDataJSON: SOME, authenticatorData: SOME, signature: SOME, userHandle: SOME },
+};
+export const REGISTRATION_EXAMPLE = {
+  ...ENVELOPE_EXAMPLE,
+  response: { clientDataJSON: SOME, attestationObject: SOME, transports: ['internal'] },
+};
+
 const ENVELOPE = {
   id: CredentialId,
   rawId: CredentialId,
