@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { text, type ErrorCode } from '../authentication/describe.js';
 import { DISPLAY_NAME_RULE, normalizeDisplayName } from '../users/display-name.js';
 import { normalizeEmailAddress } from '../users/email-address.js';
@@ -13,9 +12,8 @@ export const MailedToken = text(200, 1);
 export const NewPassword = text(1_024);
 
 /** The code that uses it normalizes it. */
-export const DisplayName = z
-  .string()
-  .max(400)
+export const DisplayName = text(100, 1)
+  .meta({ description: 'Without invisible characters. The server checks more.' })
   .refine((name) => normalizeDisplayName(name) !== undefined, `must have ${DISPLAY_NAME_RULE}`);
 
 /** The errors of routes that send mails. */
