@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { KnownNetwork } from '../../src/accounts/known-network.entity.js';
+import { NoticesService } from '../../src/accounts/notices.service.js';
 import { Settings } from '../../src/config/settings.js';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { cookies } from '../../src/authorization-server/provider/http-security.js';
@@ -104,6 +106,13 @@ describe('the sign-in at the authorization server', () => {
       ] as Record<string, string>[])
         expect(isSignIn(await browser.open(request(more)))).toBe(true);
     });
+  });
+
+  it('is remembered with its network, so that one from another network is noticed', async () => {
+    await booted.db.manager.delete(KnownNetwork, { userId: 'dave' });
+    await signIn(booted, request(), 'dave');
+    await booted.app.get(NoticesService, { strict: false }).flush();
+    expect(await booted.db.manager.countBy(KnownNetwork, { userId: 'dave' })).toBe(1);
   });
 
   describe('ends', () => {

@@ -2,7 +2,7 @@ import { HttpException, Injectable, UnprocessableEntityException } from '@nestjs
 import type { InteractionResults } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
-import { AuditPort } from '../../authentication/ports.js';
+import { AuditPort, NoticePort } from '../../authentication/ports.js';
 import { FACTORS, acrFor } from '../../authentication/factors.js';
 import type { FactorResponse } from '../../authentication/method.js';
 import type { AuthRequest } from '../../authentication/request.js';
@@ -50,6 +50,7 @@ export class InteractionSignIn {
     private readonly dataSource: DataSource,
     private readonly tickets: MfaTickets,
     private readonly audit: AuditPort,
+    private readonly notices: NoticePort,
   ) {}
 
   /** @param requested the requested context classes (`acr`) */
@@ -135,6 +136,7 @@ export class InteractionSignIn {
       method,
       details: { as: 'oauth' },
     });
+    this.notices.signedIn(user.id);
     // The epoch was read with the password hash. "Log out everywhere" during this request ends the new session, too.
     const { id: accountId, epoch } = user;
     const ts = Math.floor(at.getTime() / 1000);
