@@ -132,6 +132,20 @@ export class AuthRequest {
     return headerLines(this.raw, name);
   }
 
+  /**
+   * The values of all cookies with this name. More than one value is a sign of an attack. Splits at semicolons, removes only spaces and
+   * tabs, and compares the name case-sensitively: a browser applies the rules of `__Host-` to no other spelling (RFC 6265bis section
+   * 4.1.3.2).
+   */
+  cookies(name: string): string[] {
+    const header = this.header('Cookie');
+    if (!header?.includes(name)) return [];
+    return header
+      .split(';')
+      .map((pair) => pair.replace(/^[ \t]+/, ''))
+      .flatMap((pair) => (pair.startsWith(`${name}=`) ? [pair.slice(name.length + 1)] : []));
+  }
+
   /** Adds a header to the response, whatever its status will be. */
   setHeader(name: string, value: string): void {
     this.response.appendHeader(name, value);

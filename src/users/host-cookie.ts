@@ -37,12 +37,7 @@ export class HostCookie {
    * @throws BadRequestException `duplicate_cookie`: an attacker may have planted one of them
    */
   readOne(request: AuthRequest): string | undefined {
-    const start = `${this.name}=`;
-    const [value, ...others] = (request.header('Cookie') ?? '')
-      .split(';')
-      .map((pair) => pair.replace(/^[ \t]+/, ''))
-      .filter((pair) => pair.startsWith(start))
-      .map((pair) => pair.slice(start.length));
+    const [value, ...others] = request.cookies(this.name);
     if (!others.length) return value;
     throw new BadRequestException({
       code: 'duplicate_cookie',

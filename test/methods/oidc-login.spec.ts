@@ -1,17 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import * as fc from 'fast-check';
 import { generateKeyPairSync } from 'node:crypto';
 import { InvalidSettings, Settings } from '../../src/config/settings.js';
 import { readOidcProviders } from '../../src/methods/oidc-login/oidc-login.config.js';
-import {
-  StateCookie,
-  dateOfAuthTime,
-  parseAmr,
-  newAuthorization,
-} from '../../src/methods/oidc-login/oidc-login.js';
+import { dateOfAuthTime, parseAmr, newAuthorization } from '../../src/methods/oidc-login/oidc-login.js';
 import { RANDOM_SECRET } from '../support/app.js';
-
-const RUNS = { numRuns: 10_000 };
 
 const GOOGLE = {
   id: 'google',
@@ -153,31 +145,7 @@ describe('the configuration of providers', () => {
   });
 });
 
-describe('the state cookie', () => {
-  const cookie = new StateCookie('https://api.atlas.test', 'google');
-
-  it('is found at any position, and only by its exact name', () => {
-    expect(cookie.read('a=b; __Host-oidc-google=x; c=d')).toEqual(['x']);
-    expect(cookie.read('__Host-oidc-google=x;__Host-oidc-google=y')).toEqual(['x', 'y']);
-    for (const field of [
-      undefined,
-      '',
-      'oidc-google=x',
-      '__host-oidc-google=x',
-      '\u00a0__Host-oidc-google=x',
-    ])
-      expect(cookie.read(field)).toEqual([]);
-  });
-
-  it('never throws for any Cookie header', () => {
-    fc.assert(
-      fc.property(fc.string(), (field) => {
-        expect(Array.isArray(cookie.read(field))).toBe(true);
-      }),
-      RUNS,
-    );
-  });
-
+describe('a pending authorization', () => {
   it('contains three new random values of 256 bits for each sign-in', () => {
     const all = Array.from({ length: 100 }, () =>
       newAuthorization({ as: 'test-issuer', purpose: { kind: 'sign-in' } }),

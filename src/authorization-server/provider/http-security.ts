@@ -45,17 +45,10 @@ export function cookies(settings: Settings): Configuration['cookies'] {
   };
 }
 
-/** @returns the values of a cookie, whose name is compared exactly: browsers apply the rules of `__Host-` to no other spelling */
-const valuesOf = (request: AuthRequest, name: string): string[] =>
-  (request.header('Cookie') ?? '')
-    .split(';')
-    .map((pair) => pair.replace(/^[ \t]+/, ''))
-    .flatMap((pair) => (pair.startsWith(`${name}=`) ? [pair.slice(name.length + 1)] : []));
-
 /** @throws BadRequestException `duplicate_cookie` for several sessions or secrets: an attacker may have planted one of them */
 export function rejectDuplicateCookies(request: AuthRequest, settings: Settings): void {
   const { session, browser } = cookieNames(settings);
-  const name = [session, browser].find((each) => valuesOf(request, each).length > 1);
+  const name = [session, browser].find((each) => request.cookies(each).length > 1);
   const detail = `The cookie ${name} came twice.`;
   if (name) throw new BadRequestException({ code: 'duplicate_cookie', detail });
 }
@@ -82,7 +75,7 @@ const BROWSER_SECRET = /^[\w-]{43}$/;
 
 /** The secret of a browser from its cookie. A new one, which matches no stored interaction, if it is absent or malformed. */
 export function readBrowserSecret(request: AuthRequest, settings: Settings): string {
-  const [secret = ''] = valuesOf(request, cookieNames(settings).browser);
+  const [secret = ''] = request.cookies(cookieNames(settings).browser);
   return BROWSER_SECRET.test(secret) ? secret : randomBytes(32).toString('base64url');
 }
 

@@ -4,7 +4,8 @@ import { Settings } from '../../config/settings.js';
 import { constantTimeEqual } from '../../crypto/constant-time.js';
 import { ReplayStore } from '../../crypto/replay-store.service.js';
 import { SecretBox } from '../../crypto/secret-box.js';
-import { StateCookie, type PendingAuthorization } from './oidc-login.js';
+import { HostCookie } from '../../users/host-cookie.js';
+import { PENDING_AUTHORIZATION_LIFETIME_MS, type PendingAuthorization } from './oidc-login.js';
 
 /** Stores each pending authorization encrypted in a cookie of its browser. There is no table. */
 @Injectable()
@@ -20,7 +21,7 @@ export class PendingAuthorizations {
 
   save(provider: string, authorization: PendingAuthorization, request: AuthRequest): void {
     const sealed = this.box.seal(JSON.stringify(authorization), provider);
-    request.setHeader('Set-Cookie', this.cookieOf(provider).set(sealed));
+    this.cookieOf(provider).set(sealed, request);
   }
 
   /**
@@ -36,11 +37,11 @@ export class PendingAuthorizations {
     request: AuthRequest,
   ): Promise<PendingAuthorization> {
     const cookie = this.cookieOf(provider);
-    const authorization = this.open(provider, cookie.read(request.header('Cookie')));
+    const authorization = this.open(provider, request.cookies(cookie.name));
     if (!authorization) throw invalidState();
     if (authorization.expires <= Date.now()) throw invalidState();
     if (moreStates.length || !constantTimeEqual(state, authorization.state)) throw invalidState();
-    request.setHeader('Set-Cookie', cookie.clear());
+    cookie.clear(request);
     const expiry = new Date(authorization.expires);
     if (!(await this.replayStore.use('oidc-login state', authorization.state, expiry))) throw invalidState();
     return authorization;
@@ -55,8 +56,9 @@ export class PendingAuthorizations {
     }
   }
 
-  private cookieOf(provider: string): StateCookie {
-    return new StateCookie(this.settings.publicUrl, provider);
+  private cookieOf(provider: string): HostCookie {
+    const seconds = PENDING_AUTHORIZATION_LIFETIME_MS / 1000;
+    return new HostCookie(this.settings.publicUrl, `oidc-${provider}`, seconds);
   }
 }
 

@@ -58,35 +58,6 @@ export const newAuthorization = (
   ...options,
 });
 
-/**
- * The cookie of an authorization request, one for each provider. `SameSite=Lax`, because the browser must send it when
- * the provider redirects back. With `__Host-` no other host of the domain can set it.
- */
-export class StateCookie {
-  readonly name: string;
-  private readonly attributes: string;
-
-  constructor(publicUrl: string, provider: string) {
-    const secure = publicUrl.startsWith('https:');
-    this.name = `${secure ? '__Host-' : ''}oidc-${provider}`;
-    this.attributes = `Path=/; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
-  }
-
-  set = (value: string) =>
-    `${this.name}=${value}; ${this.attributes}; Max-Age=${PENDING_AUTHORIZATION_LIFETIME_MS / 1000}`;
-
-  clear = () => `${this.name}=; ${this.attributes}; Max-Age=0`;
-
-  /** All values in a Cookie header. More than one value is a sign of an attack. */
-  read(header: string | undefined): string[] {
-    const start = `${this.name}=`;
-    return (header ?? '')
-      .split(';')
-      .map((pair) => pair.replace(/^[ \t]+/, ''))
-      .flatMap((pair) => (pair.startsWith(start) ? [pair.slice(start.length)] : []));
-  }
-}
-
 /** The provider's clock may be ahead of ours by this many seconds. */
 const CLOCK_TOLERANCE_SECONDS = 5;
 

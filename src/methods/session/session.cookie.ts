@@ -22,33 +22,18 @@ export class SessionCookie {
   /** The `Set-Cookie` value that deletes it. */
   clear = () => `${this.name}=; ${this.attributes}; Max-Age=0`;
 
-  isIn = (request: AuthRequest): boolean => this.values(request).length > 0;
+  isIn = (request: AuthRequest): boolean => request.cookies(this.name).length > 0;
 
   /**
    * @returns undefined if the request has no such cookie
    * @throws BadRequestException `duplicate_cookie`: an attacker may have planted one of them
    */
   readOne(request: AuthRequest): string | undefined {
-    const [value, ...others] = this.values(request);
+    const [value, ...others] = request.cookies(this.name);
     if (!others.length) return value;
     throw new BadRequestException({
       code: 'duplicate_cookie',
       detail: `The cookie ${this.name} came twice.`,
     });
-  }
-
-  /**
-   * Splits at semicolons, removes only spaces and tabs, and compares the name case-sensitively. A browser does not
-   * apply the rules of `__Host-` to a name with a no-break space or another capitalization.
-   */
-  private values(request: AuthRequest): string[] {
-    const header = request.header('Cookie');
-    if (!header?.includes(this.name)) return [];
-    const start = `${this.name}=`;
-    return header
-      .split(';')
-      .map((pair) => pair.replace(/^[ \t]+/, ''))
-      .filter((pair) => pair.startsWith(start))
-      .map((pair) => pair.slice(start.length));
   }
 }
