@@ -18,10 +18,10 @@ import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 
 /** The files and lines that a copied method may have at most. */
 const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
-  'api-key': [29, 2_930],
-  basic: [43, 3_330],
-  hmac: [39, 3_630],
-  jwt: [45, 4_160],
+  'api-key': [29, 2_940],
+  basic: [43, 3_350],
+  hmac: [39, 3_650],
+  jwt: [45, 4_170],
   session: [36, 3_430],
 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { AuthRequest } from '../../src/authentication/request.js';
 
 const cookies = (field: string | undefined, name = '__Host-session'): string[] =>
