@@ -187,6 +187,22 @@ export function satisfiesTheContract(contract: Contract): void {
       expect((await call(credential)).status).toBe(200);
     });
 
+    if (contract.managesCredentials)
+      it('rejects a sign-in that lacks the second factor of its account', async () => {
+        const credential = await contract.issue(booted, 'carol');
+        await booted.db.manager.update(User, { id: 'carol' }, { mfaSince: new Date() });
+        expectRejected(await call(credential));
+        await booted.db.manager.update(User, { id: 'carol' }, { mfaSince: null });
+        expect((await call(credential)).status).toBe(200);
+      });
+    else
+      it('needs no second factor, because it is no sign-in', async () => {
+        const credential = await contract.issue(booted, 'carol');
+        await booted.db.manager.update(User, { id: 'carol' }, { mfaSince: new Date() });
+        expect((await call(credential)).status).toBe(200);
+        await booted.db.manager.update(User, { id: 'carol' }, { mfaSince: null });
+      });
+
     it('reads the current roles on each request', async () => {
       const credential = await contract.issue(booted, 'carol');
       await booted.db.manager.update(User, { id: 'carol' }, { roles: ['auditor'] });
