@@ -8,6 +8,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
+import type { Principal } from '../../src/authentication/principal.js';
 import type { AuthRequest } from '../../src/authentication/request.js';
 import { SigningKey } from '../../src/crypto/signing-key.entity.js';
 import { Settings } from '../../src/config/settings.js';
@@ -92,6 +93,32 @@ describe('jwt', () => {
         roles: ['editor'],
         proofs: [{ method: 'jwt', credentialId: claims['sid'], amr: ['pwd'], bound: false }],
       });
+    });
+
+    it('states a fresh factor after a step-up, as all later tokens do: the token from before gains nothing', async () => {
+      const { access_token, refresh_token, family } = await signIn(booted, 'bob', ['documents:read']);
+      const at = new Date(Date.now() - 600_000);
+      await booted.db.manager.update(TokenFamily, { id: family }, { authAt: at });
+      const caller = (await demo(access_token)).body as Principal;
+      const fresh = { at: new Date(), amr: ['pwd', 'otp', 'mfa'] };
+      const stepped = await booted.app.get(JwtService).stepUp(caller, fresh);
+      expect(stepped).toEqual({
+        access_token: expect.any(String),
+        token_type: 'Bearer',
+        expires_in: 300,
+        scope: 'documents:read',
+      });
+      const proofsOf = async (token: string) =>
+        (await demo(token)).body.proofs as { at: string; amr: string[] }[];
+      const seconds = new Date(Math.floor(fresh.at.getTime() / 1000) * 1000).toISOString();
+      expect(await proofsOf(stepped.access_token)).toMatchObject([{ amr: fresh.amr, at: seconds }]);
+      expect(await proofsOf(access_token)).toMatchObject([{ amr: ['pwd'] }]);
+      const refreshed = (await refresh(refresh_token)).body as { access_token: string };
+      expect(await proofsOf(refreshed.access_token)).toMatchObject([{ amr: fresh.amr, at: seconds }]);
+
+      await booted.db.manager.update(TokenFamily, { id: family }, { revokedAt: new Date() });
+      const late = booted.app.get(JwtService).stepUp(caller, fresh);
+      await expect(late).rejects.toMatchObject({ response: { code: 'sign_in_ended' } });
     });
 
     it('contains the scopes that the sign-in requested', async () => {

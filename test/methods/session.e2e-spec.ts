@@ -3,6 +3,7 @@ import { Body, Controller, HttpCode, Post } from '@nestjs/common';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import {
   Authenticate,
+  Caller,
   Consumes,
   CurrentRequest,
   Public,
@@ -43,6 +44,15 @@ class Ceremony {
     private readonly issuers: IssuerRegistry,
     private readonly db: DataSource,
   ) {}
+
+  @Post('step-up')
+  @Authenticate('session')
+  @SelfService()
+  @HttpCode(200)
+  stepUp(@Caller() caller: Principal, @CurrentRequest() request: AuthRequest) {
+    const fresh = { at: new Date(), amr: ['pwd', 'otp', 'mfa'] };
+    return this.issuers.find('session')!.stepUp(caller, fresh, request);
+  }
 
   @Post('in')
   @Public()
@@ -176,6 +186,30 @@ describe('session', () => {
     expect(await documentsOf(signed)).toBeGreaterThan(0);
     const { status, body } = await by(signed).post('/documents', { title: 'x' });
     expect([status, body.code]).toEqual([403, 'insufficient_scope']);
+  });
+
+  it('states a fresh factor after a step-up, with a new cookie: the cookie from before is invalid at once', async () => {
+    const signed = await signIn();
+    const old = new Date(Date.now() - 10 * MINUTE);
+    await booted.db.manager.update(Session, { id: signed.id }, { authAt: old });
+    const response = await by(signed).post('/ceremony/step-up');
+    expect(response.status).toBe(200);
+    expect(response.body).toEqual({ csrf_token: signed.token, expires_in: expect.any(Number) });
+    const value = valueIn(setCookies(response)[0]);
+    expect(await rowOf(value)).toMatchObject({ id: signed.id, amr: ['pwd', 'otp', 'mfa'] });
+    const shown = await by({ ...signed, value }).get('/demo/session');
+    expect(shown.body.proofs).toMatchObject([{ credentialId: signed.id, amr: ['pwd', 'otp', 'mfa'] }]);
+    expect(Date.parse(shown.body.proofs[0].at as string)).toBeGreaterThan(old.getTime());
+    expect((await by(signed).get('/demo/session')).status).toBe(401);
+  });
+
+  it('does not step up once it has ended', async () => {
+    const signed = await signIn();
+    const sessions = booted.app.get(SessionService);
+    const caller = (await by(signed).get('/demo/session')).body as Principal;
+    await booted.db.manager.update(Session, { id: signed.id }, { revokedAt: new Date() });
+    const stepUp = sessions.stepUp(caller, { at: new Date(), amr: ['mfa'] }, {} as AuthRequest);
+    await expect(stepUp).rejects.toMatchObject({ response: { code: 'sign_in_ended' } });
   });
 
   it('returns its CSRF token again to a reloaded page', async () => {
