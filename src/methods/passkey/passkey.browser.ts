@@ -96,7 +96,7 @@ export function enablePasskeyForms(): void {
     }
   }
 
-  /** Offers passkeys in the browser's list for an input, with a new challenge before the last one expires. */
+  /** Offers passkeys in the browser's list for an input, until the challenge expires or with a new one, if the server gives one. */
   async function offerInInput(form: HTMLFormElement): Promise<void> {
     if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
     for (;;) {
@@ -106,7 +106,7 @@ export function enablePasskeyForms(): void {
         await send(form, await requestCredential(form, request.signal));
         return;
       } catch (error) {
-        if (request.signal.reason === 'renewal') continue;
+        if (request.signal.reason === 'renewal' && form.dataset['optionsPath']) continue;
         if (!request.signal.aborted) showError(form, error);
         return;
       } finally {
