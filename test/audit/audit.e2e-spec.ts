@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { NoticesService } from '../../src/accounts/notices.service.js';
 import { INSTALLED_METHODS } from '../../src/app.module.js';
 import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { FailedAttempts } from '../../src/rate-limits/failed-attempts.service.js';
@@ -189,8 +190,8 @@ describe('the audit log', () => {
             .filter((table) => !but.includes(table))
             .map((table) => booted.db.query(`SELECT * FROM ${table} ORDER BY 1`)),
         );
-      // Counts and times of earlier requests are stored in the background.
-      for (const service of [FailedAttempts, LastUsed]) await booted.app.get(service).flush();
+      // Counts, times and networks of earlier requests are stored in the background.
+      for (const service of [FailedAttempts, LastUsed, NoticesService]) await booted.app.get(service).flush();
       const before = await rows();
       await booted.db.query('ALTER TABLE audit_events RENAME TO audit_events_away');
       const { status } = await work();
