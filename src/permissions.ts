@@ -6,7 +6,18 @@ export const ROLES = ['admin', 'editor', 'viewer', 'auditor'] as const;
 export const SCOPES = ['documents:read', 'documents:write', 'documents:delete', 'audit:read'] as const;
 
 /** A pattern for scopes separated by spaces. */
-export const SCOPE_LIST = `^(?:${SCOPES.join('|')})(?: (?:${SCOPES.join('|')}))*$`;
+const SCOPE_LIST = `^(?:${SCOPES.join('|')})(?: (?:${SCOPES.join('|')}))*$`;
+
+/** The distinct scopes of a scope parameter (RFC 6749 section 3.3). Two spaces give an empty scope, which is invalid. */
+export const parseScope = (scope: string): string[] => [...new Set(scope.split(' '))];
+
+/** The `scope` of a sign-in, which limits the issued credential. */
+export const ScopeParameter = z
+  .string()
+  .max(256)
+  .meta({ pattern: SCOPE_LIST, example: 'documents:read' })
+  .transform(parseScope)
+  .pipe(z.array(z.enum(SCOPES)));
 
 export const isScope = (text: string): boolean => (SCOPES as readonly string[]).includes(text);
 

@@ -7,7 +7,7 @@ import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authenticatio
 import type { AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { showPage } from '../../pages/show-page.js';
 import { PageFilter } from '../../pages/page.filter.js';
-import { SCOPES, SCOPE_LIST } from '../../permissions.js';
+import { ScopeParameter } from '../../permissions.js';
 import { invalidField } from '../../users/account-factors.service.js';
 import { EmailAddress } from '../../users/email-address.js';
 import { SignInService } from '../../users/sign-in.service.js';
@@ -15,13 +15,7 @@ import { MAGIC_LINK_LIFETIME_SECONDS } from './magic-link.js';
 import { otherBrowserPage, signInPage } from './magic-link.pages.js';
 import { MagicLinkService } from './magic-link.service.js';
 
-const scope = z
-  .string()
-  .max(256)
-  .meta({ pattern: SCOPE_LIST, example: 'documents:read' })
-  .transform((list) => [...new Set(list.split(' '))])
-  .pipe(z.array(z.enum(SCOPES)))
-  .optional();
+const scope = ScopeParameter.optional();
 
 const RequestBody = z
   .strictObject({ email: EmailAddress, as: IssuerName, scope, returnTo: LocalPath.optional() })

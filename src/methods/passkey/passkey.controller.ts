@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Describe, ExcludeFromOpenApi, Issued, IssuerName, text } from '../../authentication/describe.js';
 import { CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AuthRequest } from '../../authentication/request.js';
-import { SCOPES, SCOPE_LIST } from '../../permissions.js';
+import { ScopeParameter } from '../../permissions.js';
 import { SignInService } from '../../users/sign-in.service.js';
 import { PASSKEY_SCRIPT_PATH, enablePasskeyForms } from './passkey.browser.js';
 import { passkeyConfig, type PasskeyConfig } from './passkey.config.js';
@@ -22,13 +22,7 @@ const PasskeySignIn = z
   .strictObject({
     credential: AssertionResponse,
     as: IssuerName,
-    scope: z
-      .string()
-      .max(256)
-      .meta({ pattern: SCOPE_LIST, example: 'documents:read' })
-      .transform((scope) => [...new Set(scope.split(' '))])
-      .pipe(z.array(z.enum(SCOPES)))
-      .optional(),
+    scope: ScopeParameter.optional(),
   })
   .meta({ id: 'PasskeySignIn', example: { credential: ASSERTION_EXAMPLE, as: 'jwt' } });
 

@@ -8,8 +8,7 @@ import type { Principal } from '../../authentication/principal.js';
 import { SignInService } from '../../users/sign-in.service.js';
 import { PasswordChangeService } from './password-change.service.js';
 import { PasswordLoginService } from './password.service.js';
-import { parseScope } from './password.js';
-import { SCOPES, SCOPE_LIST } from '../../permissions.js';
+import { ScopeParameter } from '../../permissions.js';
 
 /** Characters. Above the limit of the policy, so the response reveals nothing about an account. */
 const MAX_PASSWORD_INPUT_LENGTH = 1024;
@@ -21,13 +20,7 @@ const LoginBody = z
     username: text(256),
     password: PasswordInput,
     as: IssuerName,
-    scope: z
-      .string()
-      .max(256)
-      .meta({ pattern: SCOPE_LIST, example: 'documents:read' })
-      .transform(parseScope)
-      .pipe(z.array(z.enum(SCOPES)))
-      .optional(),
+    scope: ScopeParameter.optional(),
   })
   .meta({
     id: 'Login',

@@ -17,7 +17,4 @@ export interface Login {
   readonly scope?: string;
 }
 
-/** The distinct scopes of a scope parameter (RFC 6749 section 3.3). Two spaces give an empty scope, which is invalid. */
-export const parseScope = (scope: string): string[] => [...new Set(scope.split(' '))];
-
 export const formatScope = (scopes: readonly string[]): string => scopes.join(' ');
