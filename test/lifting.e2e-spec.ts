@@ -18,11 +18,11 @@ import { ProjectCopies, type ProjectCopy } from './support/copies/copy.js';
 
 /** The files and lines that a copied method may have at most. */
 const LIMITS: Record<string, [maxFiles: number, maxLines: number]> = {
-  'api-key': [29, 2_940],
-  basic: [43, 3_350],
-  hmac: [39, 3_650],
-  jwt: [45, 4_170],
-  session: [36, 3_430],
+  'api-key': [29, 2_960],
+  basic: [43, 3_360],
+  hmac: [39, 3_670],
+  jwt: [45, 4_190],
+  session: [36, 3_450],
 };
 
 /** The methods to lift together: a ceremony needs an issuer. */

@@ -7,7 +7,7 @@ import { Settings } from '../config/settings.js';
 import { MailService } from '../mail/mail.service.js';
 import { invalidField } from '../users/account-factors.service.js';
 import { UserEmail } from '../users/user-email.entity.js';
-import { User } from '../users/user.entity.js';
+import { User, lockAccount } from '../users/user.entity.js';
 import { AccountToken, type TokenPurpose } from './account-token.entity.js';
 import { AccountTokens, invalidMailedToken, type FoundToken } from './account-tokens.service.js';
 import { findByAddress } from './accounts-by-address.js';
@@ -68,7 +68,7 @@ export class EmailChangeService {
     const holder = await findByAddress(manager, address);
     const { username } = await manager.findOneByOrFail(User, { id });
     const links = await this.dataSource.transaction(async (transaction) => {
-      await transaction.update(User, { id }, { id });
+      await lockAccount(transaction, id);
       await transaction.delete(AccountToken, { accountId: id, purpose: In([OLD, NEW]) });
       const payload = { oldAddress, newAddress: address };
       const create = async (purpose: typeof OLD | typeof NEW, to: string) => {

@@ -12,7 +12,7 @@ import { Password } from '../passwords/password.entity.js';
 import { PasswordsService } from '../passwords/passwords.service.js';
 import { AccountFactors } from '../users/account-factors.service.js';
 import { UserEmail } from '../users/user-email.entity.js';
-import { User } from '../users/user.entity.js';
+import { User, lockAccount } from '../users/user.entity.js';
 import { AccountToken, type TokenPayloads } from './account-token.entity.js';
 import { AccountTokens } from './account-tokens.service.js';
 import { AccountsConfig } from './accounts.config.js';
@@ -63,7 +63,7 @@ export class RecoveryService extends HourlyCleanup {
       if (!account.mfaSince) throw noSecondFactor();
       const email = await manager.findOneBy(UserEmail, { userId: id });
       if (!email?.verifiedAt) throw emailNotVerified();
-      await manager.update(User, { id }, { id });
+      await lockAccount(manager, id);
       await manager.delete(AccountToken, { accountId: id, purpose: PURPOSE });
       const row = { accountId: id, address: email.address, payload: { actorId: caller.id }, lifetimeMs };
       const created = await this.tokens.create(manager, { purpose: PURPOSE, ...row });
@@ -80,7 +80,7 @@ export class RecoveryService extends HourlyCleanup {
     const token = await this.tokens.find(text, PURPOSE);
     const id = token.accountId ?? '';
     await this.dataSource.transaction(async (manager) => {
-      await manager.update(User, { id }, { id });
+      await lockAccount(manager, id);
       await this.tokens.use(manager, token);
       await this.record(manager, await manager.findOneByOrFail(User, { id }), id, 'cancelled');
     });

@@ -5,10 +5,9 @@ import { AuditPort } from '../authentication/ports.js';
 import { assertMayManageCredentials, type Principal } from '../authentication/principal.js';
 import type { AppAbility } from '../authorization/app-ability.js';
 import { assertCan } from '../authorization/assert-can.js';
-import { readCursor, writeCursor } from '../authorization/sql/cursor.js';
-import { accessiblePage } from '../authorization/sql/keyset-pages.js';
 import { Settings } from '../config/settings.js';
 import { deriveKey } from '../crypto/derived-keys.js';
+import { accountPage, type AccountPage, type PageQuery } from '../users/account-page.js';
 import { setDisabled, setRoles } from '../users/change-account.js';
 import { User } from '../users/user.entity.js';
 import { assertNotLastAdmin, lockTenant } from './last-admin.js';
@@ -32,21 +31,9 @@ export class UserAccountsService {
   }
 
   /** A page of the accounts, by username. */
-  async list(
-    caller: Principal,
-    ability: AppAbility,
-    { limit, cursor }: { readonly limit: number; readonly cursor?: string | undefined },
-  ): Promise<{ accounts: User[]; nextCursor: string | null }> {
+  async list(caller: Principal, ability: AppAbility, query: PageQuery): Promise<AccountPage> {
     assertMayManageCredentials(caller);
-    const context = JSON.stringify([caller.tenantId, caller.id]);
-    const { rows, next } = await accessiblePage(this.dataSource.manager, User, ability, {
-      action: 'read',
-      where: { kind: 'user' },
-      sort: { property: 'username', direction: 'ASC' },
-      after: cursor === undefined ? undefined : readCursor(this.cursorKey, cursor, context),
-      limit,
-    });
-    return { accounts: rows, nextCursor: next ? writeCursor(this.cursorKey, next, context) : null };
+    return accountPage(this.dataSource.manager, this.cursorKey, 'user', caller, ability, query);
   }
 
   /**

@@ -11,3 +11,6 @@ export const LocalPath = z
   .string()
   .refine(isLocalPath, 'Must be a path of this origin, such as /account.')
   .meta({ maxLength: 1_000, pattern: LOCAL_PATH.source });
+
+/** The `returnTo` of a page. Any other text is ignored: the page then goes to its usual successor. */
+export const ReturnTo = LocalPath.optional().catch(undefined);

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { field, formError, submitButton } from './forms.js';
 import { html, type Html } from './html.js';
 
@@ -25,6 +26,30 @@ export interface FactorFormsView {
   readonly quiet?: boolean;
   readonly error?: string | undefined;
 }
+
+/** A WebAuthn response, which a script has written as JSON. */
+export const CredentialField = z
+  .string()
+  .max(16_384)
+  .transform((json, context) => {
+    try {
+      return z.record(z.string(), z.unknown()).parse(JSON.parse(json));
+    } catch {
+      context.addIssue('must be a JSON object');
+      return z.NEVER;
+    }
+  });
+
+/** The fields of a form that proves a factor. */
+export const FactorFields = z.object({
+  factor: z.string().max(40),
+  code: z.string().max(64).optional(),
+  password: z.string().max(1_024).optional(),
+  credential: CredentialField.optional(),
+});
+
+/** The message of a form whose proof was rejected. */
+export const REJECTED_FACTOR = 'This is not correct, or it was used before.';
 
 /** The scripts of a page with these forms. */
 export const scriptsOf = (factors: readonly FactorForm[]): string[] =>

@@ -9,7 +9,7 @@ import type { MethodName, Proof } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { endAllSignIns } from './end-sign-ins.js';
 import { FactorAttempts } from './factor-attempts.service.js';
-import { User } from './user.entity.js';
+import { User, lockAccount } from './user.entity.js';
 
 /** An installed factor with its row of the table {@link FACTORS}. */
 export interface InstalledFactor {
@@ -55,10 +55,15 @@ export class AccountFactors {
   /**
    * The factors with which the account completes a sign-in or steps up, the preferred one first: second factors, if it has any.
    */
-  async usable({ id, mfaSince }: User): Promise<InstalledFactor[]> {
-    const enrolled = (await this.enrolled(id)).filter(({ factor }) => factor.responseField);
-    const usable = mfaSince ? enrolled.filter(({ properties }) => properties.second) : enrolled;
-    return usable.sort((a, b) => rankOf(a) - rankOf(b));
+  async usable(user: User): Promise<InstalledFactor[]> {
+    return this.usableOf(user, await this.enrolled(user.id));
+  }
+
+  /** Those of {@link usable} among the enrolled factors. */
+  usableOf({ mfaSince }: User, enrolled: readonly InstalledFactor[]): InstalledFactor[] {
+    return enrolled
+      .filter(({ factor, properties }) => factor.responseField && (!mfaSince || properties.second))
+      .sort((a, b) => rankOf(a) - rankOf(b));
   }
 
   /**
@@ -97,9 +102,8 @@ export class AccountFactors {
    * Lets changes of the account's factors wait for each other, because each depends on the others: of two removals at the same
    * time, one would be the last. Call it first in the transaction.
    */
-  async lock(manager: EntityManager, accountId: string): Promise<void> {
-    // An update locks the row on both databases; SQLite has no SELECT … FOR UPDATE.
-    await manager.update(User, { id: accountId }, { id: accountId });
+  lock(manager: EntityManager, accountId: string): Promise<void> {
+    return lockAccount(manager, accountId);
   }
 
   /**

@@ -19,7 +19,7 @@ import {
   scopesInclude,
 } from '../authentication/principal.js';
 import type { Credential, CredentialKind, SecretColumns } from './credential.js';
-import { User } from './user.entity.js';
+import { User, lockAccount } from './user.entity.js';
 
 /** Keeps a stolen credential from filling the table. */
 const MAX_CREDENTIALS_PER_USER = 100;
@@ -166,7 +166,7 @@ export class CredentialsService<T extends Credential> {
 
   /** Makes concurrent changes of an account's credentials wait, then rejects a caller whose secret was replaced meanwhile. */
   private async lock(manager: EntityManager, { proofs }: Principal, userId: string): Promise<void> {
-    await manager.update(User, { id: userId }, { id: userId });
+    await lockAccount(manager, userId);
     for (const { method, credentialId: id, [ROTATION]: rotation } of proofs) {
       if (method !== this.options.method || rotation === undefined) continue;
       const row = await manager.findOneBy(this.rows.target, this.active({ id }));

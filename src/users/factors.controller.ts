@@ -105,8 +105,9 @@ export class FactorsController {
   @Describe('List the factors of the account', { response: listOf(FactorView) })
   async listFactors(@Caller() { id }: Principal) {
     const user = await this.dataSource.manager.findOneByOrFail(User, { id });
-    const enrolled = (await this.factors.enrolled(id)).map(({ name }) => name);
-    const usable = (await this.factors.usable(user)).map(({ name }) => name);
+    const factors = await this.factors.enrolled(id);
+    const enrolled = factors.map(({ name }) => name);
+    const usable = this.factors.usableOf(user, factors).map(({ name }) => name);
     return {
       items: this.factors.installed.map(({ name, properties }) =>
         FactorView.parse({

@@ -212,16 +212,8 @@ export class SecondFactorService {
       return await check();
     } catch (error) {
       if (!(error instanceof BadCredential)) throw error;
-      const { code, reason, account } = error;
-      const rejection = this.authenticator.unauthenticated(as, error);
-      if (account)
-        await this.audit.recordRejection(rejection, {
-          event: 'authn_login_fail',
-          actor: account,
-          method: this.factors.nameOf(factor),
-          details: { code, reason },
-        });
-      throw rejection;
+      if (error.account) throw await this.signIns.rejection(error, as, this.factors.nameOf(factor));
+      throw this.authenticator.unauthenticated(as, error);
     }
   }
 }

@@ -4,7 +4,7 @@ import { BadCredential, Unauthenticated } from '../authentication/challenge.js';
 import { completedAmr } from '../authentication/factors.js';
 import { IssuerRegistry } from '../authentication/issuer-registry.js';
 import type { Issuer } from '../authentication/method.js';
-import { NoticePort } from '../authentication/ports.js';
+import { AuditPort, NoticePort } from '../authentication/ports.js';
 import type { MethodName, Principal, Proof } from '../authentication/principal.js';
 import type { AuthRequest } from '../authentication/request.js';
 import { AccountFactors, invalidField } from './account-factors.service.js';
@@ -38,6 +38,7 @@ export class SignInService {
     private readonly issuers: IssuerRegistry,
     private readonly factors: AccountFactors,
     private readonly tickets: MfaTickets,
+    private readonly audit: AuditPort,
     private readonly notices: NoticePort,
   ) {}
 
@@ -88,6 +89,25 @@ export class SignInService {
     );
     this.notices.signedIn(user.id);
     return issued;
+  }
+
+  /**
+   * Audits a rejected proof.
+   * @param as the issuer whose challenge the 401 has
+   * @param method the one whose proof was rejected
+   * @returns the 401, to throw
+   */
+  async rejection(error: BadCredential, as: MethodName, method?: string): Promise<Unauthenticated> {
+    const rejection = this.authenticator.unauthenticated(as, error);
+    const { code, reason, account } = error;
+    // Without the typed username: people sometimes type their password there.
+    await this.audit.recordRejection(rejection, {
+      event: 'authn_login_fail',
+      actor: account,
+      method,
+      details: { code, reason },
+    });
+    return rejection;
   }
 
   /**

@@ -1,4 +1,4 @@
-import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn, type EntityManager } from 'typeorm';
 import type { BadCredential } from '../authentication/challenge.js';
 import { provesSecondFactor } from '../authentication/factors.js';
 import type { Principal, Proof, Role } from '../authentication/principal.js';
@@ -137,3 +137,11 @@ export function principalOf(
 /** Whether a sign-in must be completed by a second factor of the account. */
 export const needsSecondFactor = ({ mfaSince }: User, { amr }: Pick<Proof, 'amr'>): boolean =>
   mfaSince !== null && !provesSecondFactor(amr);
+
+/**
+ * Makes other transactions that change the account wait until this one ends. Call it first.
+ * An update locks the row on both databases; SQLite has no SELECT … FOR UPDATE.
+ */
+export async function lockAccount(manager: EntityManager, id: string): Promise<void> {
+  await manager.update(User, { id }, { id });
+}

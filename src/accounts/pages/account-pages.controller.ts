@@ -4,22 +4,21 @@ import { z } from 'zod';
 import { Authenticator } from '../../authentication/authenticator.js';
 import { Unauthenticated } from '../../authentication/challenge.js';
 import { ExcludeFromOpenApi } from '../../authentication/describe.js';
-import { LocalPath } from '../../authentication/local-path.js';
+import { ReturnTo } from '../../authentication/local-path.js';
 import { Caller, Consumes, CurrentRequest, HttpsOnly, SelfService } from '../../authentication/plan.js';
 import { assertMayManageCredentials, type Principal } from '../../authentication/principal.js';
 import type { AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { AccountParts, csrfFieldFor, returnToField } from '../../pages/account-parts.service.js';
-import { factorForms, scriptsOf } from '../../pages/factor-forms.js';
+import { FactorFields, REJECTED_FACTOR, factorForms, scriptsOf } from '../../pages/factor-forms.js';
 import { html } from '../../pages/html.js';
 import type { Page } from '../../pages/layout.js';
 import { ACCOUNT_PATH, PageFilter } from '../../pages/page.filter.js';
 import { showPage } from '../../pages/show-page.js';
 import { SecondFactorService } from '../../users/second-factor.service.js';
-import { FactorFields, responseOf } from './factor-fields.js';
 
-const ReturnTo = z.object({ returnTo: LocalPath.optional().catch(undefined) });
+const PageQuery = z.object({ returnTo: ReturnTo });
 const StepUpForm = FactorFields.extend({
-  returnTo: LocalPath.optional().catch(undefined),
+  returnTo: ReturnTo,
   action: z.literal('send').optional().catch(undefined),
 });
 
@@ -50,7 +49,7 @@ export class AccountPagesController {
 
   @Get('step-up')
   async showStepUp(
-    @Query({ schema: ReturnTo }) { returnTo }: z.output<typeof ReturnTo>,
+    @Query({ schema: PageQuery }) { returnTo }: z.output<typeof PageQuery>,
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: AdapterResponse,
@@ -62,12 +61,12 @@ export class AccountPagesController {
   @Consumes('form')
   @HttpCode(HttpStatus.SEE_OTHER)
   async submitStepUp(
-    @Body({ schema: StepUpForm }) form: z.output<typeof StepUpForm>,
+    @Body({ schema: StepUpForm })
+    { factor, returnTo = ACCOUNT_PATH, action, ...proof }: z.output<typeof StepUpForm>,
     @Caller() caller: Principal,
     @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: AdapterResponse,
   ): Promise<string> {
-    const { factor, returnTo = ACCOUNT_PATH, action } = form;
     const issued = this.secondFactor.issuedProof(caller);
     if (action === 'send') {
       await this.secondFactor.beginStepUp(caller, factor, request);
@@ -75,13 +74,12 @@ export class AccountPagesController {
       return showPage(this.host, response, await this.stepUpPage(caller, returnTo, request));
     }
     try {
-      await this.secondFactor.stepUp(caller, issued, factor, responseOf(form), request);
+      await this.secondFactor.stepUp(caller, issued, factor, proof, request);
     } catch (error) {
       if (!(error instanceof Unauthenticated)) throw error;
       // Not 401, which requires a challenge that a browser would show.
       this.host.httpAdapter.status(response, HttpStatus.UNPROCESSABLE_ENTITY);
-      const message = 'This is not correct, or it was used before.';
-      return showPage(this.host, response, await this.stepUpPage(caller, returnTo, request, message));
+      return showPage(this.host, response, await this.stepUpPage(caller, returnTo, request, REJECTED_FACTOR));
     }
     request.setHeader('Location', returnTo);
     return '';

@@ -4,18 +4,17 @@ import { z } from 'zod';
 import { BadCredential, Unauthenticated } from '../../authentication/challenge.js';
 import { ExcludeFromOpenApi } from '../../authentication/describe.js';
 import { IssuerRegistry } from '../../authentication/issuer-registry.js';
-import { LocalPath } from '../../authentication/local-path.js';
+import { ReturnTo } from '../../authentication/local-path.js';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { AccountParts } from '../../pages/account-parts.service.js';
-import { factorForms, scriptsOf } from '../../pages/factor-forms.js';
+import { FactorFields, REJECTED_FACTOR, factorForms, scriptsOf } from '../../pages/factor-forms.js';
 import { html } from '../../pages/html.js';
 import { ACCOUNT_PATH, PageFilter, SIGN_IN_PATH } from '../../pages/page.filter.js';
 import { showPage } from '../../pages/show-page.js';
 import { SecondFactorService } from '../../users/second-factor.service.js';
-import { FactorFields, responseOf } from './factor-fields.js';
 
-const ReturnTo = z.object({ returnTo: LocalPath.optional().catch(undefined) });
+const PageQuery = z.object({ returnTo: ReturnTo });
 
 /** The pages of a sign-in with a session. */
 @Controller('account')
@@ -34,7 +33,7 @@ export class SignInPagesController {
   /** The forms of the installed methods, which post to routes of their own. */
   @Get('sign-in')
   async showSignIn(
-    @Query({ schema: ReturnTo }) { returnTo }: z.output<typeof ReturnTo>,
+    @Query({ schema: PageQuery }) { returnTo }: z.output<typeof PageQuery>,
     @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: AdapterResponse,
   ): Promise<string> {
@@ -54,18 +53,17 @@ export class SignInPagesController {
   @Consumes('form')
   @HttpCode(HttpStatus.SEE_OTHER)
   async submitSecondStep(
-    @Body({ schema: FactorFields }) form: z.output<typeof FactorFields>,
+    @Body({ schema: FactorFields }) { factor, ...proof }: z.output<typeof FactorFields>,
     @CurrentRequest() request: AuthRequest,
     @Res({ passthrough: true }) response: AdapterResponse,
   ): Promise<string> {
     const returnTo = this.secondFactor.returnToOf(request) ?? ACCOUNT_PATH;
     try {
-      await this.secondFactor.completeSecondStep(undefined, form.factor, responseOf(form), request);
+      await this.secondFactor.completeSecondStep(undefined, factor, proof, request);
     } catch (error) {
       if (!(error instanceof Unauthenticated)) throw error;
-      const message = 'This is not correct, or it was used before.';
       // Not 401, which requires a challenge that a browser would show.
-      return this.secondStepPage(request, response, HttpStatus.UNPROCESSABLE_ENTITY, message);
+      return this.secondStepPage(request, response, HttpStatus.UNPROCESSABLE_ENTITY, REJECTED_FACTOR);
     }
     request.setHeader('Location', returnTo);
     return '';

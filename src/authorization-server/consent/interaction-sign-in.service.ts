@@ -7,7 +7,7 @@ import { FACTORS, acrFor } from '../../authentication/factors.js';
 import type { FactorResponse } from '../../authentication/method.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import type { FactorForm } from '../../pages/factor-forms.js';
+import { REJECTED_FACTOR, type FactorForm } from '../../pages/factor-forms.js';
 import { AccountFactors } from '../../users/account-factors.service.js';
 import { MfaTickets } from '../../users/mfa-tickets.service.js';
 import { SecondFactorService } from '../../users/second-factor.service.js';
@@ -116,7 +116,7 @@ export class InteractionSignIn {
     requested: readonly string[],
     request: AuthRequest,
   ): Promise<SignInResult | SignInFailure> {
-    const result = await this.orFailure('This is not correct, or it was used before.', async () => {
+    const result = await this.orFailure(REJECTED_FACTOR, async () => {
       const proved = await this.secondFactor.proveSecondStep(PURPOSE, mfa_token, factor, response, request);
       return this.finish(proved, requested);
     });

@@ -17,6 +17,7 @@ import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authenticatio
 import type { AdapterRequest, AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { Settings } from '../../config/settings.js';
 import { secondStepPage, signInPage } from '../pages/interaction-pages.js';
+import { CredentialField } from '../../pages/factor-forms.js';
 import { formActionSources, pageHeaders, renderPage, type Page } from '../../pages/layout.js';
 import { PageFilter } from '../../pages/page.filter.js';
 import { clientNameOf } from '../pages/provider-pages.js';
@@ -28,18 +29,6 @@ import { InteractionSignIn, type SecondStep } from './interaction-sign-in.servic
 import { acceptedAcrs } from './sign-in-prompt.js';
 
 const text = z.string().max(1024);
-/** A WebAuthn response as JSON. */
-const CredentialField = z
-  .string()
-  .max(16_384)
-  .transform((json, context) => {
-    try {
-      return z.record(z.string(), z.unknown()).parse(JSON.parse(json));
-    } catch {
-      context.addIssue('must be a JSON object');
-      return z.NEVER;
-    }
-  });
 const Form = z.object({
   token: text.optional(),
   action: z.enum(['sign-in', 'second-step', 'factor', 'cancel', 'allow', 'deny']),

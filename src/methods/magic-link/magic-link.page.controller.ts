@@ -12,7 +12,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import { ExcludeFromOpenApi } from '../../authentication/describe.js';
-import { LocalPath } from '../../authentication/local-path.js';
+import { ReturnTo } from '../../authentication/local-path.js';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import { AccountParts, type AccountPart, type SignInView } from '../../pages/account-parts.service.js';
@@ -26,9 +26,8 @@ import { SignInService } from '../../users/sign-in.service.js';
 import { codePage, emailForm, emailPage } from './magic-link.pages.js';
 import { MagicLinkService } from './magic-link.service.js';
 
-const returnToInput = LocalPath.optional().catch(undefined);
-const EmailForm = z.object({ email: EmailInput, returnTo: returnToInput });
-const CodeForm = z.object({ email: EmailInput, code: z.string().max(64), returnTo: returnToInput });
+const EmailForm = z.object({ email: EmailInput, returnTo: ReturnTo });
+const CodeForm = z.object({ email: EmailInput, code: z.string().max(64), returnTo: ReturnTo });
 
 const TOO_MANY = 'Too many attempts. Wait a while, then try again.';
 const REQUEST_MESSAGES: FormMessages = { ...MAIL_MESSAGES, too_many_attempts: TOO_MANY };

@@ -1,8 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Authenticator } from '../../authentication/authenticator.js';
 import { BadCredential } from '../../authentication/challenge.js';
 import { FACTORS } from '../../authentication/factors.js';
-import { AuditPort } from '../../authentication/ports.js';
 import type { MethodName } from '../../authentication/principal.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { SignInService } from '../../users/sign-in.service.js';
@@ -17,8 +15,6 @@ export class PasskeyService {
   constructor(
     private readonly assertions: PasskeyAssertions,
     private readonly signIns: SignInService,
-    private readonly authenticator: Authenticator,
-    private readonly audit: AuditPort,
   ) {}
 
   /**
@@ -57,16 +53,7 @@ export class PasskeyService {
         request,
       );
     } catch (error) {
-      if (!(error instanceof BadCredential)) throw error;
-      const rejection = this.authenticator.unauthenticated(as, error);
-      const { code, reason, account } = error;
-      await this.audit.recordRejection(rejection, {
-        event: 'authn_login_fail',
-        actor: account,
-        method: 'passkey',
-        details: { code, reason },
-      });
-      throw rejection;
+      throw error instanceof BadCredential ? await this.signIns.rejection(error, as, 'passkey') : error;
     }
   }
 

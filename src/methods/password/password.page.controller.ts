@@ -11,7 +11,7 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import { z } from 'zod';
 import { ExcludeFromOpenApi } from '../../authentication/describe.js';
-import { LocalPath } from '../../authentication/local-path.js';
+import { ReturnTo } from '../../authentication/local-path.js';
 import { Consumes, CurrentRequest, HttpsOnly, Public } from '../../authentication/plan.js';
 import type { AdapterResponse, AuthRequest } from '../../authentication/request.js';
 import {
@@ -30,7 +30,7 @@ import { PasswordLoginService } from './password.service.js';
 const SignInForm = z.object({
   username: z.string().max(256),
   password: z.string().max(1_024),
-  returnTo: LocalPath.optional().catch(undefined),
+  returnTo: ReturnTo,
 });
 
 const MESSAGES: FormMessages = {

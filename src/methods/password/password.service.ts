@@ -1,10 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { Authenticator } from '../../authentication/authenticator.js';
 import { BadCredential } from '../../authentication/challenge.js';
 import type { AuthRequest } from '../../authentication/request.js';
 import { FACTORS } from '../../authentication/factors.js';
 import type { MethodName } from '../../authentication/principal.js';
-import { AuditPort } from '../../authentication/ports.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
 import { SignInService } from '../../users/sign-in.service.js';
 import type { User } from '../../users/user.entity.js';
@@ -22,8 +20,6 @@ export interface PasswordLogin {
 export class PasswordLoginService {
   constructor(
     private readonly passwords: PasswordsService,
-    private readonly authenticator: Authenticator,
-    private readonly audit: AuditPort,
     private readonly signIns: SignInService,
   ) {}
 
@@ -50,17 +46,7 @@ export class PasswordLoginService {
     try {
       return await this.passwords.verify(username, password, ip);
     } catch (error) {
-      if (!(error instanceof BadCredential)) throw error;
-      const rejection = this.authenticator.unauthenticated(as, error);
-      const { code, reason, account } = error;
-      // Without the typed username: people sometimes type their password there.
-      await this.audit.recordRejection(rejection, {
-        event: 'authn_login_fail',
-        actor: account,
-        method: 'password',
-        details: { code, reason },
-      });
-      throw rejection;
+      throw error instanceof BadCredential ? await this.signIns.rejection(error, as, 'password') : error;
     }
   }
 }

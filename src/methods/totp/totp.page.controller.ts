@@ -6,7 +6,6 @@ import {
   HttpStatus,
   Post,
   Res,
-  UnprocessableEntityException,
   UseFilters,
   type OnModuleInit,
 } from '@nestjs/common';
@@ -23,10 +22,12 @@ import { field, formError, submitButton } from '../../pages/forms.js';
 import { Html, html } from '../../pages/html.js';
 import type { Page } from '../../pages/layout.js';
 import { ACCOUNT_PATH, PageFilter } from '../../pages/page.filter.js';
+import { showRejectedForm, type FormMessages } from '../../pages/rejected-form.js';
 import { showPage } from '../../pages/show-page.js';
 import { SignInService } from '../../users/sign-in.service.js';
 import { TotpService, type TotpEnrolment } from './totp.service.js';
 
+const MESSAGES: FormMessages = { invalid_body: 'This is not the current code.' };
 const CodeForm = z.object({ code: z.string().max(20) });
 
 /** The section of the account page, and the page that enrols an app. */
@@ -107,14 +108,9 @@ export class TotpPageController implements AccountPart, OnModuleInit {
       const epoch = await this.totp.confirm(caller, code);
       await this.signIns.reissue(caller, epoch, request, FACTORS.totp.amr);
     } catch (error) {
-      if (!(error instanceof UnprocessableEntityException)) throw error;
-      this.host.httpAdapter.status(response, HttpStatus.UNPROCESSABLE_ENTITY);
-      const page = this.enrolmentPage(
-        await this.totp.pending(caller),
-        caller,
-        'This is not the current code.',
+      return showRejectedForm(this.host, response, error, MESSAGES, async ({ form }) =>
+        this.enrolmentPage(await this.totp.pending(caller), caller, form),
       );
-      return showPage(this.host, response, page);
     }
     request.setHeader('Location', ACCOUNT_PATH);
     return '';
