@@ -140,6 +140,7 @@ describeIfInstalled('a person with a browser', () => {
       await follow('Sign in');
       id = username;
       await signIn(PASSWORD);
+      await shows('Your account');
       expect(await page.textContent('main')).toContain('Erin Example');
       await openLink(email);
       await showsAccessible('This link does not work');
@@ -153,6 +154,7 @@ describeIfInstalled('a person with a browser', () => {
       await showsAccessible('Change your name');
       await fill('Name (optional)', 'Erin Example');
       await press('Save');
+      await shows('Your account');
       expect(await page.textContent('main')).toContain('Erin Example');
       await follow('Change e-mail address');
       await showsAccessible('Change your e-mail address');
@@ -198,6 +200,7 @@ describeIfInstalled('a person with a browser', () => {
       await other.fill('[name=username]', id);
       await other.fill('[name=password]', DEMO_PASSWORD);
       await other.getByRole('button', { name: 'Sign in', exact: true }).click();
+      await other.getByRole('heading', { name: 'Your account' }).waitFor();
       await press('Sign out on all devices');
       await shows('Sign in');
       await other.reload();

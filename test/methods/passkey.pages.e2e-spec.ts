@@ -80,7 +80,8 @@ describeIfInstalled('passkeys on the pages', () => {
     it('sign in from the list of the username field, and complete a password', async () => {
       await register();
       await page.context().clearCookies();
-      await page.goto(`${booted.origin}/account/sign-in?returnTo=%2Fme`);
+      // The authenticator may sign in before the page has loaded.
+      await page.goto(`${booted.origin}/account/sign-in?returnTo=%2Fme`, { waitUntil: 'commit' });
       await page.waitForURL('**/me');
       expect(await page.textContent('body')).toContain('"amr":["swk","user","mfa"]');
 
@@ -112,7 +113,7 @@ describeIfInstalled('passkeys on the pages', () => {
         acr_values: 'phr',
       }).toString()}`;
       if ((await fetch(request, { redirect: 'manual' })).status === 404) return;
-      await page.goto(request);
+      await page.goto(request, { waitUntil: 'commit' });
       await page.getByRole('button', { name: 'Allow' }).waitFor();
     }, 60_000);
   });
