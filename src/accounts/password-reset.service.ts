@@ -4,6 +4,7 @@ import { AuditPort, NoticePort } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { MailService } from '../mail/mail.service.js';
 import { Password } from '../passwords/password.entity.js';
+import { policyContextOf } from '../passwords/password-policy.js';
 import { PasswordsService } from '../passwords/passwords.service.js';
 import { UserEmail } from '../users/user-email.entity.js';
 import { User } from '../users/user.entity.js';
@@ -81,8 +82,7 @@ export class PasswordResetService {
     const id = token.accountId ?? '';
     const user = await this.dataSource.manager.findOneBy(User, { id });
     if (!user) throw invalidMailedToken();
-    const { username, mfaSince } = user;
-    const context = { username, email: token.address, onlyFactor: mfaSince === null };
+    const context = await policyContextOf(this.dataSource.manager, user);
     await assertAcceptable('new_password', password, context);
     const hash = await this.passwords.hash(password);
     await this.dataSource.transaction(async (manager) => {

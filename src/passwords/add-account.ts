@@ -35,7 +35,7 @@ export async function addAccount(
   const { tenant, username, roles } = account;
   const address = email === undefined ? undefined : normalizeEmailAddress(email);
   if (email !== undefined && !address) throw new Error('This is not an e-mail address that is accepted.');
-  await assertAcceptablePassword(password, username);
+  await assertAcceptablePassword(password, { username, email: address, onlyFactor: true });
   const hash = await new PasswordHashing().hash(password);
   return dataSource.transaction(async (manager) => {
     const user = await insertAccount(manager, account);

@@ -1,3 +1,6 @@
+import type { EntityManager } from 'typeorm';
+import { UserEmail } from '../users/user-email.entity.js';
+import type { User } from '../users/user.entity.js';
 import { normalizePassword } from './password-hashing.service.js';
 
 /** Characters. NIST SP 800-63B-4 section 3.1.1.2 requires more if the password is the only factor. */
@@ -19,9 +22,8 @@ async function loadCommonPasswords(): Promise<ReadonlySet<string>> {
 
 export interface PolicyContext {
   readonly username: string;
-  /** The e-mail address of the account, if it is known here. */
-  readonly email?: string;
-  /** True if the account has no second factor. */
+  readonly email?: string | undefined;
+  /** Whether the account has no second factor. */
   readonly onlyFactor: boolean;
 }
 
@@ -59,12 +61,18 @@ export async function passwordFaults(
   return faults;
 }
 
-/**
- * Checks a password that is the only factor of its account.
- * @throws Error with one sentence per fault, never the password
- */
-export async function assertAcceptablePassword(password: string, username: string): Promise<void> {
-  const faults = await passwordFaults(password, { username, onlyFactor: true });
+/** What {@link passwordFaults} compares a new password of an account with. */
+export async function policyContextOf(
+  manager: EntityManager,
+  { id, username, mfaSince }: User,
+): Promise<PolicyContext> {
+  const email = await manager.findOneBy(UserEmail, { userId: id });
+  return { username, ...(email && { email: email.address }), onlyFactor: mfaSince === null };
+}
+
+/** @throws Error with one sentence per fault, never the password */
+export async function assertAcceptablePassword(password: string, context: PolicyContext): Promise<void> {
+  const faults = await passwordFaults(password, context);
   if (faults.length) throw new Error(`The password is too weak. ${faults.join(' ')}`);
 }
 

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import { accountOf } from '../users/change-account.js';
 import { endAllSignIns } from '../users/end-sign-ins.js';
 import { PasswordHashing } from './password-hashing.service.js';
-import { assertAcceptablePassword } from './password-policy.js';
+import { assertAcceptablePassword, policyContextOf } from './password-policy.js';
 import { Password } from './password.entity.js';
 import type { AuditPort } from '../authentication/ports.js';
 
@@ -16,11 +16,12 @@ export async function setPassword(
   username: string,
   password: string,
 ): Promise<void> {
-  await assertAcceptablePassword(password, username);
+  const user = await accountOf(dataSource.manager, username);
+  const { id, kind } = user;
+  if (kind !== 'user') throw new Error('Only a user account can have a password.');
+  await assertAcceptablePassword(password, await policyContextOf(dataSource.manager, user));
   const hash = await new PasswordHashing().hash(password);
   await dataSource.transaction(async (manager) => {
-    const { id, kind } = await accountOf(manager, username);
-    if (kind !== 'user') throw new Error('Only a user account can have a password.');
     await manager.upsert(Password, { userId: id, hash, changedAt: new Date() }, ['userId']);
     await endAllSignIns(manager, id);
     await audit.append(manager, { event: 'authn_password_change', target: `user:${id}` });

@@ -10,6 +10,7 @@ import { parseScope } from '../../src/permissions.js';
 import { PasswordHashing } from '../../src/passwords/password-hashing.service.js';
 import { Password } from '../../src/passwords/password.entity.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
+import { UserEmail } from '../../src/users/user-email.entity.js';
 import { User } from '../../src/users/user.entity.js';
 import {
   RANDOM_SECRET,
@@ -307,7 +308,18 @@ describe('password', () => {
       expect(await counted(booted)).toBe(0);
     });
 
-    it('accepts eight characters from a caller with a second factor', async () => {
+    it('rejects the local part of the e-mail address', async () => {
+      const id = await someone(booted);
+      const email = { userId: id, address: 'carol.smith@acme.example', verifiedAt: null };
+      await booted.db.manager.insert(UserEmail, email);
+      const here = await signedIn(id);
+      const next = 'the phrase of Carol Smith';
+      const { status, body } = await here.post('/auth/password', change(DEMO_PASSWORD, next));
+      const errors = [{ field: 'new_password', message: 'Must not contain the e-mail address.' }];
+      expect([status, body.errors]).toEqual([422, errors]);
+    });
+
+    it('accepts eight characters if the account has a second factor, not if another server checked one', async () => {
       const id = await someone(booted);
       const proof = {
         method: 'test',
@@ -318,6 +330,12 @@ describe('password', () => {
       } as const;
       const both = client(booted.origin, as({ id, proofs: [proof] }));
       const next = 'kqzvwxjp';
+      const short = await both.post('/auth/password', change(DEMO_PASSWORD, next));
+      expect([short.status, short.body.errors]).toEqual([
+        422,
+        [{ field: 'new_password', message: 'Must have at least 15 characters.' }],
+      ]);
+      await booted.db.manager.update(User, { id }, { mfaSince: new Date() });
       expect((await both.post('/auth/password', change(DEMO_PASSWORD, next))).status).toBe(204);
     });
 

@@ -96,6 +96,11 @@ describe('an account created on the command line', () => {
       { username: 'milton', password: 'milton has a stapler' },
       /too weak/,
     ],
+    [
+      'a password with the e-mail address in it',
+      { username: 'milton', email: 'stapler@initech.example', password: 'milt has a red stapler' },
+      /^The password is too weak\. Must not contain the e-mail address\.$/,
+    ],
   ])('is not created for %s', async (_, changes, sentence) => {
     const before = await counts();
     await expect(add(changes)).rejects.toThrow(sentence);

@@ -5,6 +5,7 @@ import { AuditLog } from '../../src/audit/audit-log.service.js';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { PasswordsService } from '../../src/passwords/passwords.service.js';
 import { setPassword } from '../../src/passwords/set-password.js';
+import { UserEmail } from '../../src/users/user-email.entity.js';
 import { User } from '../../src/users/user.entity.js';
 import { changeRoles, disableAccount } from '../../src/users/change-account.js';
 import { boot, type Booted } from '../support/app.js';
@@ -74,6 +75,14 @@ describe('changing an account from the command line', () => {
 
   it.each([
     ['a weak password', () => setPassword(booted.db, log, 'alice', 'passwordpassword'), /too weak/],
+    [
+      'a password with the e-mail address in it',
+      async () => {
+        await booted.db.manager.update(UserEmail, { userId: 'carol' }, { address: 'smithers@acme.example' });
+        await setPassword(booted.db, log, 'carol', 'the phrase of Smithers');
+      },
+      /^The password is too weak\. Must not contain the e-mail address\.$/,
+    ],
     [
       'an unknown account',
       () => setPassword(booted.db, log, 'nobody', 'tall giraffes read slowly'),

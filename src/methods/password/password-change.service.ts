@@ -7,14 +7,14 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
-import { provesSecondFactor } from '../../authentication/factors.js';
 import { assertMayManageCredentials, type Principal } from '../../authentication/principal.js';
 import { AuditPort, NoticePort } from '../../authentication/ports.js';
 import { Password } from '../../passwords/password.entity.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import { passwordFaults } from '../../passwords/password-policy.js';
+import { passwordFaults, policyContextOf } from '../../passwords/password-policy.js';
 import { normalizePassword } from '../../passwords/password-hashing.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
+import type { User } from '../../users/user.entity.js';
 
 @Injectable()
 export class PasswordChangeService {
@@ -37,10 +37,10 @@ export class PasswordChangeService {
    */
   async change(caller: Principal, current: string, next: string, ip: string): Promise<number> {
     assertMayManageCredentials(caller);
-    const username = await this.usernameOf(caller);
+    const user = await this.accountOf(caller);
     // Before the current password is verified, so that a weak new one does not count as an attempt.
-    await assertStrongPassword(caller, username, current, next);
-    const { hash: before } = await this.verifyCurrent(caller, username, current, ip);
+    await this.assertStrong(user, current, next);
+    const { hash: before } = await this.verifyCurrent(caller, user.username, current, ip);
     const hash = await this.passwords.hash(next);
     const epoch = await this.dataSource.transaction(async (manager) => {
       const { affected } = await manager.update(
@@ -65,7 +65,7 @@ export class PasswordChangeService {
     return epoch;
   }
 
-  private async usernameOf({ id }: Principal): Promise<string> {
+  private async accountOf({ id }: Principal): Promise<User> {
     const row = await this.dataSource.manager.findOne(Password, {
       where: { userId: id },
       relations: { user: true },
@@ -75,7 +75,20 @@ export class PasswordChangeService {
         code: 'password_not_set',
         detail: 'This account has no password to change.',
       });
-    return row.user.username;
+    return row.user;
+  }
+
+  /** @throws UnprocessableEntityException `invalid_body` */
+  private async assertStrong(user: User, current: string, next: string): Promise<void> {
+    const faults = await passwordFaults(next, await policyContextOf(this.dataSource.manager, user));
+    if (normalizePassword(next) === normalizePassword(current))
+      faults.push('Must differ from the current password.');
+    if (faults.length)
+      throw new UnprocessableEntityException({
+        code: 'invalid_body',
+        detail: 'The new password is too weak.',
+        errors: faults.map((message) => ({ field: 'new_password', message })),
+      });
   }
 
   /** Counts as a sign-in attempt: an attacker with an open session must not guess the password here. */
@@ -96,23 +109,4 @@ export class PasswordChangeService {
       throw rejection;
     }
   }
-}
-
-/** @throws UnprocessableEntityException `invalid_body` */
-async function assertStrongPassword(
-  { proofs }: Principal,
-  username: string,
-  current: string,
-  next: string,
-): Promise<void> {
-  const onlyFactor = !proofs.some(({ amr }) => provesSecondFactor(amr));
-  const faults = await passwordFaults(next, { username, onlyFactor });
-  if (normalizePassword(next) === normalizePassword(current))
-    faults.push('Must differ from the current password.');
-  if (faults.length)
-    throw new UnprocessableEntityException({
-      code: 'invalid_body',
-      detail: 'The new password is too weak.',
-      errors: faults.map((message) => ({ field: 'new_password', message })),
-    });
 }
