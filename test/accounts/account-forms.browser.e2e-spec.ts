@@ -215,6 +215,8 @@ describeIfInstalled('a person with a browser', () => {
       await signInLongAgo();
       await follow('Delete my account');
       await shows('Confirm that it is you');
+      const remembered = page.locator('form', { has: page.getByLabel('Password', { exact: true }) });
+      expect(await remembered.locator('[autocomplete=username]').inputValue()).toBe(id);
       await fill('Password', DEMO_PASSWORD);
       await page.keyboard.press('Enter');
       await showsAccessible('Delete your account');

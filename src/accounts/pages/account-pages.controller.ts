@@ -15,6 +15,7 @@ import type { Page } from '../../pages/layout.js';
 import { ACCOUNT_PATH, PageFilter } from '../../pages/page.filter.js';
 import { showPage } from '../../pages/show-page.js';
 import { SecondFactorService } from '../../users/second-factor.service.js';
+import { ProfileService } from '../profile.service.js';
 
 const PageQuery = z.object({ returnTo: ReturnTo });
 const StepUpForm = FactorFields.extend({
@@ -32,6 +33,7 @@ export class AccountPagesController {
   constructor(
     private readonly parts: AccountParts,
     private readonly secondFactor: SecondFactorService,
+    private readonly profiles: ProfileService,
     private readonly authenticator: Authenticator,
     private readonly host: HttpAdapterHost,
   ) {}
@@ -93,7 +95,12 @@ export class AccountPagesController {
   ): Promise<Page> {
     const usable = await this.secondFactor.usableForStepUp(caller);
     const factors = await this.secondFactor.formsFor(caller.id, usable, request);
-    const hidden = html`${csrfFieldFor(this.authenticator, caller)} ${returnToField(returnTo)}`;
+    const { username } = await this.profiles.find(caller);
+    // Password managers look for the username. It is not sent.
+    const hidden = html`
+      ${csrfFieldFor(this.authenticator, caller)} ${returnToField(returnTo)}
+      <input value="${username}" autocomplete="username" hidden />
+    `;
     return {
       title: 'Confirm that it is you',
       scripts: scriptsOf(factors),
