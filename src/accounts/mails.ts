@@ -40,6 +40,10 @@ const originOf = ({ at, ip, userAgent }: MailedRequest): string[] => [
 
 const NOTICES: Readonly<Record<SecurityNotice, readonly [subject: string, sentence: string]>> = {
   new_device: ['new sign-in', 'Your account was used from a network where it had not been used before.'],
+  sign_in_after_failures: [
+    'sign-in after failed attempts',
+    'Somebody signed in to your account after several failed attempts.',
+  ],
   password_changed: ['password changed', 'The password of your account was changed.'],
   factor_added: ['sign-in method added', 'A way to sign in was added to your account.'],
   factor_removed: ['sign-in method removed', 'A way to sign in was removed from your account.'],

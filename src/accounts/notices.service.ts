@@ -1,15 +1,18 @@
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { DataSource, LessThan, type EntityManager } from 'typeorm';
-import { NoticePort, type SecurityNotice } from '../authentication/ports.js';
+import { AuditEvent } from '../audit/audit-event.entity.js';
+import { AuditPort, NoticePort, type SecurityNotice } from '../authentication/ports.js';
 import { networkOf } from '../config/network.js';
 import { HourlyCleanup } from '../database/hourly-cleanup.js';
 import { MailService } from '../mail/mail.service.js';
 import { UserEmail } from '../users/user-email.entity.js';
+import { User } from '../users/user.entity.js';
 import { KnownNetwork } from './known-network.entity.js';
 import { mailedRequest, noticeMail, type MailedRequest } from './mails.js';
 
 const DAY_MS = 24 * 60 * 60_000;
 const KNOWN_NETWORK_LIFETIME_MS = 180 * DAY_MS;
+const FAILURES = { atLeast: 5, withinMs: 60 * 60_000, withinEvents: 100 } as const;
 
 /** Mails security events to the verified address of the account. Accounts without one get no mail. */
 @Injectable()
@@ -19,6 +22,7 @@ export class NoticesService extends HourlyCleanup implements NoticePort, BeforeA
   constructor(
     private readonly dataSource: DataSource,
     private readonly mails: MailService,
+    private readonly audit: AuditPort,
   ) {
     super();
   }
@@ -29,10 +33,15 @@ export class NoticesService extends HourlyCleanup implements NoticePort, BeforeA
   }
 
   /**
-   * Reports a sign-in from an unknown network. The first network of an account is not reported: its holder has just registered.
+   * Reports a sign-in from an unknown network, and one after failed attempts, which may have guessed the password or the code. The first
+   * network of an account is not reported: its holder has just registered.
    */
   signedIn(accountId: string): void {
     const request = mailedRequest();
+    this.inBackground(async () => {
+      const failures = await this.failuresBefore(accountId);
+      if (failures >= FAILURES.atLeast) await this.mailNotice(accountId, 'sign_in_after_failures', request);
+    });
     if (request.ip === undefined) return;
     const network = networkOf(request.ip);
     this.inBackground(async () => {
@@ -59,6 +68,31 @@ export class NoticesService extends HourlyCleanup implements NoticePort, BeforeA
       const newest = await manager.findOne(KnownNetwork, { where: { userId }, order: { seenAt: 'DESC' } });
       if (newest?.network !== network) await manager.delete(KnownNetwork, { userId, network, seenAt });
     }
+  }
+
+  /** Counts the failed attempts since they were reported last, and records them if they are many. */
+  private async failuresBefore(id: string): Promise<number> {
+    const user = await this.dataSource.manager.findOneBy(User, { id });
+    if (!user) return 0;
+    const { tenantId } = user;
+    const events = await this.dataSource.manager.find(AuditEvent, {
+      select: { seq: true, event: true, at: true },
+      where: { tenantId, userId: id },
+      order: { seq: 'DESC' },
+      take: FAILURES.withinEvents,
+    });
+    const reported = events.findIndex(({ event }) => event === 'authn_login_successafterfail');
+    const since = Date.now() - FAILURES.withinMs;
+    const failures = events
+      .slice(0, reported < 0 ? undefined : reported)
+      .filter(({ event, at }) => event === 'authn_login_fail' && at.getTime() > since).length;
+    if (failures >= FAILURES.atLeast)
+      await this.audit.record({
+        event: 'authn_login_successafterfail',
+        actor: { id, tenantId },
+        details: { failures },
+      });
+    return failures;
   }
 
   private async mailNotice(userId: string, notice: SecurityNotice, request: MailedRequest): Promise<void> {

@@ -7,6 +7,7 @@ import type { Principal } from './principal.js';
  */
 export const AUDIT_EVENTS = [
   'authn_login_success',
+  'authn_login_successafterfail',
   'authn_login_fail',
   'authn_password_change',
   'authn_token_created',
@@ -73,6 +74,7 @@ export class NoAudit implements AuditPort {
 /** An event of which the holder of an account is told, so that a takeover does not go unnoticed. */
 export const SECURITY_NOTICES = [
   'new_device',
+  'sign_in_after_failures',
   'password_changed',
   'factor_added',
   'factor_removed',
@@ -85,7 +87,7 @@ export abstract class NoticePort {
   /** Call it after the transaction. The response does not wait for the mail. */
   abstract send(accountId: string, notice: SecurityNotice): void;
 
-  /** Call it after each sign-in: one from an unknown device is a notice. */
+  /** Call it after each sign-in: one from an unknown device, or after failed attempts, is a notice. */
   abstract signedIn(accountId: string): void;
 }
 

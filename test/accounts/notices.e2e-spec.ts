@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { KnownNetwork } from '../../src/accounts/known-network.entity.js';
 import { NoticesService } from '../../src/accounts/notices.service.js';
+import { AuditEvent } from '../../src/audit/audit-event.entity.js';
 import { SECURITY_NOTICES } from '../../src/authentication/ports.js';
 import { requestContext, RequestContext } from '../../src/http/request-context.js';
+import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { UserEmail } from '../../src/users/user-email.entity.js';
-import { boot, type Booted } from '../support/app.js';
+import { boot, client, type Booted } from '../support/app.js';
 import { mailsTo } from './mails.js';
 
 const ALICE = 'alice@acme.example';
@@ -64,6 +66,32 @@ describe('mails about security events', () => {
     await signIn('2001:db8::2');
     await signIn('192.0.2.1');
     expect(await newDevices()).toBe(before + 1);
+  });
+
+  it('report a sign-in after five failed attempts, once', async () => {
+    const login = (password: string) =>
+      client(booted.origin).post('/auth/login', { username: 'carol', password, as: 'session' });
+    const reports = async () =>
+      (await mailsTo(booted, 'carol@acme.example')).filter(({ subject }) =>
+        subject.endsWith('sign-in after failed attempts'),
+      ).length;
+    const recorded = async () =>
+      (
+        await booted.db.manager.findBy(AuditEvent, {
+          event: 'authn_login_successafterfail',
+          userId: 'carol',
+        })
+      ).map(({ details }) => details);
+    const fail = async (times: number) => {
+      for (let i = 0; i < times; i++) expect((await login('wrong')).status).toBe(401);
+    };
+    const before = await reports();
+    await fail(4);
+    expect((await login(DEMO_PASSWORD)).status).toBe(200);
+    expect([(await reports()) - before, await recorded()]).toEqual([0, []]);
+    await fail(1);
+    for (let i = 0; i < 2; i++) expect((await login(DEMO_PASSWORD)).status).toBe(200);
+    expect([(await reports()) - before, await recorded()]).toEqual([1, [{ failures: 5 }]]);
   });
 
   it('report it after any time: the last network of an account is remembered', async () => {
