@@ -61,7 +61,7 @@ export async function passwordFaults(
   return faults;
 }
 
-/** What {@link passwordFaults} compares a new password of an account with. */
+/** The context in which {@link passwordFaults} checks a new password of an account. */
 export async function policyContextOf(
   manager: EntityManager,
   { id, username, mfaSince }: User,
