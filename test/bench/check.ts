@@ -1,5 +1,5 @@
 import type { LoadMessage } from './load.js';
-import { figureOf, measure, ratioOf } from './measure.js';
+import { lowest, measure, type Route } from './measure.js';
 import type { Process } from './processes.js';
 import { referenceCost } from './reference.js';
 import type { Tables } from './tables.js';
@@ -14,23 +14,33 @@ const COMMITTED_RATIOS: Readonly<Record<string, { readonly http: number; readonl
   page: { http: 32, reference: 95 },
 };
 
-/** The ratio may grow by this factor. On a busy machine it varies by a tenth. */
+/** The ratio may grow by this factor. */
 const TOLERANCE = 1.25;
 
 const DURATION = { warmUp: 3_000, rounds: 20, load: 0.2 };
 
+/** Other work of the machine makes requests cost more for minutes. A slower route is slower each time. */
+const ATTEMPTS = 4;
+
+/** @returns whether no route is too slow, in one of several attempts */
+export async function check(loader: Process<LoadMessage>, tables: Tables): Promise<boolean> {
+  const routes = await tables.check();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) if (await isFastEnough(loader, routes)) return true;
+  return false;
+}
+
 /**
  * Compares the cost of a request with the committed one, and prints it. A route is too slow if both ratios say so: the first depends on
  * the processor's system calls, and the second on its memory.
- * @returns whether no route is too slow
  */
-export async function check(loader: Process<LoadMessage>, tables: Tables): Promise<boolean> {
-  const { rows } = await measure(loader, '', await tables.check(), DURATION);
+async function isFastEnough(loader: Process<LoadMessage>, routes: readonly Route[]): Promise<boolean> {
+  const { rows } = await measure(loader, '', routes, DURATION);
+  const cpuOf = (name: string) => lowest(rows.get(name)!.map(({ cpu }) => cpu));
   const cost = referenceCost();
   let isGood = true;
   for (const [name, committed] of Object.entries(COMMITTED_RATIOS)) {
-    const http = ratioOf(rows.get(name)!, rows.get('node:http')!);
-    const reference = figureOf(rows.get(name)!, 'cpu') / cost;
+    const http = cpuOf(name) / cpuOf('node:http');
+    const reference = cpuOf(name) / cost;
     const isTooSlow = http > committed.http * TOLERANCE && reference > committed.reference * TOLERANCE;
     if (isTooSlow) isGood = false;
     const verdict = isTooSlow ? `FAILED: more than ${TOLERANCE} times` : 'passed';

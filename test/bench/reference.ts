@@ -1,6 +1,7 @@
+import { lowest } from './measure.js';
+
 const ROWS = Array.from({ length: 20 }, (_, i) => ({ id: i, title: `title ${i}`, body: 'body '.repeat(20) }));
 const REPETITIONS = 200;
-/** The median counts: V8 compiles the code during the first ones. */
 const RUNS = 101;
 
 /**
@@ -14,5 +15,5 @@ export function referenceCost(): number {
     const { user, system } = process.cpuUsage(before);
     return (user + system) / REPETITIONS;
   });
-  return costs.sort((a, b) => a - b)[RUNS >> 1]!;
+  return lowest(costs);
 }
