@@ -334,7 +334,9 @@ describe('magic-link', () => {
     it('has the same response, and the same rows, as one with an account', async () => {
       const known = (await someone()).email;
       const expected = comparable(await request(known));
-      const counters = () => booted.db.sql<object[]>`SELECT points FROM login_failures ORDER BY points`;
+      // The counter of wrong credentials of all methods is stored a second later.
+      const counters = () => booted.db.sql<object[]>`
+        SELECT points FROM login_failures WHERE key NOT LIKE 'credentials:%' ORDER BY points`;
       expect(expected).toMatchObject({ status: 202, body: { expires_in: 600 } });
       for (const email of await silent()) {
         await booted.db.sql`DELETE FROM login_failures`;
