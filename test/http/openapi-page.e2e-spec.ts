@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { DEMO_PASSWORD } from '../../src/users/users.demo.js';
 import { boot, client, type Booted } from '../support/app.js';
@@ -24,18 +24,16 @@ describeInBrowser('the API page in a browser', () => {
   ])('on %s', (_, viewport) => {
     let page: Page;
     const errors: string[] = [];
-    beforeEach(async () => {
-      errors.length = 0;
+    // One page for all tests: Swagger UI needs several seconds to show it.
+    beforeAll(async () => {
       page = await browser.newPage({ viewport });
       page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
       page.on('pageerror', (error) => errors.push(error.message));
       await page.goto(`${booted.origin}/openapi`);
       await page.getByText('List documents', { exact: true }).waitFor();
     });
-    afterEach(async () => {
-      expect(errors).toEqual([]);
-      await page.close();
-    });
+    afterEach(() => expect(errors).toEqual([]));
+    afterAll(() => page.close());
 
     /** Enters a credential in the dialog of a security scheme. */
     async function authorize(scheme: string, fields: Readonly<Record<string, string>>): Promise<void> {
