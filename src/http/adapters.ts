@@ -83,7 +83,7 @@ async function fastifyAdapter(createServer: ServerFactory): Promise<AbstractHttp
     });
   fastify.addHook('onRequest', (request, _reply, done) => {
     const { requestContext: context, requestBody: body } = request.raw;
-    if (context) context.findRoute = () => request.routeOptions.url;
+    if (context) context.setRequest(request, routeOfFastify);
     // Fastify parses no body of a GET request.
     request.body = body?.value;
     done();
@@ -114,7 +114,7 @@ async function expressAdapter(createServer: ServerFactory): Promise<AbstractHttp
   Object.defineProperty(app.request, 'fresh', { value: false });
   app.use((request, _response, next) => {
     const { requestContext: context, requestBody: body } = request as IncomingMessage;
-    if (context) context.findRoute = () => routeOf(request);
+    if (context) context.setRequest(request, routeOfExpress);
     request.body = body?.value;
     next();
   });
@@ -127,8 +127,10 @@ async function expressAdapter(createServer: ServerFactory): Promise<AbstractHttp
   return adapter;
 }
 
+const routeOfFastify = (request: FastifyRequest): string | undefined => request.routeOptions.url;
+
 /** Express also sets `route` for a HEAD request that the route does not serve. */
-function routeOf(request: Request): string | undefined {
+function routeOfExpress(request: Request): string | undefined {
   const route = request.route as { path: string; methods: Record<string, boolean> } | undefined;
   const isServed = request.method !== 'HEAD' || route?.methods['get'] || route?.methods['_all'];
   return isServed ? route?.path : undefined;
