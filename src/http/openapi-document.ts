@@ -86,10 +86,6 @@ export class OpenApiDocument {
     const { schemas, ...others } = this.components;
     const issuers = this.methods.filter(({ issuer }) => issuer);
     const issued = issuers.flatMap((each) => (each.issued ? this.schemaOf(each.issued) : []));
-    for (const [, name = ''] of JSON.stringify([document.paths, others]).matchAll(
-      /components\/headers\/([\w-]+)/g,
-    ))
-      others.headers[name] ??= headerOf(name);
     document.components = {
       ...document.components,
       ...(others as object),
@@ -124,6 +120,10 @@ export class OpenApiDocument {
         status === '401' ? headers : [],
       ) as never;
     }
+    const responses = [...Object.values(operation.responses), ...Object.values(this.components.responses)];
+    for (const response of responses as { headers?: object }[])
+      for (const name of Object.keys(response.headers ?? {}))
+        this.components.headers[name] ??= headerOf(name);
   }
 
   /** A status with no other code than the server's own is described once. */
