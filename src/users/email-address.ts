@@ -53,8 +53,9 @@ function asciiDomain(text: string): string | undefined {
   const unicode = domainToUnicode(ascii);
   // Otherwise UTS #46 has replaced or removed a character.
   if (!ASCII_DOMAIN.test(ascii) || ![ascii, unicode].includes(composed)) return undefined;
-  // A domain in its DNS form is subject to the same rules as the name that it encodes.
-  return unicode.split('.').every(hasOneAlphabet) ? ascii : undefined;
+  // A domain in its DNS form is subject to the same rules as the name that it encodes. Node 24 leaves one as it is that encodes no name.
+  const labels = unicode.split('.');
+  return labels.every((label) => !label.startsWith('xn--') && hasOneAlphabet(label)) ? ascii : undefined;
 }
 
 const hasOneAlphabet = (label: string): boolean => ALPHABETS.some((alphabet) => alphabet.test(label));

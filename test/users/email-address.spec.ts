@@ -109,6 +109,9 @@ const REJECTED: Readonly<Record<string, readonly string[]>> = {
     `alice@${'a'.repeat(64)}.example`,
     'alice@xn--a.example',
     'alice@xn--.example',
+    'alice@xn--abc-.example',
+    'alice@xn--zzzzzz.example',
+    'alice@mail.xn--x.example',
   ],
   'labels that mix alphabets': [
     'alice@\u0430cme.example',
