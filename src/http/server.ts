@@ -97,7 +97,11 @@ export class HttpServer extends Server<typeof IncomingMessage, typeof HttpRespon
   /** Responds to a request that Node's parser rejects: invalid framing, an oversized header, a timeout. */
   rejectUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
     const responses = this.openConnections.responsesOf(socket);
-    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+    if (error.code === 'ECONNRESET') return void socket.destroy();
+    // Node 24 reports each further packet of a request that was rejected before. Closing now would reset the connection, and the client
+    // would lose the response.
+    if (socket.writableEnded) return;
+    if (!socket.writable) return void socket.destroy();
     // The request listener has rejected this request, and waits for the rest of it.
     const rejection = responses.find((response) => response.headersSent && !response.req.complete);
     if (rejection) return void rejection.end();
