@@ -23,6 +23,7 @@ import {
   parseSignatures,
   assertCovered,
 } from '../../src/methods/http-signature/http-signature.js';
+import { isBeforeNode24 } from '../support/weak-keys.js';
 import * as rfc from './http-signature.vectors.js';
 
 /** Runs of each property test. */
@@ -633,7 +634,7 @@ describe('importPublicJwk', () => {
     expect(rejected.map((each) => importPublicJwk(each))).toEqual(rejected.map(() => undefined));
   });
 
-  it('rejects Ed25519 keys of small order, which OpenSSL accepts', async () => {
+  it('rejects Ed25519 keys of small order, which Node before version 24 accepts', async () => {
     const points = [
       ...['00', '01'].map((first) => first.padEnd(64, '0')),
       ...['ec', 'ed', 'ee'].map((first) => `${first.padEnd(62, 'f')}7f`),
@@ -653,7 +654,7 @@ describe('importPublicJwk', () => {
             true,
           );
         const texts = Array.from({ length: 100 }, (_, i) => `text ${i}`);
-        expect(await Promise.all(texts.map(fits))).toContain(true);
+        expect((await Promise.all(texts.map(fits))).includes(true)).toBe(isBeforeNode24);
         expect(importPublicJwk(jwk)).toBeUndefined();
       }
   });
