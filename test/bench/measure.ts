@@ -78,7 +78,7 @@ export async function sampleOf(
 
 const median = (all: readonly number[]): number => all.toSorted((a, b) => a - b)[all.length >> 1]!;
 
-/** The fastest tenth: other work of the machine only adds to a cost. */
+/** The 10th percentile: other work of the machine only adds to a cost. */
 export const lowest = (all: readonly number[]): number =>
   all.toSorted((a, b) => a - b)[Math.floor(all.length / 10)]!;
 
