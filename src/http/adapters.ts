@@ -83,7 +83,8 @@ async function fastifyAdapter(createServer: ServerFactory): Promise<AbstractHttp
     });
   fastify.addHook('onRequest', (request, _reply, done) => {
     const { requestContext: context, requestBody: body } = request.raw;
-    if (context) context.setRequest(request, routeOfFastify);
+    // Not a function: Node 22 would keep it, and the request with it, until the next full garbage collection.
+    if (context) context.routed = request.routeOptions.url;
     // Fastify parses no body of a GET request.
     request.body = body?.value;
     done();
@@ -114,7 +115,7 @@ async function expressAdapter(createServer: ServerFactory): Promise<AbstractHttp
   Object.defineProperty(app.request, 'fresh', { value: false });
   app.use((request, _response, next) => {
     const { requestContext: context, requestBody: body } = request as IncomingMessage;
-    if (context) context.setRequest(request, routeOfExpress);
+    if (context) context.routed = () => routeOf(request);
     request.body = body?.value;
     next();
   });
@@ -127,10 +128,8 @@ async function expressAdapter(createServer: ServerFactory): Promise<AbstractHttp
   return adapter;
 }
 
-const routeOfFastify = (request: FastifyRequest): string | undefined => request.routeOptions.url;
-
 /** Express also sets `route` for a HEAD request that the route does not serve. */
-function routeOfExpress(request: Request): string | undefined {
+function routeOf(request: Request): string | undefined {
   const route = request.route as { path: string; methods: Record<string, boolean> } | undefined;
   const isServed = request.method !== 'HEAD' || route?.methods['get'] || route?.methods['_all'];
   return isServed ? route?.path : undefined;
