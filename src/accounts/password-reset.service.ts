@@ -4,7 +4,7 @@ import { AuditPort, NoticePort } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { MailService } from '../mail/mail.service.js';
 import { Password } from '../passwords/password.entity.js';
-import { policyContextOf } from '../passwords/password-policy.js';
+import { assertNoFaults, passwordFaults, policyContextOf } from '../passwords/password-policy.js';
 import { PasswordsService } from '../passwords/passwords.service.js';
 import { UserEmail } from '../users/user-email.entity.js';
 import { User } from '../users/user.entity.js';
@@ -13,7 +13,6 @@ import { AccountTokens, invalidMailedToken, type FoundToken } from './account-to
 import { findByAddress, isVerifiedUser, type EmailWithUser } from './accounts-by-address.js';
 import { MailLimits } from './mail-limits.service.js';
 import { accountLink, mailedRequest, resetMail } from './mails.js';
-import { assertAcceptable } from './new-password.js';
 
 const PURPOSE = 'password-reset';
 const LIFETIME_MS = 30 * 60_000;
@@ -83,7 +82,7 @@ export class PasswordResetService {
     const user = await this.dataSource.manager.findOneBy(User, { id });
     if (!user) throw invalidMailedToken();
     const context = await policyContextOf(this.dataSource.manager, user);
-    await assertAcceptable('new_password', password, context);
+    assertNoFaults('new_password', await passwordFaults(password, context));
     const hash = await this.passwords.hash(password);
     await this.dataSource.transaction(async (manager) => {
       const current = { id, epoch: token.payload.epoch, disabledAt: IsNull() };

@@ -5,6 +5,7 @@ import { AuditPort } from '../authentication/ports.js';
 import { Settings } from '../config/settings.js';
 import { MailService } from '../mail/mail.service.js';
 import { Password } from '../passwords/password.entity.js';
+import { assertNoFaults, passwordFaults } from '../passwords/password-policy.js';
 import { PasswordsService } from '../passwords/passwords.service.js';
 import { consumeAll, createCounter, withCounterConnection, type Counter } from '../rate-limits/counter.js';
 import { TooManyAttempts } from '../rate-limits/too-many-attempts.js';
@@ -20,7 +21,6 @@ import { findByAddress } from './accounts-by-address.js';
 import { InvitationsService } from './invitations.service.js';
 import { MailLimits } from './mail-limits.service.js';
 import { accountLink, addressTakenMail, mailedRequest, registrationMail } from './mails.js';
-import { assertAcceptable } from './new-password.js';
 
 const PURPOSE = 'registration';
 const LIFETIME_MS = 24 * 60 * 60_000;
@@ -90,7 +90,7 @@ export class RegistrationService {
     if (token.purpose === PURPOSE && this.config.registration !== 'open') throw registrationClosed();
     const username = usernameFor(token.address, given.username);
     const context = { username, email: token.address, onlyFactor: true };
-    await assertAcceptable('password', password, context);
+    assertNoFaults('password', await passwordFaults(password, context));
     await this.countUsername(token);
     const hash = await this.passwords.hash(password);
     return this.dataSource.transaction((manager) => this.createAccount(manager, token, username, hash));

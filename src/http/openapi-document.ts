@@ -83,6 +83,7 @@ export class OpenApiDocument {
     for (const item of Object.values(document.paths))
       for (const [method, operation] of Object.entries(item) as [string, Operation][])
         this.complete(operation, method, routes.get(operation.operationId ?? '')!);
+    this.describeHeaders(this.components.responses);
     const { schemas, ...others } = this.components;
     const issuers = this.methods.filter(({ issuer }) => issuer);
     const issued = issuers.flatMap((each) => (each.issued ? this.schemaOf(each.issued) : []));
@@ -120,10 +121,12 @@ export class OpenApiDocument {
         status === '401' ? headers : [],
       ) as never;
     }
-    const responses = [...Object.values(operation.responses), ...Object.values(this.components.responses)];
-    for (const response of responses as { headers?: object }[])
-      for (const name of Object.keys(response.headers ?? {}))
-        this.components.headers[name] ??= headerOf(name);
+    this.describeHeaders(operation.responses);
+  }
+
+  private describeHeaders(responses: object): void {
+    for (const { headers = {} } of Object.values(responses) as { headers?: object }[])
+      for (const name of Object.keys(headers)) this.components.headers[name] ??= headerOf(name);
   }
 
   /** A status with no other code than the server's own is described once. */

@@ -1,3 +1,4 @@
+import { UnprocessableEntityException } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { UserEmail } from '../users/user-email.entity.js';
 import type { User } from '../users/user.entity.js';
@@ -68,6 +69,20 @@ export async function policyContextOf(
 ): Promise<PolicyContext> {
   const email = await manager.findOneBy(UserEmail, { userId: id });
   return { username, ...(email && { email: email.address }), onlyFactor: mfaSince === null };
+}
+
+/**
+ * Rejects the password in a field of a body.
+ * @param faults of {@link passwordFaults}
+ * @throws UnprocessableEntityException `invalid_body`
+ */
+export function assertNoFaults(field: string, faults: readonly string[]): void {
+  if (!faults.length) return;
+  throw new UnprocessableEntityException({
+    code: 'invalid_body',
+    detail: 'The new password is too weak.',
+    errors: faults.map((message) => ({ field, message })),
+  });
 }
 
 /** @throws Error with one sentence per fault, never the password */

@@ -1,17 +1,11 @@
-import {
-  ConflictException,
-  ForbiddenException,
-  Injectable,
-  NotFoundException,
-  UnprocessableEntityException,
-} from '@nestjs/common';
+import { ConflictException, ForbiddenException, Injectable, NotFoundException } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { BadCredential } from '../../authentication/challenge.js';
 import { assertMayManageCredentials, type Principal } from '../../authentication/principal.js';
 import { AuditPort, NoticePort } from '../../authentication/ports.js';
 import { Password } from '../../passwords/password.entity.js';
 import { PasswordsService } from '../../passwords/passwords.service.js';
-import { passwordFaults, policyContextOf } from '../../passwords/password-policy.js';
+import { assertNoFaults, passwordFaults, policyContextOf } from '../../passwords/password-policy.js';
 import { normalizePassword } from '../../passwords/password-hashing.service.js';
 import { endAllSignIns } from '../../users/end-sign-ins.js';
 import type { User } from '../../users/user.entity.js';
@@ -83,12 +77,7 @@ export class PasswordChangeService {
     const faults = await passwordFaults(next, await policyContextOf(this.dataSource.manager, user));
     if (normalizePassword(next) === normalizePassword(current))
       faults.push('Must differ from the current password.');
-    if (faults.length)
-      throw new UnprocessableEntityException({
-        code: 'invalid_body',
-        detail: 'The new password is too weak.',
-        errors: faults.map((message) => ({ field: 'new_password', message })),
-      });
+    assertNoFaults('new_password', faults);
   }
 
   /** Counts as a sign-in attempt: an attacker with an open session must not guess the password here. */
