@@ -12,6 +12,7 @@ import { mailedRequest, noticeMail, type MailedRequest } from './mails.js';
 
 const DAY_MS = 24 * 60 * 60_000;
 const KNOWN_NETWORK_LIFETIME_MS = 180 * DAY_MS;
+/** Failed attempts that are worth a mail, among the last events of an account: it may have many. */
 const FAILURES = { atLeast: 5, withinMs: 60 * 60_000, withinEvents: 100 } as const;
 
 /** Mails security events to the verified address of the account. Accounts without one get no mail. */
